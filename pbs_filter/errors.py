@@ -1,0 +1,48 @@
+"""What can go wrong, split by what to do next.
+
+Untrusted input never raises out of the core: it becomes a `Reason`. These are our own mistakes, the
+operator's, and the machine's.
+"""
+
+from __future__ import annotations
+
+EX_TEMPFAIL = 75
+EX_CONFIG = 78
+
+
+class PbsFilterError(Exception):
+    """The root; never raised itself. `str()` is what people read."""
+
+    exit_status = 1
+
+
+class ConfigError(PbsFilterError):
+    """The configuration cannot be used: mend it, start again."""
+
+    exit_status = EX_CONFIG
+
+
+class GrammarError(PbsFilterError):
+    """A server file or a site's own grammar breaks the contract: mend it, start again."""
+
+    exit_status = EX_CONFIG
+
+
+class StoreBusy(PbsFilterError):
+    """The store cannot be used now (locked, full, unreachable): keep the changes, try again."""
+
+    exit_status = EX_TEMPFAIL
+
+
+class StoreDamaged(PbsFilterError):
+    """A file of the store is not what it should be: set it aside and rebuild it."""
+
+    exit_status = EX_TEMPFAIL
+
+
+class ProtocolError(PbsFilterError):
+    """The peer of a conversation broke the protocol; `reply` is what to send before closing."""
+
+    def __init__(self, message: str, reply: bytes = b"") -> None:
+        super().__init__(message)
+        self.reply = reply
