@@ -77,6 +77,8 @@ class Ended:
     session: str | None = None
     user: str | None = None
     protocol: str | None = None
+    address: str | None = None
+    """Canonical address text where the line has one: for people; no decision rests on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ class Reason(enum.Enum):
     IGNORED = "known, and means nothing"
     # correlation
     UNKNOWN_SESSION = "no connection line was seen for this session"
+    NOBODY_LOGGED_IN = "a session ended that no login was seen for"
     TOO_LATE = "older than its grace on arrival"
     # policy
     LOCAL_NETWORK = "may relay anyway (local_networks)"
