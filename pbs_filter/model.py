@@ -1,4 +1,4 @@
-"""The words of pbs-filter: record, observation, session, login, reason.
+"""The words of pbs-filter: record, observation, reason.
 
 One word for one thing (ARCHITECTURE, "The words"); every other module speaks in these.
 Units stand in the names: `_epoch` is whole seconds since 1970-01-01 UTC, `_seconds` a duration.
@@ -95,6 +95,7 @@ class Reason(enum.Enum):
     # records
     EMPTY = "empty line"
     NOT_A_RECORD = "no syslog header we know"
+    NO_TIME = "no time stamp that can be read (--reprocess)"
     TOO_LONG = "line too long"
     BAD_JSON = "JSON we cannot read"
     # who speaks
@@ -124,16 +125,3 @@ class Reason(enum.Enum):
     DENIED_NETWORK = "in deny_networks"
     DENIED_USER = "in deny_users"
     TOO_MANY = "max_addresses reached"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
-    """A login with everything known: what the ledger is told."""
-
-    address: str
-    user: str
-    server: str
-    protocol: str | None
-    at_epoch: int
-    session: str | None
-    """`host server key`, or None where no logout can be tied to it."""

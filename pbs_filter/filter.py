@@ -1,0 +1,303 @@
+"""The filter: lines and the time in, a changed ledger out. Composition only; pure.
+
+One line through it (ARCHITECTURE 4): records, the server's grammar, whose word it is, correlation,
+policy, ledger. Every line that leads to nothing has a `Reason`, and is counted by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from . import records
+from .addresses import widen
+from .correlate import Correlator
+from .grammar import Reader, Rule
+from .ledger import Ledger, clean
+from .model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
+from .policy import Policy
+
+MANY_USERS = 5
+"""That many users from one address look like a proxy (or a proxy's backend) to an administrator."""
+
+MAX_SHARED = 1000
+"""Addresses whose users are remembered for that warning."""
+
+EXAMPLE_BYTES = 500
+
+
+class Outcome(NamedTuple):
+    """What one line led to: what --explain shows and the counters count."""
+
+    event: Literal["login", "logout", "none"]
+    reason: Reason | None = None
+    """Why not; None for a login that authorises and for a logout."""
+    server: str = ""
+    rule: str = ""
+    observation: Observation | None = None
+    address: str | None = None
+    user: str | None = None
+    protocol: str | None = None
+    detail: str = ""
+    """The network or name that decided."""
+
+
+class Counts:
+    """What happened since the start: numbers for --status and the metrics."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.candidates = 0
+        self.logins: dict[str, int] = {}
+        """Authorised, by server."""
+        self.logouts = 0
+        self.reasons: dict[Reason, int] = {}
+        self.examples: dict[Reason, bytes] = {}
+        """The newest line of each reason, at most `EXAMPLE_BYTES` of it."""
+        self.unread: dict[str, int] = {}
+        """Lines of a known program that no rule reads, by program."""
+        self.unread_examples: dict[str, str] = {}
+        self.forged: dict[tuple[int, str], int] = {}
+        """By uid and program."""
+
+    def by_reason(self) -> dict[Reason, int]:
+        """Every reason with its count; other programs' lines are what the scan passed over."""
+        counts = dict(self.reasons)
+        passed_over = self.lines - self.candidates
+        if passed_over:
+            counts[Reason.OTHER_PROGRAM] = counts.get(Reason.OTHER_PROGRAM, 0) + passed_over
+        return counts
+
+
+class Filter:
+    """The composition. `now` is always whole seconds since the epoch and never goes back."""
+
+    def __init__(
+        self,
+        *,
+        reader: Reader,
+        policy: Policy,
+        ledger: Ledger,
+        correlator: Correlator,
+        ipv6_prefix: int = 128,
+    ) -> None:
+        self.reader = reader
+        self.policy = policy
+        self.ledger = ledger
+        self.correlator = correlator
+        self.ipv6_prefix = ipv6_prefix
+        self.counts = Counts()
+        self.shared: dict[str, set[str]] = {}
+        """Users of the addresses that more than one user logged in from."""
+        self.scanner = records.Scanner(reader.program_names)
+
+    # ------------------------------------------------------------------ lines
+
+    def block(self, block: bytes, now: int) -> None:
+        """Take complete lines, each with its newline."""
+        self.counts.lines += block.count(b"\n")
+        for line in self.scanner.candidates(block):
+            self._candidate(line, now)
+
+    def _candidate(self, line: bytes, now: int) -> None:
+        counts = self.counts
+        counts.candidates += 1
+        outcome = self.line(line, now)
+        if outcome.event == "login":
+            counts.logins[outcome.server] = counts.logins.get(outcome.server, 0) + 1
+            return
+        reason = outcome.reason
+        if reason is None:
+            counts.logouts += 1
+            return
+        counts.reasons[reason] = counts.reasons.get(reason, 0) + 1
+        counts.examples[reason] = line[:EXAMPLE_BYTES]
+
+    def line(self, line: bytes, now: int, at: int | None = None) -> Outcome:
+        """Take one line, without its newline, and tell everything about it.
+
+        `at` is when it was written, if the caller knows better than the record (--reprocess).
+        """
+        record = records.read(line)
+        if isinstance(record, Reason):
+            return Outcome("none", record)
+        return self.record(record, now, at)
+
+    def record(self, record: Record, now: int, at: int | None = None) -> Outcome:
+        """Take one record. See `line`."""
+        reading = self.reader.read(record)
+        if isinstance(reading, Reason):
+            if reading is Reason.NO_RULE:
+                self._unread(record)
+            return Outcome("none", reading)
+        server = reading.server.name
+        observation = reading.observation
+        distrust = self.policy.distrusts(record, server)
+        if distrust is not None:
+            if distrust is Reason.FORGED:
+                self._forged(record)
+            return Outcome("none", distrust, server, reading.rule.name, observation)
+        if at is None:
+            at = now if record.time_epoch is None else min(int(record.time_epoch), now)
+        if isinstance(observation, Accepted):
+            return self._accepted(observation, server, reading.rule, record, at, now)
+        return self._other(observation, server, reading.rule.name, record, at, now)
+
+    def _accepted(
+        self,
+        observation: Accepted,
+        server: str,
+        rule: Rule,
+        record: Record,
+        at: int,
+        now: int,
+    ) -> Outcome:
+        user = clean(observation.user)
+        protocol = observation.protocol or ""
+        key = observation.session
+        session = None if key is None else clean(f"{record.host} {server} {key}")
+        address = observation.address
+        if address is None:
+            address = None if session is None else self.correlator.address_of(session, at)
+        detail = ""
+        if address is None:
+            reason: Reason | None = Reason.UNKNOWN_SESSION
+        else:
+            refusal = self.policy.refuses(address, user, observation.local)
+            if refusal is not None:
+                reason, detail = refusal
+            else:
+                if self.ipv6_prefix != 128:
+                    address = widen(address, self.ipv6_prefix)
+                self._share(address, user)
+                reason = self.correlator.accepted(
+                    session, address, user, server, protocol, at, now, record.message
+                )
+        return Outcome(
+            "login" if reason is None else "none",
+            reason,
+            server,
+            rule.name,
+            observation,
+            address,
+            user,
+            observation.protocol,
+            detail,
+        )
+
+    def _other(
+        self,
+        observation: Connected | Refused | Ended | Ignored,
+        server: str,
+        rule: str,
+        record: Record,
+        at: int,
+        now: int,
+    ) -> Outcome:
+        prefix = clean(f"{record.host} {server} ")
+        if isinstance(observation, Connected):
+            session = prefix + clean(observation.session)
+            self.correlator.connected(session, observation.address, at, now)
+            return Outcome(
+                "none", Reason.CONNECTED, server, rule, observation, observation.address
+            )
+        if isinstance(observation, Ended):
+            return self._ended(observation, server, rule, prefix, at, now)
+        if isinstance(observation, Refused):
+            return Outcome(
+                "none",
+                Reason.REFUSED,
+                server,
+                rule,
+                observation,
+                observation.address,
+                observation.user,
+            )
+        return Outcome("none", Reason.IGNORED, server, rule, observation)
+
+    def _ended(
+        self, observation: Ended, server: str, rule: str, prefix: str, at: int, now: int
+    ) -> Outcome:
+        user = None if observation.user is None else clean(observation.user)
+        if observation.session is not None:
+            session = prefix + clean(observation.session)
+            held = self.correlator.ended(session, at, now)
+        elif user is not None:
+            protocol = observation.protocol or ""
+            held = self.correlator.ended_by_user(prefix, user, protocol, at, now)
+        else:
+            held = None
+        address = held or observation.address
+        return Outcome(
+            "none" if address is None else "logout",
+            Reason.NOBODY_LOGGED_IN if address is None else None,
+            server,
+            rule,
+            observation,
+            address,
+            user,
+            observation.protocol,
+        )
+
+    # ------------------------------------------------------------------ what people should hear of
+
+    def _unread(self, record: Record) -> None:
+        counts = self.counts
+        counts.unread[record.program] = counts.unread.get(record.program, 0) + 1
+        counts.unread_examples[record.program] = clean(record.message[:EXAMPLE_BYTES])
+
+    def _forged(self, record: Record) -> None:
+        assert record.uid is not None
+        who = record.uid, record.program
+        if who in self.counts.forged or len(self.counts.forged) < MAX_SHARED:
+            self.counts.forged[who] = self.counts.forged.get(who, 0) + 1
+
+    def _share(self, address: str, user: str) -> None:
+        known = self.ledger.authorisations.get(address)
+        if known is None or known.user == user:
+            return
+        users = self.shared.get(address)
+        if users is None:
+            if len(self.shared) >= MAX_SHARED:
+                del self.shared[next(iter(self.shared))]
+            users = self.shared[address] = {known.user}
+        if len(users) < MANY_USERS:
+            users.add(user)
+
+    # ------------------------------------------------------------------ time and the journal
+
+    def tick(self, now: int) -> None:
+        """Housekeeping of everything below."""
+        self.ledger.tick(now)
+        self.correlator.tick(now)
+
+    def shift(self, seconds: int) -> None:
+        """The wall clock was set by `seconds` (negative: back)."""
+        self.ledger.shift(seconds)
+        self.correlator.shift(seconds)
+
+    def journal_payloads(self) -> list[str]:
+        """What the journal has to be told before the lines so far are acknowledged."""
+        return self.ledger.journal_payloads() + self.correlator.journal_payloads()
+
+    def journaled(self) -> None:
+        """The journal has what `journal_payloads` gave."""
+        self.ledger.journaled()
+        self.correlator.journaled()
+
+    def live_payloads(self) -> Iterator[str]:
+        """Everything, for a new journal."""
+        yield from self.ledger.live_payloads()
+        yield from self.correlator.live_payloads()
+
+    def apply(self, payload: str) -> bool:
+        """Take one payload of the journal; whether it was one of ours, and whole."""
+        try:
+            return self.ledger.apply(payload) or self.correlator.apply(payload)
+        except ValueError:
+            return False
+
+    def restored(self, now: int) -> None:
+        """After the last `apply`."""
+        self.ledger.restored(now)
+        self.correlator.restored(now)

@@ -1,0 +1,104 @@
+"""What the operator decided: who is never authorised, and whose word counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from .addresses import SPECIAL, Networks
+from .model import Reason, Record
+
+CACHE_SIZE = 50_000
+"""Verdicts on addresses that are remembered: the same clients come again and again."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Policy:
+    """The operator's networks, users and trusted senders.
+
+    `trusted_uids` maps a server's name to the uids that may write its lines; a server that is not
+    named has no uid but root's.
+    """
+
+    local_networks: Networks
+    proxy_networks: Networks
+    deny_networks: Networks
+    trusted_hosts: Networks
+    deny_users: frozenset[str] = frozenset()
+    trusted_uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    require_vouched: bool = False
+    _verdicts: dict[str, tuple[Reason, str] | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        local_networks: Iterable[str] = (),
+        proxy_networks: Iterable[str] = (),
+        deny_networks: Iterable[str] = (),
+        trusted_hosts: Iterable[str] = (),
+        deny_users: Iterable[str] = (),
+        trusted_uids: Mapping[str, frozenset[int]] | None = None,
+        require_vouched: bool = False,
+    ) -> Policy:
+        """A policy from texts.
+
+        Raises:
+            ConfigError: a network is not one.
+        """
+        return cls(
+            local_networks=Networks(local_networks),
+            proxy_networks=Networks(proxy_networks),
+            deny_networks=Networks(deny_networks),
+            trusted_hosts=Networks(trusted_hosts),
+            deny_users=frozenset(deny_users),
+            trusted_uids=trusted_uids or {},
+            require_vouched=require_vouched,
+        )
+
+    def distrusts(self, record: Record, server: str) -> Reason | None:
+        """Why the sender of `record` may not speak for `server`; None: it may.
+
+        The kernel's uid is the only proof there is (reference: exe, cmdline and the message's own
+        pid are not); over the network it is the peer's address.
+        """
+        if record.peer:
+            return None if self.trusted_hosts.find(record.peer) else Reason.UNTRUSTED_HOST
+        uid = record.uid
+        if uid is not None:
+            trusted = uid == 0 or uid in self.trusted_uids.get(server, ())
+            return None if trusted else Reason.FORGED
+        return Reason.NOT_VOUCHED if self.require_vouched else None
+
+    def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:
+        """Why `user` at canonical `address` is never authorised, and the network or name that
+        says so; `local` is the server's own address where the line has it.
+        """
+        try:
+            verdict = self._verdicts[address]
+        except KeyError:
+            verdict = self._verdict(address)
+        if verdict is not None:
+            return verdict
+        if address == local:
+            return Reason.OWN_ADDRESS, address
+        if user in self.deny_users:
+            return Reason.DENIED_USER, user
+        return None
+
+    def _verdict(self, address: str) -> tuple[Reason, str] | None:
+        verdict = None
+        for networks, reason in (
+            (SPECIAL, Reason.SPECIAL_ADDRESS),
+            (self.deny_networks, Reason.DENIED_NETWORK),
+            (self.proxy_networks, Reason.PROXY),
+            (self.local_networks, Reason.LOCAL_NETWORK),
+        ):
+            name = networks.find(address)
+            if name is not None:
+                verdict = reason, name
+                break
+        if len(self._verdicts) >= CACHE_SIZE:
+            self._verdicts.clear()
+        self._verdicts[address] = verdict
+        return verdict
