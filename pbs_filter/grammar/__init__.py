@@ -1,0 +1,42 @@
+"""The grammar kit: tokens, rules, samples; compiled to `re`; held to a contract.
+
+A server file needs only what is imported here.
+"""
+
+from .reader import NearMiss, Reader, Reading
+from .rules import Rule, Sample, Server, no, yes
+from .tokens import (
+    ADDRESS,
+    ADDRESS_BEFORE_PORT,
+    HOST,
+    IPV4,
+    NUMBER,
+    PORT,
+    TEXT,
+    USER,
+    WORD,
+    token,
+    user_token,
+)
+
+__all__ = [
+    "ADDRESS",
+    "ADDRESS_BEFORE_PORT",
+    "HOST",
+    "IPV4",
+    "NUMBER",
+    "PORT",
+    "TEXT",
+    "USER",
+    "WORD",
+    "NearMiss",
+    "Reader",
+    "Reading",
+    "Rule",
+    "Sample",
+    "Server",
+    "no",
+    "token",
+    "user_token",
+    "yes",
+]

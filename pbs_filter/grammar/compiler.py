@@ -1,0 +1,341 @@
+"""From a pyparsing expression to one regular expression with the same meaning.
+
+Grammars are written in pyparsing and run as `re`. Both must agree on every string: whether it fits,
+and on each named result. The translation keeps pyparsing's meaning literally:
+
+* pyparsing commits: an alternative that fitted, an optional part that was taken, a token that has
+  ended are never tried another way because of what follows. So every piece becomes atomic.
+* `And` is concatenation, `MatchFirst` ordered choice, `Opt(x)` the choice of x and nothing.
+* `Each` (`a & b`): each part at most once, in any order. A part that is through sets an empty
+  group; a conditional on that group bars its second appearance. pyparsing tries the parts in turn
+  where we try them afresh at each step; both are the same when no two parts can begin alike, and
+  that is demanded.
+* White space is never skipped, and the whole line must be read: see `prepared`.
+
+`Opt` is not written `(?:x)?+`: possessive repetition of a group is broken in Python before 3.11.5
+(gh-106052, gh-101955); atomic groups are not.
+
+An element that is not known here is a GrammarError, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pyparsing as pp
+
+from ..errors import GrammarError
+
+_MOST_STARTS = 64
+
+_LITERALS: tuple[type, ...] = (pp.Literal, type(pp.Literal("x")), type(pp.Literal("xy")))
+_EMPTIES: tuple[type, ...] = (pp.Empty, type(pp.Literal("")))
+_SUPPORTED = (
+    "Literal, Regex (token, WORD, ...), And (+), MatchFirst (|), Opt, Each (&), Combine, one_of, "
+    "NotAny (~), FollowedBy, Empty, StringEnd"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """An optional part or alternative that the compiled pattern can tell it went through."""
+
+    group: int
+    what: str
+    optional: bool
+    """It can also be left out (an alternative cannot: one of its siblings stands instead)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """A translated expression; not yet compiled, since `re.compile` is the expensive part."""
+
+    text: str
+    groups: dict[str, tuple[int, ...]]
+    """Result name -> the groups one of which holds it, in the order of the expression."""
+    marks: tuple[Mark, ...]
+
+    def compile(self) -> re.Pattern[str]:
+        """Compile; GrammarError if a token's own pattern cannot stand inside a larger one."""
+        try:
+            return re.compile(self.text)
+        except (re.error, OverflowError) as error:
+            raise GrammarError(
+                f"pattern {self.text!r}: {error}; a token's pattern must be complete in itself"
+            ) from None
+
+
+def prepared(expression: pp.ParserElement) -> pp.ParserElement:
+    """Return a copy that pyparsing reads the way we mean it: the reference for the compiler.
+
+    No white space is skipped, tabs stay tabs, and the end of the line is part of the expression
+    (`parse_all` alone skips white space before it looks for the end).
+    """
+    whole = expression.copy() + pp.StringEnd()
+    whole.leave_whitespace(recursive=True)
+    return whole.parse_with_tabs()
+
+
+def translate(expression: pp.ParserElement, *, marked: bool = False) -> Pattern:
+    """Return the pattern of `expression`, to be used with `fullmatch`.
+
+    `marked` adds empty groups that tell which optional parts and alternatives a match went
+    through; it does not change the meaning. Raises GrammarError.
+    """
+    translator = _Translator(marked)
+    text = translator.of(expression)
+    groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
+    return Pattern(text=text, groups=groups, marks=tuple(translator.marks))
+
+
+class _Translator:
+    """One translation: counts groups from left to right."""
+
+    def __init__(self, marked: bool) -> None:
+        self.marked = marked
+        self.count = 0
+        self.groups: dict[str, list[int]] = {}
+        self.marks: list[Mark] = []
+
+    def of(self, element: pp.ParserElement) -> str:
+        _refuse_extras(element)
+        if not element.resultsName:
+            return self._body(element)
+        if not _is_one_token(element):
+            raise _error(
+                element,
+                f"result {element.resultsName!r} must name one token; "
+                "name a token inside, or wrap it in Combine",
+            )
+        self.count += 1
+        self.groups.setdefault(element.resultsName, []).append(self.count)
+        return f"({self._body(element)})"
+
+    def _body(self, element: pp.ParserElement) -> str:
+        kind = type(element)
+        if kind in _EMPTIES:
+            return ""
+        if kind in _LITERALS:
+            return re.escape(str(element.match))  # type: ignore[attr-defined]
+        if kind is pp.Regex:
+            return _regex(element)
+        if kind is pp.And:
+            return self._sequence(element)
+        if kind is pp.MatchFirst:
+            return self._choice(element)
+        if kind is pp.Opt:
+            return self._optional(element)
+        if kind is pp.Each:
+            return self._each(element)
+        if kind is pp.Combine:
+            return self._nameless(element, "a Combine")
+        if kind is pp.NotAny:
+            return f"(?!{self._nameless(element, 'a NotAny')})"
+        if kind is pp.FollowedBy:
+            return f"(?={self._nameless(element, 'a FollowedBy')})"
+        if kind is pp.StringEnd:
+            return r"\Z"
+        raise _error(element, f"the compiler does not know {kind.__name__}; it knows {_SUPPORTED}")
+
+    def _sequence(self, element: pp.ParserElement) -> str:
+        seen: set[str] = set()
+        texts = []
+        for part in element.exprs:  # type: ignore[attr-defined]
+            names = _names(part)
+            for name in sorted(names & seen):
+                raise _error(element, f"result {name!r} is named twice on the way through a line")
+            seen |= names
+            texts.append(self.of(part))
+        return "".join(texts)
+
+    def _choice(self, element: pp.ParserElement) -> str:
+        parts = element.exprs  # type: ignore[attr-defined]
+        return f"(?>{'|'.join(self.of(part) + self._mark(part, optional=False) for part in parts)})"
+
+    def _optional(self, element: pp.ParserElement) -> str:
+        if element.defaultValue is not pp.Opt("").defaultValue:  # type: ignore[attr-defined]
+            raise _error(element, "an Opt with a default; give the result a rule of its own")
+        part = element.expr  # type: ignore[attr-defined]
+        return f"(?>{self.of(part)}{self._mark(part, optional=True)}|)"
+
+    def _each(self, element: pp.ParserElement) -> str:
+        parts = _parts_of_each(element)
+        _refuse_alike(element, parts)
+        seen: set[str] = set()
+        steps = []
+        required = []
+        for part in parts:
+            optional = type(part) is pp.Opt
+            inner: pp.ParserElement = part.expr if optional else part  # type: ignore[attr-defined]
+            _refuse_extras(part)
+            names = _names(inner)
+            for name in sorted(names & seen):
+                raise _error(element, f"result {name!r} is named in two parts of an Each")
+            seen |= names
+            text = self.of(inner)
+            self.count += 1
+            if self.marked and optional:
+                self.marks.append(Mark(group=self.count, what=str(inner), optional=True))
+            steps.append(f"(?({self.count})(?!)|(?>{text})())")
+            if not optional:
+                required.append(f"(?({self.count})|(?!))")
+        return f"(?>(?:{'|'.join(steps)}){{0,{len(steps)}}}){''.join(required)}"
+
+    def _nameless(self, element: pp.ParserElement, where: str) -> str:
+        if where == "a Combine" and not element.adjacent:  # type: ignore[attr-defined]
+            raise _error(element, "a Combine with adjacent=False skips white space")
+        part = element.expr  # type: ignore[attr-defined]
+        for name in sorted(_names(part)):
+            raise _error(element, f"result {name!r} inside {where}, which does not keep it")
+        return self.of(part)
+
+    def _mark(self, part: pp.ParserElement, *, optional: bool) -> str:
+        if not self.marked:
+            return ""
+        self.count += 1
+        self.marks.append(Mark(group=self.count, what=str(part), optional=optional))
+        return "()"
+
+
+def _error(element: pp.ParserElement, what: str) -> GrammarError:
+    return GrammarError(f"expression {str(element)[:200]!r}: {what}")
+
+
+def _refuse_extras(element: pp.ParserElement) -> None:
+    """Refuse what changes an element's meaning from outside."""
+    if element.parseAction or element.failAction:
+        raise _error(element, "parse actions do not run; a rule only says what stands where")
+    if element.resultsName and not element.modalResults:
+        raise _error(element, "a result that collects all its matches (name*)")
+
+
+def _regex(element: pp.ParserElement) -> str:
+    # A Regex that returns a match object or groups has replaced its parseImpl.
+    if "parseImpl" in vars(element):
+        raise _error(element, "a Regex that returns groups or a match; name tokens instead")
+    try:
+        regex: re.Pattern[str] = element.re  # type: ignore[attr-defined]
+    except ValueError as error:
+        raise _error(element, str(error)) from None
+    if regex.groups:
+        raise _error(element, "capture groups in a token; write (?:...)")
+    flags = "".join(
+        letter
+        for letter, flag in (
+            ("a", re.ASCII),
+            ("i", re.IGNORECASE),
+            ("m", re.MULTILINE),
+            ("s", re.DOTALL),
+            ("x", re.VERBOSE),
+        )
+        if regex.flags & flag
+    )
+    # The line break ends a comment in a verbose pattern.
+    return f"(?>(?{flags}:{regex.pattern}\n))" if "x" in flags else _atomic(flags, regex.pattern)
+
+
+def _atomic(flags: str, pattern: str) -> str:
+    return f"(?>(?{flags}:{pattern}))" if flags else f"(?>{pattern})"
+
+
+def _is_one_token(element: pp.ParserElement) -> bool:
+    kind = type(element)
+    if kind is pp.MatchFirst:
+        parts = element.exprs  # type: ignore[attr-defined]
+        return all(_is_one_token(part) and not _names(part) for part in parts)
+    return kind in _LITERALS or kind is pp.Regex or kind is pp.Combine
+
+
+def _names(element: pp.ParserElement) -> set[str]:
+    """Return the result names in an expression."""
+    names = {element.resultsName} if element.resultsName else set()
+    for part in getattr(element, "exprs", ()) or ():
+        names |= _names(part)
+    part = getattr(element, "expr", None)
+    if part is not None:
+        names |= _names(part)
+    return names
+
+
+def starts(expression: pp.ParserElement) -> frozenset[str]:
+    """Return literal texts one of which every line that fits must begin with.
+
+    At most 64; the empty string stands for "anything". Sound, not tight: whatever cannot be told
+    ends a start early.
+    """
+    return frozenset(text for text, _ in _starts(expression))
+
+
+def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
+    """Return whether a line may begin with one of `some` and with one of `others`."""
+    return any(a.startswith(b) or b.startswith(a) for a in some for b in others)
+
+
+def _parts_of_each(element: pp.ParserElement) -> list[pp.ParserElement]:
+    """Return the parts of `a & b & c`, which Python builds as `(a & b) & c`."""
+    parts: list[pp.ParserElement] = []
+    for part in element.exprs:  # type: ignore[attr-defined]
+        if type(part) is pp.Each:
+            _refuse_extras(part)
+            parts += _parts_of_each(part)
+        else:
+            parts.append(part)
+    return parts
+
+
+def _refuse_alike(element: pp.ParserElement, parts: list[pp.ParserElement]) -> None:
+    inner = [part.expr if type(part) is pp.Opt else part for part in parts]  # type: ignore[attr-defined]
+    for i, part in enumerate(inner):
+        for other in inner[i + 1 :]:
+            if can_begin_alike(starts(part), starts(other)):
+                raise _error(
+                    element, f"{str(part)!r} and {str(other)!r} of an Each may begin alike"
+                )
+
+
+def _starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
+    """Return (literal start, whether it is the whole element)."""
+    kind = type(element)
+    if kind in _LITERALS:
+        return {(element.match, True)}  # type: ignore[attr-defined]
+    if kind in _EMPTIES or kind in (pp.NotAny, pp.FollowedBy, pp.StringEnd):
+        return {("", True)}
+    if kind is pp.Regex:
+        return _alternatives(element)
+    if kind is pp.And:
+        found: set[tuple[str, bool]] = {("", True)}
+        for part in element.exprs:  # type: ignore[attr-defined]
+            if not any(whole for _, whole in found):
+                break
+            after = _starts(part)
+            longer = {pair for pair in found if not pair[1]}
+            longer |= {(a + b, whole) for a, more in found if more for b, whole in after}
+            if len(longer) > _MOST_STARTS:
+                return {(text, False) for text, _ in found}
+            found = longer
+        return found
+    if kind is pp.MatchFirst:
+        union: set[tuple[str, bool]] = set()
+        for part in element.exprs:  # type: ignore[attr-defined]
+            union |= _starts(part)
+        return union if len(union) <= _MOST_STARTS else {("", False)}
+    if kind is pp.Opt:
+        return _starts(element.expr) | {("", True)}  # type: ignore[attr-defined]
+    if kind is pp.Combine:
+        return _starts(element.expr)  # type: ignore[attr-defined]
+    return {("", False)}
+
+
+def _alternatives(element: pp.ParserElement) -> set[tuple[str, bool]]:
+    """Read `one_of`'s regular expression (escaped words between bars) back into its words."""
+    pattern: str = element.pattern  # type: ignore[attr-defined]
+    words = set()
+    if element.flags:  # type: ignore[attr-defined]
+        return {("", False)}
+    for escaped in pattern.split("|"):
+        word = re.sub(r"\\(.)", r"\1", escaped)
+        if re.escape(word) != escaped:
+            return {("", False)}
+        words.add((word, True))
+    return words if len(words) <= _MOST_STARTS else {("", False)}

@@ -1,0 +1,240 @@
+"""Records in, readings out: which rule of which server fits, and what the line says.
+
+Exactly one rule may fit a message. Which rules can fit at all is told by the message's first few
+characters: every program has a table from them to its candidate rules, so that a usual line tries
+one or two patterns. Two rules with which no line can begin alike need not be tried after each
+other; all others are, and two that fit with different meanings are nobody's word.
+
+A program's rules are compiled when its first line arrives (`warm` does it beforehand): an
+installation uses two or three of the servers, and start-up should not pay for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import pyparsing as pp
+
+from ..model import Observation, Reason, Record
+from .compiler import Pattern, can_begin_alike, prepared, starts, translate
+from .making import Maker, Match, maker
+from .rules import Rule, Server
+
+_LONGEST_KEY = 32
+
+
+class Reading(NamedTuple):
+    """What one record says, and who says so."""
+
+    server: Server
+    rule: Rule
+    observation: Observation
+
+
+class NearMiss(NamedTuple):
+    """How far a rule read a message."""
+
+    server: Server
+    rule: Rule
+    position: int
+    """The character where reading stopped; the message's length where the rule fits."""
+    expected: str
+    """What should have stood there; empty where the rule fits."""
+
+
+class _Candidate:
+    """A rule, ready to run for one program."""
+
+    __slots__ = ("fullmatch", "make", "rivals", "rule", "server", "starts")
+
+    def __init__(
+        self,
+        server: Server,
+        rule: Rule,
+        starts: frozenset[str],
+        fullmatch: Callable[[str], Match | None],
+        make: Maker,
+    ) -> None:
+        self.server = server
+        self.rule = rule
+        self.starts = starts
+        self.fullmatch = fullmatch
+        self.make = make
+        self.rivals: tuple[_Candidate, ...] = ()
+        """Later candidates that can fit the same line."""
+
+
+class _Program(NamedTuple):
+    """A program's dispatch table."""
+
+    width: int
+    """How many of a message's first characters choose the candidates."""
+    table: dict[str, tuple[_Candidate, ...]]
+    others: tuple[_Candidate, ...]
+    """The candidates for a message that begins like none in the table."""
+
+
+class Reader:
+    """Reads records with all rules of all `servers`.
+
+    Args:
+        servers: in the order of the registry.
+        programs: server name -> more program names under which it logs; each speaks what the
+            server's own programs speak if that is one protocol, else what the line says.
+        enable: names of rules (`server-rule`) that are off unless asked for.
+
+    Raises:
+        GrammarError: on use, if a rule's expression cannot be translated.
+    """
+
+    def __init__(
+        self,
+        servers: Iterable[Server],
+        programs: Mapping[str, Iterable[str]] | None = None,
+        enable: Iterable[str] = (),
+    ) -> None:
+        self.servers = tuple(servers)
+        self._enabled = frozenset(enable)
+        self._claims: dict[str, list[tuple[Server, str | None]]] = {}
+        self._instance_claims: dict[str, list[tuple[Server, str | None]]] = {}
+        self._programs: dict[str, _Program] = {}
+        self._patterns: dict[Rule, tuple[Pattern, frozenset[str], Callable[..., Match | None]]] = {}
+        for server in self.servers:
+            for program, protocol in server.programs.items():
+                self._claims.setdefault(program, []).append((server, protocol))
+                if server.instances:
+                    self._instance_claims.setdefault(program, []).append((server, protocol))
+            spoken = set(server.programs.values())
+            protocol = spoken.pop() if len(spoken) == 1 else None
+            for program in (programs or {}).get(server.name, ()):
+                self._claims.setdefault(program, []).append((server, protocol))
+
+    @property
+    def program_names(self) -> frozenset[str]:
+        """Every program name that a server claims, without instance paths."""
+        return frozenset(self._claims)
+
+    def claims(self, program: str) -> bool:
+        """Return whether some server reads lines of `program`."""
+        return bool(self._claims_on(program))
+
+    def read(self, record: Record) -> Reading | Reason:
+        """Return what `record` says, or why it says nothing."""
+        program = self._programs.get(record.program)
+        if program is None:
+            program = self._program(record.program)
+            if program is None:
+                return Reason.OTHER_PROGRAM
+        message = record.message
+        for candidate in program.table.get(message[: program.width], program.others):
+            match = candidate.fullmatch(message)
+            if match is not None:
+                observation = candidate.make(match, record.pid)
+                for rival in candidate.rivals:
+                    if _contradicts(rival, record, observation):
+                        return Reason.TWO_RULES
+                if isinstance(observation, Reason):
+                    return observation
+                return Reading(candidate.server, candidate.rule, observation)
+        return Reason.NO_RULE
+
+    def explain(self, record: Record) -> list[NearMiss]:
+        """Return how far each rule for this program read the message, the best first."""
+        misses = [
+            _near_miss(server, rule, record.message)
+            for server, _ in self._claims_on(record.program)
+            for rule in self._rules(server)
+        ]
+        return sorted(misses, key=lambda miss: -miss.position)
+
+    def warm(self, programs: Iterable[str] | None = None) -> None:
+        """Compile the rules of `programs` (all, if not given) now."""
+        for program in self._claims if programs is None else programs:
+            self._program(program)
+
+    def _claims_on(self, program: str) -> list[tuple[Server, str | None]]:
+        claims = self._claims.get(program, [])
+        instance, slash, name = program.rpartition("/")
+        if slash and instance:
+            claims = claims + [c for c in self._instance_claims.get(name, []) if c not in claims]
+        return claims
+
+    def _rules(self, server: Server) -> list[Rule]:
+        return [
+            rule
+            for rule in server.rules
+            if not rule.off or f"{server.name}-{rule.name}" in self._enabled
+        ]
+
+    def _program(self, name: str) -> _Program | None:
+        claims = self._claims_on(name)
+        if not claims:
+            return None
+        program = _dispatch(
+            [
+                self._candidate(server, rule, protocol)
+                for server, protocol in claims
+                for rule in self._rules(server)
+            ]
+        )
+        # Instance paths are text of whoever writes the line: remember only names we know.
+        if name in self._claims:
+            self._programs[name] = program
+        return program
+
+    def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> _Candidate:
+        known = self._patterns.get(rule)
+        if known is None:
+            pattern = translate(rule.expression)
+            known = pattern, starts(rule.expression), pattern.compile().fullmatch
+            self._patterns[rule] = known
+        pattern, begins, fullmatch = known
+        return _Candidate(server, rule, begins, fullmatch, maker(rule, pattern.groups, protocol))
+
+
+def _contradicts(rival: _Candidate, record: Record, observation: Observation | Reason) -> bool:
+    """Return whether `rival` reads the record too, and says something else."""
+    match = rival.fullmatch(record.message)
+    if match is None:
+        return False
+    other = rival.make(match, record.pid)
+    return type(other) is not type(observation) or any(
+        getattr(other, name, None) != getattr(observation, name, None)
+        for name in ("address", "user")
+    )
+
+
+def _dispatch(candidates: list[_Candidate]) -> _Program:
+    """Return the table that leaves the fewest candidates for the worst beginning."""
+    for i, candidate in enumerate(candidates):
+        candidate.rivals = tuple(
+            other
+            for other in candidates[i + 1 :]
+            if can_begin_alike(candidate.starts, other.starts)
+        )
+    widths = {min(len(start), _LONGEST_KEY) for c in candidates for start in c.starts} - {0}
+    tables = [_table(candidates, width) for width in sorted(widths or {1})]
+    return min(tables, key=lambda p: max(len(c) for c in [p.others, *p.table.values()]))
+
+
+def _table(candidates: list[_Candidate], width: int) -> _Program:
+    others = tuple(c for c in candidates if any(len(start) < width for start in c.starts))
+    keys = {start[:width] for c in candidates for start in c.starts if len(start) >= width}
+    table = {
+        key: tuple(
+            c
+            for c in candidates
+            if any(start.startswith(key) or key.startswith(start) for start in c.starts)
+        )
+        for key in keys
+    }
+    return _Program(width, table, others)
+
+
+def _near_miss(server: Server, rule: Rule, message: str) -> NearMiss:
+    try:
+        prepared(rule.expression).parse_string(message)
+    except pp.ParseException as error:
+        return NearMiss(server, rule, error.loc, error.msg)
+    return NearMiss(server, rule, len(message), "")
