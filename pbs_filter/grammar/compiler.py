@@ -285,7 +285,7 @@ def _parts_of_each(element: pp.ParserElement) -> list[pp.ParserElement]:
 
 
 def _refuse_alike(element: pp.ParserElement, parts: list[pp.ParserElement]) -> None:
-    inner = [part.expr if type(part) is pp.Opt else part for part in parts]  # type: ignore[attr-defined]
+    inner = [part.expr if type(part) is pp.Opt else part for part in parts]
     for i, part in enumerate(inner):
         for other in inner[i + 1 :]:
             if can_begin_alike(starts(part), starts(other)):

@@ -1,29 +1,268 @@
-"""Courier"""
+"""Courier's pop3d and imapd, from courier-imap 1.x to 5.x and Courier 1.x.
+
+Printed by      imap/pop3dserver and imap/imapd (LOGIN), acctout() in pop3dserver and bye_msg() in
+                imaptoken (LOGOUT, TIMEOUT, DISCONNECTED), imap/pop3login and imap/imaplogin
+                (LOGIN of a proxied session, LOGIN FAILED, LOGOUT without a user). They write to
+                stderr; courierlogger makes syslog lines of it, which is why there is no pid, and
+                eats the `INFO: ` in front. Other loggers leave it.
+Client's text   the user name. courierlogger and courier_safe_printf replace control characters by
+                dots; quotes, commas and brackets pass. In a login line the name is an account's.
+Session         user, address and port, where the line has a port: login and logout of one
+                connection have the same. Without a port (before 2005; 0.68's imapd leaves it out
+                of the logout only) user and address, and the oldest session of the user ends.
+"""
 
 from __future__ import annotations
 
-from ..grammar import ADDRESS, USER, Rule, Server, no, yes
-from ..model import Accepted
+import pyparsing as pp
 
-LOGIN = "LOGIN, user=" + USER("user") + ", ip=[" + ADDRESS("address") + "]"
+from ..grammar import ADDRESS, NUMBER, PORT, TEXT, USER, Rule, Server, no, yes
+from ..model import Accepted, Ended, Ignored, Refused
+
+LEVEL = pp.Opt(pp.one_of(["INFO: ", "DEBUG: ", "ERR: "]))
+WHO = "user=" + USER("user") + ", ip=[" + ADDRESS("address") + "]"
+AT_PORT = ", port=[" + (PORT("port") | pp.Literal("N/A")) + "]"
+
+# SMAP1 is spoken by imapd; there the program's name says what the protocol is.
+PROTOCOL = ", protocol=" + (pp.one_of(["IMAP", "POP3"])("protocol") | pp.Literal("SMAP1"))
+TLS = pp.one_of([", stls=1", ", starttls=1"])
+
+LOGIN = LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
+LOGIN_WITHOUT_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(PROTOCOL)
+
+ENDS = pp.one_of(["LOGOUT", "TIMEOUT", "DISCONNECTED", "I/O error disconnect"])
+TRAFFIC = pp.Opt(", rcvd=" + NUMBER + ", sent=" + NUMBER) + pp.Opt(", time=" + NUMBER) + pp.Opt(TLS)
+POP3_COUNTS = ", top=" + NUMBER + ", retr=" + NUMBER + TRAFFIC
+IMAP_COUNTS = ", headers=" + NUMBER + ", body=" + NUMBER + TRAFFIC
+LOGOUT = LEVEL + ENDS + ", " + WHO + pp.Opt(AT_PORT)
+
+FAILED = LEVEL + "LOGIN FAILED, " + ((WHO + pp.Opt(AT_PORT) + pp.StringEnd()) | TEXT)
+
+PEER = "ip=[" + ADDRESS + "]" + pp.Opt(AT_PORT)
+NOBODY = LEVEL + pp.one_of(["LOGOUT, ", "TIMEOUT, ", "DISCONNECTED, ", "Disconnected, "]) + PEER
+CONNECTION = LEVEL + "Connection, " + PEER
+DEBUG = "LOGIN: DEBUG: " + TEXT
+
+
+def _login(**values: str) -> Accepted:
+    """Return bob's login, with what differs from sample to sample."""
+    return Accepted(user="bob", address="192.0.2.7", **values)
+
 
 SERVER = Server(
     name="courier",
     title="Courier",
-    versions="0.3 - 1.4",
-    programs={"pop3d": "pop3"},
-    accounts=("root", "daemon"),
+    versions="courier-imap 1.0 - 5.x, Courier 0.3 - 1.x",
+    programs={
+        "pop3d": "pop3",
+        "pop3d-ssl": "pop3",
+        "pop3login": "pop3",
+        "courierpop3d": "pop3",
+        "courierpop3login": "pop3",
+        "imapd": "imap",
+        "imapd-ssl": "imap",
+        "imaplogin": "imap",
+        "courierimapd": "imap",
+        "courierimaplogin": "imap",
+        "couriertcpd": None,
+    },
+    accounts=("root", "daemon", "courier"),
     rules=(
         Rule(
             name="login",
             kind=Accepted,
             expression=LOGIN,
+            session=("user", "address", "port"),
             samples=(
                 yes(
-                    "pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7]",
-                    Accepted(user="bob", protocol="pop3", address="192.0.2.7"),
+                    "pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]",
+                    _login(protocol="pop3", session="bob,192.0.2.7,40612"),
                 ),
-                no("pop3d: LOGIN, user=bob, ip=[203.0.113.66", "x"),
+                yes(
+                    "imapd: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612], protocol=IMAP",
+                    _login(protocol="imap", session="bob,192.0.2.7,40612"),
+                ),
+                yes(
+                    "imapd-ssl: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], protocol=IMAP, "
+                    "starttls=1",
+                    _login(protocol="imap", session="bob,192.0.2.7,40612"),
+                ),
+                yes(
+                    "pop3d-ssl[77]: LOGIN, user=bob@example.org, ip=[2001:db8::7], port=[40612], "
+                    "stls=1",
+                    Accepted(
+                        user="bob@example.org",
+                        address="2001:db8::7",
+                        protocol="pop3",
+                        session="bob@example.org,2001:db8::7,40612",
+                    ),
+                ),
+                # pop3login passed the session on to another machine.
+                yes(
+                    "couriertcpd: INFO: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], "
+                    "protocol=POP3",
+                    _login(protocol="pop3", session="bob,192.0.2.7,40612"),
+                ),
+                yes(
+                    "imaplogin: LOGIN, user=bob, ip=[192.0.2.7], port=[N/A], protocol=SMAP1",
+                    _login(protocol="imap"),
+                ),
+                no(
+                    "pop3d: LOGIN, user=x, ip=[203.0.113.66], port=[1], ip=[192.0.2.7], "
+                    "port=[40612]",
+                    "an account whose name brings an address along",
+                ),
+                no(
+                    "imapd: LOGIN, user=<bob>@<example.org>, ip=[203.0.113.66], port=[1]",
+                    "brackets in the name",
+                ),
+                no(
+                    "pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612] ",
+                    "a blank after the end",
+                ),
+                no("pop3d: LOGIN, user=bob, ip=[203.0.113.999], port=[1]", "not an address"),
+            ),
+        ),
+        Rule(
+            name="login-no-port",
+            kind=Accepted,
+            expression=LOGIN_WITHOUT_PORT,
+            session=("user", "address"),
+            samples=(
+                yes(
+                    "courierpop3login: LOGIN, user=bob, ip=[::ffff:192.0.2.7]",
+                    _login(protocol="pop3", session="bob,192.0.2.7"),
+                ),
+                yes(
+                    "courierimaplogin: LOGIN, user=bob, ip=[::ffff:192.0.2.7], protocol=IMAP",
+                    _login(protocol="imap", session="bob,192.0.2.7"),
+                ),
+                no(
+                    "imapd: LOGIN, user=x, ip=[203.0.113.66], ip=[192.0.2.7]",
+                    "an account whose name brings an address along",
+                ),
+                no("imapd: LOGIN, user=bob, ip=[203.0.113.66], protocol=SMTP", "not a mailbox"),
+            ),
+        ),
+        Rule(
+            name="logout-pop3",
+            kind=Ended,
+            expression=LOGOUT + POP3_COUNTS,
+            protocol="pop3",
+            session=("user", "address", "port"),
+            samples=(
+                yes(
+                    "pop3d: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], top=0, retr=81, "
+                    "rcvd=6, sent=30, time=1, stls=1",
+                    Ended(
+                        session="bob,192.0.2.7,40612",
+                        user="bob",
+                        protocol="pop3",
+                        address="192.0.2.7",
+                    ),
+                ),
+                yes(
+                    "pop3d: INFO: TIMEOUT, user=bob, ip=[::ffff:192.0.2.7], top=0, retr=0, time=0",
+                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                yes(
+                    "courierpop3login: DISCONNECTED, user=bob, ip=[192.0.2.7], top=0, retr=0",
+                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                no(
+                    "pop3d: LOGOUT, user=bob, ip=[203.0.113.66], port=[1], top=0, retr=0 and more",
+                    "text after the end",
+                ),
+            ),
+        ),
+        Rule(
+            name="logout-imap",
+            kind=Ended,
+            expression=LOGOUT + IMAP_COUNTS,
+            protocol="imap",
+            session=("user", "address", "port"),
+            samples=(
+                yes(
+                    "imapd: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], headers=0, "
+                    "body=519, rcvd=145, sent=1170, time=0, starttls=1",
+                    Ended(
+                        session="bob,192.0.2.7,40612",
+                        user="bob",
+                        protocol="imap",
+                        address="192.0.2.7",
+                    ),
+                ),
+                yes(
+                    "imapd: DISCONNECTED, user=bob, ip=[::ffff:192.0.2.7], headers=0, body=0, "
+                    "rcvd=11, sent=70, time=75",
+                    Ended(user="bob", protocol="imap", address="192.0.2.7"),
+                ),
+                no(
+                    "imapd: LOGOUT, user=bob, ip=[203.0.113.66], headers=0, body=x",
+                    "the count is no number",
+                ),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes(
+                    "pop3d: LOGIN FAILED, user=bob, ip=[::ffff:192.0.2.7], port=[40612]",
+                    Refused(user="bob", address="192.0.2.7"),
+                ),
+                yes(
+                    "imapd: INFO: LOGIN FAILED, user=bob, ip=[192.0.2.7]",
+                    Refused(user="bob", address="192.0.2.7"),
+                ),
+                yes("imapd: LOGIN FAILED, method=PLAIN, ip=[::ffff:192.0.2.7]", Refused()),
+                no(
+                    "imapd: LOGIN FAILED, user=x.imapd: LOGIN, user=bob, ip=[203.0.113.66], "
+                    "ip=[::ffff:192.0.2.7]",
+                    "a name that quotes a login line; its line break has become a dot",
+                ),
+                no(
+                    "pop3d: LOGIN FAILED, user=LOGIN, user=bob, ip=[203.0.113.66], port=[1]",
+                    "a name that quotes a login line",
+                ),
+            ),
+        ),
+        Rule(
+            name="nobody",
+            kind=Ignored,
+            expression=NOBODY + pp.Opt(", " + TEXT),
+            samples=(
+                yes("pop3d: LOGOUT, ip=[::ffff:192.0.2.7], port=[40612]", Ignored()),
+                yes("imaplogin: DISCONNECTED, ip=[::ffff:192.0.2.7], time=5", Ignored()),
+                yes("imapd: DEBUG: Disconnected, ip=[192.0.2.7]", Ignored()),
+                no("pop3d: LOGOUT, ip=[203.0.113.66", "the bracket does not close"),
+            ),
+        ),
+        Rule(
+            name="connection",
+            kind=Ignored,
+            expression=CONNECTION,
+            samples=(
+                yes("pop3d: Connection, ip=[::ffff:192.0.2.7], port=[40612]", Ignored()),
+                yes("pop3d: DEBUG: Connection, ip=[::ffff:192.0.2.7]", Ignored()),
+                no("pop3d: Connection, ip=[203.0.113.66]: LOGIN, user=bob", "text after the end"),
+            ),
+        ),
+        Rule(
+            name="debug",
+            kind=Ignored,
+            expression=DEBUG,
+            samples=(
+                yes(
+                    "courierpop3login: LOGIN: DEBUG: ip=[::ffff:192.0.2.7], command=USER",
+                    Ignored(),
+                ),
+                no(
+                    "pop3d: LOGIN: DEBUG: ip=[192.0.2.7], password=LOGIN, user=bob, "
+                    "ip=[203.0.113.66]",
+                    "a password that quotes a login line",
+                ),
             ),
         ),
     ),
