@@ -7,6 +7,7 @@ manual are made from it or held to it by a test.
 from __future__ import annotations
 
 import difflib
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -401,3 +402,26 @@ def toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{toml(k)} = {toml(v)}" for k, v in value.items()) + "}"
     return "[" + ", ".join(toml(item) for item in value) + "]"
+
+
+def example() -> str:
+    """`examples/pbs-filter.toml`: every option with its default, as comments to copy from."""
+    parts = [
+        "# pbs-filter.toml: every option, with its default. What is commented out need not be set.\n"
+        "# Check it with: pbs-filter --config=FILE --check\n"
+    ]
+    for option in OPTIONS:
+        text = textwrap.fill(option.about, 94, initial_indent="# ", subsequent_indent="# ")
+        flag = option.flag or "--" + option.name.replace("_", "-")
+        if option.kind == "number":
+            text += f"\n# A whole number from {option.least} to {option.most}."
+        elif option.kind == "choice":
+            text += f"\n# One of: {', '.join(option.choices)}."
+        if option.kind not in ("table", "tables"):
+            text += f"\n# Command line: {flag}"
+        if option.kind == "tables":
+            text += f"\n# One [[{option.name}]] table each; they stand at the end of the file."
+            parts.append(f"{text}\n")
+        else:
+            parts.append(f"{text}\n#{option.name} = {toml(option.default)}\n")
+    return "\n".join(parts)

@@ -74,12 +74,18 @@ class Correlator:
         at: int,
         now: int,
         line: str,
+        *,
+        holds: bool,
     ) -> Reason | None:
-        """A login with its address known; None: authorised. Arguments as `Ledger.login`."""
+        """A login with its address known; None: authorised. Arguments as `Ledger.login`; without
+        `holds` the session's end cannot be relied on, and it does not hold its address.
+        """
         if session is not None:
             if session in self.pending:
                 self._forget(session)
-            if self._early_ends and self._ended_before(session, user, protocol, at):
+            if not holds or (
+                self._early_ends and self._ended_before(session, user, protocol, at)
+            ):
                 session = None
         return self.ledger.login(address, user, server, protocol, session, at, now, line)
 

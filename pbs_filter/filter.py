@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 from . import records
 from .addresses import widen
 from .correlate import Correlator
-from .grammar import Reader, Rule
+from .grammar.reader import Reader
+from .grammar.rules import Rule
 from .ledger import Ledger, clean
 from .model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from .policy import Policy
@@ -22,6 +23,9 @@ MANY_USERS = 5
 
 MAX_SHARED = 1000
 """Addresses whose users are remembered for that warning."""
+
+MAX_PROGRAMS = 200
+"""Program names (instance paths are anybody's text) whose unread lines are counted."""
 
 EXAMPLE_BYTES = 500
 
@@ -90,13 +94,29 @@ class Filter:
         self.shared: dict[str, set[str]] = {}
         """Users of the addresses that more than one user logged in from."""
         self.scanner = records.Scanner(reader.program_names)
+        self._waiting: Iterator[bytes] = iter(())
+        self._tied = frozenset(
+            server.name
+            for server in reader.servers
+            if any(rule.kind is Ended for rule in server.rules)
+        )
+        """Servers that log the end of sessions: only theirs can hold an address."""
 
     # ------------------------------------------------------------------ lines
 
     def block(self, block: bytes, now: int) -> None:
         """Take complete lines, each with its newline."""
+        self.take(block)
+        self.work(now)
+
+    def take(self, block: bytes) -> None:
+        """Take complete lines, for `work`."""
         self.counts.lines += block.count(b"\n")
-        for line in self.scanner.candidates(block):
+        self._waiting = iter(self.scanner.candidates(block))
+
+    def work(self, now: int) -> None:
+        """Work on what `take` took. Called again after an alarm it goes on with the next line."""
+        for line in self._waiting:
             self._candidate(line, now)
 
     def _candidate(self, line: bytes, now: int) -> None:
@@ -171,7 +191,15 @@ class Filter:
                     address = widen(address, self.ipv6_prefix)
                 self._share(address, user)
                 reason = self.correlator.accepted(
-                    session, address, user, server, protocol, at, now, record.message
+                    session,
+                    address,
+                    user,
+                    server,
+                    protocol,
+                    at,
+                    now,
+                    record.message,
+                    holds=rule.holds and server in self._tied,
                 )
         return Outcome(
             "login" if reason is None else "none",
@@ -243,13 +271,15 @@ class Filter:
 
     def _unread(self, record: Record) -> None:
         counts = self.counts
-        counts.unread[record.program] = counts.unread.get(record.program, 0) + 1
-        counts.unread_examples[record.program] = clean(record.message[:EXAMPLE_BYTES])
+        program = clean(record.program)
+        if program in counts.unread or len(counts.unread) < MAX_PROGRAMS:
+            counts.unread[program] = counts.unread.get(program, 0) + 1
+            counts.unread_examples[program] = clean(record.message[:EXAMPLE_BYTES])
 
     def _forged(self, record: Record) -> None:
         assert record.uid is not None
-        who = record.uid, record.program
-        if who in self.counts.forged or len(self.counts.forged) < MAX_SHARED:
+        who = record.uid, clean(record.program)
+        if who in self.counts.forged or len(self.counts.forged) < MAX_PROGRAMS:
             self.counts.forged[who] = self.counts.forged.get(who, 0) + 1
 
     def _share(self, address: str, user: str) -> None:

@@ -70,6 +70,9 @@ class Rule:
     """Results (or `pid`, the header's) that, joined by ",", tie the session's lines together."""
     protocol: str | None = None
     """`pop3` or `imap`; None: from a result named `protocol`, else from the program's name."""
+    holds: bool = True
+    """Whether the end of a session that this rule opens is reliably logged. Without it the login
+    authorises for its grace, and the session does not hold the address."""
     off: bool = False
     """Read only where the config's `enable` names it (`SERVER-RULE`)."""
     samples: tuple[Sample, ...] = field(repr=False)

@@ -1,0 +1,395 @@
+"""The command line (edge): options to one of the modes. `main(argv) -> exit status`.
+
+Results go to stdout, everything else to stderr or the log. Exit: 0 done or yes, 1 no, 2 usage,
+75 try again, 78 configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from . import __version__
+from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump
+from .errors import EX_TEMPFAIL, ConfigError, PbsFilterError, StoreBusy
+
+MODES = (
+    "list",
+    "explain",
+    "check",
+    "reprocess",
+    "forget",
+    "authorise",
+    "status",
+    "dumpconfig",
+)
+GONE = {
+    "--watchlog": "the syslog daemon pipes its lines into pbs-filter: see rsyslog/ and syslog-ng/; "
+    "a file is read once with --reprocess",
+    "--daemon": "the syslog daemon starts and stops pbs-filter: see rsyslog/ and syslog-ng/",
+}
+"""Options of pop-before-smtp whose thing no longer exists, and what to use instead."""
+
+
+class _Gone(argparse.Action):
+    """Answers an option that is no more."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        name = (option_string or "").partition("=")[0]
+        parser.exit(2, f"pbs-filter: {name} is no more: {GONE[name]}\n")
+
+
+def flag_of(option: Option) -> str:
+    """The command line's name of an option of the configuration."""
+    return option.flag or "--" + option.name.replace("_", "-")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser. Modes first, then one option for each key of the configuration."""
+    made = argparse.ArgumentParser(
+        prog="pbs-filter",
+        allow_abbrev=False,
+        description="Filter the mail log on stdin: who logged in by POP3 or IMAP may relay for a "
+        "while. Without a mode: read until end of input.",
+        epilog="The configuration file has the same options and more: see pbs-filter.toml.",
+    )
+    made.add_argument(
+        "--config", metavar="FILE", help=f"the configuration file (default: {DEFAULT_PATH})"
+    )
+    made.add_argument("--version", action="version", version=f"pbs-filter {__version__}")
+    for name, why in GONE.items():
+        made.add_argument(name, nargs="?", action=_Gone, help=f"no more: {why}")
+    modes = made.add_argument_group("modes").add_mutually_exclusive_group()
+    modes.add_argument(
+        "--list",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="who may relay, until when, and why; with an address: exit 0 if it may, 1 if not",
+    )
+    modes.add_argument(
+        "--explain", action="store_true", help="tell what each line of stdin leads to, and why"
+    )
+    modes.add_argument(
+        "--check", action="store_true", help="check the configuration and every grammar"
+    )
+    modes.add_argument(
+        "--reprocess",
+        nargs="*",
+        metavar="FILE",
+        help="read mail logs (plain or .gz; stdin without FILE) by the stamps in their lines",
+    )
+    modes.add_argument("--forget", metavar="ADDRESS", help="end the authorisation of an address")
+    modes.add_argument("--authorise", metavar="ADDRESS", help="authorise an address by hand")
+    modes.add_argument("--status", action="store_true", help="what the running filter did so far")
+    modes.add_argument(
+        "--dumpconfig", action="store_true", help="show each option's value and its source"
+    )
+    with_modes = made.add_argument_group("with modes")
+    with_modes.add_argument(
+        "--all", action="store_true", help="--list: also what has ended and is not yet removed"
+    )
+    with_modes.add_argument("--json", action="store_true", help="--list, --explain, --status: JSON")
+    with_modes.add_argument("--plain", action="store_true", help="--list: addresses only")
+    with_modes.add_argument(
+        "--for",
+        dest="seconds",
+        type=int,
+        metavar="SECONDS",
+        help="--authorise: for how long (default: the grace)",
+    )
+    with_modes.add_argument(
+        "--note", default="", metavar="TEXT", help="--authorise: why; --list shows it as the user"
+    )
+    running = made.add_argument_group("running")
+    running.add_argument(
+        "--retry-start",
+        action="store_true",
+        help="wait inside and try again when the start fails: for syslog-ng, which would start the "
+        "program again 200 times a second",
+    )
+    options = made.add_argument_group("configuration")
+    for option in OPTIONS:
+        _add(options, option)
+    return made
+
+
+def _add(group: argparse._ArgumentGroup, option: Option) -> None:
+    flag = flag_of(option)
+    common: dict[str, Any] = {"dest": f"option_{option.name}", "default": None}
+    # argparse formats help with %
+    about = option.about.replace("%", "%%")
+    if option.kind == "yes-no":
+        group.add_argument(flag, action="store_const", const=True, help=about, **common)
+        group.add_argument(
+            f"--no{option.name.replace('_', '-')}",
+            action="store_const",
+            const=False,
+            help=argparse.SUPPRESS,
+            **common,
+        )
+    elif option.kind == "number":
+        metavar = option.metavar or "N"
+        group.add_argument(flag, type=int, metavar=metavar, help=about, **common)
+    elif option.kind in ("text", "path", "choice"):
+        metavar = option.metavar or "TEXT"
+        group.add_argument(flag, metavar=metavar, help=about, **common)
+    elif option.kind in ("texts", "networks"):
+        group.add_argument(flag, type=_items, metavar="A,B,...", help=about, **common)
+
+
+def _items(text: str) -> list[str]:
+    return [item for item in text.replace(",", " ").split() if item]
+
+
+def configuration(arguments: argparse.Namespace) -> Config:
+    """The configuration: command line over file over defaults.
+
+    Raises:
+        ConfigError: the file cannot be read, or something in it is wrong.
+    """
+    given = {
+        option.name: value
+        for option in OPTIONS
+        if (value := getattr(arguments, f"option_{option.name}", None)) is not None
+    }
+    path = arguments.config or DEFAULT_PATH
+    text = None
+    if arguments.config or os.path.exists(path):
+        try:
+            with open(path, encoding="utf-8") as file:
+                refuse_writable(file.fileno(), path)
+                text = file.read()
+        except OSError as error:
+            raise ConfigError(f"cannot read {path!r}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path!r} is not UTF-8: {error}") from None
+    return build(text, path, given)
+
+
+def refuse_writable(descriptor: int, path: str) -> None:
+    """Refuse a configuration that anybody could have written.
+
+    Raises:
+        ConfigError: others may write it.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if mode & 0o002:
+        raise ConfigError(
+            f"{path!r} may be written by everybody (mode {mode & 0o7777:04o}): "
+            f"chmod o-w {path}, after a look at what it says"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run; the exit status."""
+    arguments = parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except PbsFilterError as error:
+        print(f"pbs-filter: {error}", file=sys.stderr)
+        return error.exit_status
+    except PermissionError as error:
+        print(
+            f"pbs-filter: {error.filename or error}: {error.strerror}; run it as root or as the "
+            "filter's account",
+            file=sys.stderr,
+        )
+        return EX_TEMPFAIL
+    except BrokenPipeError:
+        # `pbs-filter --list | head`: nobody reads on. Keep Python from saying so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    chosen = _mode(arguments)
+    if chosen is None:
+        from . import service
+
+        return service.run(lambda: configuration(arguments), retry=arguments.retry_start)
+    config = configuration(arguments)
+    return chosen(config, arguments)
+
+
+def _mode(
+    arguments: argparse.Namespace,
+) -> Callable[[Config, argparse.Namespace], int] | None:
+    if arguments.list is not None:
+        return _list
+    if arguments.explain:
+        return _explain
+    if arguments.check:
+        return _check
+    if arguments.reprocess is not None:
+        return _reprocess
+    if arguments.forget is not None:
+        return _forget
+    if arguments.authorise is not None:
+        return _authorise
+    if arguments.status:
+        return _status
+    if arguments.dumpconfig:
+        return _dumpconfig
+    return None
+
+
+def _dumpconfig(config: Config, _arguments: argparse.Namespace) -> int:
+    sys.stdout.write(dump(config))
+    return 0
+
+
+def _list(config: Config, arguments: argparse.Namespace) -> int:
+    from . import report
+    from .addresses import canonical, widen
+    from .store.gdbm import GdbmMap
+    from .value import decode
+
+    now = int(time.time())
+    stored = GdbmMap(config.map, flock=config.flock)
+    if arguments.list:
+        address = canonical(arguments.list)
+        if address is None:
+            raise ConfigError(f"--list: {arguments.list!r} is not an address")
+        address = widen(address, config.ipv6_prefix)
+        value = stored.get(address)
+        found = [(address, value)] if value is not None else []
+    else:
+        found = list(stored.items())
+    entries = [(address, entry) for address, value in found if (entry := decode(value))]
+    shown = report.select(entries, now, ended=arguments.all)
+    if arguments.json:
+        sys.stdout.write(report.to_json(report.as_objects(shown, now)))
+    elif arguments.plain:
+        sys.stdout.writelines(f"{address}\n" for address, _ in shown)
+    elif shown or not arguments.list:
+        sys.stdout.write(report.as_table(shown, now))
+    else:
+        print(f"{arguments.list}: not authorised")
+    if not arguments.list:
+        return 0
+    return 0 if report.select(entries, now, ended=False) else 1
+
+
+def _explain(config: Config, arguments: argparse.Namespace) -> int:
+    from . import records, report
+    from .assemble import filter_of
+    from .model import Reason, Record
+
+    made = filter_of(config, _complain)
+    now = int(time.time())
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        line = raw.removesuffix(b"\n")
+        record = records.read(line)
+        if isinstance(record, Reason):
+            outcome = made.line(line, now)
+        else:
+            outcome = made.record(record, now)
+        if arguments.json:
+            sys.stdout.write(report.to_json(report.story_object(number, outcome)))
+        else:
+            near = (
+                made.reader.explain(record)
+                if isinstance(record, Record) and outcome.reason is Reason.NO_RULE
+                else ()
+            )
+            sys.stdout.write(report.story(number, line, record, outcome, near))
+    sys.stdout.flush()
+    return 0
+
+
+def _check(config: Config, _arguments: argparse.Namespace) -> int:
+    from .assemble import filter_of, servers_of
+    from .grammar import contract
+
+    filter_of(config, _complain)
+    servers = servers_of(config)
+    broken = 0
+    for server in servers:
+        violations = contract.check(server, servers)
+        broken += len(violations)
+        for violation in violations:
+            print(f"{server.name}: {violation}")
+        samples = sum(len(rule.samples) for rule in server.rules)
+        if not violations:
+            print(f"{server.name}: {len(server.rules)} rules, {samples} samples: ok")
+    if broken:
+        return 1
+    print("configuration: ok")
+    return 0
+
+
+def _reprocess(config: Config, arguments: argparse.Namespace) -> int:
+    from .reprocess import reprocess
+
+    return reprocess(config, arguments.reprocess)
+
+
+def _forget(config: Config, arguments: argparse.Namespace) -> int:
+    answer = _ask(config, {"do": "forget", "address": arguments.forget})
+    if answer["changed"]:
+        print(f"{answer['address']}: forgotten")
+        return 0
+    print(f"{arguments.forget}: was not authorised")
+    return 1
+
+
+def _authorise(config: Config, arguments: argparse.Namespace) -> int:
+    from .report import moment
+
+    seconds = config.grace_seconds if arguments.seconds is None else arguments.seconds
+    request = {
+        "do": "authorise",
+        "address": arguments.authorise,
+        "seconds": seconds,
+        "note": arguments.note,
+    }
+    answer = _ask(config, request)
+    print(f"{answer['address']}: may relay until {moment(answer['until'])}")
+    return 0
+
+
+def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
+    """Ask the running filter, or do it ourselves when none runs."""
+    from . import control, service
+
+    answer = control.ask(config.control, request)
+    if answer is None:
+        answer = service.without_feed(config, request, _complain)
+    if "error" in answer:
+        raise ConfigError(str(answer["error"]))
+    return answer
+
+
+def _status(config: Config, arguments: argparse.Namespace) -> int:
+    from . import control, report
+
+    answer = control.ask(config.control, {"do": "status"})
+    if answer is None or "status" not in answer:
+        raise StoreBusy(
+            f"no filter is running on {config.map!r}: look at the syslog daemon that should feed it"
+        )
+    values = answer["status"]
+    text = report.to_json(values) if arguments.json else report.status_text(values)
+    sys.stdout.write(text)
+    return 0
+
+
+def _complain(text: str) -> None:
+    print(f"pbs-filter: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,383 @@
+"""The feed (edge): stdin to filter to store to acknowledgement, until end of input.
+
+A block of input is what one read gave, cut at its last newline. For each block, in this order: the
+clock is asked, the lines go through the filter, what changed is appended to the journal and made
+durable, and the lines are acknowledged. The map follows at once when no more input is waiting, and
+at the latest `MAP_LAG_SECONDS` after the first change under load: it is an index for readers that
+the journal can make again, and writing it for every line would cost more than the line.
+
+Trouble with the store: the lines are not acknowledged, the changes are kept, and every second (and
+before any later line is acknowledged) they are tried again. A syslog daemon that waits for
+acknowledgements sends the line again; it is recognised and not counted twice.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from . import clock, omprog, report, requests
+from .clock import Clock
+from .control import Control
+from .errors import StoreBusy, StoreDamaged
+from .filter import Filter
+from .log import Log
+from .model import Reason
+from .store import AddressMap
+from .store.journal import Journal
+
+READ_BYTES = 1 << 20
+MAP_LAG_SECONDS = 0.005
+"""Under load the map may be this far behind the journal."""
+QUIET_SECONDS = 0.0005
+"""No line for this long is a pause: time to write the map. rsyslog sends the next line within 0.05
+ms of an acknowledgement."""
+HANG_SECONDS = 1.0
+"""A line that is worked on longer than this is given up (see `Watchdog`)."""
+REWRITE_LINES = 500
+"""Payloads written to a new journal between two blocks of input: about a millisecond."""
+STAMP_SECONDS = 60
+CLOSE_SECONDS = 4.0
+"""At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
+
+
+class LineTooSlow(Exception):
+    """Raised by the alarm inside the filter: this line is given up."""
+
+
+class Watchdog:
+    """The belt under "time stays linear": a line that hangs a rule is counted and acknowledged.
+
+    The alarm rings once a second while the filter works. If it finds the filter at the same line as
+    a second before, it raises `LineTooSlow` there (`re` looks for signals while it matches).
+    """
+
+    def __init__(self, filter_: Filter) -> None:
+        self._filter = filter_
+        self._seen = -1
+        signal.signal(signal.SIGALRM, self._ring)
+
+    def __enter__(self) -> None:
+        self._seen = -1
+        signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS, HANG_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        at = self._filter.counts.candidates
+        if at == self._seen:
+            raise LineTooSlow
+        self._seen = at
+
+
+class Feed:
+    """One run over one input."""
+
+    def __init__(
+        self,
+        *,
+        filter_: Filter,
+        journal: Journal | None,
+        address_map: AddressMap,
+        log: Log,
+        confirm: bool,
+        clock_: Clock,
+        control: Control | None = None,
+        on_hangup: Callable[[], None] = lambda: None,
+        every_second: Callable[[int], None] = lambda _now: None,
+        stdin: int = 0,
+        stdout: int = 1,
+    ) -> None:
+        self.filter = filter_
+        self.journal = journal
+        self.map = address_map
+        self.log = log
+        self.confirm = confirm
+        self.clock = clock_
+        self.control = control
+        self.on_hangup = on_hangup
+        self.every_second = every_second
+        self.stdin = stdin
+        self.stdout = stdout
+        self.splitter = omprog.Splitter()
+        self.last_input_epoch = 0
+        self._map_dirty_since: float | None = None
+        self._unacknowledged: bytes | None = None
+        self.clean = False
+        """The store was up to date when the input ended."""
+        self._map_trouble = False
+        self.trouble = ""
+        """What is wrong with the store, empty when nothing is."""
+        self.since_epoch = clock_.now()
+        self._retry_at = 0.0
+        self._last_second = 0
+        self._last_stamp = 0.0
+        self._rewrite: Iterator[str] | None = None
+        self._hangups = 0
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    # ------------------------------------------------------------------ the loop
+
+    def run(self) -> None:
+        """Work until end of input. Everything that was read is in the store afterwards, or the log
+        says that it is not."""
+        self._listen_to_signals()
+        gc.collect()
+        gc.freeze()
+        watchdog = Watchdog(self.filter)
+        poller = select.poll()
+        poller.register(self.stdin, select.POLLIN)
+        poller.register(self._wake_read, select.POLLIN)
+        if self.control is not None:
+            poller.register(self.control.fileno(), select.POLLIN)
+        if self.confirm:
+            self._reply(omprog.OK)
+        while True:
+            ready = dict(poller.poll(self._timeout_ms()))
+            if self._wake_read in ready:
+                self._woken()
+            if self.stdin in ready:
+                data = os.read(self.stdin, READ_BYTES)
+                if not data:
+                    break
+                self._input(data, watchdog)
+            if self.control is not None and self.control.fileno() in ready:
+                self._serve_control()
+            self._housekeeping(quiet=self.stdin not in ready)
+        self._finish()
+
+    def _listen_to_signals(self) -> None:
+        """SIGTERM and SIGHUP come with every stop and log rotation of the syslog daemon, sent to
+        its whole control group: they are heard, and we stay until end of input."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGHUP, self._hang_up)
+
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._hangups += 1
+
+    def _woken(self) -> None:
+        try:
+            os.read(self._wake_read, 512)
+        except BlockingIOError:
+            pass
+        if self._hangups:
+            self._hangups = 0
+            self.log.reopen()
+            self.on_hangup()
+
+    def _timeout_ms(self) -> float:
+        if self._rewrite is not None:
+            return 0
+        if self._map_dirty_since is not None and not self.trouble:
+            return QUIET_SECONDS * 1000
+        return 1000
+
+    # ------------------------------------------------------------------ lines
+
+    def _input(self, data: bytes, watchdog: Watchdog) -> None:
+        block, overlong = self.splitter.feed(data)
+        if overlong:
+            self._count(Reason.TOO_LONG, overlong, lines=overlong)
+        if not block:
+            if overlong:
+                self._acknowledge(overlong)
+            return
+        now = self.clock.now()
+        self.last_input_epoch = now
+        if block != self._unacknowledged:
+            self._filter(block, now, watchdog)
+        if self._commit():
+            self._unacknowledged = None
+            self._acknowledge(block.count(b"\n") + overlong)
+        else:
+            # Remembered so that the daemon's second try is not counted as a second line.
+            self._unacknowledged = block
+            if self.confirm:
+                self._reply(omprog.trouble(self.trouble))
+
+    def _filter(self, block: bytes, now: int, watchdog: Watchdog) -> None:
+        with watchdog:
+            self.filter.take(block)
+            while True:
+                try:
+                    self.filter.work(now)
+                    return
+                except LineTooSlow:
+                    self._count(Reason.TOO_SLOW, 1, lines=0)
+                    self.log.say("a line took longer than a second to read; it is given up")
+
+    def _count(self, reason: Reason, number: int, *, lines: int) -> None:
+        counts = self.filter.counts
+        counts.lines += lines
+        counts.candidates += lines
+        counts.reasons[reason] = counts.reasons.get(reason, 0) + number
+
+    def _acknowledge(self, lines: int) -> None:
+        if self.confirm:
+            self._reply(omprog.OK * lines)
+
+    def _reply(self, reply: bytes) -> None:
+        try:
+            os.write(self.stdout, reply)
+        except BrokenPipeError:
+            # The daemon is gone; what is left in the pipe is still read.
+            self.confirm = False
+            self.log.say("the syslog daemon no longer reads our replies; reading on without them")
+
+    # ------------------------------------------------------------------ the store
+
+    def _commit(self) -> bool:
+        """Make what changed durable; whether the lines so far may be acknowledged."""
+        payloads = self.filter.journal_payloads()
+        if payloads and self.journal is not None:
+            if time.monotonic() - self._last_stamp >= STAMP_SECONDS:
+                payloads.append(clock.stamp_payload())
+                self._last_stamp = time.monotonic()
+            try:
+                self.journal.append(payloads)
+            except StoreBusy as error:
+                self._in_trouble("journal", str(error))
+                return False
+            self._out_of_trouble("journal")
+        self.filter.journaled()
+        if self._map_dirty_since is None and self.filter.ledger.map_dirty():
+            self._map_dirty_since = time.monotonic()
+        return not self._map_trouble or self._write_map()
+
+    def _write_map(self) -> bool:
+        """Bring the map up to the ledger; whether it is."""
+        ledger = self.filter.ledger
+        changes = ledger.map_changes()
+        try:
+            self.map.write(changes)
+        except StoreDamaged as error:
+            self.log.say(f"{error}; making it again")
+            return self._remake_map()
+        except StoreBusy as error:
+            self._map_trouble = True
+            self._in_trouble("map", str(error))
+            return False
+        ledger.mapped(changes)
+        return self._map_is_current()
+
+    def _remake_map(self) -> bool:
+        ledger = self.filter.ledger
+        try:
+            self.map.rebuild(ledger.map_values())
+        except StoreBusy as error:
+            self._map_trouble = True
+            self._in_trouble("map", str(error))
+            return False
+        ledger.mapped(ledger.map_changes())
+        return self._map_is_current()
+
+    def _map_is_current(self) -> bool:
+        self._map_dirty_since = None
+        self._map_trouble = False
+        self._out_of_trouble("map")
+        return True
+
+    def _in_trouble(self, what: str, why: str) -> None:
+        self.trouble = why
+        self._retry_at = time.monotonic() + 1
+        self.log.once(what, f"{why}; lines are not acknowledged until that is mended")
+
+    def _out_of_trouble(self, what: str) -> None:
+        self.trouble = ""
+        self.log.over(what, f"the {what} can be written again")
+
+    # ------------------------------------------------------------------ between blocks
+
+    def _housekeeping(self, *, quiet: bool) -> None:
+        now = self.clock.now()
+        if now != self._last_second:
+            self._last_second = now
+            self._each_second(now)
+        if self.trouble:
+            if time.monotonic() >= self._retry_at and self._commit():
+                self._write_map()
+            return
+        since = self._map_dirty_since
+        if since is not None and (quiet or time.monotonic() - since >= MAP_LAG_SECONDS):
+            self._write_map()
+        self._rewrite_some()
+
+    def _each_second(self, now: int) -> None:
+        step = self.clock.step()
+        if step:
+            self.log.say(f"the clock was set by {step} seconds; every end moves with it")
+            self.filter.shift(step)
+            now = self._last_second = self.clock.now()
+        self.filter.tick(now)
+        if not self.trouble:
+            self._commit()
+        self.every_second(now)
+
+    def _rewrite_some(self) -> None:
+        """Write the next part of a new journal, when the old one has grown past what lives."""
+        journal = self.journal
+        if journal is None:
+            return
+        try:
+            if self._rewrite is None:
+                ledger = self.filter.ledger
+                if journal.should_rewrite(len(ledger.authorisations) + len(ledger.sessions)):
+                    journal.begin_rewrite()
+                    self._rewrite = self.filter.live_payloads()
+                return
+            some = list(itertools.islice(self._rewrite, REWRITE_LINES))
+            if some:
+                journal.rewrite_step(some)
+            else:
+                journal.rewrite_step([clock.stamp_payload()])
+                journal.finish_rewrite()
+                self._rewrite = None
+        except StoreBusy as error:
+            self._rewrite = None
+            journal.abort_rewrite()
+            self.log.once("rewrite", f"{error}; the journal goes on growing for now")
+
+    def _serve_control(self) -> None:
+        assert self.control is not None
+        self.control.serve(self._request)
+
+    def _request(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what a person asks for (`--forget`, `--authorise`, `--status` of a running filter).
+
+        A change is answered when it is durable and in the map.
+        """
+        now = self.clock.now()
+        answer = requests.handle(self.filter, request, now)
+        if answer.get("changed") and not (self._commit() and self._write_map()):
+            return {"error": self.trouble}
+        if request.get("do") == "status":
+            answer["status"] = self.status(now)
+        return answer
+
+    def status(self, now: int) -> dict[str, Any]:
+        """What --status shows: plain numbers and texts."""
+        return report.status(self, now)
+
+    # ------------------------------------------------------------------ the end
+
+    def _finish(self) -> None:
+        """End of input: everything that was read goes into the store."""
+        unfinished = self.splitter.unfinished()
+        if unfinished:
+            self.log.say(f"the input ended inside a line; its {unfinished} bytes are dropped")
+        give_up = time.monotonic() + CLOSE_SECONDS
+        while not (self._commit() and (not self.filter.ledger.map_dirty() or self._write_map())):
+            if time.monotonic() >= give_up:
+                self.log.say(f"leaving although the store is not up to date: {self.trouble}")
+                return
+            time.sleep(0.2)
+        self.clean = True

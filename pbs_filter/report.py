@@ -1,0 +1,240 @@
+"""What people read: --list, --status, --explain. Pure: values in, text out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .filter import Outcome
+from .grammar.reader import NearMiss
+from .model import Reason, Record
+from .value import Entry
+
+if TYPE_CHECKING:
+    from .feed import Feed
+
+NEAR_MISSES = 3
+"""Rules whose near miss --explain shows, the one that read furthest first."""
+
+COLUMNS = ("ADDRESS", "LEFT", "UNTIL", "LAST LOGIN", "OPEN", "USER", "PROTO", "SERVER")
+
+
+def left(seconds: int) -> str:
+    """A duration for people: `29:41`, `2:03:00`, or `ended`."""
+    if seconds <= 0:
+        return "ended"
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def moment(epoch: int) -> str:
+    """A time for people, in the local zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+
+
+def select(
+    entries: Iterable[tuple[str, Entry]], now: int, *, ended: bool
+) -> list[tuple[str, Entry]]:
+    """The entries to show: the living (all of them with `ended`), the first to end first."""
+    shown = [item for item in entries if ended or (item[1].until > now >= item[1].renewed - 1)]
+    return sorted(shown, key=lambda item: (item[1].until, item[0]))
+
+
+def as_table(entries: Sequence[tuple[str, Entry]], now: int) -> str:
+    """One row an address, aligned; columns as `COLUMNS`."""
+    rows = [COLUMNS]
+    for address, entry in entries:
+        rows.append(
+            (
+                address,
+                left(entry.until - now),
+                moment(entry.until),
+                moment(entry.last),
+                str(entry.sessions),
+                entry.user or "-",
+                entry.protocol or "-",
+                entry.server or "-",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        + "\n"
+        for row in rows
+    )
+
+
+def as_objects(entries: Sequence[tuple[str, Entry]], now: int) -> list[dict[str, Any]]:
+    """One object an address, for --json: times in seconds since the epoch, durations in seconds."""
+    return [
+        {
+            "address": address,
+            "left_seconds": max(entry.until - now, 0),
+            "until": entry.until,
+            "since": entry.since,
+            "last_login": entry.last,
+            "open_sessions": entry.sessions,
+            "user": entry.user,
+            "protocol": entry.protocol or None,
+            "server": entry.server,
+        }
+        for address, entry in entries
+    ]
+
+
+# ---------------------------------------------------------------------- --explain
+
+
+def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
+    """The object of one line for `--explain --json`."""
+    return {
+        "line": number,
+        "event": outcome.event,
+        "address": outcome.address,
+        "user": outcome.user,
+        "protocol": outcome.protocol,
+        "server": outcome.server or None,
+        "reason": None if outcome.reason is None else outcome.reason.value,
+    }
+
+
+def story(
+    number: int,
+    line: bytes,
+    record: Record | Reason,
+    outcome: Outcome,
+    near: Sequence[NearMiss] = (),
+) -> str:
+    """Everything about one line, for people."""
+    text = line[:400].decode("utf-8", "backslashreplace")
+    rows = [f"line {number}: {text if text.isprintable() else repr(text)}"]
+    if isinstance(record, Record):
+        where = " ".join(
+            f"{name} {value!r}"
+            for name, value in (
+                ("program", record.program),
+                ("pid", record.pid),
+                ("host", record.host),
+                ("uid", record.uid),
+                ("peer", record.peer),
+            )
+            if value not in ("", None)
+        )
+        rows.append(f"  record       {where}")
+        rows.append(f"  message      {record.message[:400]!r}")
+    if outcome.server:
+        rows.append(f"  server       {outcome.server}, rule {outcome.rule}")
+    if outcome.observation is not None:
+        rows.append(f"  observation  {observed(outcome.observation)}")
+    rows += [
+        f"  near miss    {miss.server.name}, rule {miss.rule.name}: read up to "
+        f"{record.message[max(miss.position - 24, 0):miss.position]!r}, stopped at "
+        f"{record.message[miss.position:miss.position + 40]!r}"
+        for miss in near[:NEAR_MISSES]
+        if isinstance(record, Record) and miss.position
+    ]
+    rows.append(f"  decision     {decision(outcome)}")
+    return "\n".join(rows) + "\n"
+
+
+def observed(observation: object) -> str:
+    """An observation with what it has."""
+    fields = [
+        f"{name}={getattr(observation, name)!r}"
+        for name in getattr(observation, "__dataclass_fields__", ())
+        if getattr(observation, name) is not None
+    ]
+    return f"{type(observation).__name__}({', '.join(fields)})"
+
+
+def decision(outcome: Outcome) -> str:
+    """What was decided, in one sentence."""
+    if outcome.event == "login":
+        return f"login: {outcome.address} may relay"
+    if outcome.event == "logout":
+        return f"logout: a session of {outcome.address} ended"
+    assert outcome.reason is not None
+    detail = f" ({outcome.detail})" if outcome.detail else ""
+    return f"nothing: {outcome.reason.value}{detail}"
+
+
+# ---------------------------------------------------------------------- --status
+
+
+def status(feed: Feed, now: int) -> dict[str, Any]:
+    """What a running filter knows of itself: plain numbers and texts."""
+    counts = feed.filter.counts
+    ledger = feed.filter.ledger
+    return {
+        "now": now,
+        "since": feed.since_epoch,
+        "last_input": feed.last_input_epoch or None,
+        "lines": counts.lines,
+        "logins": dict(counts.logins),
+        "logouts": counts.logouts,
+        "reasons": {
+            reason.name.lower(): {
+                "count": number,
+                "text": reason.value,
+                "example": counts.examples.get(reason, b"").decode("utf-8", "backslashreplace"),
+            }
+            for reason, number in sorted(
+                counts.by_reason().items(), key=lambda item: item[1], reverse=True
+            )
+        },
+        "unread": {
+            program: {"count": number, "example": counts.unread_examples[program]}
+            for program, number in counts.unread.items()
+        },
+        "forged": [
+            {"uid": uid, "program": program, "count": number}
+            for (uid, program), number in counts.forged.items()
+        ],
+        "authorised": len(ledger.authorisations),
+        "open_sessions": len(ledger.sessions),
+        "half_sessions": len(feed.filter.correlator.pending),
+        "trouble": feed.trouble or None,
+    }
+
+
+def status_text(values: dict[str, Any]) -> str:
+    """The same for people."""
+    last = values["last_input"]
+    rows = [
+        f"running since    {moment(values['since'])}",
+        f"last line        {moment(last) if last else 'none yet'}",
+        f"lines            {values['lines']}",
+        f"authorised now   {values['authorised']} addresses, "
+        f"{values['open_sessions']} open sessions, {values['half_sessions']} half-finished",
+        f"store            {values['trouble'] or 'ok'}",
+        "logins           "
+        + (", ".join(f"{name} {n}" for name, n in sorted(values["logins"].items())) or "none"),
+        f"logouts          {values['logouts']}",
+    ]
+    if values["reasons"]:
+        rows.append("nothing came of")
+        for item in values["reasons"].values():
+            rows.append(f"  {item['count']:>10}  {item['text']}")
+            if item["example"]:
+                rows.append(f"              e.g. {item['example'][:160]!r}")
+    if values["unread"]:
+        rows.append("lines of known programs that no rule reads (a new version?)")
+        rows += [
+            f"  {item['count']:>10}  {program}: {item['example'][:120]!r}"
+            for program, item in values["unread"].items()
+        ]
+    if values["forged"]:
+        rows.append("forged lines")
+        rows += [
+            f"  {item['count']:>10}  uid {item['uid']} as {item['program']}"
+            for item in values["forged"]
+        ]
+    return "\n".join(rows) + "\n"
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON."""
+    return json.dumps(value, ensure_ascii=True) + "\n"

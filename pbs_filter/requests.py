@@ -1,0 +1,47 @@
+"""What a person may ask a running filter for, as plain tables. Pure.
+
+    {"do": "forget", "address": A}                             -> {"changed": bool}
+    {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
+    {"do": "status"}                                           -> {"status": {...}} (by the feed)
+
+Every answer to a request that makes no sense is {"error": why}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .addresses import canonical, widen
+from .filter import Filter
+from .ledger import clean
+
+MAX_NOTE = 48
+
+
+def handle(filter_: Filter, request: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """Do what `request` asks for; the answer."""
+    do = request.get("do")
+    if do == "status":
+        return {}
+    if do not in ("forget", "authorise"):
+        return {"error": f"unknown request {do!r}"}
+    text = request.get("address")
+    address = canonical(text) if isinstance(text, str) else None
+    if address is None:
+        return {"error": f"{text!r} is not an address"}
+    if filter_.ipv6_prefix != 128:
+        address = widen(address, filter_.ipv6_prefix)
+    if do == "forget":
+        return {"changed": filter_.ledger.forget(address), "address": address}
+    seconds, note = request.get("seconds"), request.get("note", "")
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 1:
+        return {"error": f"{seconds!r} is not a number of seconds"}
+    if not isinstance(note, str):
+        return {"error": f"{note!r} is not a text"}
+    filter_.ledger.authorise(address, seconds, clean(note)[:MAX_NOTE], now)
+    return {
+        "changed": True,
+        "address": address,
+        "until": filter_.ledger.authorisations[address].until,
+    }

@@ -1,0 +1,305 @@
+"""The life of a filter (edge): start, run, reload, end.
+
+Started by a syslog daemon, so: it may be started twice at once (the lock waits), its environment
+and signals belong to the daemon, and while it starts nobody is told that it is ready.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import select
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import assemble, clock, omprog, requests
+from .clock import Clock
+from .config import Config
+from .control import Control
+from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
+from .feed import Feed
+from .filter import Filter
+from .log import Log
+from .store import AddressMap
+from .store.gdbm import GdbmMap
+from .store.journal import Journal
+from .store.lock import Lock
+from .store.memory import MemoryMap
+
+RETRY_SECONDS = 10
+LOCK_SECONDS = 600
+"""How long a second filter waits for the first: daemons overlap by seconds when they reload, and a
+filter that leaves gives its store up to four seconds."""
+FOREIGN = (
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+)
+
+
+def run(make_config: Callable[[], Config], *, retry: bool) -> int:
+    """Filter stdin until end of input; the exit status.
+
+    Raises:
+        PbsFilterError: the start failed (with `retry`: only when the input has ended).
+    """
+    for name in FOREIGN:
+        os.environ.pop(name, None)  # systemd's words are for the daemon that started us
+    # Until the feed listens to them: the daemon's stop and rotation signals must not kill us.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        try:
+            return _run(make_config)
+        except PbsFilterError as error:
+            if not retry:
+                raise
+            print(
+                f"pbs-filter: {error}; trying again in {RETRY_SECONDS} seconds",
+                file=sys.stderr,
+                flush=True,
+            )
+            status = error.exit_status
+        if _input_ended(RETRY_SECONDS):
+            return status
+
+
+def _input_ended(seconds: float) -> bool:
+    """Wait; whether the input ended meanwhile with nothing left to read."""
+    poller = select.poll()
+    poller.register(0, 0)
+    end = time.monotonic() + seconds
+    while (rest := end - time.monotonic()) > 0:
+        if poller.poll(rest * 1000):
+            poller.modify(0, select.POLLIN)
+            return not any(event & select.POLLIN for _, event in poller.poll(0))
+    return False
+
+
+def _run(make_config: Callable[[], Config]) -> int:
+    config = make_config()
+    os.umask(0o027)
+    log = Log(config.logto, debug=config.debug)
+    confirm = confirming(config.confirm)
+    if confirm and config.logto == "-":
+        raise ConfigError(
+            "logto '-' is stdout, which belongs to the replies while confirming; log to a file"
+        )
+    become(config, log.say)
+    filter_ = assemble.filter_of(config, log.say)
+    store = Store(config, filter_, log.say, _keep_alive if confirm else _silence)
+    try:
+        reload = _Reload(make_config, filter_, log)
+        control = Control(config.control) if config.write else None
+        feed = Feed(
+            filter_=filter_,
+            journal=store.journal,
+            address_map=store.map,
+            log=log,
+            confirm=confirm,
+            clock_=store.clock,
+            control=control,
+            on_hangup=reload,
+        )
+        _say_what_can_be_trusted(config, log)
+        feed.run()
+        if control is not None:
+            control.close()
+        store.close(clean=feed.clean)
+    finally:
+        store.release()
+    return 0
+
+
+def _keep_alive() -> None:
+    try:
+        os.write(1, omprog.KEEP_ALIVE)
+    except OSError:
+        pass  # the daemon is gone: end of input will tell
+
+
+def _silence() -> None:
+    return
+
+
+def confirming(setting: str) -> bool:
+    """Whether stdout takes our replies: as set, or (`auto`) when both ends are pipes, as rsyslog
+    makes them for confirmMessages; syslog-ng's and an unconfirmed stdout are /dev/null or a file.
+    """
+    if setting != "auto":
+        return setting == "yes"
+    return all(stat.S_ISFIFO(os.fstat(descriptor).st_mode) for descriptor in (0, 1))
+
+
+class _Reload:
+    """SIGHUP: read networks, users and accounts again."""
+
+    def __init__(self, make_config: Callable[[], Config], filter_: Filter, log: Log) -> None:
+        self._make_config = make_config
+        self._filter = filter_
+        self._log = log
+
+    def __call__(self) -> None:
+        try:
+            config = self._make_config()
+            policy = assemble.policy_of(config, self._filter.reader.servers, self._log.say)
+        except PbsFilterError as error:
+            self._log.say(f"SIGHUP: {error}; going on with the old networks")
+            return
+        self._filter.policy = policy
+        self._log.say("SIGHUP: log reopened, networks and accounts read again")
+
+
+def _say_what_can_be_trusted(config: Config, log: Log) -> None:
+    if not config.require_vouched:
+        log.debug(
+            "lines without credentials count too: anybody who can write to the log can authorise "
+            "an address; see require_vouched"
+        )
+
+
+def become(config: Config, say: Callable[[str], None]) -> None:
+    """Become the account of the configuration, if started as root.
+
+    Where the daemon's sandbox takes CAP_SETUID away (Debian 13, RHEL) we stay, and say so once.
+
+    Raises:
+        ConfigError: there is no such account or group.
+    """
+    directory = os.path.dirname(config.map)
+    try:
+        account = pwd.getpwnam(config.user) if config.user else None
+        group = grp.getgrnam(config.group) if config.group else None
+    except KeyError as error:
+        raise ConfigError(f"user/group: {error.args[0]}; make it, or mend the name") from None
+    if os.geteuid() != 0:
+        return
+    if config.write and not os.path.isdir(directory):
+        os.makedirs(directory, 0o750)
+        os.chmod(directory, 0o750)
+        if account or group:
+            os.chown(
+                directory,
+                account.pw_uid if account else -1,
+                group.gr_gid if group else account.pw_gid if account else -1,
+            )
+    if account is None:
+        return
+    gid = group.gr_gid if group else account.pw_gid
+    try:
+        os.setgroups([gid])
+        os.setgid(gid)
+        os.setuid(account.pw_uid)
+    except PermissionError:
+        say(
+            f"cannot become {config.user!r}: no CAP_SETUID here (the daemon's sandbox); going on "
+            f"as uid {os.geteuid()}"
+        )
+
+
+class Store:
+    """Lock, journal and map of one filter, opened: the ledger is what it was.
+
+    Args:
+        config: which files.
+        filter_: gets the state.
+        say: takes what the operator should know.
+        keep_alive: called about once a second while this takes long.
+
+    Raises:
+        StoreBusy: another filter has it, or the files cannot be used now.
+        ConfigError: the files are not fit to be used (whose they are, who may write them).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        filter_: Filter,
+        say: Callable[[str], None],
+        keep_alive: Callable[[], None] = _silence,
+        *,
+        lock_seconds: float = LOCK_SECONDS,
+    ) -> None:
+        self._say = say
+        self._lock: Lock | None = None
+        self.journal: Journal | None = None
+        self.map: AddressMap
+        self.filter = filter_
+        self.clock = Clock()
+        if not config.write:
+            self.map = MemoryMap()
+            return
+        self._lock = Lock(config.lock)
+        self._lock.acquire(lock_seconds, keep_alive)
+        try:
+            self._open(config, keep_alive)
+        except BaseException:
+            self.release()
+            raise
+
+    def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
+        filter_ = self.filter
+        self.journal = Journal(config.journal, say=self._say)
+        self.map = GdbmMap(config.map, flock=config.flock, group=config.group)
+        stamp = ""
+        unknown = 0
+        for number, payload in enumerate(self.journal.replay()):
+            if payload.startswith("t\t"):
+                stamp = payload
+            elif not filter_.apply(payload):
+                unknown += 1
+            if number % 100_000 == 99_999:
+                keep_alive()
+        if unknown:
+            self._say(f"{config.journal!r}: {unknown} lines of it mean nothing to this version")
+        if stamp:
+            step = clock.step_since(stamp)
+            if step:
+                self._say(f"the clock was set by {step} seconds while no filter was running")
+                filter_.shift(step)
+        now = self.clock.now()
+        filter_.restored(now)
+        if not self.journal.was_clean or self.map.damaged():
+            keep_alive()
+            self.map.rebuild(filter_.ledger.map_values())
+            filter_.ledger.mapped(filter_.ledger.map_changes())
+
+    def close(self, *, clean: bool) -> None:
+        """Orderly end: with `clean` the next start trusts the map."""
+        if self.journal is not None:
+            self.journal.close(clean=clean)
+
+    def release(self) -> None:
+        """Give the lock up."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def without_feed(
+    config: Config, request: dict[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Do what a person asks for when no filter is running: be one for a moment.
+
+    Raises:
+        PbsFilterError: the store cannot be used.
+    """
+    become(config, say)
+    filter_ = assemble.filter_of(config, say)
+    store = Store(config, filter_, say, lock_seconds=2)
+    try:
+        answer = requests.handle(filter_, request, store.clock.now())
+        if answer.get("changed") and store.journal is not None:
+            store.journal.append(filter_.journal_payloads())
+            store.map.write(filter_.ledger.map_changes())
+        store.close(clean=True)
+    finally:
+        store.release()
+    return answer
