@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from ..grammar import Server
-from . import courier, popa3d
+from . import courier, cyrus, dovecot, mailutils, popa3d, qpopper, uw, vpopmail
 
 SERVERS: tuple[Server, ...] = (
     courier.SERVER,
+    cyrus.SERVER,
+    dovecot.SERVER,
+    dovecot.TAGGED,
+    mailutils.SERVER,
     popa3d.SERVER,
+    qpopper.SERVER,
+    uw.SERVER,
+    vpopmail.SERVER,
 )

@@ -1,0 +1,372 @@
+"""Cyrus IMAP, 2.0 to the development series 3.13.
+
+Printed by      `cmd_login`, `cmd_authenticate` in imap/imapd.c and `cmd_pass`, `cmd_apop`,
+                `cmd_auth` in imap/pop3d.c up to 3.12; `loginlog_good_imap` and `_pop` in
+                imap/loginlog.c since 3.13.1, as key=value (lib/logfmt.c). Ends: `telemetry_rusage`
+                in imap/telemetry.c, called on every way out of a session.
+Client's text   the host name (reverse DNS; it cannot hold a bracket), before the address. A user
+                name is an account's, or behind `+` a folder's of the client's choice. Where
+                allowanonymouslogin is on, the login line of `anonymous` ends with whatever the
+                client sent as password: it is not a login to us. `session ended:` repeats the
+                client's ID command as it came.
+Session         the pid: a process serves many sessions, but one after the other, and closes each
+                with `USAGE`. The session id (since 2.4) stands in too few of the ends: POP3 and
+                IMAP before 3.10 have none.
+
+The same words come from sieve, nntp, http and mupdate: the program's name decides.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..model import Accepted, Ended, Ignored, Refused
+
+# 2.0 to 2.2 write no blank before the bracket.
+CLIENT = pp.Opt(HOST + pp.Opt(" ")) + "[" + ADDRESS("address") + "]"
+NOT_ANONYMOUS = token(r"(?!(?i:anonymous)(?: |\Z))", "not the user anonymous")
+MECHANISM = token(
+    r"(?!ANONYMOUS)(?>plaintext|nopassword|[A-Z][A-Z0-9_-]{2,39}+)(?>(?:\+TLS|))", "a mechanism"
+)
+SESSION_ID = WORD("0-9A-Za-z._-", 255)
+# Behind the mechanism 2.1 writes nothing; 2.2 and 2.3 may write plaintextloginalert, which is the
+# administrator's text.
+REMARK = token(
+    r"(?>(?: (?!SESSIONID=)[0-9A-Za-z.,;:!?'()/-]{1,60}+){1,40})", "words of the administrator"
+)
+LOGIN = (
+    "login: " + CLIENT + " " + NOT_ANONYMOUS + USER("user") + " " + MECHANISM
+    + pp.Opt(pp.Literal(" User logged in") | REMARK)
+    + pp.Opt(" SESSIONID=<" + SESSION_ID + ">")
+)  # fmt: skip
+
+# --- key=value; a value with anything but graphic ASCII, or with `"`, `=`, `\`, stands in quotes
+
+QUOTED = token(
+    r'"(?>(?:[ !#-\[\]-~\x80-\U0010ffff]{1,400}+|\\[\\"nrt]|\\x\{[0-9A-Fa-f]{2}\}){0,400})"',
+    "a value in quotes",
+)
+PLAIN = token(r"[!#-<>-\[\]-~]{1,400}+", "a value without quotes")
+NEXT = token(r" (?=.)|(?!.)", "the next pair, or the end")
+
+
+def _pair(key: str, value: pp.ParserElement) -> pp.ParserElement:
+    """Return the pair with this key."""
+    return pp.Literal(key + "=") + value + NEXT
+
+
+LOGFMT_LOGIN = "event=login.good " + pp.Each(
+    [
+        _pair(
+            "r.clienthost",
+            ADDRESS("address")
+            | ("[" + ADDRESS("address") + "]")
+            | ('"' + pp.Opt(HOST + " ") + "[" + ADDRESS("address") + ']"'),
+        ),
+        _pair("u.username", USER("user") | ('"' + USER("user") + '"')),
+        pp.Opt(_pair("sessionid", PLAIN)),
+        pp.Opt(_pair("r.sessionid", PLAIN)),
+        pp.Opt(_pair("session_id", PLAIN)),
+        pp.Opt(_pair("r.tid", PLAIN | QUOTED)),
+        pp.Opt(_pair("login.mech", token(r"(?!ANONYMOUS)[0-9A-Za-z_-]{1,40}+", "a mechanism"))),
+        pp.Opt(_pair("login.tls", WORD("01", 1))),
+        pp.Opt(_pair("login.magic", PLAIN | QUOTED)),
+        pp.Opt(_pair("login.nopassword", WORD("01", 1))),
+        pp.Opt(_pair("pop.subfolder", PLAIN | QUOTED)),
+    ]
+)
+
+SECONDS = NUMBER + "." + NUMBER
+USAGE = "USAGE " + USER("user") + " user: " + SECONDS + " sys: " + SECONDS
+
+REFUSED = (
+    pp.one_of(["badlogin: ", "event=login.bad "])
+    | ("user '" + USER + "' denied access to service ")
+) + TEXT
+# Both stand beside USAGE, which ends the session for us.
+COUNTS = "counts: retr=<" + NUMBER + "> top=<" + NUMBER + "> dele=<" + NUMBER + ">"
+SESSION_ENDED = "session ended: sessionid=<" + TEXT
+ANONYMOUS = "login: " + pp.Opt(HOST + pp.Opt(" ")) + "[" + ADDRESS + "] anonymous " + TEXT
+NOISE = (
+    pp.one_of(
+        [
+            "accepted connection",
+            "open: user ",
+            "open:  user ",
+            "starttls: ",
+            "SSL_accept() ",
+            "imap TLS negotiation failed: ",
+            "imaps TLS negotiation failed: ",
+            "pop3 TLS negotiation failed: ",
+            "pop3s TLS negotiation failed: ",
+            "STARTTLS negotiation failed: ",
+            "TLS server engine: ",
+            "inittls: ",
+            "fetching user_deny.db",
+            "auxpropfunc error",
+            "client id ",
+            "auditlog: ",
+            "conversations",
+            "created compress",
+            "created decompress",
+            "about to exec ",
+            "executed",
+            "unable to ",
+            "cyrusdb",
+            "skiplist: ",
+            "seen_db: ",
+            "DBERROR",
+            "IOERROR",
+            "SQUAT ",
+            "mystore: ",
+            "mydelete: ",
+            "fetched ",
+            "expunged ",
+            "Expunged ",
+            "Fatal error: ",
+        ]
+    )
+    + TEXT
+)
+
+SERVER = Server(
+    name="cyrus",
+    title="Cyrus IMAP",
+    versions="2.0 - 3.13",
+    programs={
+        "imap": "imap",
+        "imaps": "imap",
+        "imapd": "imap",
+        "cyrus/imap": "imap",
+        "cyrus/imaps": "imap",
+        "cyrus/imapd": "imap",
+        "imapmail": "imap",
+        "proxyd": "imap",
+        "cyrus/proxyd": "imap",
+        "pop3": "pop3",
+        "pop3s": "pop3",
+        "pop3d": "pop3",
+        "cyrus/pop3": "pop3",
+        "cyrus/pop3s": "pop3",
+        "cyrus/pop3d": "pop3",
+        "pop3proxyd": "pop3",
+        "cyrus/pop3proxyd": "pop3",
+    },
+    instances=True,
+    accounts=("root", "cyrus"),
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("pid",),
+            samples=(
+                yes(
+                    "cyrus/imap[4711]: login: client.example.org [192.0.2.7] bob plaintext User "
+                    "logged in SESSIONID=<mx1-4711-1450760746-1-6931901653674999381>",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                ),
+                yes(
+                    "pop3s[4711]: login: [2001:db8::7] bob@example.org CRAM-MD5+TLS User logged in",
+                    Accepted(
+                        user="bob@example.org",
+                        address="2001:db8::7",
+                        protocol="pop3",
+                        session="4711",
+                    ),
+                ),
+                yes(
+                    "imapd[4711]: login: client.example.org[192.0.2.7] bob plaintext",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                ),
+                yes(
+                    "backend2/pop3[4711]: login: 203.0.113.66 [192.0.2.7] bob APOP User logged in",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "imap: login: [192.0.2.7] bob+INBOX.a nopassword Please use TLS.",
+                    Accepted(user="bob+INBOX.a", address="192.0.2.7", protocol="imap"),
+                ),
+                no(
+                    "cyrus/imap[4711]: login: client.example.org [203.0.113.66] anonymous x",
+                    "everybody may log in so",
+                ),
+                no(
+                    "cyrus/imap[4711]: login: [203.0.113.66] anonymous plaintext User logged in",
+                    "everybody may log in so",
+                ),
+                no(
+                    "cyrus/imap[4711]: login: [203.0.113.66] guest ANONYMOUS User logged in",
+                    "everybody may log in so",
+                ),
+                no(
+                    "cyrus/imap[4711]: badlogin: x [203.0.113.66] plaintext bob SASL(-13): "
+                    "authentication failure: checkpass failed",
+                    "refused",
+                ),
+                no(
+                    "cyrus/imap[4711]: login: x [203.0.113.66] [192.0.2.7] bob plaintext",
+                    "two brackets",
+                ),
+                no(
+                    "imapd[4711]: login: [203.0.113.66] bob plaintext User logged in "
+                    "SESSIONID=<x> [198.51.100.23]",
+                    "text after the end",
+                ),
+                no("sieve[4711]: login: x[203.0.113.66] bob PLAIN User logged in", "not IMAP"),
+                no("cyrus/nntp[4711]: login: x[203.0.113.66] bob PLAIN", "not IMAP"),
+            ),
+        ),
+        Rule(
+            name="login-logfmt",
+            kind=Accepted,
+            expression=LOGFMT_LOGIN,
+            session=("pid",),
+            samples=(
+                yes(
+                    "cyrus/imap[4711]: event=login.good sessionid=mx1-4711-1-1 "
+                    'r.clienthost="client.example.org [192.0.2.7]" u.username=bob '
+                    "login.mech=plaintext login.tls=0 login.magic=~null~",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                ),
+                yes(
+                    "pop3[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.tid=a1 "
+                    "r.clienthost=[2001:db8::7] u.username=bob login.tls=1 pop.subfolder=~null~",
+                    Accepted(user="bob", address="2001:db8::7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "imaps[4711]: event=login.good session_id=mx1-4711-1-1 "
+                    'r.tid="a \\"1" r.clienthost="[192.0.2.7]" u.username="bob" '
+                    'login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"',
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                ),
+                yes(
+                    'imap[4711]: event=login.good pop.subfolder="" u.username=bob '
+                    "r.clienthost=192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                ),
+                no(
+                    "imap[4711]: event=login.good r.clienthost=203.0.113.66 login.tls=0 "
+                    "login.anonymous=1 login.password=x",
+                    "everybody may log in so",
+                ),
+                no(
+                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "login.mech=ANONYMOUS login.tls=0",
+                    "everybody may log in so",
+                ),
+                no(
+                    "imap[4711]: event=login.bad r.clienthost=[198.51.100.23] "
+                    'u.username="bob login.mech=plaintext r.clienthost=[203.0.113.66]" '
+                    'login.mech=plaintext error="checkpass failed"',
+                    "refused",
+                ),
+                no(
+                    "imap[4711]: event=login.good r.clienthost=[198.51.100.23] u.username=bob "
+                    "r.clienthost=[203.0.113.66]",
+                    "a key twice",
+                ),
+                no(
+                    "http[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "login.tls=1 login.scheme=Basic",
+                    "not IMAP",
+                ),
+                no(
+                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "login.scheme=Basic",
+                    "an unknown key",
+                ),
+                no(
+                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob ",
+                    "the line was cut",
+                ),
+            ),
+        ),
+        Rule(
+            name="end",
+            kind=Ended,
+            expression=USAGE,
+            session=("pid",),
+            samples=(
+                yes(
+                    "cyrus/pop3[4711]: USAGE bob user: 0.004000 sys: 0.012001",
+                    Ended(session="4711", user="bob", protocol="pop3"),
+                ),
+                no("cyrus/imap[4711]: USAGE bob user: 0.004000", "cut off"),
+            ),
+        ),
+        Rule(
+            name="refused",
+            kind=Refused,
+            expression=REFUSED,
+            samples=(
+                yes(
+                    "cyrus/imap[4711]: badlogin: client.example.org [192.0.2.7] plaintext (bob) "
+                    "[SASL(-13): user not found: checkpass failed]",
+                    Refused(),
+                ),
+                yes("imap[4711]: event=login.bad r.clienthost=[192.0.2.7]", Refused()),
+                yes("imap[4711]: user 'bob' denied access to service 'imap'", Refused()),
+                no(
+                    "pop3[4711]: badlogin: login: x [203.0.113.66] bob plaintext User logged in",
+                    "refused",
+                ),
+            ),
+        ),
+        Rule(
+            name="anonymous",
+            kind=Ignored,
+            expression=ANONYMOUS,
+            samples=(
+                yes("imap[4711]: login: client.example.org [192.0.2.7] anonymous x", Ignored()),
+                yes("imap[4711]: login: [192.0.2.7] anonymous x y", Ignored()),
+                yes("imap[4711]: login: client.example.org[192.0.2.7] anonymous x", Ignored()),
+                no(
+                    "imap[4711]: login: [198.51.100.23] anonymous x [203.0.113.66] bob plaintext "
+                    "User logged in",
+                    "a password that looks like a login",
+                ),
+            ),
+        ),
+        Rule(
+            name="counts",
+            kind=Ignored,
+            expression=COUNTS,
+            samples=(
+                yes("pop3[4711]: counts: retr=<0> top=<0> dele=<0>", Ignored()),
+                no("pop3[4711]: counts: retr=<0> top=<0> dele=<0> 203.0.113.66", "no such line"),
+            ),
+        ),
+        Rule(
+            name="session-ended",
+            kind=Ignored,
+            expression=SESSION_ENDED,
+            samples=(
+                yes(
+                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
+                    "id.name=<(null)>",
+                    Ignored(),
+                ),
+                no(
+                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
+                    "id.vendor=<event=login.good r.clienthost=[203.0.113.66]> id.name=<x>",
+                    "the client's ID command",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes("cyrus/pop3[4711]: accepted connection", Ignored()),
+                yes("imap[4711]: open: user bob opened INBOX", Ignored()),
+                no(
+                    "imap[4711]: client id sessionid=<x>: name login: x [203.0.113.66] bob PLAIN",
+                    "the client's ID command",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,616 @@
+"""Dovecot 0.99 to 2.4, as a server and (where `enable` asks for it) as a proxy.
+
+Printed by      `client_log` in src/login-common/client-common.c, which puts the elements of
+                `login_log_format_elements` behind "Login: " (up to 2.3) or "Logged in: " (2.4,
+                `client_destroy_success`); ends by `client_log_disconnect` in imap/imap-client.c
+                and `client_destroy` in pop3/pop3-client.c; a proxy's lines by
+                `client_proxy_finish_destroy_client` and `login_proxy_free_full`.
+Client's text   the user element: cleaned of control characters and cut at 80 characters, but `>`,
+                `,`, `=` and blanks pass. They stand in lines of refused logins, and in a success
+                only where an account has such a name; USER takes none of them. The reason of an
+                end may hold the name of the client's last command, in parentheses.
+Session         the session id: in the login line by default since 2.1, in the prefix of the
+                session's process since 2.3. 2.2 writes only user and program at the end, and may
+                write the end before the login (two processes). No end has an address.
+
+The administrator chooses and orders the elements: each may stand anywhere, once; `rip=` must.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..model import Accepted, Ended, Ignored, Refused
+
+SERVICE = pp.one_of(["imap-login", "pop3-login"])
+ANY_SERVICE = pp.one_of(
+    ["imap-login", "pop3-login", "managesieve-login", "submission-login", "lmtp-login"]
+)
+INFO = pp.Opt("Info: ")
+SESSION_ID = WORD("A-Za-z0-9+/=:_.-", 100)
+
+# --- the elements of a login line
+
+SEPARATOR = token(r"(?>,[ \t]?|[ \t])(?=.)|(?!.)", "the next element, or the end")
+MECHANISM = token(r"(?!ANONYMOUS\b)[A-Za-z0-9_-]{1,40}+", "a mechanism that proves who it is")
+CIPHER = (
+    WORD("0-9.", 8)
+    + " with cipher "
+    + WORD("A-Za-z0-9_-", 80)
+    + (" (" + NUMBER + "/" + NUMBER + " bits)")
+    + SEPARATOR
+)
+
+
+def _element(start: str, *values: pp.ParserElement) -> pp.ParserElement:
+    """Return the element that begins with `start` and goes on with one of `values`."""
+    value = values[0] if len(values) == 1 else pp.MatchFirst(values)
+    return pp.Literal(start) + value + SEPARATOR
+
+
+ELEMENTS = pp.Each(
+    [
+        _element("rip=", ADDRESS("address")),
+        pp.Opt(_element("user=", "<" + USER("user") + ">", USER("user"))),
+        pp.Opt(_element("method=", MECHANISM)),
+        pp.Opt(_element("lip=", ADDRESS("local"), "<" + WORD("A-Za-z0-9_.-", 80) + ">")),
+        pp.Opt(_element("mpid=", NUMBER)),
+        pp.Opt(_element("pid=", NUMBER)),
+        pp.Opt(_element("rport=", PORT)),
+        pp.Opt(_element("lport=", PORT)),
+        pp.Opt(_element("real_rip=", ADDRESS)),
+        pp.Opt(_element("real_lip=", ADDRESS)),
+        pp.Opt(_element("local_name=", HOST)),
+        pp.Opt(_element("session=", "<" + SESSION_ID("session") + ">", SESSION_ID("session"))),
+        pp.Opt(pp.Literal("secured") + SEPARATOR),
+        # 2.4 has this misspelling.
+        pp.Opt(pp.Literal("TSL") + SEPARATOR),
+        # The last "TLS" of a line stands behind all others: with the end for a separator it would
+        # begin like "TLSv1.3 ...", and which of the two is meant must be told by their beginnings.
+        pp.Opt(pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"])),
+        pp.Opt("TLSv" + CIPHER),
+    ]
+) + pp.Opt("TLS")
+
+START = INFO + SERVICE("protocol") + ": " + INFO
+LOGIN = START + (pp.Literal("Login: ") | pp.Literal("Logged in: ")) + ELEMENTS
+LOGIN_099 = START + "Login: " + USER("user") + " [" + ADDRESS("address") + "]"
+
+# --- a proxy in front of other servers: the backend's address comes first
+
+BACKEND = token(r"(?>(?:[0-9A-Za-z_.\[\]-]{1,255}+|:(?! )){1,20})", "a host and port")
+SECONDS = WORD("0-9.", 20) + " secs"
+PROXY_22 = (
+    USER
+    + "): started proxying to "
+    + BACKEND
+    + pp.Opt("/" + USER)
+    + pp.Opt(" (master " + USER + ")")
+)
+PROXY_23 = (
+    USER
+    + ","
+    + BACKEND
+    + "): Started proxying to "
+    + ("remote host" | ("<" + BACKEND + ">" + pp.Opt(" (<" + BACKEND + ">)")))
+    + pp.Opt(" from " + (("<" + BACKEND + ">") | BACKEND))
+    + pp.Opt(" as user " + (("<" + USER + ">") | USER))
+    + pp.Opt(" (master " + (("<" + USER + ">") | USER) + ")")
+    + pp.Opt(" (" + SECONDS + pp.Opt(", " + NUMBER + " reconnects") + ")")
+)
+PROXY = START + "proxy(" + (PROXY_22 | PROXY_23) + ": " + ELEMENTS
+
+# --- ends
+
+PROCESS = pp.one_of(["imap", "IMAP", "imap-hibernate", "pop3", "POP3"])
+# Words, and parentheses nested at most once; a word that is followed by `=` begins the numbers.
+_PARENTHESES = r"\((?>(?:[^()]{1,400}+|\([^()]{0,200}+\)){0,9})\)"
+_WORD = rf"(?>(?:[^\s()<>=:]{{1,100}}+|:(?! [a-z_]{{1,30}}+=)|{_PARENTHESES}){{1,20}})"
+_WORDS = rf"(?>(?: (?![a-z_]{{1,30}}+=){_WORD}){{0,80}})"
+_NUMBERS = r"(?>(?:,? [a-z_]{1,30}+=(?>[0-9]{1,20}+(?:/[0-9]{1,20}+|))){0,40})"
+_ENDS = r"(?>Disconnected|Logged out|Connection closed|Server shutting down)"
+END = token(rf"{_ENDS}(?>[:.,]?){_WORDS}{_NUMBERS}", "the reason of an end, and its numbers")
+END_BY_ID = (
+    PROCESS("protocol") + "(" + USER + ")<" + NUMBER + "><" + SESSION_ID("session") + ">: "
+    + INFO + END
+)  # fmt: skip
+END_BY_PREFIX = (
+    PROCESS("protocol") + "(" + USER + "): " + INFO + "session=" + SESSION_ID("session") + " " + END
+)
+END_BY_USER = PROCESS("protocol") + "(" + USER("user") + "): " + INFO + END
+PROXY_END = (
+    START + "proxy(" + USER + pp.Opt("," + BACKEND) + "): "
+    + token(
+        r"(?>disconnecting [0-9A-Fa-f:.]{2,45}+|Disconnected by (?>client|server)(?>:?))"
+        rf"{_WORDS}",
+        "the reason of an end",
+    )
+    + ": " + ELEMENTS
+)  # fmt: skip
+
+# --- the rest, so that lines which no rule reads mean something
+
+_REFUSALS = (
+    r"\(auth failed|authentication attempts\)|disallowed plaintext|\(user disabled|"
+    r"\(password expired|Maximum number of connections|Aborted login: user="
+)
+_BEFORE_LOGIN = r"(?!Login: |Logged in: |proxy\()"
+REFUSAL = (
+    INFO + ANY_SERVICE + ": " + INFO
+    + token(rf"{_BEFORE_LOGIN}(?=[^<]{{0,600}}?(?:{_REFUSALS}))", "a refusal")
+    + TEXT
+)  # fmt: skip
+NOTHING = (
+    INFO + ANY_SERVICE + ": " + INFO
+    + token(rf"{_BEFORE_LOGIN}(?![^<]{{0,600}}?(?:{_REFUSALS}))", "no refusal")
+    + TEXT
+)  # fmt: skip
+OTHER_SERVICE = (
+    INFO
+    + pp.one_of(["managesieve-login: ", "submission-login: ", "lmtp-login: "])
+    + INFO
+    + pp.one_of(["Login: ", "Logged in: ", "proxy("])
+    + TEXT
+)
+LEVEL = pp.Opt(
+    pp.one_of(["Info: ", "Warn: ", "Warning: ", "Error: ", "Fatal: ", "Panic: ", "Debug: "])
+)
+IN_SESSION = (
+    LEVEL
+    + PROCESS
+    + "("
+    + token(rf"(?!\S{{0,600}}?: (?:Info: |)(?:session=\S{{1,100}} |){_ENDS})", "no end")
+    + TEXT
+)
+HELPER = (
+    LEVEL
+    + pp.one_of(
+        "aggregator anvil auth auth-worker config deliver dict director dns-client doveadm dovecot "
+        "health-check imap-urlauth imap-urlauth-worker indexer indexer-worker ipc lda lmtp log "
+        "managesieve master old-stats quota-status replicator script-login ssl-params stats "
+        "submission welcome"
+    )
+    + pp.one_of([": ", "(", "<"])
+    + TEXT
+)
+
+# --- each process under its own name: 0.99 and the betas of 1.0 at syslog
+
+TAGGED_LOGIN = INFO + (pp.Literal("Login: ") | pp.Literal("Logged in: ")) + ELEMENTS
+TAGGED_LOGIN_099 = INFO + "Login: " + USER("user") + " [" + ADDRESS("address") + "]"
+TAGGED_NOTHING = INFO + pp.one_of(["Aborted login", "Disconnected"]) + TEXT
+
+SERVER = Server(
+    name="dovecot",
+    title="Dovecot",
+    versions="0.99 - 2.4",
+    programs={"dovecot": None},
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("session",),
+            samples=(
+                yes(
+                    "dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, "
+                    "lip=192.0.2.1, mpid=4711, TLS, session=<8n+hC7Ng3tIAAAAB>",
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="8n+hC7Ng3tIAAAAB",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "dovecot[1]: pop3-login: Logged in: user=<bob@example.org>, "
+                    "method=CRAM-MD5, rip=2001:db8::7, lip=2001:db8::1, mpid=4711, secured, "
+                    "session=<8n+hC7Ng3tIAAAAB>",
+                    Accepted(
+                        user="bob@example.org",
+                        address="2001:db8::7",
+                        protocol="pop3",
+                        session="8n+hC7Ng3tIAAAAB",
+                        local="2001:db8::1",
+                    ),
+                ),
+                yes(
+                    "dovecot: pop3-login: Info: Login: user=<bob>, rip=::ffff:192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                yes(
+                    "dovecot: Info: imap-login: Login: rip=192.0.2.7,lip=<mx1>, pid=4711, TLS",
+                    Accepted(user="", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: imap-login: Login: session=8n+hC7Ng, TLS, "
+                    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits), rip=192.0.2.7 "
+                    "rport=40001 lip=192.0.2.1\tlport=993, real_rip=198.51.100.9, "
+                    "real_lip=198.51.100.1, local_name=imap.example.org, user=bob, TSL",
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="8n+hC7Ng",
+                        local="192.0.2.1",
+                    ),
+                ),
+                no(
+                    "dovecot: imap-login: Login: user=<bob, rip=203.0.113.66>, method=PLAIN, "
+                    "rip=198.51.100.23, lip=192.0.2.1",
+                    "the user's text holds an element",
+                ),
+                no(
+                    "dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66>, method=PLAIN, "
+                    "rip=198.51.100.23",
+                    "two elements rip=",
+                ),
+                no(
+                    "dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, rip=203.0.113.66",
+                    "two elements rip=",
+                ),
+                no(
+                    "dovecot: imap-login: Login: user=<bob>, method=ANONYMOUS, rip=203.0.113.66",
+                    "everybody may log in so",
+                ),
+                no(
+                    "dovecot: imap-login: Login: user=<>, rip=203.0.113.66",
+                    "nobody logged in",
+                ),
+                no(
+                    "dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66, lip=192.0.2.1 "
+                    "Authentication Failure:",
+                    "text after the last element",
+                ),
+                no("dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=", "no address"),
+                no("dovecot: imap-login: Login: user=<bob>, method=PLAIN", "no address"),
+                no(
+                    "dovecot: pop3-login: Login: user=<bob>, rip=192.0.2, lip=192.0.2.1",
+                    "three numbers are not an address",
+                ),
+                no(
+                    "dovecot: imap-login: Logged in: user=<bob>, rip=203.0.113.66, ",
+                    "the line was cut",
+                ),
+                no(
+                    "dovecot: managesieve-login: Logged in: user=<bob>, rip=203.0.113.66",
+                    "not POP or IMAP",
+                ),
+                no("dovecot: Login: user=<bob>, rip=203.0.113.66", "no service"),
+                no(
+                    "dovecot: imap-login: imap-login: Login: user=<bob>, rip=203.0.113.66",
+                    "the service twice",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-0.99",
+            kind=Accepted,
+            expression=LOGIN_099,
+            samples=(
+                yes(
+                    "dovecot: imap-login: Info: Login: bob [192.0.2.7]",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: Info: pop3-login: Login: bob [::ffff:192.0.2.7]",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                no("dovecot: imap-login: Login: bob [203.0.113.66] ", "text after the end"),
+                no("dovecot: imap-login: Login: bob x [203.0.113.66]", "a blank in the name"),
+            ),
+        ),
+        Rule(
+            name="proxy",
+            kind=Accepted,
+            expression=PROXY,
+            session=("session",),
+            off=True,
+            samples=(
+                yes(
+                    "dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: "
+                    "user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>",
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="pop3",
+                        session="8n+hC7Ng",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "dovecot: imap-login: proxy(bob): started proxying to "
+                    "imap.example.org:143/bob2 (master root): user=<bob>, rip=192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to "
+                    "<198.51.100.9> (<imap.example.org>) from <192.0.2.1> as user <bob2> "
+                    "(master <root>) (0.012 secs, 1 reconnects): user=<bob>, method=PLAIN, "
+                    "rip=192.0.2.7, lip=192.0.2.1, mpid=0, TLS, session=<8n+hC7Ng>",
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="8n+hC7Ng",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "dovecot: imap-login: proxy(bob,imap.example.org[2001:db8::9]:143): Started "
+                    "proxying to <2001:db8::9>: user=<bob>, rip=192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to "
+                    "remote host from 192.0.2.1 as user bob2 (master root) (0.012 secs): "
+                    "user=<bob>, rip=192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
+                ),
+                no(
+                    "dovecot: imap-login: proxy(bob): started proxying to 203.0.113.66:143",
+                    "the backend's address only",
+                ),
+                no(
+                    "dovecot: imap-login: proxy(bob): Login failed to 198.51.100.9:143: "
+                    "user=<bob>, rip=203.0.113.66",
+                    "the backend refused",
+                ),
+                no(
+                    "dovecot: managesieve-login: proxy(bob): started proxying to "
+                    "198.51.100.9:4190: user=<bob>, rip=203.0.113.66",
+                    "not POP or IMAP",
+                ),
+            ),
+        ),
+        Rule(
+            name="proxy-end",
+            kind=Ended,
+            expression=PROXY_END,
+            session=("session",),
+            samples=(
+                yes(
+                    "dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by "
+                    "client(0s idle, in=245, out=1365+42)): user=<bob>, method=PLAIN, "
+                    "rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>",
+                    Ended(session="8n+hC7Ng", user="bob", protocol="imap", address="192.0.2.7"),
+                ),
+                yes(
+                    "dovecot: pop3-login: proxy(bob,198.51.100.9:110): Disconnected by server: "
+                    "Connection closed (2s idle, in=24, out=36): user=<bob>, rip=192.0.2.7, "
+                    "session=<8n+hC7Ng>",
+                    Ended(session="8n+hC7Ng", user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                no("dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7", "cut off"),
+            ),
+        ),
+        Rule(
+            name="end",
+            kind=Ended,
+            expression=END_BY_ID,
+            session=("session",),
+            samples=(
+                yes(
+                    "dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: Logged out in=213 "
+                    "out=6079 deleted=0 expunged=0 trashed=0 hdr_count=0 hdr_bytes=0 "
+                    "body_count=0 body_bytes=0",
+                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: pop3(bob)<4711><8n+hC7Ng3tIAAAAB>: Info: Disconnected: Connection "
+                    "closed: read(size=2048) failed: Connection reset by peer top=0/0, retr=0/0, "
+                    "del=0/0, size=0",
+                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="pop3"),
+                ),
+                yes(
+                    "dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Connection closed (IDLE running "
+                    "for 0.001 + waiting input for 60.2 secs, 2 B in + 10+0 B out, "
+                    "state=wait-input (a)) in=45 out=812",
+                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: imap-hibernate(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: "
+                    "Server shutting down. in=45 out=812",
+                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="imap"),
+                ),
+                no(
+                    "dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: copy from INBOX: box=Trash, "
+                    "uid=4, msgid=<Logged out>",
+                    "a line within the session",
+                ),
+                no(
+                    "dovecot: imap-login: Disconnected: Logged out (no auth attempts in 0 secs): "
+                    "user=<>, rip=203.0.113.66, session=<8n+hC7Ng3tIAAAAB>",
+                    "nobody had logged in",
+                ),
+            ),
+        ),
+        Rule(
+            name="end-by-prefix",
+            kind=Ended,
+            expression=END_BY_PREFIX,
+            session=("session",),
+            samples=(
+                yes(
+                    "dovecot: imap(bob): session=8n+hC7Ng Connection closed in=755 out=714148",
+                    Ended(session="8n+hC7Ng", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: pop3(bob): Info: session=8n+hC7Ng Disconnected for inactivity "
+                    "top=0/0, retr=1/39452, del=0/2968, size=87834658",
+                    Ended(session="8n+hC7Ng", protocol="pop3"),
+                ),
+                no("dovecot: imap(bob): session=8n+hC7Ng Connected in=0", "no end"),
+            ),
+        ),
+        Rule(
+            name="end-by-user",
+            kind=Ended,
+            expression=END_BY_USER,
+            samples=(
+                yes(
+                    "dovecot: imap(bob): Logged out in=82 out=550",
+                    Ended(user="bob", protocol="imap"),
+                ),
+                yes(
+                    "dovecot: POP3(bob@example.org): Disconnected: Logged out top=0/0, retr=0/0, "
+                    "del=0/14, size=470843",
+                    Ended(user="bob@example.org", protocol="pop3"),
+                ),
+                yes(
+                    "dovecot: imap(bob): Info: Connection closed bytes=0/285",
+                    Ended(user="bob", protocol="imap"),
+                ),
+                no(
+                    "dovecot: imap(bob): Disconnected in=82 out=550 rip=203.0.113.66",
+                    "no number stands there",
+                ),
+            ),
+        ),
+        Rule(
+            name="refused",
+            kind=Refused,
+            expression=REFUSAL,
+            samples=(
+                yes(
+                    "dovecot: imap-login: Disconnected: Aborted login by logging out (auth "
+                    "failed, 1 attempts in 2 secs): user=<bob>, method=PLAIN, rip=192.0.2.7",
+                    Refused(),
+                ),
+                yes(
+                    "dovecot: Info: pop3-login: Info: Login aborted: Logged out (auth failed, 1 "
+                    "attempts in 2 secs) (auth_failed): user=<x> imap-login: Logged in: "
+                    "user=<bob>, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23",
+                    Refused(),
+                ),
+                yes(
+                    "dovecot: managesieve-login: Maximum number of connections from user+IP "
+                    "exceeded (mail_max_userip_connections=10): user=<bob>, rip=192.0.2.7",
+                    Refused(),
+                ),
+                no(
+                    "dovecot: imap-login: Aborted login (auth failed, 1 attempts in 2 secs): "
+                    "user=<bob>, rip=203.0.113.66",
+                    "refused",
+                ),
+                no(
+                    "dovecot: imap-login: Disconnected (auth failed, 1 attempts in 2 secs): "
+                    "user=<alice>, method=plain, rip=203.0.113.66, session=<abc>>, "
+                    "method=PLAIN, rip=198.51.100.23",
+                    "refused, and the user's text is a login",
+                ),
+            ),
+        ),
+        Rule(
+            name="not-logged-in",
+            kind=Ignored,
+            expression=NOTHING,
+            samples=(
+                yes(
+                    "dovecot: imap-login: Disconnected (no auth attempts in 0 secs): user=<>, "
+                    "rip=192.0.2.7, lip=192.0.2.1",
+                    Ignored(),
+                ),
+                yes("dovecot: Info: pop3-login: Info: Disconnected: rip=192.0.2.7", Ignored()),
+                no(
+                    "dovecot: pop3-login: Login aborted: Logged out (no auth attempts in 0 secs) "
+                    "(no_auth_attempts): user=<>, rip=203.0.113.66, TLS, session=<8n+hC7Ng>",
+                    "nobody had logged in",
+                ),
+            ),
+        ),
+        Rule(
+            name="other-service",
+            kind=Ignored,
+            expression=OTHER_SERVICE,
+            samples=(
+                yes("dovecot: managesieve-login: Logged in: user=<bob>, rip=192.0.2.7", Ignored()),
+                yes(
+                    "dovecot: Info: submission-login: Info: Login: user=<bob>, rip=192.0.2.7",
+                    Ignored(),
+                ),
+                no("dovecot: lmtp-login: Login: user=<bob>, rip=203.0.113.66", "not POP or IMAP"),
+            ),
+        ),
+        Rule(
+            name="in-session",
+            kind=Ignored,
+            expression=IN_SESSION,
+            samples=(
+                yes(
+                    "dovecot: imap(bob)<4711><8n+hC7Ng>: Error: Mailbox INBOX: open failed",
+                    Ignored(),
+                ),
+                yes("dovecot: Error: POP3(bob): open() failed with mbox file", Ignored()),
+                no(
+                    "dovecot: imap(bob): copy from INBOX: box=a, subject=imap-login: Login: "
+                    "user=<bob>, rip=203.0.113.66",
+                    "text of a message",
+                ),
+            ),
+        ),
+        Rule(
+            name="helper",
+            kind=Ignored,
+            expression=HELPER,
+            samples=(
+                yes("dovecot: auth: passwd-file(bob,192.0.2.7): Password mismatch", Ignored()),
+                yes("dovecot: Error: auth(default): Can't connect", Ignored()),
+                no(
+                    "dovecot: lmtp(bob): imap-login: Login: user=<bob>, rip=203.0.113.66",
+                    "not a login process",
+                ),
+            ),
+        ),
+    ),
+)
+
+TAGGED = Server(
+    name="dovecot-tag",
+    title="Dovecot, each process under its own name",
+    versions="0.99, betas of 1.0",
+    programs={"imap-login": "imap", "pop3-login": "pop3"},
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=TAGGED_LOGIN,
+            session=("session",),
+            samples=(
+                yes(
+                    "imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", local="192.0.2.1"),
+                ),
+                no("imap-login: Login: user=<bob, rip=203.0.113.66>, rip=198.51.100.23", "USER"),
+            ),
+        ),
+        Rule(
+            name="login-0.99",
+            kind=Accepted,
+            expression=TAGGED_LOGIN_099,
+            samples=(
+                yes(
+                    "pop3-login: Login: bob [192.0.2.7]",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                yes(
+                    "imap-login[4711]: Info: Login: bob [2001:db8::7]",
+                    Accepted(user="bob", address="2001:db8::7", protocol="imap"),
+                ),
+                no("pop3-login: Login: bob [203.0.113.66] x", "text after the end"),
+            ),
+        ),
+        Rule(
+            name="not-logged-in",
+            kind=Ignored,
+            expression=TAGGED_NOTHING,
+            samples=(
+                yes("imap-login: Disconnected [192.0.2.7]", Ignored()),
+                yes("imap-login: Info: Aborted login [192.0.2.7]", Ignored()),
+                no("imap-login: Aborted login: Login: bob [203.0.113.66]", "no login"),
+            ),
+        ),
+    ),
+)

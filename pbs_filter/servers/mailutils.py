@@ -1,0 +1,309 @@
+"""GNU mailutils pop3d and imap4d, 0.x to 3.x, and its forerunner gnu-pop3d.
+
+Printed by      `pop3d_begin_session` in pop3d/user.c (`user ... logged in with mailbox`),
+                `imap4d_session_setup0` in imap4d/imap4d.c (`user ... logged in (source: S)`),
+                `pop3d_abquit`, `pop3d_quit` and `imap4d_bye` (ends), `_run_entry` in
+                libmailutils/server/acl.c (the address, where the config says `acl { log any; }`),
+                the main loops of 0.x and 1.x (`connect from IP`).
+Client's text   the user name, raw, in refusals; in a login it is an account's. Newlines in it go
+                to syslog, but the library puts the session id behind each.
+Session         the session id in front of every line, with `logging { session-id yes; }`: the
+                parent process writes the address, a child the rest, so that the pid ties nothing.
+                Where the same process writes `connect from` (0.x, 1.x, or tcpd in front), the pid.
+
+By default no address is logged at all, and nothing can be authorised.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..model import Accepted, Connected, Ended, Ignored, Refused
+
+# Eight digits of base 62: year, month, day, hour, minute, second, and two more; 2.x has a number.
+_SESSION_ID = (
+    r"(?>[0-9A-Za-z][0-9AB][0-9A-V][0-9A-N][0-9A-Za-x]{2}[0-9A-Za-z]{2}(?= )|[0-9a-f]{8}:)"
+)
+SESSION_ID = token(_SESSION_ID, "a session id")("id") + " "
+MAYBE_ID = token(rf"(?>{_SESSION_ID} |)", "a session id or nothing")
+
+USER_WORD = pp.one_of(["user ", "User "])
+NAME = ("`" + USER("user") + "'") | ("'" + USER("user") + "'") | USER("user")
+_PATH = WORD("0-9A-Za-z_.:/@%+,~=-", 255)
+MAILBOX = ("`" + _PATH + "'") | ("'" + _PATH + "'") | _PATH
+WITH_MAILBOX = USER_WORD + NAME + " logged in with mailbox " + MAILBOX
+COUNT = " (" + NUMBER + pp.one_of([" message", " messages", " msgs"]) + ")"
+LOGGED_IN = (WITH_MAILBOX + pp.Opt(COUNT)) | (
+    USER_WORD + NAME + " logged in (source: " + WORD("0-9A-Za-z_-", 40) + ")"
+)
+END = (
+    pp.one_of(["session ", "Session "])
+    + pp.one_of(["ended", "terminating", "timed out"])
+    + " for user: "
+    + USER("user")
+)
+DROPPED = pp.one_of(["remote protocol error", "I/O error", "read error on control stream"])
+
+CONNECTED = SESSION_ID + ADDRESS("address")
+CONNECTED_BY_PID = "connect from " + ADDRESS("address") + pp.Opt(" (" + ADDRESS + ")")
+
+REFUSED = (
+    MAYBE_ID
+    + pp.one_of(
+        [
+            "login failed: ",
+            "Login failed: ",
+            "GSASL error: ",
+            "possible probe of account ",
+            "error authenticating user ",
+            "error getting identity info for user ",
+        ]
+    )
+    + TEXT
+) | (MAYBE_ID + USER_WORD + token(r"(?![`']?[^`' ]{1,255}'? logged in )", "not logged in") + TEXT)
+NOISE = (
+    MAYBE_ID
+    + pp.one_of(
+        [
+            "POP3 login: user ",
+            "incoming connection opened",
+            "Incoming connection opened",
+            "session ended for no user",
+            "Session ended for no user",
+            "session timed out for no user",
+            "Unexpected eof on input",
+            "Read failed: ",
+            "TLS established",
+            "GNU imap4d started",
+            "GNU pop3d started",
+            "process ",
+            "locking mailbox ",
+            "started in debugging mode",
+            "quitting ",
+            "terminating ",
+        ]
+    )
+    + TEXT
+) | (MAYBE_ID + pp.one_of(["session terminating", "Session terminating"]))
+ADDRESS_ALONE = ADDRESS
+
+BY_ID = ("id",)
+BY_PID = ("pid",)
+
+SERVER = Server(
+    name="mailutils",
+    title="GNU mailutils pop3d, imap4d",
+    versions="0.x - 3.x, gnu-pop3d 0.9",
+    programs={
+        "pop3d": "pop3",
+        "gnu-pop3d": "pop3",
+        "imap4d": "imap",
+        "gnu-imap4d": "imap",
+    },
+    rules=(
+        Rule(
+            name="connected",
+            kind=Connected,
+            expression=CONNECTED,
+            session=BY_ID,
+            samples=(
+                yes(
+                    "pop3d[4700]: 2AK8nIji 192.0.2.7",
+                    Connected(address="192.0.2.7", session="2AK8nIji"),
+                ),
+                yes(
+                    "imap4d[4700]: 2AK8nIji 2001:DB8:0:0:0:0:0:7",
+                    Connected(address="2001:db8::7", session="2AK8nIji"),
+                ),
+                yes(
+                    "pop3d[4700]: 0000a1b2: 192.0.2.7",
+                    Connected(address="192.0.2.7", session="0000a1b2:"),
+                ),
+                no("pop3d[4700]: 2AK8nIji 203.0.113.66 x", "text after the address"),
+                no("pop3d[4700]: 203.0.113.66", "no session id"),
+                no("pop3d[4700]: incoming 203.0.113.66", "no session id"),
+            ),
+        ),
+        Rule(
+            name="connected-by-pid",
+            kind=Connected,
+            expression=CONNECTED_BY_PID,
+            session=BY_PID,
+            samples=(
+                yes(
+                    "gnu-pop3d[4711]: connect from 192.0.2.7",
+                    Connected(address="192.0.2.7", session="4711"),
+                ),
+                yes(
+                    "pop3d[4711]: connect from 192.0.2.7 (192.0.2.7)",
+                    Connected(address="192.0.2.7", session="4711"),
+                ),
+                no("pop3d[4711]: connect from 203.0.113.66.example.net", "a name"),
+                no("pop3d[4711]: refused connect from 203.0.113.66", "refused"),
+                no("pop3d: connect from 203.0.113.66", "no pid"),
+            ),
+        ),
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=SESSION_ID + LOGGED_IN,
+            session=BY_ID,
+            samples=(
+                yes(
+                    "pop3d[4711]: 2AK8nIji user `bob' logged in with mailbox `/var/mail/bob' (0 "
+                    "messages)",
+                    Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
+                ),
+                yes(
+                    "imap4d[4711]: 2AK8nIji User 'bob' logged in (source: system)",
+                    Accepted(user="bob", protocol="imap", session="2AK8nIji"),
+                ),
+                yes(
+                    "pop3d[4711]: 0000a1b2: User bob logged in with mailbox '/var/mail/bob'",
+                    Accepted(user="bob", protocol="pop3", session="0000a1b2:"),
+                ),
+                no(
+                    "pop3d[4711]: 2AK8nIji user `x' logged in with mailbox `203.0.113.66' (0 "
+                    "messages)': authentication failed",
+                    "refused",
+                ),
+                no(
+                    "imap4d[4711]: 2AK8nIji user `a b' logged in (source: system)",
+                    "a blank in the name",
+                ),
+                no(
+                    "pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system",
+                    "the mailbox may still be locked",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-by-pid",
+            kind=Accepted,
+            expression=LOGGED_IN,
+            session=BY_PID,
+            samples=(
+                yes(
+                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox 'mbox:/var/mail/bob' (3 "
+                    "msgs)",
+                    Accepted(user="bob", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "gnu-imap4d[4711]: User `bob' logged in (source: system)",
+                    Accepted(user="bob", protocol="imap", session="4711"),
+                ),
+                yes(
+                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/bob",
+                    Accepted(user="bob", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/bob' (1 message)",
+                    Accepted(user="bob", protocol="pop3", session="4711"),
+                ),
+                no("pop3d: user `bob' logged in with mailbox `/var/mail/bob'", "no pid"),
+                no(
+                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/bob' 203.0.113.66",
+                    "text after the mailbox",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-with-address",
+            kind=Accepted,
+            expression=WITH_MAILBOX + " from " + ADDRESS("address"),
+            session=BY_PID,
+            samples=(
+                yes(
+                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/bob from 192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox '/var/mail/bob' from "
+                    "192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "gnu-pop3d: User `bob' logged in with mailbox `/var/mail/bob' from 192.0.2.7",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                no(
+                    "gnu-pop3d[4711]: User bob logged in with mailbox x from 203.0.113.66 from "
+                    "198.51.100.23",
+                    "a blank in the mailbox",
+                ),
+            ),
+        ),
+        Rule(
+            name="end",
+            kind=Ended,
+            expression=SESSION_ID + (END | DROPPED),
+            session=BY_ID,
+            samples=(
+                yes(
+                    "pop3d[4711]: 2AK8nIji session ended for user: bob",
+                    Ended(session="2AK8nIji", user="bob", protocol="pop3"),
+                ),
+                yes(
+                    "imap4d[4711]: 2AK8nIji read error on control stream",
+                    Ended(session="2AK8nIji", protocol="imap"),
+                ),
+                no("imap4d[4711]: 2AK8nIji session terminating", "nobody had logged in"),
+            ),
+        ),
+        Rule(
+            name="end-by-pid",
+            kind=Ended,
+            expression=END | DROPPED,
+            session=BY_PID,
+            samples=(
+                yes(
+                    "gnu-imap4d[4711]: Session terminating for user: bob",
+                    Ended(session="4711", user="bob", protocol="imap"),
+                ),
+                yes("pop3d[4711]: I/O error", Ended(session="4711", protocol="pop3")),
+                no("pop3d[4711]: session ended for no user", "nobody had logged in"),
+            ),
+        ),
+        Rule(
+            name="refused",
+            kind=Refused,
+            expression=REFUSED,
+            samples=(
+                yes("pop3d[4711]: 2AK8nIji user `bob': authentication failed", Refused()),
+                yes("imap4d[4711]: login failed: bob", Refused()),
+                no(
+                    "imap4d[4711]: 2AK8nIji login failed: x 2AK8nIji user `bob' logged in "
+                    "(source: 203.0.113.66)",
+                    "refused",
+                ),
+                no(
+                    "pop3d[4711]: 2AK8pnSD user `x#0122AK8pnSD 203.0.113.66' nonexistent",
+                    "a line break in the name",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes("pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system", Ignored()),
+                yes("imap4d[4711]: session terminating", Ignored()),
+                no(
+                    "pop3d[4711]: POP3 login: user `bob', source 203.0.113.66",
+                    "an authentication backend",
+                ),
+            ),
+        ),
+        Rule(
+            name="address-alone",
+            kind=Ignored,
+            expression=ADDRESS_ALONE,
+            samples=(
+                yes("pop3d[4700]: 192.0.2.7", Ignored()),
+                no("imap4d[4700]: 203.0.113.66", "no session id: nothing is tied to it"),
+            ),
+        ),
+    ),
+)
