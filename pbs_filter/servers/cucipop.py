@@ -1,0 +1,84 @@
+"""cucipop 1.31 (Cubic Circle's POP3 daemon), also with its IPv6 patch.
+
+Printed by      cucipop.c at the end of a session (the line is known from lines seen, not from the
+                source): user, address, then what was fetched, deleted and left.
+Client's text   the user name, in front of the address.
+Session         none: there is one line for a session, and it is the last one.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, no, yes
+from ..model import Accepted, Ignored, Refused
+
+SESSION = (
+    USER("user")
+    + " "
+    + ADDRESS("address")
+    + " "
+    + NUMBER
+    + ", "
+    + NUMBER
+    + " ("
+    + NUMBER
+    + "), "
+    + NUMBER
+    + " ("
+    + NUMBER
+    + ")"
+)
+FAILED = pp.Literal("authentication failure ") + TEXT
+LOST = pp.Literal("lost ") + TEXT
+
+SERVER = Server(
+    name="cucipop",
+    title="cucipop",
+    versions="1.31",
+    programs={"cucipop": "pop3"},
+    rules=(
+        Rule(
+            name="session",
+            kind=Accepted,
+            expression=SESSION,
+            samples=(
+                yes(
+                    "cucipop[4711]: bob 192.0.2.7 0, 0 (0), 1 (1234)",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                yes(
+                    "cucipop[4711]: bob 2001:db8::7 2, 1 (310), 0 (0)",
+                    Accepted(user="bob", address="2001:db8::7", protocol="pop3"),
+                ),
+                no("cucipop[4711]: bob 203.0.113.66", "no counters: not the end of a session"),
+                no(
+                    "cucipop[4711]: bob 203.0.113.66 0, 0 (0), 1 (1234) 192.0.2.7 0, 0 (0), 0 (0)",
+                    "a name that holds a whole line",
+                ),
+                no("cucipop[4711]: bob 203.0.113.66 0, 0 (0), 1 (1234", "cut"),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes("cucipop[4711]: authentication failure bob 192.0.2.7", Refused()),
+                no(
+                    "cucipop[4711]: authentication failure bob 203.0.113.66 0, 0 (0), 1 (1234)",
+                    "the words of a failure before the counters of a session",
+                ),
+            ),
+        ),
+        Rule(
+            name="lost",
+            kind=Ignored,
+            expression=LOST,
+            samples=(
+                yes("cucipop[4711]: lost bob", Ignored()),
+                no("cucipop[4711]: lost 203.0.113.66 0, 0 (0), 1 (1234) ", "not a session's end"),
+            ),
+        ),
+    ),
+)

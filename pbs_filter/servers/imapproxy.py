@@ -1,0 +1,184 @@
+"""imapproxy (up-imapproxy, SquirrelMail's IMAP proxy) 1.0 to 1.2.
+
+Printed by      imapcommon.c: `Get_Server_conn` (`LOGIN: '%s' (%s:%s) on new sd [%d]`, `... on
+                existing sd [%d]`, `... failed: ...`); icc.c: `ICC_Logout`; before 1.1.0 without the
+                client's port.
+Client's text   the user name, in front of the address: with LOGIN the raw token, the client's own
+                double quotes included, up to the first blank; with AUTHENTICATE LOGIN the decoded
+                name, blanks, quotes and line breaks included. The words that tell a success are the
+                last of the line, and a name must not hold a quote.
+Session         the descriptor of the connection to the server behind: kept after the logout and
+                used again for a later login, but never by two clients at a time.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import (
+    ADDRESS_BEFORE_PORT,
+    IPV4,
+    NUMBER,
+    PORT,
+    TEXT,
+    USER,
+    WORD,
+    Rule,
+    Server,
+    no,
+    token,
+    yes,
+)
+from ..model import Accepted, Ended, Ignored, Refused
+
+_NAME = "'" + (('"' + USER("user") + '"') | USER("user")) + "'"
+_CLIENT = (ADDRESS_BEFORE_PORT("address") + ":" + PORT) | IPV4("address")
+LOGIN = (
+    "LOGIN: "
+    + _NAME
+    + " ("
+    + _CLIENT
+    + ") on "
+    + (pp.Literal("new") | "existing")
+    + " sd ["
+    + NUMBER("descriptor")
+    + "]"
+)
+LOGOUT = "LOGOUT: " + _NAME + " from server sd [" + NUMBER("descriptor") + "]"
+# Whatever a name may hold: a success ends in a descriptor, an attempt in its own words.
+FAILED = "LOGIN: " + token(
+    r"(?s:(?!.{0,8192}(?: sd \[[0-9]{1,20}\]|creating a new one)\Z).{0,65536}+)",
+    "anything that does not end like a success or an attempt",
+)
+ATTEMPT = "LOGIN: " + token(
+    r"(?s:(?=.{0,8192}\) no previous connection: creating a new one\Z).{0,65536}+)",
+    "anything that ends like an attempt",
+)
+NOISE = (
+    (WORD("A-Za-z_", 40) + "(): ")
+    | pp.Literal("STARTTLS failed: ")
+    | "Expiring server sd "
+    | "imapproxy"
+) + TEXT
+
+SERVER = Server(
+    name="imapproxy",
+    title="imapproxy",
+    versions="1.0 - 1.2",
+    programs={"in.imapproxyd": "imap", "imapproxyd": "imap"},
+    accounts=("root", "nobody", "imapproxy"),
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("pid", "descriptor"),
+            samples=(
+                yes(
+                    "in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7:50001) on new sd [9]",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711,9"),
+                ),
+                yes(
+                    "in.imapproxyd[4711]: LOGIN: '\"bob\"' (2001:db8::7:50001) on existing sd [12]",
+                    Accepted(user="bob", address="2001:db8::7", protocol="imap", session="4711,12"),
+                ),
+                yes(
+                    "in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7) on existing sd [9]",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711,9"),
+                ),
+                no(
+                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' "
+                    "(192.0.2.7:50001) no previous connection: creating a new one",
+                    "an attempt whose name holds a login",
+                ),
+                no(
+                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' "
+                    "(192.0.2.7:50001) on new sd [9]",
+                    "a quote in the name",
+                ),
+                no(
+                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) failed: non-OK server "
+                    "response to LOGIN command: x on new sd [9]",
+                    "a failure with the end of a success",
+                ),
+                no("in.imapproxyd[4711]: LOGIN: 'a\"' (203.0.113.66:1) on new sd [9]", "a quote"),
+            ),
+        ),
+        Rule(
+            name="logout",
+            kind=Ended,
+            expression=LOGOUT,
+            session=("pid", "descriptor"),
+            samples=(
+                yes(
+                    "in.imapproxyd[4711]: LOGOUT: 'bob' from server sd [9]",
+                    Ended(session="4711,9", user="bob", protocol="imap"),
+                ),
+                yes(
+                    "in.imapproxyd[4711]: LOGOUT: '\"bob\"' from server sd [9]",
+                    Ended(session="4711,9", user="bob", protocol="imap"),
+                ),
+                no(
+                    "in.imapproxyd[4711]: LOGOUT: 'a' from server sd [9]' from server sd [12]",
+                    "a quote in the name",
+                ),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes(
+                    "in.imapproxyd[4711]: LOGIN: 'a' b' (192.0.2.7:50001) failed: non-OK server "
+                    "response to LOGIN command",
+                    Refused(),
+                ),
+                no(
+                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9] ",
+                    "text after the end",
+                ),
+            ),
+        ),
+        Rule(
+            name="attempt",
+            kind=Ignored,
+            expression=ATTEMPT,
+            samples=(
+                yes(
+                    "in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7:50001) no previous connection: "
+                    "creating a new one",
+                    Ignored(),
+                ),
+                no(
+                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) no previous connection: "
+                    "creating a new one",
+                    "an attempt",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes(
+                    "in.imapproxyd[4711]: Get_Server_conn(): Unable to reuse server sd [9] for "
+                    "user 'bob' (192.0.2.7:50001) because password doesn't match.",
+                    Ignored(),
+                ),
+                yes(
+                    "in.imapproxyd[4711]: STARTTLS failed: SSL_new() failed",
+                    Ignored(),
+                ),
+                yes("in.imapproxyd[4711]: Expiring server sd [9]", Ignored()),
+                yes("in.imapproxyd[4711]: imapproxy version 1.2.8 normal start", Ignored()),
+                no(
+                    "in.imapproxyd[4711]: HandleRequest(): LOGIN: 'a' (203.0.113.66:1) on new sd "
+                    "[9]",
+                    "a function's complaint",
+                ),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,442 @@
+"""perdition 1.x and 2.x (POP3 and IMAP4 proxy).
+
+Printed by      perdition.c: `perdition_log_auth` (`Auth: ...`, for success and failure alike; the
+                line is written again while the session lasts, see `connect_relog`),
+                `perdition_log_close`, `perdition_log_close_early` (2.x), `main` (the rest; in 1.x
+                everything).
+Client's text   both names, raw, inside quotes that are not escaped, behind the addresses and in
+                front of the verdict. So the verdict counts only at the very end, and a name must
+                not hold a quote. perdition cuts its lines at 4096 characters, a syslog daemon
+                perhaps at 1024: names are short enough here that no cut can put a `status="ok"`
+                that a name holds at the end. 0.x lines without a status are not read: a failure
+                that was cut looks the same.
+Session         the pid: one child per connection. An IPv6 address is written without brackets in
+                front of its port.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import (
+    ADDRESS_BEFORE_PORT,
+    IPV4,
+    NUMBER,
+    PORT,
+    TEXT,
+    Rule,
+    Server,
+    no,
+    token,
+    user_token,
+    yes,
+)
+from ..model import Accepted, Ended, Ignored, Refused
+
+_NAME = user_token(most=100)
+_SERVER = token(r"[0-9A-Za-z_.:/\[\]-]{1,100}+", "a backend")
+_PASSWORD = token(r'[^\x00-\x1f"]{0,100}+', "a password or the X's in its place")
+_FROM = ADDRESS_BEFORE_PORT("address") + ":" + PORT
+_TO = ADDRESS_BEFORE_PORT("local") + ":" + PORT
+_SECURE = pp.Literal("plaintext") | "starttls" | "ssl"
+_AUTHORISATION = " authorisation_id=" + (pp.Literal("NONE") | '"' + _NAME + '"')
+_AUTHENTICATION = ' authentication_id="' + _NAME("user") + '"'
+_LOG_PASSWORD = pp.Opt(' passwd="' + _PASSWORD + '"')
+
+LOGIN = (
+    "Auth: "
+    + _FROM
+    + "->"
+    + _TO
+    + " client-secure="
+    + _SECURE
+    + _AUTHORISATION
+    + _AUTHENTICATION
+    + _LOG_PASSWORD
+    + ' server="'
+    + _SERVER
+    + '" protocol='
+    + token("(?:IMAP4|POP3)S?+", "IMAP4(S) or POP3(S)")("protocol")
+    + " server-secure="
+    + _SECURE
+    + ' status="ok"'
+)
+# 1.17 and later log the ports; earlier ones the bare (IPv4) addresses.
+_FROM_1 = _FROM | IPV4("address")
+_TO_1 = _TO | IPV4("local")
+
+
+def _login_1(ports: str) -> pp.ParserElement:
+    """Return 1.x's login line; the backend's port is all that tells the protocol."""
+    return (
+        "Auth: "
+        + _FROM_1
+        + "->"
+        + _TO_1
+        + ' user="'
+        + _NAME("user")
+        + '"'
+        + _LOG_PASSWORD
+        + ' server="'
+        + _SERVER
+        + '" port="'
+        + token(ports, "a port")
+        + '" status="ok"'
+    )
+
+
+LOGIN_1_POP3 = _login_1("(?:110|995|pop3s?+)")
+LOGIN_1_IMAP = _login_1("(?:143|993|imap[24]?+s?+)")
+ENDED = (
+    "Closing session: "
+    + _FROM
+    + "->"
+    + _TO
+    + _AUTHORISATION
+    + _AUTHENTICATION
+    + " received="
+    + NUMBER
+    + " sent="
+    + NUMBER
+)
+ENDED_1 = (
+    "Clos"
+    + (pp.Literal("e: ") | "ing: ")
+    + _FROM_1
+    + "->"
+    + _TO_1
+    + " user="
+    + (
+        ('"' + _NAME("user") + '" received=' + NUMBER + " sent=")
+        | (_NAME("user") + " " + NUMBER + " ")
+    )
+    + NUMBER
+)
+DROPPED = pp.Literal("Fatal error piping data. Exiting child.") | "Timeout piping data."
+FAILED = "Auth: " + token(
+    r'(?s:(?!.{0,8192}status="ok"\Z).{0,65536}+)', "anything that does not end in status=ok"
+)
+NOBODY = (pp.Literal("Connect: ") | "Closing NULL session:") + TEXT
+NOISE = (
+    pp.Literal("Fatal Error")
+    | "Fatal error establishing "
+    | "Fatal error writing "
+    | "Fatal error authenticating "
+    | "Fatal error negotiating "
+    | "Fatal error: "
+    | "Local authentication failure "
+    | "Starting perdition "
+    | "Reopened logger"
+    | "Reloading map library "
+) + TEXT
+
+_AUTH = "perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext "
+_AUTH_1 = "perdition[4711]: Auth: 192.0.2.7->192.0.2.1 "
+
+SERVER = Server(
+    name="perdition",
+    title="perdition",
+    versions="1.x, 2.x",
+    programs={
+        "perdition": None,
+        "perdition.pop3": "pop3",
+        "perdition.pop3s": "pop3",
+        "perdition.imap4": "imap",
+        "perdition.imap4s": "imap",
+        "perdition.imap": "imap",
+        "perdition.imaps": "imap",
+    },
+    accounts=("root", "nobody", "perdition"),
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("pid",),
+            samples=(
+                yes(
+                    f'{_AUTH}authorisation_id=NONE authentication_id="bob" server="10.0.0.5:143" '
+                    'protocol=IMAP4 server-secure=plaintext status="ok"',
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "perdition.pop3s[4711]: Auth: 2001:db8::7:50001->2001:db8::1:995 "
+                    'client-secure=ssl authorisation_id="bob" authentication_id="admin" '
+                    'passwd="XXXXXX" server="mail5.example.org:995" protocol=POP3S '
+                    'server-secure=ssl status="ok"',
+                    Accepted(
+                        user="admin",
+                        address="2001:db8::7",
+                        protocol="pop3",
+                        session="4711",
+                        local="2001:db8::1",
+                    ),
+                ),
+                yes(
+                    "perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=starttls "
+                    'authorisation_id=NONE authentication_id="bob" server="[2001:db8::5]:110" '
+                    'protocol=POP3 server-secure=starttls status="ok"',
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="pop3",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                no(
+                    f'{_AUTH}authorisation_id=NONE authentication_id="a" server="x:1" '
+                    'protocol=IMAP4 server-secure=plaintext status="ok"" server="10.0.0.5:143" '
+                    'protocol=IMAP4 server-secure=plaintext status="failed: Re-Authentication '
+                    'Failure"',
+                    "a failure whose name holds a verdict",
+                ),
+                no(
+                    f'{_AUTH}authorisation_id=NONE authentication_id="a"status="ok"" '
+                    'server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"',
+                    "a quote in the name",
+                ),
+                no(
+                    f'{_AUTH}authorisation_id=NONE authentication_id="a" server="10.0.0.5:143" '
+                    'protocol=IMAP4 server-secure=plaintext status="failed: ok"',
+                    "a failure",
+                ),
+                no(
+                    "perdition[4711]: Auth: 203.0.113.66:50001->192.0.2.1:4190 client-secure=ssl "
+                    'authorisation_id=NONE authentication_id="a" server="10.0.0.5:4190" '
+                    'protocol=MANAGESIEVE server-secure=plaintext status="ok"',
+                    "managesieve is no mail pick-up",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-1-pop3",
+            kind=Accepted,
+            expression=LOGIN_1_POP3,
+            session=("pid",),
+            protocol="pop3",
+            samples=(
+                yes(
+                    f'{_AUTH_1}user="bob" server="10.0.0.5" port="110" status="ok"',
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="pop3",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:995 "
+                    'user="bob" passwd="XXXXXX" server="10.0.0.5" port="995" status="ok"',
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="pop3",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                no(f'{_AUTH_1}user="bob" server="10.0.0.5" port="110"', "no verdict: perhaps cut"),
+                no(
+                    f'{_AUTH_1}user="a" server="x" port="110" status="ok"" server="10.0.0.5" '
+                    'port="110" status="failed: Re-Authentication Failure"',
+                    "a failure whose name holds a verdict",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-1-imap",
+            kind=Accepted,
+            expression=LOGIN_1_IMAP,
+            session=("pid",),
+            protocol="imap",
+            samples=(
+                yes(
+                    f'{_AUTH_1}user="bob" server="10.0.0.5" port="143" status="ok"',
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:993 "
+                    'user="bob" passwd="XXXXXX" server="10.0.0.5" port="993" status="ok"',
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                no(
+                    f'{_AUTH_1}user="a" server="10.0.0.5" port="143" status="failed: ok"',
+                    "a failure",
+                ),
+                no(
+                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="10.0.0.5" '
+                    'port="25" status="ok"',
+                    "neither POP nor IMAP",
+                ),
+            ),
+        ),
+        Rule(
+            name="ended",
+            kind=Ended,
+            expression=ENDED,
+            session=("pid",),
+            samples=(
+                yes(
+                    "perdition.imap4[4711]: Closing session: 192.0.2.7:50001->192.0.2.1:143 "
+                    'authorisation_id=NONE authentication_id="bob" received=42 sent=1603',
+                    Ended(session="4711", user="bob", protocol="imap", address="192.0.2.7"),
+                ),
+                yes(
+                    "perdition.pop3[4711]: Closing session: 2001:db8::7:50001->2001:db8::1:110 "
+                    'authorisation_id="bob" authentication_id="admin" received=0 sent=0',
+                    Ended(session="4711", user="admin", protocol="pop3", address="2001:db8::7"),
+                ),
+                no(
+                    "perdition.imap4[4711]: Closing session: 203.0.113.66:50001->192.0.2.1:143 "
+                    'authorisation_id=NONE authentication_id="a" received=0 sent=0" received=1 '
+                    "sent=1",
+                    "a quote in the name",
+                ),
+            ),
+        ),
+        Rule(
+            name="ended-1",
+            kind=Ended,
+            expression=ENDED_1,
+            session=("pid",),
+            samples=(
+                yes(
+                    'perdition[4711]: Close: 192.0.2.7->192.0.2.1 user="bob" received=42 sent=1603',
+                    Ended(session="4711", user="bob", address="192.0.2.7"),
+                ),
+                yes(
+                    "perdition[4711]: Close: 192.0.2.7:50001->192.0.2.1:110 "
+                    'user="bob" received=42 sent=1603',
+                    Ended(session="4711", user="bob", address="192.0.2.7"),
+                ),
+                yes(
+                    "perdition[4711]: Closing: 192.0.2.7->192.0.2.1 user=bob 42 1603",
+                    Ended(session="4711", user="bob", address="192.0.2.7"),
+                ),
+                no(
+                    'perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1',
+                    "not the whole line",
+                ),
+            ),
+        ),
+        Rule(
+            name="dropped",
+            kind=Ended,
+            expression=DROPPED,
+            session=("pid",),
+            samples=(
+                yes(
+                    "perdition.pop3[4711]: Fatal error piping data. Exiting child.",
+                    Ended(session="4711", protocol="pop3"),
+                ),
+                yes(
+                    "perdition.imap4[4711]: Timeout piping data.",
+                    Ended(session="4711", protocol="imap"),
+                ),
+                no("perdition.pop3: Timeout piping data.", "no pid, so nothing to tie it to"),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes(
+                    f'{_AUTH}authorisation_id=NONE authentication_id="a" b" server="10.0.0.5:143" '
+                    'protocol=IMAP4 server-secure=plaintext status="failed: Login Disabled"',
+                    Refused(),
+                ),
+                no(
+                    f'{_AUTH}authorisation_id=NONE authentication_id="a" status="ok" '
+                    'server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok" ',
+                    "text after the verdict",
+                ),
+            ),
+        ),
+        Rule(
+            name="nobody",
+            kind=Ignored,
+            expression=NOBODY,
+            samples=(
+                yes("perdition.imap4[4711]: Connect:  192.0.2.7:50001->192.0.2.1:143", Ignored()),
+                yes(
+                    "perdition.imap4[4711]: Closing NULL session: 192.0.2.7:50001->192.0.2.1:143 "
+                    'authorisation_id=NONE authentication_id="(null)"',
+                    Ignored(),
+                ),
+                no(
+                    'perdition[4711]: Connect: 203.0.113.66->192.0.2.1 user="a" server="x" '
+                    'port="110"',
+                    "connected, not logged in",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes(
+                    "perdition.imap4[4711]: Fatal Error reading authentication information from "
+                    "client 192.0.2.7:50001->192.0.2.1:143: Exiting child",
+                    Ignored(),
+                ),
+                yes(
+                    "perdition.imap4s[4711]: Fatal error establishing SSL connection to client",
+                    Ignored(),
+                ),
+                yes(
+                    "perdition.pop3[4711]: Fatal error writing to client. Exiting child.", Ignored()
+                ),
+                yes(
+                    "perdition.pop3[4711]: Fatal error authenticating user. Exiting child.",
+                    Ignored(),
+                ),
+                yes(
+                    "perdition.pop3[4711]: Fatal error negotiating setup. Exiting child.",
+                    Ignored(),
+                ),
+                yes(
+                    "perdition.pop3[4711]: Fatal error: Timeout authenticating user. Exiting "
+                    "child.",
+                    Ignored(),
+                ),
+                yes(
+                    "perdition.pop3[4711]: Local authentication failure for client: Allowing "
+                    "retry.",
+                    Ignored(),
+                ),
+                yes(
+                    "perdition.pop3[4711]: Starting perdition version=2.2 protocol=POP3",
+                    Ignored(),
+                ),
+                yes("perdition.pop3[4711]: Reopened logger", Ignored()),
+                yes('perdition.pop3[4711]: Reloading map library "x" with options "y"', Ignored()),
+                no(
+                    "perdition.pop3[4711]: Fatal error writing to client 203.0.113.66:1->192.0.2.1",
+                    "an error",
+                ),
+            ),
+        ),
+    ),
+)

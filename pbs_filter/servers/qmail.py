@@ -1,0 +1,68 @@
+"""qmail-pop3d, which logs nothing: the lines of `examples/qmail/checkpassword-log`.
+
+Printed by      `report` in examples/qmail/checkpassword-log: it stands between qmail-popup and the
+                site's checkpassword, and writes after checkpassword has run the next program, and
+                again when that has ended.
+Client's text   the user name; whatever is not a letter, a digit or one of `._%+@-` is written as
+                `?`. The address is tcpserver's TCPREMOTEIP, in front of it.
+Session         the pid: the wrapper stays until the session's end.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, WORD, Rule, Server, no, yes
+from ..model import Accepted, Ended
+
+_WHO = "ip=" + ADDRESS("address") + " user=" + WORD("0-9A-Za-z._%+@?-", 255)("user")
+LOGIN = "login " + _WHO
+LOGOUT = pp.Literal("logout ") + _WHO
+
+SERVER = Server(
+    name="qmail",
+    title="qmail-pop3d (with checkpassword-log)",
+    versions="1.03",
+    programs={"pbs-checkpassword": "pop3"},
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("pid",),
+            samples=(
+                yes(
+                    "pbs-checkpassword[4711]: login ip=192.0.2.7 user=bob",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "pbs-checkpassword[4711]: login ip=2001:db8::7 user=bob?x@example.org",
+                    Accepted(
+                        user="bob?x@example.org",
+                        address="2001:db8::7",
+                        protocol="pop3",
+                        session="4711",
+                    ),
+                ),
+                no(
+                    "pbs-checkpassword[4711]: login ip=192.0.2.7 user=a ip=203.0.113.66 user=b",
+                    "a blank in the name",
+                ),
+                no("pbs-checkpassword[4711]: login ip=203.0.113.66 user=", "no name"),
+            ),
+        ),
+        Rule(
+            name="logout",
+            kind=Ended,
+            expression=LOGOUT,
+            session=("pid",),
+            samples=(
+                yes(
+                    "pbs-checkpassword[4711]: logout ip=192.0.2.7 user=bob",
+                    Ended(session="4711", user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                no("pbs-checkpassword[4711]: logout ip=203.0.113.66", "not the whole line"),
+            ),
+        ),
+    ),
+)

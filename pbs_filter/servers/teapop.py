@@ -1,0 +1,161 @@
+"""teapop 0.3 (ToonTown's POP3 server).
+
+Printed by      `pop_auth` in pop_auth.c (`Successful login for %s [%s] from %s [%s]`), `pop_update`
+                in pop_dele.c (the counters at QUIT), `pop_signal_sigpipe` in pop_signal.c.
+Client's text   the user name, first, and the reverse name. Nothing is escaped. The first bracket is
+                the server's own address, the second the client's.
+Session         the pid: one child per connection. A mailbox that is locked is refused after the
+                login line; that session has no end, only an age.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, Rule, Server, no, yes
+from ..model import Accepted, Ended, Ignored, Refused
+
+LOGIN = (
+    "Successful login for "
+    + USER("user")
+    + " ["
+    + ADDRESS("local")
+    + "] from "
+    + HOST
+    + " ["
+    + ADDRESS("address")
+    + "]"
+)
+_COUNT = NUMBER + "(" + NUMBER + ")"
+ENDED = USER("user") + " [" + ADDRESS("address") + "] R" + _COUNT + " D" + _COUNT + " L" + _COUNT
+LOST = pp.Literal("Caught SIGPIPE (signal = ") + NUMBER + ") - Lost connection"
+FAILED = (pp.Literal("Failed login for ") | "Three failed login attempts from ") + TEXT
+NOISE = (
+    pp.Literal("can't do reverse dns on client ")
+    | "can't get socket "
+    | "Something went wrong."
+    | "Caught SIGTERM "
+    | "tcp_wrappers connection refused "
+) + TEXT
+
+SERVER = Server(
+    name="teapop",
+    title="teapop",
+    versions="0.3",
+    programs={"teapop": "pop3", "teapop_ssl": "pop3"},
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("pid",),
+            samples=(
+                yes(
+                    "teapop[4711]: Successful login for bob [192.0.2.1] from dsl7.example.net "
+                    "[198.51.100.7]",
+                    Accepted(
+                        user="bob",
+                        address="198.51.100.7",
+                        protocol="pop3",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "teapop_ssl[4711]: Successful login for bob@example.org [192.0.2.1] from "
+                    "unknown [2001:db8::7]",
+                    Accepted(
+                        user="bob@example.org",
+                        address="2001:db8::7",
+                        protocol="pop3",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "teapop[4711]: Successful login for bob [192.0.2.1] from 203.0.113.66 "
+                    "[198.51.100.7]",
+                    Accepted(
+                        user="bob",
+                        address="198.51.100.7",
+                        protocol="pop3",
+                        session="4711",
+                        local="192.0.2.1",
+                    ),
+                ),
+                no("teapop[4711]: Successful login for bob [203.0.113.66]", "only one bracket"),
+                no(
+                    "teapop[4711]: Successful login for a [192.0.2.1] from x [203.0.113.66] "
+                    "[192.0.2.1] from y [198.51.100.7]",
+                    "a name that holds a whole line",
+                ),
+                no(
+                    "teapop[4711]: Successful login for a [192.0.2.1] from x [203.0.113.66] y",
+                    "text after the end",
+                ),
+            ),
+        ),
+        Rule(
+            name="ended",
+            kind=Ended,
+            expression=ENDED,
+            session=("pid",),
+            samples=(
+                yes(
+                    "teapop[4711]: bob [198.51.100.7] R1(310) D0(0) L2(7120)",
+                    Ended(session="4711", user="bob", protocol="pop3", address="198.51.100.7"),
+                ),
+                no("teapop[4711]: bob [203.0.113.66] R1(310) D0(0)", "not the whole line"),
+            ),
+        ),
+        Rule(
+            name="lost",
+            kind=Ended,
+            expression=LOST,
+            session=("pid",),
+            samples=(
+                yes(
+                    "teapop[4711]: Caught SIGPIPE (signal = 13) - Lost connection",
+                    Ended(session="4711", protocol="pop3"),
+                ),
+                no("teapop[4711]: Caught SIGPIPE (signal = 13)", "not the whole line"),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes(
+                    "teapop[4711]: Failed login for bob [192.0.2.1] from unknown [198.51.100.7]",
+                    Refused(),
+                ),
+                yes(
+                    "teapop[4711]: Three failed login attempts from unknown [198.51.100.7] - "
+                    "Possible account probe",
+                    Refused(),
+                ),
+                no(
+                    "teapop[4711]: Failed login for Successful login for a [192.0.2.1] from x "
+                    "[203.0.113.66] [192.0.2.1] from unknown [198.51.100.7]",
+                    "a failure whose name holds a login",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes("teapop[4711]: can't do reverse dns on client (error = 0)", Ignored()),
+                yes(
+                    "teapop[4711]: can't get socket and/or do getpeername (error = 107)", Ignored()
+                ),
+                yes("teapop[4711]: Something went wrong. (3)", Ignored()),
+                yes("teapop[4711]: Caught SIGTERM (signal = 15) - Cleaning up", Ignored()),
+                yes("teapop[4711]: tcp_wrappers connection refused 192.0.2.7 x ", Ignored()),
+                no("teapop[4711]: tcp_wrappers connection refused 203.0.113.66 x ", "refused"),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,178 @@
+"""tpop3d 1.2 to 1.5 (Chris Lightfoot's POP3 server).
+
+Printed by      netloop.c: `fork_child` (the login, by the parent, which knows the child's pid),
+                `listeners_post_select` (connections), `connections_post_select` (the end, by the
+                child), `net_loop`; `connection_do` in connection.c (failures); authswitch.c (the
+                same login a second time, without an address).
+Client's text   the user name, twice; names with blanks are refused by the command's parser.
+Session         the child's pid: in the login's text, in the header of the end. IPv4 only.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, no, yes
+from ..model import Accepted, Ended, Ignored, Refused
+
+_CLIENT = "[" + NUMBER + "]" + USER + "(" + ADDRESS("address") + "): "
+_USER_AND_DRIVER = " session for `" + USER("user") + "' with " + WORD("0-9A-Za-z_-", 32)
+LOGIN = "fork_child: " + _CLIENT + "began" + _USER_AND_DRIVER + "; child PID is " + NUMBER("child")
+ENDED = "connections_post_select: client " + _CLIENT + "finished" + _USER_AND_DRIVER
+KILLED = (
+    "net_loop: child process "
+    + NUMBER("child")
+    + " killed by signal "
+    + NUMBER
+    + pp.Opt(" (shouldn't happen)")
+)
+FAILED = pp.Literal("connection_do: client ") + TEXT
+NOISE = (
+    pp.Literal("listeners_post_select: ")
+    | "authcontext_"
+    | "net_loop: timed out client "
+    | "net_loop: tpop3d version "
+    | "net_loop: terminating "
+    | "net_loop: restarting "
+) + TEXT
+DISCONNECTED = (
+    "connections_post_select: client "
+    + WORD("!-~", 400)
+    + " disconnected; "
+    + NUMBER
+    + "/"
+    + NUMBER
+    + " bytes read/written"
+)
+
+SERVER = Server(
+    name="tpop3d",
+    title="tpop3d",
+    versions="1.2 - 1.5",
+    programs={"tpop3d": "pop3"},
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            session=("child",),
+            samples=(
+                yes(
+                    "tpop3d[4711]: fork_child: [9]bob(192.0.2.7): began session for `bob' with "
+                    "pam; child PID is 4800",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4800"),
+                ),
+                no(
+                    "tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam",
+                    "not the whole line",
+                ),
+                no(
+                    "tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam; "
+                    "child PID is 1(192.0.2.7): began session for `b' with pam; child PID is 4800",
+                    "a name that holds a whole line",
+                ),
+                no(
+                    "tpop3d[4711]: authcontext_new_user_pass: began session for `bob' with pam; "
+                    "uid 1000, gid 8",
+                    "has no address",
+                ),
+            ),
+        ),
+        Rule(
+            name="ended",
+            kind=Ended,
+            expression=ENDED,
+            session=("pid",),
+            samples=(
+                yes(
+                    "tpop3d[4800]: connections_post_select: client [9]bob(192.0.2.7): finished "
+                    "session for `bob' with pam",
+                    Ended(session="4800", user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                no(
+                    "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished",
+                    "not the whole line",
+                ),
+            ),
+        ),
+        Rule(
+            name="killed",
+            kind=Ended,
+            expression=KILLED,
+            session=("child",),
+            samples=(
+                yes(
+                    "tpop3d[4711]: net_loop: child process 4800 killed by signal 11 "
+                    "(shouldn't happen)",
+                    Ended(session="4800", protocol="pop3"),
+                ),
+                yes(
+                    "tpop3d[4711]: net_loop: child process 4800 killed by signal 11",
+                    Ended(session="4800", protocol="pop3"),
+                ),
+                no("tpop3d[4711]: net_loop: child process 4800", "not the whole line"),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes(
+                    "tpop3d[4711]: connection_do: client `[9]192.0.2.7/192.0.2.1': username `bob': "
+                    "1 authentication failures",
+                    Refused(),
+                ),
+                no(
+                    "tpop3d[4711]: connection_do: client `[9]192.0.2.7/192.0.2.1': username "
+                    "`fork_child: [9]a(203.0.113.66): began session for `a' with pam; child PID is "
+                    "1': 1 authentication failures",
+                    "a failure whose name holds a login",
+                ),
+            ),
+        ),
+        Rule(
+            name="disconnected",
+            kind=Ignored,
+            expression=DISCONNECTED,
+            samples=(
+                yes(
+                    "tpop3d[4800]: connections_post_select: client [9]bob(192.0.2.7): "
+                    "disconnected; 42/163 bytes read/written",
+                    Ignored(),
+                ),
+                no(
+                    "tpop3d[4711]: connections_post_select: client [9]203.0.113.66/192.0.2.1: "
+                    "disconnected; 6/40 bytes read/written",
+                    "the end of a connection without a login",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes(
+                    "tpop3d[4711]: listeners_post_select: client [9]192.0.2.7/192.0.2.1: connected "
+                    "to local address 192.0.2.1:110",
+                    Ignored(),
+                ),
+                yes(
+                    "tpop3d[4711]: authcontext_new_apop: began session for `bob' with pam; uid 1, "
+                    "gid 8",
+                    Ignored(),
+                ),
+                yes("tpop3d[4711]: net_loop: timed out client [9]bob(192.0.2.7)", Ignored()),
+                yes("tpop3d[4711]: net_loop: tpop3d version 1.5.5 successfully started", Ignored()),
+                yes("tpop3d[4711]: net_loop: terminating on signal 15", Ignored()),
+                yes("tpop3d[4711]: net_loop: restarting on signal 1", Ignored()),
+                no(
+                    "tpop3d[4711]: listeners_post_select: client [9]203.0.113.66/192.0.2.1: "
+                    "connected to local address 192.0.2.1:110",
+                    "connected, not logged in",
+                ),
+            ),
+        ),
+    ),
+)

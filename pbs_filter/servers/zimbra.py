@@ -1,0 +1,168 @@
+"""Zimbra Collaboration 6 to 10 (and Carbonio): the mailbox server's log.
+
+Printed by      ImapHandler.java and Pop3Handler.java (`user %s authenticated, mechanism=...`)
+                through log4j's `%d %-5p [%t] [%z] %c{1} - %m`; `%z`, the context, is `key=value;`
+                pairs made by ZimbraLog.java, which doubles `;` in values and escapes nothing else.
+Client's text   `ua=` and `via=` (IMAP ID), in front of the words that tell the login; and `oip=`
+                itself. A proxy tells it with IMAP ID (X-ORIGINATING-IP) or POP3's XOIP, and Zimbra
+                believes the first to say so, whoever it is. Whoever reaches the mailbox server's
+                own ports without Zimbra's proxy in between and has an account can have any address
+                authorised: let nobody but the proxies connect to these ports.
+Session         none: no line at the end belongs to one. `oip=` is the client where there is one,
+                `ip=` then is the proxy. The same words for soap and lmtp are not read. The audit
+                log (`cmd=Auth`) is not either: its success is the absence of `error=`, and a line
+                that was cut has none.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..model import Accepted, Ignored, Refused
+
+_HEAD = (
+    pp.Opt(
+        token(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[,.][0-9]{3}", "a time") + " "
+    )
+    + token("(?:INFO|WARN) {1,2}+", "INFO or WARN")
+    + "["
+    + WORD("0-9A-Za-z_:./-", 100)
+    + "] ["
+)
+# A value with its `;` doubled: two of them go on, one ends it. No brackets: they end the context.
+_VALUE = token(r"(?:[^;\[\]\x00-\x1f\x7f]|;;){1,512}+;", "a value and its semicolon")
+_BEFORE = pp.Opt("name=" + _VALUE) + pp.Opt("aname=" + _VALUE) + pp.Opt("mid=" + _VALUE)
+_LATER = pp.Opt("via=" + _VALUE) + pp.Opt("ua=" + _VALUE) + pp.Opt("cid=" + _VALUE)
+_PROXIED = pp.Opt("ip=" + ADDRESS + ";") + "oip=" + ADDRESS("address") + ";"
+_DIRECT = "ip=" + ADDRESS("address") + ";"
+LOGIN = (
+    _HEAD
+    + _BEFORE
+    + (_PROXIED | _DIRECT)
+    + _LATER
+    + "] "
+    + (pp.Literal("imap") | "pop3" | "pop")("protocol")
+    + " - user "
+    + USER("user")
+    + " authenticated"
+    + pp.Opt(", mechanism=" + WORD("0-9A-Za-z_-", 32) + pp.Opt(" ") + pp.Opt("[TLS]"))
+)
+_CONTEXT = token(r"[^\[\]\x00-\x1f\x7f]{0,2048}+", "a context")
+_SERVICE = pp.Literal("imap") | "pop3" | "pop"
+FAILED = _HEAD + _CONTEXT + "] " + _SERVICE + " - authentication failed for [" + TEXT
+NOISE = (
+    _HEAD
+    + _CONTEXT
+    + "] "
+    + ~((_SERVICE + " - user ") | (_SERVICE + " - authentication failed for ["))
+    + TEXT
+)
+
+_AT = "2026-11-20 09:11:20,500 INFO  "
+_OK = "imap - user bob@example.org authenticated, mechanism=LOGIN"
+
+SERVER = Server(
+    name="zimbra",
+    title="Zimbra",
+    versions="6 - 10",
+    programs={"zimbra": None, "mailboxd": None, "mailboxlog": None},
+    accounts=("root", "zimbra"),
+    rules=(
+        Rule(
+            name="login",
+            kind=Accepted,
+            expression=LOGIN,
+            samples=(
+                yes(
+                    f"mailboxlog: {_AT}[ImapServer-1] [name=bob;ip=10.0.0.9;"
+                    f"oip=192.0.2.7;via=Mail/1.0,10.0.0.9(nginx/1.2.0);ua=Zimbra/8.6;cid=9;] "
+                    f"{_OK} [TLS]",
+                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    f"zimbra: {_AT}[Pop3Server-1] [ip=192.0.2.7;] pop3 - user bob authenticated",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                yes(
+                    "mailboxd: INFO  [Pop3SSLServer-1] [name=bob;aname=admin;mid=9;"
+                    "oip=2001:db8::7;] pop - user bob authenticated, mechanism=USER [TLS]",
+                    Accepted(user="bob", address="2001:db8::7", protocol="pop3"),
+                ),
+                yes(
+                    f"zimbra: {_AT}[ImapServer-2] [ip=192.0.2.7;ua=a;;oip=203.0.113.66;;;] {_OK}",
+                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    f"zimbra: {_AT}[Pop3Server-1] [ip=192.0.2.7;] pop - user bob authenticated, "
+                    "mechanism=USER",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                no(
+                    f"zimbra: {_AT}[qtp9-3] [name=a;ip=203.0.113.66;ua=x;] soap - user a "
+                    "authenticated",
+                    "webmail is no mail pick-up",
+                ),
+                no(
+                    f"zimbra: {_AT}[ImapServer-1] [ip=192.0.2.7;ua=x;;] {_OK};] [ip=203.0.113.66;] "
+                    "imap - authentication failed for [a] (invalid password)",
+                    "a failure whose user agent holds a login",
+                ),
+                no(
+                    f"zimbra: {_AT}[ImapServer-1] [ip=203.0.113.66;] imap - user a authenticated, "
+                    "mechanism=LOGIN; not",
+                    "text after the end",
+                ),
+                no(
+                    f"zimbra: {_AT}[ImapServer-1] [ip=203.0.113.66;] security - cmd=Auth; "
+                    "account=a@example.org; protocol=imap;",
+                    "the audit log: a failure that was cut looks the same",
+                ),
+            ),
+        ),
+        Rule(
+            name="failed",
+            kind=Refused,
+            expression=FAILED,
+            samples=(
+                yes(
+                    "zimbra: 2026-11-20 09:11:20,500 WARN  [ImapServer-1] [ip=192.0.2.7;ua=Mail;] "
+                    "imap - authentication failed for [bob] (invalid password)",
+                    Refused(),
+                ),
+                yes(
+                    "mailboxd: INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - authentication failed "
+                    "for [bob] (no such account)",
+                    Refused(),
+                ),
+                yes(
+                    "mailboxd: INFO  [Pop3Server-1] [ip=192.0.2.7;] pop - authentication failed "
+                    "for [bob] (no such account)",
+                    Refused(),
+                ),
+                no(
+                    f"zimbra: {_AT}[ImapServer-1] [ip=203.0.113.66;] imap - authentication failed "
+                    "for [a] - user a authenticated",
+                    "a failure",
+                ),
+            ),
+        ),
+        Rule(
+            name="noise",
+            kind=Ignored,
+            expression=NOISE,
+            samples=(
+                yes(
+                    f"zimbra: {_AT}[ImapServer-1] [ip=192.0.2.7;] security - cmd=Auth; "
+                    "account=bob@example.org; protocol=imap;",
+                    Ignored(),
+                ),
+                yes("mailboxd: INFO  [main] [] misc - version=8.8.15", Ignored()),
+                no(
+                    f"zimbra: {_AT}[LmtpServer-1] [ip=203.0.113.66;] lmtp - user a authenticated",
+                    "lmtp is no mail pick-up",
+                ),
+            ),
+        ),
+    ),
+)
