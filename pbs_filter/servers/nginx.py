@@ -9,7 +9,8 @@ Client's text   the user name, inside quotes that are not escaped, behind the cl
 Session         process and connection number, which count up for all workers. The words are the
                 same for POP3, IMAP and SMTP: the port that the client came to decides, or, where it
                 is none of the usual ones, the port of the server behind, to which nginx speaks the
-                same protocol.
+                same protocol. Where both ports are a site's own, and nginx proxies no SMTP there,
+                `enable = ["nginx-login-any-port"]` reads these logins, too.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ LOGIN_POP3 = _LOGGED_IN + _context(_POP3, _SOMEWHERE)
 LOGIN_IMAP = _LOGGED_IN + _context(_IMAP, _SOMEWHERE)
 LOGIN_POP3_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _POP3)
 LOGIN_IMAP_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _IMAP)
+LOGIN_ANY_PORT = _LOGGED_IN + _context(_OTHER, _BEHIND + _OTHER)
 LOGIN_SMTP = _LOGGED_IN + _context(_SMTP, _SOMEWHERE)
 _TIMED_OUT = (
     (pp.Literal("client") | "upstream")
@@ -118,7 +120,7 @@ SERVER = Server(
                     Accepted(user="bob", address="2001:db8::7", protocol="pop3", session="311,42"),
                 ),
                 no(
-                    f'{_IN}203.0.113.66, {_SERVER}:1100, login: "a", upstream: 10.0.0.5:1100',
+                    f'{_IN}203.0.113.66, {_SERVER}:1100, login: "a", upstream: 10.0.0.5:25',
                     "a port of no known protocol",
                 ),
                 no(f"{_IN}203.0.113.66, {_SERVER}:110", "nobody logged in"),
@@ -175,7 +177,7 @@ SERVER = Server(
                     Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="311,42"),
                 ),
                 no(
-                    f'{_IN}203.0.113.66, {_SERVER}:11110, login: "a", upstream: 10.0.0.5:1100',
+                    f'{_IN}203.0.113.66, {_SERVER}:11110, login: "a", upstream: 10.0.0.5:25',
                     "neither port is one of POP's",
                 ),
             ),
@@ -197,8 +199,30 @@ SERVER = Server(
                     Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
                 ),
                 no(
-                    f'{_IN}203.0.113.66, {_SERVER}:11587, login: "a", upstream: 10.0.0.5:10025',
+                    f'{_IN}203.0.113.66, {_SERVER}:11587, login: "a", upstream: 10.0.0.5:25',
                     "neither port is one of IMAP's",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-any-port",
+            kind=Accepted,
+            expression=LOGIN_ANY_PORT,
+            session=("worker", "connection"),
+            off=True,
+            samples=(
+                yes(
+                    f'{_IN}192.0.2.7, {_SERVER}:20143, login: "bob", upstream: 10.0.0.5:30143',
+                    Accepted(user="bob", address="192.0.2.7", session="311,42"),
+                ),
+                yes(
+                    f'{_IN}192.0.2.7 using starttls, {_SERVER}:20143, login: "bob", upstream: '
+                    "[2001:db8::5]:30143",
+                    Accepted(user="bob", address="192.0.2.7", session="311,42"),
+                ),
+                no(
+                    f'{_IN}203.0.113.66, {_SERVER}:20587, login: "a", upstream: 10.0.0.5:25',
+                    "the server behind speaks SMTP",
                 ),
             ),
         ),

@@ -127,6 +127,7 @@ NOISE = (
     | "Local authentication failure "
     | "Starting perdition "
     | "Reopened logger"
+    | "Exiting on signal "
     | "Reloading map library "
 ) + TEXT
 
@@ -431,6 +432,7 @@ SERVER = Server(
                     Ignored(),
                 ),
                 yes("perdition.pop3[4711]: Reopened logger", Ignored()),
+                yes("perdition.pop3[4711]: Exiting on signal 15", Ignored()),
                 yes('perdition.pop3[4711]: Reloading map library "x" with options "y"', Ignored()),
                 no(
                     "perdition.pop3[4711]: Fatal error writing to client 203.0.113.66:1->192.0.2.1",

@@ -36,7 +36,13 @@ FAILED = (
     | "APOP authentication failed"
     | "can't find APOP secret for user "
 ) + TEXT
-NOISE = (pp.Literal("Stats: ") | "auth: " | "unallowed non-IP based virtual hosting ") + TEXT
+NOISE = (
+    pp.Literal("Stats: ")
+    | "auth: "
+    | "getpwnam: "
+    | "unallowed non-IP based virtual hosting "
+    | ("user " + USER + " not found")
+) + TEXT
 
 SERVER = Server(
     name="solid-pop3d",
@@ -251,6 +257,8 @@ SERVER = Server(
             samples=(
                 yes("solid-pop3d[4711]: Stats: bob 0 0 0 0", Ignored()),
                 yes("solid-pop3d[4711]: auth: getpwnam() failed", Ignored()),
+                yes("solid-pop3d[4712]: user spop3d not found", Ignored()),
+                yes("solid-pop3d[4712]: getpwnam: Success", Ignored()),
                 yes(
                     "solid-pop3d[4711]: unallowed non-IP based virtual hosting request rejected",
                     Ignored(),
