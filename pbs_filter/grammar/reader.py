@@ -99,6 +99,8 @@ class Reader:
         self._claims: dict[str, list[tuple[Server, str | None]]] = {}
         self._instance_claims: dict[str, list[tuple[Server, str | None]]] = {}
         self._programs: dict[str, _Program] = {}
+        self._instances: dict[str, _Program] = {}
+        """Of the name behind the last slash; whatever stands before it, the claims are the same."""
         self._patterns: dict[Rule, tuple[Pattern, frozenset[str], Callable[..., Match | None]]] = {}
         for server in self.servers:
             for program, protocol in server.programs.items():
@@ -171,16 +173,19 @@ class Reader:
         claims = self._claims_on(name)
         if not claims:
             return None
-        program = _dispatch(
-            [
-                self._candidate(server, rule, protocol)
-                for server, protocol in claims
-                for rule in self._rules(server)
-            ]
-        )
         # Instance paths are text of whoever writes the line: remember only names we know.
-        if name in self._claims:
-            self._programs[name] = program
+        known, key = self._programs, name
+        if name not in self._claims:
+            known, key = self._instances, name.rpartition("/")[2]
+        program = known.get(key)
+        if program is None:
+            program = known[key] = _dispatch(
+                [
+                    self._candidate(server, rule, protocol)
+                    for server, protocol in claims
+                    for rule in self._rules(server)
+                ]
+            )
         return program
 
     def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> _Candidate:
