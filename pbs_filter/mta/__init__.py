@@ -1,0 +1,1 @@
+"""How MTAs ask: `pbs-lookup` and what it is made of. Nothing is imported here (start-up time)."""
