@@ -254,11 +254,11 @@ def _dumpconfig(config: Config, _arguments: argparse.Namespace) -> int:
 def _list(config: Config, arguments: argparse.Namespace) -> int:
     from . import report
     from .addresses import canonical, widen
-    from .store.gdbm import GdbmMap
+    from .service import map_of
     from .value import decode
 
     now = int(time.time())
-    stored = GdbmMap(config.map, flock=config.flock)
+    stored = map_of(config)
     if arguments.list:
         address = canonical(arguments.list)
         if address is None:
@@ -268,7 +268,7 @@ def _list(config: Config, arguments: argparse.Namespace) -> int:
         found = [(address, value)] if value is not None else []
     else:
         found = list(stored.items())
-    entries = [(address, entry) for address, value in found if (entry := decode(value))]
+    entries = [(address, entry) for address, value in found if (entry := decode(address, value))]
     shown = report.select(entries, now, ended=arguments.all)
     if arguments.json:
         sys.stdout.write(report.to_json(report.as_objects(shown, now)))

@@ -43,7 +43,10 @@ HANG_SECONDS = 1.0
 """A line that is worked on longer than this is given up (see `Watchdog`)."""
 REWRITE_LINES = 500
 """Payloads written to a new journal between two blocks of input: about a millisecond."""
+REBUILD_ADDRESSES = 200
+"""Entries written to a new map between two blocks of input: about two milliseconds."""
 STAMP_SECONDS = 60
+RETRY_SECONDS = 1.0
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
 
@@ -121,6 +124,9 @@ class Feed:
         self._last_second = 0
         self._last_stamp = 0.0
         self._rewrite: Iterator[str] | None = None
+        self._rebuild: Iterator[tuple[str, bytes]] | None = None
+        self._rebuild_at = 0.0
+        self._map_broken = False
         self._hangups = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -175,8 +181,8 @@ class Feed:
             self.on_hangup()
 
     def _timeout_ms(self) -> float:
-        if self._rewrite is not None:
-            return 0
+        if self._rewrite is not None or self._rebuild is not None:
+            return 1
         if self._map_dirty_since is not None and not self.trouble:
             return QUIET_SECONDS * 1000
         return 1000
@@ -260,35 +266,27 @@ class Feed:
         try:
             self.map.write(changes)
         except StoreDamaged as error:
-            self.log.say(f"{error}; making it again")
-            return self._remake_map()
+            self._map_broken = self._map_trouble = True
+            self._in_trouble("map", str(error))
+            return False
         except StoreBusy as error:
             self._map_trouble = True
             self._in_trouble("map", str(error))
             return False
         ledger.mapped(changes)
-        return self._map_is_current()
+        if self._map_broken:
+            return False  # until the new one is there
+        self._map_is_current()
+        return True
 
-    def _remake_map(self) -> bool:
-        ledger = self.filter.ledger
-        try:
-            self.map.rebuild(ledger.map_values())
-        except StoreBusy as error:
-            self._map_trouble = True
-            self._in_trouble("map", str(error))
-            return False
-        ledger.mapped(ledger.map_changes())
-        return self._map_is_current()
-
-    def _map_is_current(self) -> bool:
+    def _map_is_current(self) -> None:
         self._map_dirty_since = None
         self._map_trouble = False
         self._out_of_trouble("map")
-        return True
 
     def _in_trouble(self, what: str, why: str) -> None:
         self.trouble = why
-        self._retry_at = time.monotonic() + 1
+        self._retry_at = time.monotonic() + RETRY_SECONDS
         self.log.once(what, f"{why}; lines are not acknowledged until that is mended")
 
     def _out_of_trouble(self, what: str) -> None:
@@ -302,6 +300,8 @@ class Feed:
         if now != self._last_second:
             self._last_second = now
             self._each_second(now)
+        if time.monotonic() >= self._rebuild_at:
+            self._rebuild_some()
         if self.trouble:
             if time.monotonic() >= self._retry_at and self._commit():
                 self._write_map()
@@ -338,13 +338,36 @@ class Feed:
             if some:
                 journal.rewrite_step(some)
             else:
+                self._rewrite = None
                 journal.rewrite_step([clock.stamp_payload()])
                 journal.finish_rewrite()
-                self._rewrite = None
         except StoreBusy as error:
             self._rewrite = None
             journal.abort_rewrite()
             self.log.once("rewrite", f"{error}; the journal goes on growing for now")
+
+    def _rebuild_some(self) -> None:
+        """Write the next part of a new map, when the old one is broken or has grown too large."""
+        try:
+            if self._rebuild is None:
+                live = len(self.filter.ledger.authorisations)
+                if self._map_broken or self.map.should_rebuild(live):
+                    self.map.begin_rebuild()
+                    self._rebuild = self.filter.ledger.map_values()
+                return
+            some = list(itertools.islice(self._rebuild, REBUILD_ADDRESSES))
+            if some:
+                self.map.rebuild_step(some)
+            elif self.map.finish_rebuild():
+                self._rebuild = None
+                self._map_broken = False
+                if self._write_map():
+                    self.log.debug("the map was made again")
+        except StoreBusy as error:
+            self._rebuild = None
+            self.map.abort_rebuild()
+            self.log.once("rebuild", f"{error}; the map is made again later")
+            self._rebuild_at = time.monotonic() + 1
 
     def _serve_control(self) -> None:
         assert self.control is not None

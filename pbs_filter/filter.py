@@ -17,6 +17,7 @@ from .grammar.rules import Rule
 from .ledger import Ledger, clean
 from .model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from .policy import Policy
+from .scanner import Scanner
 
 MANY_USERS = 5
 """That many users from one address look like a proxy (or a proxy's backend) to an administrator."""
@@ -93,7 +94,7 @@ class Filter:
         self.counts = Counts()
         self.shared: dict[str, set[str]] = {}
         """Users of the addresses that more than one user logged in from."""
-        self.scanner = records.Scanner(reader.program_names)
+        self.scanner = Scanner(reader.program_names, reader.instance_names)
         self._waiting: Iterator[bytes] = iter(())
         self._tied = frozenset(
             server.name

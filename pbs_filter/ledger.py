@@ -499,7 +499,7 @@ class Ledger:
 
     def _map_value(self, address: str) -> bytes | None:
         auth = self.authorisations.get(address)
-        return None if auth is None else encode(self.entry(auth))
+        return None if auth is None else encode(address, self.entry(auth))
 
     @staticmethod
     def entry(auth: Authorisation) -> Entry:

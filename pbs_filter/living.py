@@ -1,34 +1,43 @@
 """The half of the map's value that readers need: may this entry authorise now, and whose is it?
 
-Not one import: `pbs-lookup` is started for single questions, and what is imported here delays each
+One small import: `pbs-lookup` is started for single questions, and what is imported here delays each
 answer (`typing` alone costs more than the interpreter's own start). The whole format: `value.py`.
 """
 
-USER_BYTES = 48
-"""Width of the user name, the value's last field."""
-WIDTH = 115
-"""Bytes of every value."""
+from binascii import crc32
+
+TOTAL_BYTES = 160
+"""Bytes of an address and its value together: always the same (see `value`)."""
+SUM = slice(67, 75)
+USER_AT = 76
+"""Where the user's name, the last field, begins."""
 
 
-def whole(value: bytes) -> bool:
-    """Whether `value` has the shape of an entry; anything else is damage, or another program's."""
+def checksum(address: bytes, value: bytes) -> bytes:
+    """What `value` carries of itself and its address: eight hexadecimal digits of CRC-32."""
+    return b"%08x" % crc32(value[USER_AT:], crc32(value[: SUM.start], crc32(address)))
+
+
+def whole(address: bytes, value: bytes) -> bool:
+    """Whether `value` is what the filter wrote for `address`; anything else is damage."""
     return (
-        len(value) == WIDTH
+        len(address) + len(value) == TOTAL_BYTES
         and value[:10].isdigit()
         and value[11:21].isdigit()
-        and value[10:11] == value[21:22] == b" "
+        and value[SUM] == checksum(address, value)
     )
 
 
-def living(value: bytes, now: float) -> bool:
-    """Whether `value` authorises at `now` (seconds since the epoch). Damage is no authorisation.
+def living(address: bytes, value: bytes, now: float) -> bool:
+    """Whether `value` authorises `address` at `now` (seconds since the epoch). Damage does not.
 
     `renewed` may be one second ahead of the reader's clock, not more: an entry from the future was
     written before the clock was set back, and nobody knows how old it is.
     """
-    return whole(value) and int(value[11:21]) <= now + 1 and now < int(value[:10])
+    return whole(address, value) and int(value[11:21]) <= now + 1 and now < int(value[:10])
 
 
-def user(value: bytes) -> str:
-    """The user of a whole value; a name that fills the field may have been cut (`USER_BYTES`)."""
-    return value[WIDTH - USER_BYTES :].decode("utf-8", "replace").rstrip()
+def user(value: bytes) -> str | None:
+    """The user of a whole value; None where the name fills the field, and may have been cut."""
+    name = value[USER_AT:]
+    return None if name[-1:] != b" " else name.decode("utf-8", "replace").rstrip()

@@ -21,9 +21,10 @@ from . import assemble, clock, omprog, requests
 from .clock import Clock
 from .config import Config
 from .control import Control
-from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
+from .errors import ConfigError, PbsFilterError, StoreBusy
 from .feed import Feed
 from .filter import Filter
+from .living import whole
 from .log import Log
 from .store import AddressMap
 from .store.gdbm import GdbmMap
@@ -205,6 +206,21 @@ def become(config: Config, say: Callable[[str], None]) -> None:
         )
 
 
+def map_of(config: Config, say: Callable[[str], None] = lambda _sentence: None) -> GdbmMap:
+    """The map of `config`. Reading it needs no right but that.
+
+    Raises:
+        ConfigError: this Python has no GDBM, or there is no such group.
+    """
+    return GdbmMap(
+        config.map,
+        flock=config.flock,
+        group=config.group,
+        say=say,
+        genuine=lambda address, value: whole(address.encode(), value),
+    )
+
+
 class Store:
     """Lock, journal and map of one filter, opened: the ledger is what it was.
 
@@ -237,7 +253,7 @@ class Store:
         if not config.write:
             self.map = MemoryMap()
             return
-        self._lock = Lock(config.lock)
+        self._lock = Lock(config.lock, group=config.group)
         self._lock.acquire(lock_seconds, keep_alive)
         try:
             self._open(config, keep_alive)
@@ -247,8 +263,8 @@ class Store:
 
     def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
         filter_ = self.filter
-        self.journal = Journal(config.journal, say=self._say)
-        self.map = GdbmMap(config.map, flock=config.flock, group=config.group)
+        self.journal = Journal(config.journal, say=self._say, group=config.group)
+        self.map = map_of(config, self._say)
         stamp = ""
         unknown = 0
         for number, payload in enumerate(self.journal.replay()):
@@ -267,15 +283,21 @@ class Store:
                 filter_.shift(step)
         now = self.clock.now()
         filter_.restored(now)
-        if not self.journal.was_clean or self.map.damaged():
+        if not self.map.was_clean(self.journal.position):
             keep_alive()
             self.map.rebuild(filter_.ledger.map_values())
             filter_.ledger.mapped(filter_.ledger.map_changes())
 
     def close(self, *, clean: bool) -> None:
-        """Orderly end: with `clean` the next start trusts the map."""
+        """The end: with `clean` (all of it is in the map) the next start trusts the map."""
+        try:
+            if clean and self.journal is not None:
+                self.map.mark_clean(self.journal.position)
+        except StoreBusy as error:
+            self._say(f"{error}; the next start makes the map again")
+        self.map.close()
         if self.journal is not None:
-            self.journal.close(clean=clean)
+            self.journal.close()
 
     def release(self) -> None:
         """Give the lock up."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbs_filter import value
+from pbs_filter import living, value
 from pbs_filter.ledger import MANUAL, Ledger, clean
 from pbs_filter.model import Reason
 
@@ -184,7 +184,7 @@ def test_what_the_map_was_told_is_what_the_ledger_says(history):
         ledger.mapped(changes)
         assert ledger.map_dirty() == 0
     assert dict(ledger.map_values()) == told
-    assert authorised(ledger, now) == {a for a, v in told.items() if value.living(v, now)}
+    assert authorised(ledger, now) == {a for a, v in told.items() if living.living(a.encode(), v, now)}
 
 
 def test_a_login_older_than_its_grace_on_arrival_authorises_nobody():
@@ -224,7 +224,7 @@ def test_an_address_held_by_two_sessions_waits_for_both_to_end():
     ledger = new_ledger()
     for key in KEYS[:3]:
         ledger.login("192.0.2.1", "a", "x", "", key, START, START)
-    assert 3 == value.decode(ledger.map_changes()["192.0.2.1"]).sessions
+    assert 3 == value.decode("192.0.2.1", ledger.map_changes()["192.0.2.1"]).sessions
     ledger.logout(KEYS[0], START + 1, START + 1)
     ledger.logout(KEYS[0], START + 2, START + 2)
     ledger.logout(KEYS[1], START + 3, START + 3)
