@@ -1,7 +1,9 @@
 """nginx as mail proxy, 0.5 to today.
 
 Printed by      `ngx_mail_log_error` in ngx_mail_handler.c, after ngx_mail_proxy_module.c's `client
-                logged in` and `proxied session done`, at level info.
+                logged in` and `proxied session done`, at level info: `error_log
+                syslog:server=unix:/dev/log,nohostname info;`. Without `nohostname` the host's name
+                stands where a local syslog daemon looks for the program's.
 Client's text   the user name, inside quotes that are not escaped, behind the client's address; only
                 what nginx knows itself (the server behind) follows. Through syslog, line breaks in
                 a name are the syslog daemon's to escape. nginx's own error log gets them raw: there
