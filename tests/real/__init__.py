@@ -1,0 +1,1 @@
+"""Tests against the real daemons, from Debian's packages, on loopback."""

@@ -1,0 +1,90 @@
+"""nginx as a mail proxy in front of a Dovecot of its own; we are its auth server."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import urllib.parse
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ..roots import ACCOUNTS
+from .dovecot import Dovecot
+from .process import Process
+from .server import Server
+
+_CONFIG = """\
+user www-data;
+daemon off;
+pid /run/nginx.pid;
+load_module /usr/lib/nginx/modules/ngx_mail_module.so;
+error_log syslog:server=unix:/dev/log,facility=mail,tag=nginx{options} info;
+events {{ }}
+mail {{
+  auth_http 127.0.0.1:{auth}/;
+  pop3_auth plain apop;
+  imap_auth plain login;
+  server {{
+    listen 127.0.0.1:{pop3};
+    listen [::1]:{pop3};
+    protocol pop3;
+  }}
+  server {{
+    listen 127.0.0.1:{imap};
+    listen [::1]:{imap};
+    protocol imap;
+  }}
+}}
+"""
+
+
+class _Auth(http.server.BaseHTTPRequestHandler):
+    """nginx's auth protocol: who may pass, and to which backend."""
+
+    backend: dict[str, int]
+
+    def do_GET(self) -> None:
+        user, password, protocol = (
+            urllib.parse.unquote(self.headers.get(f"Auth-{name}", ""), "latin-1")
+            for name in ("User", "Pass", "Protocol")
+        )
+        self.send_response(200)
+        if any((user, password) == (account.name, account.password) for account in ACCOUNTS):
+            self.send_header("Auth-Status", "OK")
+            self.send_header("Auth-Server", "127.0.0.1")
+            self.send_header("Auth-Port", str(self.backend[protocol]))
+        else:
+            self.send_header("Auth-Status", "Invalid login or password")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: pytest's output is not the place."""
+
+
+class Nginx(Server):
+    name = "nginx"
+    packages = ("nginx-core", "libnginx-mod-mail")
+    syslog_options: ClassVar[str] = ",nohostname"
+    """What follows in `error_log syslog:`. Without `nohostname` nginx puts its host name where the
+    local log socket expects the tag."""
+
+    def configure(self) -> Sequence[Process]:
+        (self.directory / "backend").mkdir()
+        self.backend = self._running.enter_context(Dovecot(self.directory / "backend"))
+        handler = type("Auth", (_Auth,), {"backend": self.backend.ports})
+        auth = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=auth.serve_forever)
+        thread.start()
+        self._running.callback(thread.join)
+        self._running.callback(auth.server_close)
+        self._running.callback(auth.shutdown)
+        self.root.directory("/var/log/nginx")
+        self.root.directory("/var/lib/nginx")
+        self.root.write(
+            "/etc/nginx/nginx.conf", _CONFIG.format(options=self.syslog_options, auth=auth.server_address[1], **self.ports)
+        )
+        return [self.process("/usr/sbin/nginx")]
+
+
+class NginxWithHostname(Nginx):
+    syslog_options = ""

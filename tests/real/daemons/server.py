@@ -1,0 +1,114 @@
+"""What every POP/IMAP server of the tests offers, whatever it takes to run it."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from ..clients import Client, Imap, Pop3
+from ..roots import PrivateRoot
+from .process import Process, free_port, listening, wait_for
+from .rsyslog import Rsyslog
+
+
+class Server(ABC):
+    """A server in a private root whose /dev/log is read by a private rsyslogd.
+
+    As a context manager it runs; after `stop()` the last of its lines is in `lines()`.
+    """
+
+    name: ClassVar[str]
+    """The name of its file in `pbs_filter/servers/`."""
+    packages: ClassVar[tuple[str, ...]]
+    service_accounts: ClassVar[tuple[tuple[str, int], ...]] = ()
+    protocols: ClassVar[tuple[str, ...]] = ("pop3", "imap")
+    ipv6: ClassVar[bool] = True
+    """Whether it can listen on ::1 here."""
+
+    def __init__(self, directory: Path, *, rules: str = "") -> None:
+        self.directory = directory
+        self.rules = rules
+        self.ports = {protocol: self.choose_port(protocol) for protocol in self.protocols}
+        self._running = contextlib.ExitStack()
+        self._closing = contextlib.ExitStack()
+
+    def choose_port(self, protocol: str) -> int:
+        """Where it will listen; a server that knows one port only says so here."""
+        return free_port()
+
+    @abstractmethod
+    def configure(self) -> Sequence[Process]:
+        """Write the configuration below `self.root`; the processes, in the order of starting."""
+
+    def start(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            self.root = PrivateRoot(*self.packages, service_accounts=self.service_accounts)
+            undo.callback(self.root.close)
+            logs = self.directory / "rsyslog"
+            logs.mkdir()
+            self.syslog = Rsyslog(logs, [self.root.alias / "dev/log"], rules=self.rules).start()
+            undo.callback(self.syslog.stop)
+            (self.root.path / "dev/log").chmod(0o666)
+            self._closing = undo.pop_all()
+        try:
+            for process in self.configure():
+                self._running.enter_context(process)
+            for protocol, port in self.ports.items():
+                wait_for(lambda port=port: listening(port), f"{self.name} {protocol}")  # type: ignore[misc]
+        except BaseException as error:
+            said = [path.read_text(errors="replace") for path in self.directory.glob("*.out")]
+            self.stop()
+            logged = [line.decode("utf-8", "replace") for line in self.lines("bsd")]
+            error.add_note("\n".join([f"{self.name} said:", *said, "and logged:", *logged[-20:]]))
+            self.close()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the server, not its log: every line it wrote is in `lines()` afterwards."""
+        self._running.close()
+        self.root.end_processes()
+        if self.syslog.process.running():
+            self.syslog.settle()
+
+    def close(self) -> None:
+        """Stop the log as well and remove the root."""
+        self._closing.close()
+
+    def lines(self, form: str = "json") -> list[bytes]:
+        return self.syslog.lines(form)
+
+    def client(self, protocol: str, *, source: str | None = None, ipv6: bool = False) -> Client:
+        """A client's fresh connection, from `source` (IPv4 loopback address)."""
+        kind = {"pop3": Pop3, "imap": Imap}[protocol]
+        return kind("::1" if ipv6 else "127.0.0.1", self.ports[protocol], source=source)
+
+    def process(self, *argv: str, name: str = "", forks: bool = False) -> Process:
+        """`argv` to be run inside the root; `forks`: it goes into the background by itself."""
+        called = name or Path(argv[0]).name
+        return Process(
+            called,
+            self.root.command(*argv),
+            output=self.directory / f"{called}.out",
+            ready=lambda: True,
+            forks=forks,
+            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+        )
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.stop()
+        finally:
+            self.close()
