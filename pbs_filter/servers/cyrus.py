@@ -2,16 +2,17 @@
 
 Printed by      `cmd_login`, `cmd_authenticate` in imap/imapd.c and `cmd_pass`, `cmd_apop`,
                 `cmd_auth` in imap/pop3d.c up to 3.12; `loginlog_good_imap` and `_pop` in
-                imap/loginlog.c since 3.13.1, as key=value (lib/logfmt.c). Ends: `telemetry_rusage`
-                in imap/telemetry.c, called on every way out of a session.
+                imap/loginlog.c since 3.13.1, as key=value (lib/logfmt.c). Ends: `session ended:`
+                in imapd.c since 3.10, and `telemetry_rusage` in imap/telemetry.c (`USAGE`).
 Client's text   the host name (reverse DNS; it cannot hold a bracket), before the address. A user
                 name is an account's, or behind `+` a folder's of the client's choice. Where
                 allowanonymouslogin is on, the login line of `anonymous` ends with whatever the
                 client sent as password: it is not a login to us. `session ended:` repeats the
                 client's ID command as it came.
-Session         the pid: a process serves many sessions, but one after the other, and closes each
-                with `USAGE`. The session id (since 2.4) stands in too few of the ends: POP3 and
-                IMAP before 3.10 have none.
+Session         a process serves many sessions, one after the other. POP3 closes each with `USAGE`
+                under its pid. IMAP does so after LOGOUT only, not when a client just goes away;
+                since 3.10 there is `session ended:` with the session id. A login line up to 3.12
+                does not tell whether its end will come, so it holds nothing.
 
 The same words come from sieve, nntp, http and mupdate: the program's name decides.
 """
@@ -56,26 +57,35 @@ def _pair(key: str, value: pp.ParserElement) -> pp.ParserElement:
     return pp.Literal(key + "=") + value + NEXT
 
 
-LOGFMT_LOGIN = "event=login.good " + pp.Each(
-    [
-        _pair(
-            "r.clienthost",
-            ADDRESS("address")
-            | ("[" + ADDRESS("address") + "]")
-            | ('"' + pp.Opt(HOST + " ") + "[" + ADDRESS("address") + ']"'),
-        ),
-        _pair("u.username", USER("user") | ('"' + USER("user") + '"')),
-        pp.Opt(_pair("sessionid", PLAIN)),
-        pp.Opt(_pair("r.sessionid", PLAIN)),
-        pp.Opt(_pair("session_id", PLAIN)),
-        pp.Opt(_pair("r.tid", PLAIN | QUOTED)),
-        pp.Opt(_pair("login.mech", token(r"(?!ANONYMOUS)[0-9A-Za-z_-]{1,40}+", "a mechanism"))),
-        pp.Opt(_pair("login.tls", WORD("01", 1))),
-        pp.Opt(_pair("login.magic", PLAIN | QUOTED)),
-        pp.Opt(_pair("login.nopassword", WORD("01", 1))),
-        pp.Opt(_pair("pop.subfolder", PLAIN | QUOTED)),
-    ]
+def _logfmt(session_id: pp.ParserElement, *more: pp.ParserElement) -> pp.ParserElement:
+    """Return a login as pairs in any order, with the service's own `more`."""
+    client = (
+        ADDRESS("address")
+        | ("[" + ADDRESS("address") + "]")
+        | ('"' + pp.Opt(HOST + " ") + "[" + ADDRESS("address") + ']"')
+    )
+    return "event=login.good " + pp.Each(
+        [
+            _pair("r.clienthost", client),
+            _pair("u.username", USER("user") | ('"' + USER("user") + '"')),
+            # 3.13.1, 3.13.7, and between them.
+            pp.Opt(pp.one_of(["sessionid=", "r.sessionid=", "session_id="]) + session_id + NEXT),
+            pp.Opt(_pair("r.tid", PLAIN | QUOTED)),
+            pp.Opt(_pair("login.mech", token(r"(?!ANONYMOUS)[0-9A-Za-z_-]{1,40}+", "a mechanism"))),
+            pp.Opt(_pair("login.tls", WORD("01", 1))),
+            *more,
+        ]
+    )
+
+
+LOGFMT_IMAP = _logfmt(
+    SESSION_ID("id"),
+    _pair("login.magic", PLAIN | QUOTED),
+    pp.Opt(_pair("login.nopassword", WORD("01", 1))),
 )
+LOGFMT_POP = _logfmt(SESSION_ID, _pair("pop.subfolder", PLAIN | QUOTED))
+# Nothing in it says which of the two: the development versions before 3.13.1, and others' tests.
+LOGFMT_PLAIN = _logfmt(SESSION_ID)
 
 SECONDS = NUMBER + "." + NUMBER
 USAGE = "USAGE " + USER("user") + " user: " + SECONDS + " sys: " + SECONDS
@@ -84,9 +94,13 @@ REFUSED = (
     pp.one_of(["badlogin: ", "event=login.bad "])
     | ("user '" + USER + "' denied access to service ")
 ) + TEXT
-# Both stand beside USAGE, which ends the session for us.
 COUNTS = "counts: retr=<" + NUMBER + "> top=<" + NUMBER + "> dele=<" + NUMBER + ">"
-SESSION_ENDED = "session ended: sessionid=<" + TEXT
+_ENDED = "session ended: sessionid=<" + SESSION_ID("id") + "> userid=<"
+ID_COMMAND = token(
+    r"(?>(?: id\.[a-z-]{1,20}+=<[^<>\x00-\x1f]{0,1000}+>){0,8})", "the client's ID command"
+)
+SESSION_ENDED = _ENDED + USER("user") + ">" + ID_COMMAND
+NOBODY_ENDED = _ENDED + ">" + TEXT
 ANONYMOUS = "login: " + pp.Opt(HOST + pp.Opt(" ")) + "[" + ADDRESS + "] anonymous " + TEXT
 NOISE = (
     pp.one_of(
@@ -105,6 +119,11 @@ NOISE = (
             "inittls: ",
             "fetching user_deny.db",
             "auxpropfunc error",
+            "autocreateinbox: ",
+            "SASL ",
+            "graceful shutdown",
+            "Connection reset by peer, closing connection",
+            "Connection timed out, closing connection",
             "client id ",
             "auditlog: ",
             "conversations",
@@ -161,6 +180,7 @@ SERVER = Server(
             kind=Accepted,
             expression=LOGIN,
             session=("pid",),
+            holds=False,
             samples=(
                 yes(
                     "cyrus/imap[4711]: login: client.example.org [192.0.2.7] bob plaintext User "
@@ -219,41 +239,46 @@ SERVER = Server(
             ),
         ),
         Rule(
-            name="login-logfmt",
+            name="login-imap",
             kind=Accepted,
-            expression=LOGFMT_LOGIN,
-            session=("pid",),
+            expression=LOGFMT_IMAP,
+            session=("id",),
+            protocol="imap",
             samples=(
                 yes(
                     "cyrus/imap[4711]: event=login.good sessionid=mx1-4711-1-1 "
                     'r.clienthost="client.example.org [192.0.2.7]" u.username=bob '
                     "login.mech=plaintext login.tls=0 login.magic=~null~",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                    Accepted(
+                        user="bob", address="192.0.2.7", protocol="imap", session="mx1-4711-1-1"
+                    ),
                 ),
                 yes(
-                    "pop3[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.tid=a1 "
-                    "r.clienthost=[2001:db8::7] u.username=bob login.tls=1 pop.subfolder=~null~",
-                    Accepted(user="bob", address="2001:db8::7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "imaps[4711]: event=login.good session_id=mx1-4711-1-1 "
-                    'r.tid="a \\"1" r.clienthost="[192.0.2.7]" u.username="bob" '
+                    "imaps[4711]: event=login.good r.sessionid=mx1-4711-1-1 "
+                    'r.tid="a \\"1" r.clienthost="[2001:db8::7]" u.username="bob" '
                     'login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"',
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                    Accepted(
+                        user="bob", address="2001:db8::7", protocol="imap", session="mx1-4711-1-1"
+                    ),
                 ),
                 yes(
-                    'imap[4711]: event=login.good pop.subfolder="" u.username=bob '
-                    "r.clienthost=192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
+                    "imap[4711]: event=login.good r.tid=a1 login.magic=~null~ u.username=bob "
+                    "r.clienthost=[192.0.2.7]",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    "imap[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob "
+                    "login.magic=~null~",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
                 ),
                 no(
                     "imap[4711]: event=login.good r.clienthost=203.0.113.66 login.tls=0 "
-                    "login.anonymous=1 login.password=x",
+                    "login.magic=~null~ login.anonymous=1 login.password=x",
                     "everybody may log in so",
                 ),
                 no(
                     "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.mech=ANONYMOUS login.tls=0",
+                    "login.mech=ANONYMOUS login.tls=0 login.magic=~null~",
                     "everybody may log in so",
                 ),
                 no(
@@ -264,7 +289,7 @@ SERVER = Server(
                 ),
                 no(
                     "imap[4711]: event=login.good r.clienthost=[198.51.100.23] u.username=bob "
-                    "r.clienthost=[203.0.113.66]",
+                    "login.magic=x r.clienthost=[203.0.113.66]",
                     "a key twice",
                 ),
                 no(
@@ -274,17 +299,99 @@ SERVER = Server(
                 ),
                 no(
                     "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.scheme=Basic",
+                    "login.magic=~null~ login.scheme=Basic",
                     "an unknown key",
                 ),
                 no(
-                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob ",
+                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "login.magic=~null~ ",
                     "the line was cut",
                 ),
             ),
         ),
         Rule(
+            name="login-pop",
+            kind=Accepted,
+            expression=LOGFMT_POP,
+            session=("pid",),
+            protocol="pop3",
+            samples=(
+                yes(
+                    "pop3[4711]: event=login.good session_id=mx1-4711-1-1 r.tid=a1 "
+                    'r.clienthost="client.example.org [192.0.2.7]" u.username="bob" '
+                    "login.mech=CRAM-MD5 login.tls=1 pop.subfolder=~null~",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    'pop3[4711]: event=login.good r.tid="a 1" r.clienthost=[192.0.2.7] '
+                    'u.username=bob pop.subfolder="a b"',
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    'pop3[4711]: event=login.good r.clienthost="[192.0.2.7]" u.username=bob '
+                    "pop.subfolder=a",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                yes(
+                    "pop3[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob "
+                    "pop.subfolder=a",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
+                ),
+                no(
+                    "pop3[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "pop.subfolder=a b",
+                    "a blank outside quotes",
+                ),
+            ),
+        ),
+        Rule(
+            name="login-logfmt",
+            kind=Accepted,
+            expression=LOGFMT_PLAIN,
+            samples=(
+                yes(
+                    "imap[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.clienthost=192.0.2.7 "
+                    "u.username=bob login.mech=PLAIN login.tls=1",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
+                ),
+                yes(
+                    'pop3[4711]: event=login.good r.tid=a1 r.clienthost="[192.0.2.7]" '
+                    'u.username="bob"',
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                yes(
+                    'pop3[4711]: event=login.good r.tid="a 1" '
+                    'r.clienthost="client.example.org [192.0.2.7]" u.username=bob',
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                yes(
+                    "pop3[4711]: event=login.good r.clienthost=[192.0.2.7] u.username=bob",
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
+                ),
+                no("imap[4711]: event=login.good r.clienthost=203.0.113.66", "no user"),
+            ),
+        ),
+        Rule(
             name="end",
+            kind=Ended,
+            expression=SESSION_ENDED,
+            session=("id",),
+            samples=(
+                yes(
+                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
+                    "id.vendor=<x> id.name=<(null)>",
+                    Ended(session="mx1-4711-1-1", user="bob", protocol="imap"),
+                ),
+                no("imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<>", "nobody"),
+                no(
+                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
+                    "id.vendor=<event=login.good r.clienthost=[203.0.113.66]> <>",
+                    "the client's ID command",
+                ),
+            ),
+        ),
+        Rule(
+            name="end-by-pid",
             kind=Ended,
             expression=USAGE,
             session=("pid",),
@@ -339,17 +446,16 @@ SERVER = Server(
             ),
         ),
         Rule(
-            name="session-ended",
+            name="nobody-ended",
             kind=Ignored,
-            expression=SESSION_ENDED,
+            expression=NOBODY_ENDED,
             samples=(
                 yes(
-                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
-                    "id.name=<(null)>",
+                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<> id.name=<x>",
                     Ignored(),
                 ),
                 no(
-                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
+                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<> "
                     "id.vendor=<event=login.good r.clienthost=[203.0.113.66]> id.name=<x>",
                     "the client's ID command",
                 ),
