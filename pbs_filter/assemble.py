@@ -27,7 +27,6 @@ def servers_of(config: Config) -> tuple[Server, ...]:
         ConfigError: a name is unknown.
         GrammarError: a site's server breaks the contract.
     """
-    from .grammar import site
     from .servers import SERVERS
 
     known = {server.name: server for server in SERVERS}
@@ -44,6 +43,10 @@ def servers_of(config: Config) -> tuple[Server, ...]:
                     f"Known: {', '.join(sorted(known))}"
                 )
     chosen = [known[name] for name in config.servers] if config.servers else list(SERVERS)
+    if not config.server:
+        return tuple(chosen)
+    from .grammar import site
+
     return (*chosen, *(site.server(table) for table in config.server))
 
 

@@ -117,6 +117,11 @@ class Reader:
         """Every program name that a server claims, without instance paths."""
         return frozenset(self._claims)
 
+    @property
+    def instance_names(self) -> frozenset[str]:
+        """The program names before which a path may stand."""
+        return frozenset(self._instance_claims)
+
     def claims(self, program: str) -> bool:
         """Return whether some server reads lines of `program`."""
         return bool(self._claims_on(program))
