@@ -42,13 +42,14 @@ CONNECTED = (
     + ":"
     + PORT
 )
-LOGIN = "pop3front-maildir[" + _PID + "]: +OK" + pp.Opt(" ")
+_OK = "+OK" + pp.Opt(" ")
+LOGIN = "pop3front-maildir[" + _PID + "]: " + _OK
 ENDED = "tcpserver: end " + _PID + " status " + NUMBER
 DENIED = "tcpserver: deny " + _PID + " " + TEXT
 FAILED = "pop3front-auth[" + NUMBER + "]: -ERR " + TEXT
 TRACE = (
     (pp.Literal("pop3front-auth[") + NUMBER + "]: " + ~pp.Literal("-ERR "))
-    | (pp.Literal("pop3front-maildir[") + NUMBER + "]: " + ~pp.Literal("+OK"))
+    | (pp.Literal("pop3front-maildir[") + NUMBER + "]: " + ~(_OK + pp.StringEnd()))
     | (pp.Literal("imapfront-auth[") + NUMBER + "]: ")
     | (pp.Literal("tcpserver: pid ") + NUMBER + " from ")
     | "tcpserver: status: "
@@ -160,6 +161,7 @@ SERVER = Server(
             samples=(
                 yes("pop3front: pop3front-auth[4711]: USER bob", Ignored()),
                 yes("pop3front: pop3front-maildir[4711]: RETR 1", Ignored()),
+                yes("pop3front: pop3front-maildir[4711]: +OK 2 7120", Ignored()),
                 yes("pop3front: imapfront-auth[4711]: * OK imapfront ready.", Ignored()),
                 yes("pop3front: tcpserver: pid 4711 from 198.51.100.7", Ignored()),
                 yes("pop3front: tcpserver: status: 1/40", Ignored()),
