@@ -1,4 +1,4 @@
-"""examples/qmail/checkpassword-log, run as qmail-popup runs a checkpassword: fd 3, program behind."""
+"""examples/qmail/checkpassword-log, run as qmail-popup runs a checkpassword: by way of fd 3."""
 
 from __future__ import annotations
 
