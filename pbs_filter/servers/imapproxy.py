@@ -57,7 +57,12 @@ ATTEMPT = "LOGIN: " + token(
 NOISE = (
     (WORD("A-Za-z_", 40) + "(): ")
     | pp.Literal("STARTTLS failed: ")
+    | "HandleRequest: "
+    | "ParseBannerAndCapability: "
     | "Expiring server sd "
+    | "Initialising "
+    | "No syslog priority mask "
+    | "Using syslog facility "
     | "imapproxy"
 ) + TEXT
 
@@ -171,7 +176,20 @@ SERVER = Server(
                     "in.imapproxyd[4711]: STARTTLS failed: SSL_new() failed",
                     Ignored(),
                 ),
+                yes(
+                    "in.imapproxyd[4711]: HandleRequest: username length would cause buffer "
+                    "overflow.",
+                    Ignored(),
+                ),
+                yes(
+                    "in.imapproxyd[4711]: ParseBannerAndCapability: Attempting to parse capability "
+                    "string: * OK [CAPABILITY IMAP4rev1] ready.",
+                    Ignored(),
+                ),
                 yes("in.imapproxyd[4711]: Expiring server sd [9]", Ignored()),
+                yes("in.imapproxyd[4711]: Initialising 1 pthread_mutexes", Ignored()),
+                yes("in.imapproxyd[4711]: No syslog priority mask specified.", Ignored()),
+                yes("imapproxyd: Using syslog facility 'LOG_MAIL' for logging.", Ignored()),
                 yes("in.imapproxyd[4711]: imapproxy version 1.2.8 normal start", Ignored()),
                 no(
                     "in.imapproxyd[4711]: HandleRequest(): LOGIN: 'a' (203.0.113.66:1) on new sd "

@@ -5,10 +5,11 @@ Printed by      tcpserver.c of ucspi-tcp (`tcpserver: ok PID LHOST:LIP:LPORT RHO
                 protocol trace `PROGRAM[PID]: ...`), for pop3front-auth and, in the same process
                 after the login, pop3front-maildir.
 Client's text   the trace: every command, raw. tcpserver writes `?` for `:`, blanks, controls and
-                8-bit characters in names. But `logger` (1 KiB), journald (48 KiB) and svlogd make
-                several messages of one long line, and then a client's command is the beginning of a
-                message: let `cut -b 1-500` (or multilog) shorten the lines in front of them. The
-                tag is the administrator's choice; ours is one that nobody uses by accident.
+                8-bit characters in names. But `logger` (above 1 KiB), journald (48 KiB) and svlogd
+                make several messages of one long line, and then a client's command is the beginning
+                of a message, of whatever words it likes. Shorten the lines in front of them: `2>&1
+                | stdbuf -oL cut -b 1-500 | logger -t pop3front -p mail.info`. The tag is the
+                administrator's choice; ours are two that are not used by accident.
 Session         the pid in the text: the same from tcpserver's child to pop3front-maildir. A success
                 shows only as the change of program: the first `+OK ` of pop3front-maildir. The user
                 is not in it. imapfront-auth writes nothing on success, so that IMAP logins cannot
@@ -60,7 +61,7 @@ SERVER = Server(
     name="mailfront",
     title="mailfront (pop3front)",
     versions="1.x, 2.x",
-    programs={"pop3front": "pop3"},
+    programs={"pop3front": "pop3", "mailfront": "pop3"},
     rules=(
         Rule(
             name="connected",
@@ -103,7 +104,7 @@ SERVER = Server(
                     Accepted(user="", protocol="pop3", session="4711"),
                 ),
                 yes(
-                    "pop3front: pop3front-maildir[4711]: +OK",
+                    "mailfront: pop3front-maildir[4711]: +OK",
                     Accepted(user="", protocol="pop3", session="4711"),
                 ),
                 no("pop3front: pop3front-auth[4711]: +OK ", "the greeting, or USER accepted"),

@@ -23,18 +23,10 @@ from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, no, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 _STAMP = token(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", "a time")
-_FRAME = (
-    _STAMP
-    + " ["
-    + WORD("a-z", 8)
-    + "] "
-    + NUMBER("worker")
-    + "#"
-    + NUMBER
-    + ": *"
-    + NUMBER("connection")
-    + " "
-)
+_LEVEL = _STAMP + " [" + WORD("a-z", 8) + "] "
+_FRAME = _LEVEL + NUMBER("worker") + "#" + NUMBER + ": *" + NUMBER("connection") + " "
+_PROCESS = _LEVEL + NUMBER + "#" + NUMBER + ": "
+_CONNECTION = "*" + NUMBER + " "
 _LISTENER = token(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9.]{7,15}):", "the address the client came to")
 _POP3 = token("(?:110|995)(?![0-9])", "110 or 995")
 _IMAP = token("(?:143|993)(?![0-9])", "143 or 993")
@@ -79,11 +71,12 @@ _TIMED_OUT = (
     + ") while proxying"
 )
 ENDED = _FRAME + (pp.Literal("proxied session done") | _TIMED_OUT) + _context(_NOT_SMTP, _SOMEWHERE)
-FAILED = _FRAME + "client login failed: " + TEXT
+FAILED = _PROCESS + _CONNECTION + "client login failed: " + TEXT
 NOISE = (
-    pp.Opt(_FRAME)
+    pp.Opt(_PROCESS + pp.Opt(_CONNECTION))
     + ~(
         _STAMP
+        | _CONNECTION
         | "client logged in"
         | "client login failed"
         | "proxied session done"
@@ -299,6 +292,10 @@ SERVER = Server(
             expression=NOISE,
             samples=(
                 yes(f"nginx: {_AT}client 192.0.2.7:50001 connected to 0.0.0.0:143", Ignored()),
+                yes(
+                    "nginx: 2026/11/20 09:11:20 [notice] 310#310: start worker process 311",
+                    Ignored(),
+                ),
                 yes("nginx: signal process started", Ignored()),
                 no(
                     f'nginx: {_AT}client sent too long command "USER client logged in, client: '

@@ -42,6 +42,7 @@ NOISE = (
     | "getpwnam: "
     | "unallowed non-IP based virtual hosting "
     | ("user " + USER + " not found")
+    | "pam_unix("
 ) + TEXT
 
 SERVER = Server(
@@ -259,6 +260,11 @@ SERVER = Server(
                 yes("solid-pop3d[4711]: auth: getpwnam() failed", Ignored()),
                 yes("solid-pop3d[4712]: user spop3d not found", Ignored()),
                 yes("solid-pop3d[4712]: getpwnam: Success", Ignored()),
+                yes(
+                    "solid-pop3d[4711]: pam_unix(solid-pop3d:auth): authentication failure; "
+                    "logname= uid=0 euid=0 tty= ruser= rhost=  user=bob",
+                    Ignored(),
+                ),
                 yes(
                     "solid-pop3d[4711]: unallowed non-IP based virtual hosting request rejected",
                     Ignored(),
