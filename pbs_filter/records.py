@@ -1,54 +1,11 @@
-r"""One line of bytes -> a record: who wrote it, and what.
+"""One line of bytes -> a record: who wrote it, and what.
 
-The program name is taken from the header and from nowhere else; a header is read from the first
-byte to the colon behind the tag, every byte of it. What is not such a header is not a record:
-guessing would let a client's text, somewhere in the line, say which server is speaking.
+The program name is taken from the header and from nowhere else; a header (`headers` has the shapes)
+is read from the first byte to the colon behind the tag, every byte of it. What is not such a header
+is not a record: guessing would let a client's text, somewhere in the line, say who is speaking.
 
-Shapes (HEAD is a stamp as below; `[PID]` may be missing):
-
-=================================  ============================================================
-JSON feed                          `{"t": .., "h": .., "p": .., "pid": .., "msg": .., ...}`
-RFC 5424                           `<22>1 2026-11-20T09:11:13Z mx1 dovecot 4711 - - imap-login: ..`
-RFC 3164, rsyslog's ISO format     `HEAD mx1 dovecot[4711]: imap-login: ..`
-... no host (libc's own form)      `HEAD dovecot[4711]: imap-login: ..`
-... FreeBSD, BusyBox, AIX          `HEAD <mail.info> mx1 TAG: ..`, `HEAD mx1 mail.info TAG: ..`
-... tag in brackets (old Courier)  `HEAD mx1 [imapd]: LOGIN, ..`
-... nginx, which repeats the host  `HEAD mx1 mx1 nginx: ..`
-multilog                           `@400000006ae1.. tcpserver: pid 4711 from ..`
-logs of the servers' own           below
-=================================  ============================================================
-
-HEAD: `Nov 20 09:11:13` (day padded with blank, zero or not at all; with fractions; with a year
-before the month or behind the day), `2026-11-20T09:11:13.123456+01:00`, or ten digits of epoch
-seconds (syslog-ng's `ts-format`), each with or without `<PRI>` in front.
-
-Logs that servers write without syslog become records of these programs:
-
-=====================================================  ===============  =======================
-line                                                   program          message
-=====================================================  ===============  =======================
-`HEAD imap-login: Info: TEXT` (Dovecot 2)              dovecot          `imap-login: Info: TEXT`
-`HEAD imap(U)<PID><SID>: Info: TEXT`                   dovecot          the same from `imap(` on
-`HEAD Info: imap-login: TEXT` (1.x)                    dovecot          `Info: imap-login: TEXT`
-`dovecot: STAMP Info: imap-login: TEXT` (1.x)          dovecot          `Info: imap-login: TEXT`
-`imap-login: STAMP Info: TEXT` (0.99)                  dovecot          `imap-login: Info: TEXT`
-`Fri Nov 20 09:11:13 2026 [4711]  Stats: ..`           popper, pid      `Stats: ..`
-`Nov 20 09:11:13 [popper] TEXT`                        popper           `TEXT`
-`Nov 20 2026 09:11:13 IMAP User "U" ..`                AppleMailServer  `IMAP User "U" ..`
-`2026-11-20 09:11:13,500 INFO  [ImapServer-1] ..`      zimbra           the whole line
-`HEAD mx1 mailboxlog 2026-11-20 09:11:13,500 INFO ..`  mailboxlog       from the second stamp on
-`2026-11-20T09:11:13Z INFO TEXT (auth.success) ..`     stalwart         the whole line
-`2026/11/20 09:11:13 [info] 7#7: *9 TEXT`              nginx-error-log  the whole line
-=====================================================  ===============  =======================
-
-For Dovecot HEAD and STAMP may also be `2026-11-20 09:11:13`, which no syslog daemon writes, or
-TAI64N; `(U)` and `Info` stand for any of their kind. The last four keep their own stamp, as they do
-behind a syslog header. nginx's error log is a program of its own because there, unlike in nginx's
-syslog lines, a client can put a raw newline into its user name: who feeds it in trusts the clients.
-
-In the message, `message repeated 3 times: [ TEXT]` is TEXT and Solaris' `[ID 702911 mail.info] ` is
-left out. Lines that start with the tag or with a blank (folded text), the output of container tools
-and tags with an unclosed pid are not read: nothing says that a daemon wrote their first byte.
+In the message, `message repeated 3 times: [ TEXT]` is TEXT, and a byte order mark and Solaris'
+`[ID 702911 mail.info] ` are left out.
 
 Only LF ends a line, and it is the caller who splits; one CR before it is dropped.
 """
@@ -60,68 +17,37 @@ import re
 from datetime import datetime
 
 from .addresses import canonical
+from .headers import (
+    APPLE,
+    FACILITY,
+    HOST,
+    ISO,
+    JSON_PROGRAM,
+    LEVEL,
+    NGINX_ERROR_LOG,
+    OLD_OWN,
+    OLD_SERVICE,
+    OWN,
+    PID,
+    POPPER,
+    POPPER_TAG,
+    PRI,
+    RFC5424_HOST,
+    SERVICE,
+    STALWART,
+    STRUCTURED_DATA,
+    SYSLOG,
+    TAG,
+    TAI64,
+    ZIMBRA,
+)
 from .model import Reason, Record
+from .scanner import Scanner
+
+__all__ = ["MAX_LINE_BYTES", "Scanner", "read"]
 
 MAX_LINE_BYTES = 65_536
 """What syslog-ng cuts at; rsyslog's own default is 8 KiB. Longer lines are not looked at."""
-
-PRI = "(?:<[0-9]{1,3}>)?"
-_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?"
-BSD = f"(?:[0-9]{{4}} )?[A-Z][a-z]{{2}} [ 0-9]?[0-9] (?:[0-9]{{4}} )?{_TIME}"
-ISO = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T{_TIME}(?:Z|[+-][0-9]{{2}}:?[0-9]{{2}})?"
-DAY_TIME = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {_TIME}"
-TAI64 = "@[0-9a-f]{16}(?:[0-9a-f]{8})?"
-EPOCH = r"[0-9]{10}(?:\.[0-9]{1,9})?"
-
-# No bracket and no parenthesis but busybox' "(none)": what has them is a tag, or Dovecot's imap(U).
-# No colon at the end: that is a tag, too.
-HOST = r"(?:[0-9A-Za-z._:@/+~-]{1,255}(?<!:)|\(none\))"
-TAG = r"[!-9;-Z\\^-~]{1,128}"
-_LEVEL = "(?:Debug|Info|Warn|Warning|Error|Fatal|Panic)"
-_SERVICE = "[a-z][0-9a-z-]{0,31}"
-_FACILITY = "[a-z0-9|]{1,32}[.:][a-z]{1,8}"
-_FROM_TAG = rf"({TAG})(?:\[([0-9]{{1,10}})\])?:(?: ++|\Z)(.*)"
-_SYSLOG = f"{PRI}(?:{BSD}|{ISO}|{EPOCH}) "
-_OWN = f"(?:{PRI}(?:{BSD}|{ISO})|{DAY_TIME}|{TAI64}) "
-_LOG4J = f"{DAY_TIME} (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL) "
-
-_common = re.compile(rf"{_SYSLOG}({HOST}) {_FROM_TAG}").fullmatch
-
-_SD = r'\[[^\x00-\x20="\]]{1,64}(?: [^\x00-\x20="\]]{1,64}="(?:[^"\\\]]|\\.)*+")*+\]'
-_rfc5424 = re.compile(
-    rf"{PRI}1 (?:-|{ISO}) ([!-~]{{1,255}}) ([!-~]{{1,128}}) ([!-~]{{1,128}}) [!-~]{{1,64}} "
-    rf"(?:-|(?:{_SD})++)(?: ++(.*)|)"
-).fullmatch
-
-# (program, pattern): the groups are host, program, pid and message where the program is "", else
-# pid and message. The first that fits is it; only the last syslog shape (no host) could also read
-# lines of Dovecot's own log, so it stands behind them.
-_RARE = tuple(
-    (program, re.compile(pattern).fullmatch)
-    for program, pattern in (
-        ("", f"{_SYSLOG}<{_FACILITY}> ({HOST}) {_FROM_TAG}"),
-        ("", f"{_SYSLOG}({HOST}) {_FACILITY} {_FROM_TAG}"),
-        ("", rf"{_SYSLOG}({HOST}) (?:\1)(?:\.[0-9A-Za-z.-]{{1,255}})? (?=nginx: ){_FROM_TAG}"),
-        ("", rf"{_SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]()(?::(?: ++|\Z))(.*)"),
-        ("", rf"{_SYSLOG}({HOST}) (mailboxlog)() ({_LOG4J}.*)"),
-        ("dovecot", f"{_OWN}()((?!dovecot:){_SERVICE}(?:[(<].{{0,512}}?[)>])?: {_LEVEL}: .*)"),
-        ("dovecot", f"{_OWN}()({_LEVEL}: .*)"),
-        ("dovecot", f"dovecot: (?:{BSD}|{DAY_TIME}) ()({_LEVEL}: .*)"),
-        ("", f"(?:{_SYSLOG}|{TAI64} )() ?{_FROM_TAG}"),
-        ("popper", rf"(?:[A-Z][a-z]{{2}} )?{BSD} [0-9]{{4}} \[([0-9]{{1,10}})\] +(.*)"),
-        ("popper", rf"{BSD} ()\[popper\]:? +(.*)"),
-        ("AppleMailServer", f'{BSD} ()((?:IMAP|POP3?) User ".*)'),
-        ("zimbra", rf"()({_LOG4J} ?\[.*)"),
-        ("stalwart", rf"()({ISO} [A-Z]{{4,5}} [A-Z][0-9A-Za-z ]{{0,127}} \([a-z.-]{{1,64}}\) .*)"),
-        ("nginx-error-log", rf"()([0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}} {_TIME} \[[a-z]+\] [0-9]+#.*)"),
-    )
-)
-_dovecot_099 = re.compile(
-    f"((?:imap|pop3)(?:-login)?: )(?:{BSD}|{DAY_TIME}) ({_LEVEL}: .*)"
-).fullmatch
-_last_repeated = re.compile(
-    f"{_SYSLOG}(?:{HOST} )?last message repeated [0-9]{{1,10}} times?"
-).fullmatch
 
 _WRAPPED = ("[ID ", "message repeated ", "\ufeff")
 _unwrap = re.compile(
@@ -129,10 +55,49 @@ _unwrap = re.compile(
     r"|message repeated [0-9]{1,10} times: \[ *(.*)\]|(.*))"
 ).fullmatch
 
-_first_program = re.compile(rb'\{[^\n]*?"p"[ \t\r]*:[ \t\r]*"([^"]*)"').match
-_whole_tag = re.compile(rf"({TAG})(?:\[([0-9]{{1,10}})\])?:?").fullmatch
-_NO_PEER = frozenset(("", "127.0.0.1", "::1"))
-_UID = re.compile("[0-9]{1,10}").fullmatch
+_FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: ++|\Z)"
+# What is wrapped goes the long way, so that the short way need not look.
+_common = re.compile(
+    rf"{SYSLOG}({HOST}) {_FROM_TAG}((?!\[ID |message repeated |\ufeff).*)"
+).fullmatch
+_rfc5424 = re.compile(
+    rf"{PRI}1 (?:-|{ISO}) ({RFC5424_HOST}) ({TAG}) ([!-~]{{1,128}}) [!-~]{{1,64}} "
+    rf"{STRUCTURED_DATA}(?: ++(.*)|)"
+).fullmatch
+
+# The groups are host, program, pid and message where the program is "", else pid and message. The
+# first that fits is it; only "no host" could also read lines of Dovecot's own log, so it is last.
+_RARE = tuple(
+    (program, re.compile(pattern).fullmatch)
+    for program, pattern in (
+        ("", f"{SYSLOG}({HOST}) {_FROM_TAG}(.*)"),
+        ("", f"{SYSLOG}<{FACILITY}> ({HOST}) {_FROM_TAG}(.*)"),
+        ("", f"{SYSLOG}({HOST}) {FACILITY} {_FROM_TAG}(.*)"),
+        ("", rf"{SYSLOG}({HOST}) \1(?:\.[0-9A-Za-z.-]{{1,255}})? (?=nginx: ){_FROM_TAG}(.*)"),
+        ("", rf"{SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]():(?: ++|\Z)(.*)"),
+        ("", f"{SYSLOG}({HOST}) (mailboxlog)() ({ZIMBRA}.*)"),
+        ("dovecot", f"{OWN}()({SERVICE}(?:[(<].{{0,512}}?[)>])?: {LEVEL}.*)"),
+        ("dovecot", f"{OWN}()({LEVEL}.*)"),
+        ("dovecot", f"dovecot: {OLD_OWN}()({LEVEL}.*)"),
+        ("popper", rf"{POPPER}({PID})\] +(.*)"),
+        ("popper", f"{POPPER_TAG}() *(.*)"),
+        ("AppleMailServer", f"{APPLE}()(.*)"),
+        ("zimbra", f"()({ZIMBRA}.*)"),
+        ("stalwart", f"()({STALWART}.*)"),
+        ("nginx-error-log", f"()({NGINX_ERROR_LOG}.*)"),
+        ("", f"(?:{SYSLOG}|{TAI64} )() ?{_FROM_TAG}(.*)"),
+    )
+)
+_dovecot_099 = re.compile(f"({OLD_SERVICE}){OLD_OWN}({LEVEL}.*)").fullmatch
+_last_repeated = re.compile(
+    f"{SYSLOG}(?:{HOST} )?last message repeated [0-9]{{1,10}} times?"
+).fullmatch
+
+_first_program = re.compile(rf'"{JSON_PROGRAM}(?:"([^"]*)")?'.encode()).search
+_whole_tag = re.compile(rf"({TAG})(?:\[({PID})\])?:?").fullmatch
+_is_uid = re.compile("[0-9]{1,10}").fullmatch
+_decode = json.JSONDecoder().raw_decode
+_NO_PEER = ("", "127.0.0.1", "::1")
 
 
 def read(line: bytes) -> Record | Reason:
@@ -151,7 +116,7 @@ def read(line: bytes) -> Record | Reason:
     found = _common(text)
     if found:
         host, program, pid, message = found.groups("")
-        return Record(program, _bare(message), host, pid)
+        return Record(program, message, host, pid)
     found = _rfc5424(text)
     if found:
         host, program, pid, message = found.groups("")
@@ -197,22 +162,25 @@ def _json(line: bytes) -> Record | Reason:
     be read must not count as one that was not there. `p` may be the whole tag (`cyrus/imap[7]:`,
     rsyslog's %syslogtag%), because rsyslog's %programname% ends at the slash.
     """
-    first = _first_program(line)
     try:
-        values = json.loads(line.decode("utf-8", "surrogateescape"))
+        text = line.decode("utf-8", "surrogateescape")
+        values, end = _decode(text)
+        if text[end:] not in ("", "\r"):
+            return Reason.BAD_JSON
         program, message = values["p"], values["msg"]
-        # The scanner looks for the first "p"; a second one, or one in an inner object, must not
-        # be read as something else here.
+        # The scanner goes by the first "p"; a second one, or one in an inner object, must not be
+        # read as something else here.
+        first = _first_program(line)
         if not first or (b"\\" not in first[1] and first[1].decode() != program):
             return Reason.BAD_JSON
         tag = _whole_tag(program)
-        if tag:
-            program = tag[1]
+        if not tag:
+            return Reason.OTHER_PROGRAM
         return Record(
-            program,
+            tag[1],
             _bare(message.lstrip(" ")),
             _text(values.get("h")),
-            _text(values.get("pid")) or (tag[2] or "" if tag else ""),
+            _text(values.get("pid")) or tag[2] or "",
             _oldest(values.get("t"), values.get("s")),
             _uid(values.get("uid"), values.get("juid")),
             _peer(values.get("from")),
@@ -239,13 +207,14 @@ def _oldest(*stamps: str | None) -> float | None:
     """
     oldest = None
     for stamp in stamps:
-        if stamp:
-            when = datetime.fromisoformat(stamp)
-            if when.tzinfo is None:
-                raise ValueError
-            epoch = when.timestamp()
-            if oldest is None or epoch < oldest:
-                oldest = epoch
+        if stamp is None or stamp == "":
+            continue
+        when = datetime.fromisoformat(stamp)
+        if when.tzinfo is None:
+            raise ValueError
+        epoch = when.timestamp()
+        if oldest is None or epoch < oldest:
+            oldest = epoch
     return oldest
 
 
@@ -253,7 +222,7 @@ def _uid(*values: object) -> int | None:
     for value in values:
         if type(value) is int and 0 <= value < 1 << 32:
             return value
-        if isinstance(value, str) and _UID(value):
+        if isinstance(value, str) and _is_uid(value):
             return int(value)
         if value is not None and value != "":
             raise ValueError

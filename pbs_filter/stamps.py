@@ -1,0 +1,132 @@
+"""The time that stands in a text line, for --reprocess.
+
+In service nobody reads these stamps: the daemon's reception time or the clock is better. A log file
+has nothing else, and most of them leave out the year and the zone:
+
+* The year is the latest that does not put the line into the future, as seen from the reference (the
+  clock, or when the file was last written): 31 December read on 1 January is last year's, and
+  29 February is that of the last leap year.
+* The zone is told. In the hour that is repeated when summer time ends, a line is in the first pass
+  unless the line before it is later: the order of the lines says what the stamps do not. Where even
+  that cannot tell, the earlier time is taken, since it authorises for less long.
+
+A stamp that no calendar has (31 February) is None: without a time a login authorises nobody.
+A function of its state and of what it is told; it knows no clock and asks for no local zone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, tzinfo
+
+_TIME = "([0-9]{2}):([0-9]{2}):([0-9]{2})"
+_match = re.compile(
+    "(?:<[0-9]{1,3}>)?(?:1 |dovecot: |(?:imap|pop3)(?:-login)?: |[A-Z][a-z]{2} (?=[A-Z]))?"
+    "(?:"
+    rf"(?:([0-9]{{4}}) )?([A-Z][a-z]{{2}}) ([ 0-9]?[0-9]) (?:([0-9]{{4}}) )?{_TIME}"
+    r"(?:[.,][0-9]{1,9})?(?: ([0-9]{4}) \[)?"
+    r"|([0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2})"
+    "(?:[.,][0-9]{1,9})?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+    "|@([0-9a-f]{16})"
+    "|([0-9]{10})(?=[. ])"
+    ")"
+).match
+
+_LONGEST = 100
+"""Characters that the longest stamp with everything in front of it fits into."""
+
+_MONTHS = {
+    "JanFebMarAprMayJunJulAugSepOctNovDec"[at : at + 3]: at // 3 + 1 for at in range(0, 36, 3)
+}
+
+_FUTURE_SECONDS = 60
+"""So far ahead of the reference another host's clock may be before the line is a year old."""
+
+_LEAP_YEARS_APART = 8
+"""1896 and 1904, 2096 and 2104."""
+
+_TAI64_EPOCH = (1 << 62) + 10
+"""The label of 1970-01-01 UTC as multilog counts, without leap seconds."""
+
+_DISORDER_SECONDS = 600
+"""Lines of one file may be so far out of order (queues, several hosts)."""
+
+_TEN_DIGITS = range(10**10)
+"""What the map's values hold: 1970 to 2286."""
+
+
+class Stamps:
+    """Reads the stamps of one file's lines, in the order of the file.
+
+    `zone` is what local times mean; `reference_epoch` (seconds) is when the lines are known to
+    have been written already.
+    """
+
+    def __init__(self, *, zone: tzinfo, reference_epoch: float) -> None:
+        self._zone = zone
+        self._latest = reference_epoch + _FUTURE_SECONDS
+        self._latest_year = datetime.fromtimestamp(self._latest, zone).year
+        self._text = ""
+        self._epoch: int | None = None
+        self._previous = 0
+
+    def read(self, line: bytes) -> int | None:
+        """Return when `line` was written (epoch seconds), or None if it has no possible stamp.
+
+        For text lines; a line of the JSON feed has its time in the record.
+        """
+        found = _match(line[:_LONGEST].decode("latin-1"))
+        if not found:
+            return None
+        # One second's lines have one stamp, and a busy server writes many in a second.
+        if found[0] != self._text:
+            self._text = found[0]
+            self._epoch = self._checked(found)
+        return self._epoch
+
+    def _checked(self, found: re.Match[str]) -> int | None:
+        try:
+            epoch = self._epoch_of(found)
+        except ValueError:
+            return None
+        if epoch not in _TEN_DIGITS:
+            return None
+        if epoch <= self._latest:  # a line from the future says nothing about the next one
+            self._previous = epoch
+        return epoch
+
+    def _epoch_of(self, found: re.Match[str]) -> int:
+        """Return the time of a match. Raises ValueError for what no calendar has."""
+        first_year, month, day, year, hour, minute, second, last_year, iso, offset, tai, epoch = (
+            found.groups()
+        )
+        if iso:
+            when = datetime.fromisoformat(iso.replace("/", "-") + (offset or ""))
+            return int(when.timestamp()) if offset else self._local(when)
+        if tai:
+            return int(tai, 16) - _TAI64_EPOCH
+        if epoch:
+            return int(epoch)
+        clock = _MONTHS.get(month, 0), int(day), int(hour), int(minute), int(second)
+        year = first_year or year or last_year
+        if year:
+            return self._local(datetime(int(year), *clock))
+        return self._in_latest_year(clock)
+
+    def _in_latest_year(self, clock: tuple[int, int, int, int, int]) -> int:
+        for year in range(self._latest_year, self._latest_year - _LEAP_YEARS_APART - 1, -1):
+            try:
+                epoch = self._local(datetime(year, *clock))
+            except ValueError:
+                continue  # 29 February, or never
+            if epoch <= self._latest:
+                return epoch
+        raise ValueError
+
+    def _local(self, when: datetime) -> int:
+        """Return the epoch seconds of a local time, by the order of lines where it was twice."""
+        first = int(when.replace(tzinfo=self._zone).timestamp())
+        if first + _DISORDER_SECONDS < self._previous:
+            second = int(when.replace(tzinfo=self._zone, fold=1).timestamp())
+            return max(first, second)
+        return first
