@@ -47,11 +47,11 @@ LOGIN = (
 LOGOUT = "LOGOUT: " + _NAME + " from server sd [" + NUMBER("descriptor") + "]"
 # Whatever a name may hold: a success ends in a descriptor, an attempt in its own words.
 FAILED = "LOGIN: " + token(
-    r"(?s:(?!.{0,8192}(?: sd \[[0-9]{1,20}\]|creating a new one)\Z).{0,65536}+)",
+    r"(?s:.{0,65536}+)(?<!\])(?<!creating a new one)",
     "anything that does not end like a success or an attempt",
 )
 ATTEMPT = "LOGIN: " + token(
-    r"(?s:(?=.{0,8192}\) no previous connection: creating a new one\Z).{0,65536}+)",
+    r"(?s:.{0,65536}+)(?<=\) no previous connection: creating a new one)",
     "anything that ends like an attempt",
 )
 NOISE = (
