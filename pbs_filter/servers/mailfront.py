@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import IPV4, NUMBER, PORT, TEXT, WORD, Rule, Server, no, yes
+from ..grammar import IPV4, NUMBER, PORT, TEXT, WORD, Rule, Server, no, token, yes
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _WORD = pp.Opt(WORD("!-9;-~", 103))
@@ -43,14 +43,23 @@ CONNECTED = (
     + ":"
     + PORT
 )
-_OK = "+OK" + pp.Opt(" ")
-LOGIN = "pop3front-maildir[" + _PID + "]: " + _OK
+LOGIN = "pop3front-maildir[" + _PID + "]: +OK" + pp.Opt(" ")
 ENDED = "tcpserver: end " + _PID + " status " + NUMBER
-DENIED = "tcpserver: deny " + _PID + " " + TEXT
+DENIED = "tcpserver: deny " + NUMBER + " " + TEXT
 FAILED = "pop3front-auth[" + NUMBER + "]: -ERR " + TEXT
 TRACE = (
-    (pp.Literal("pop3front-auth[") + NUMBER + "]: " + ~pp.Literal("-ERR "))
-    | (pp.Literal("pop3front-maildir[") + NUMBER + "]: " + ~(_OK + pp.StringEnd()))
+    (
+        pp.Literal("pop3front-auth[")
+        + NUMBER
+        + "]: "
+        + token("(?!-ERR )(?s:.){0,4096}+", "no failure")
+    )
+    | (
+        pp.Literal("pop3front-maildir[")
+        + NUMBER
+        + "]: "
+        + token(r"(?!\+OK ?\Z)(?s:.){0,4096}+", "no success")
+    )
     | (pp.Literal("imapfront-auth[") + NUMBER + "]: ")
     | (pp.Literal("tcpserver: pid ") + NUMBER + " from ")
     | "tcpserver: status: "

@@ -61,7 +61,7 @@ LOGIN_IMAP = _LOGGED_IN + _context(_IMAP, _SOMEWHERE)
 LOGIN_POP3_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _POP3)
 LOGIN_IMAP_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _IMAP)
 LOGIN_ANY_PORT = _LOGGED_IN + _context(_OTHER, _BEHIND + _OTHER)
-LOGIN_SMTP = _LOGGED_IN + _context(_SMTP, _SOMEWHERE)
+LOGIN_SMTP = _PROCESS + _CONNECTION + "client logged in" + _context(_SMTP, _SOMEWHERE)
 _TIMED_OUT = (
     (pp.Literal("client") | "upstream")
     + " timed out ("
@@ -72,18 +72,10 @@ _TIMED_OUT = (
 )
 ENDED = _FRAME + (pp.Literal("proxied session done") | _TIMED_OUT) + _context(_NOT_SMTP, _SOMEWHERE)
 FAILED = _PROCESS + _CONNECTION + "client login failed: " + TEXT
-NOISE = (
-    pp.Opt(_PROCESS + pp.Opt(_CONNECTION))
-    + ~(
-        _STAMP
-        | _CONNECTION
-        | "client logged in"
-        | "client login failed"
-        | "proxied session done"
-        | "client timed out"
-        | "upstream timed out"
-    )
-    + TEXT
+NOISE = pp.Opt(_PROCESS + pp.Opt(_CONNECTION)) + token(
+    r"(?![0-9]{4}/|\*[0-9]|client log|proxied session done|(?:client|upstream) timed out)"
+    r"(?s:.){0,65536}+",
+    "anything but a login, its failure or its end",
 )
 
 _AT = "2026/11/20 09:11:20 [info] 311#311: *42 "
@@ -130,6 +122,11 @@ SERVER = Server(
             samples=(
                 yes(
                     f'{_IN}192.0.2.7, {_SERVER}:143, login: "bob", upstream: 10.0.0.5:143',
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
+                ),
+                yes(
+                    f"nginx-error-log: {_AT}client logged in, client: 192.0.2.7, {_SERVER}:143, "
+                    'login: "bob", upstream: 10.0.0.5:143',
                     Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
                 ),
                 yes(

@@ -379,7 +379,7 @@ SERVER = Server(
             kind=Ignored,
             expression=NOBODY,
             samples=(
-                yes("perdition.imap4[4711]: Connect:  192.0.2.7:50001->192.0.2.1:143", Ignored()),
+                yes("perdition.imap[4711]: Connect:  192.0.2.7:50001->192.0.2.1:143", Ignored()),
                 yes(
                     "perdition.imap4[4711]: Closing NULL session: 192.0.2.7:50001->192.0.2.1:143 "
                     'authorisation_id=NONE authentication_id="(null)"',
@@ -398,7 +398,7 @@ SERVER = Server(
             expression=NOISE,
             samples=(
                 yes(
-                    "perdition.imap4[4711]: Fatal Error reading authentication information from "
+                    "perdition.imaps[4711]: Fatal Error reading authentication information from "
                     "client 192.0.2.7:50001->192.0.2.1:143: Exiting child",
                     Ignored(),
                 ),

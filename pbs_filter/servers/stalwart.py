@@ -55,13 +55,15 @@ ENDED = (
     + "ms"
 )
 FAILED = _HEAD + "Authentication failed (auth.failed) " + TEXT
-_EVENTS = (
-    pp.Literal("Authentication successful (auth.success) ")
-    | "Authentication failed (auth.failed) "
-    | "IMAP connection ended (imap.connection-end) "
-    | "POP3 connection ended (pop3.connection-end) "
+NOISE = (
+    _HEAD
+    + token(
+        r"(?!Authentication (?:successful|failed) \(|(?:IMAP|POP3) connection ended \()"
+        r"[0-9A-Za-z '/-]{1,128}+\([a-z0-9.-]{1,64}+\) ",
+        "any other event",
+    )
+    + TEXT
 )
-NOISE = _HEAD + ~_EVENTS + WORD("0-9A-Za-z '/-", 128) + "(" + WORD("a-z0-9.-", 64) + ") " + TEXT
 
 _AT = "2026-11-20T09:11:20Z INFO "
 _OK = "Authentication successful (auth.success) "

@@ -55,8 +55,10 @@ NOISE = (
     _HEAD
     + _CONTEXT
     + "] "
-    + ~((_SERVICE + " - user ") | (_SERVICE + " - authentication failed for ["))
-    + TEXT
+    + token(
+        r"(?!(?:imap|pop3?) - (?:user |authentication failed for \[))(?s:.){0,65536}+",
+        "anything but a login or its failure",
+    )
 )
 
 _AT = "2026-11-20 09:11:20,500 INFO  "
