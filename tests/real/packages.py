@@ -77,7 +77,7 @@ def installed(name: str) -> bool:
 
 @contextlib.contextmanager
 def no_service_starts() -> Iterator[None]:
-    """Keep packages from starting what they install; an administrator's own policy is left alone."""
+    """Keep packages from starting what they install; an administrator's own policy stays."""
     policy = Path("/usr/sbin/policy-rc.d")
     if policy.exists():
         yield
@@ -114,8 +114,8 @@ def unpack(*names: str) -> Path:
     """A directory holding `names` and everything they depend on, down to the C library.
 
     It serves as a root directory (`roots.PrivateRoot`), or to run one program from (`launch`). Kept
-    in `.work/root-...` and shared: treat it as read-only, take a copy to change anything. Nothing in
-    it has a set-uid or set-gid bit.
+    in `.work/root-...` and shared: treat it as read-only, take a copy to change anything. Nothing
+    in it has a set-uid or set-gid bit.
     """
     root = WORK / ("root-" + "+".join(names))
     with exclusive("apt"):

@@ -1,7 +1,7 @@
 """Private root directories: a real server with its own /etc, /dev/log, users and mailboxes.
 
-The server runs by chroot in a copy of an unpacked package (`packages.unpack`). It needs root, but no
-namespace, mount or installed package; what it logs goes to a /dev/log that is its own.
+The server runs by chroot in a copy of an unpacked package (`packages.unpack`). It needs root, but
+no namespace, mount or installed package; what it logs goes to a /dev/log that is its own.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class PrivateRoot:
         return done.stdout
 
     def write(self, name: str, text: str, *, mode: int = 0o644, owner: int = 0) -> Path:
-        """A new file `name` (absolute inside, owned by `owner`), also in place of an unpacked one."""
+        """A new file `name` (absolute inside) of `owner`, also in place of an unpacked one."""
         path = self.path / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -195,7 +195,9 @@ class PrivateRoot:
         self.write("/etc/group", "\n".join(group) + "\n")
         hosts = ["127.0.0.1 localhost", "::1 localhost", *map(" ".join, CLIENT_NAMES.items())]
         self.write("/etc/hosts", "\n".join(hosts) + "\n")
-        self.write("/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
+        self.write(
+            "/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n"
+        )
         self.write("/etc/resolv.conf", "")
         self.write("/etc/shells", "/bin/sh\n")
         for kind in ("auth", "account", "session"):

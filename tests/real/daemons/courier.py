@@ -1,9 +1,8 @@
-"""Courier's pop3d and imapd under couriertcpd, passwords from userdb, one courierlogger each."""
+"""Courier's pop3d and imapd under couriertcpd, passwords through PAM, one courierlogger each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..roots import ACCOUNTS
 from .process import Process
@@ -35,7 +34,8 @@ class Courier(Server):
         for protocol, daemon in (("pop3", "pop3d"), ("imap", "imapd")):
             shipped = (self.root.path / "etc/courier" / daemon).read_text()
             self.root.write(
-                f"/etc/courier/{daemon}", shipped + f"\nPORT={self.ports[protocol]}\nMAXPERIP=100\nIMAPACCESSFILE=\n"
+                f"/etc/courier/{daemon}",
+                shipped + f"\nPORT={self.ports[protocol]}\nMAXPERIP=100\nIMAPACCESSFILE=\n",
             )
         return [
             self.process("/usr/sbin/authdaemond", "start", forks=True),

@@ -39,7 +39,6 @@ SERVICES {{
 EVENTS {{
 }}
 """
-_MAIL_GROUP = 8
 
 
 class Cyrus(Server):
@@ -59,4 +58,6 @@ class Cyrus(Server):
             self.root.run("/usr/sbin/saslpasswd2", "-p", "-c", "-u", "mx1", account.name,
                           text=account.password)  # fmt: skip
         os.chown(self.root.path / "etc/sasldb2", 61141, 61141)
-        return [self.process("/usr/sbin/cyrmaster", "-C", "/etc/imapd.conf", "-M", "/etc/cyrus.conf")]
+        return [
+            self.process("/usr/sbin/cyrmaster", "-C", "/etc/imapd.conf", "-M", "/etc/cyrus.conf")
+        ]

@@ -57,7 +57,7 @@ class _Auth(http.server.BaseHTTPRequestHandler):
             self.send_header("Auth-Status", "Invalid login or password")
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Nothing: pytest's output is not the place."""
 
 
@@ -81,7 +81,8 @@ class Nginx(Server):
         self.root.directory("/var/log/nginx")
         self.root.directory("/var/lib/nginx")
         self.root.write(
-            "/etc/nginx/nginx.conf", _CONFIG.format(options=self.syslog_options, auth=auth.server_address[1], **self.ports)
+            "/etc/nginx/nginx.conf",
+            _CONFIG.format(options=self.syslog_options, auth=auth.server_address[1], **self.ports),
         )
         return [self.process("/usr/sbin/nginx")]
 

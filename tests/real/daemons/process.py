@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from signal import SIGKILL, SIGTERM, Signals
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -58,8 +58,8 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = START_SEC
         time.sleep(0.01)
 
 
-def listening(port: int, address: str = "127.0.0.1") -> bool:
-    """Whether something accepts TCP connections there (and is not bothered by one that only looks)."""
+def listening(port: int) -> bool:
+    """Whether something accepts TCP connections at `port`, of whichever address."""
     wanted = f"{port:04X}"
     # Read from /proc, because a probing connection would show in the daemon's log.
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -106,7 +106,7 @@ class Process:
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> Self:
-        """Start it and wait until it is ready. DaemonError with its output if it does not get so."""
+        """Start it and wait until it is ready; DaemonError with its output if it never is."""
         assert not self.running(), f"{self.name} is running already"
         with self.output.open("ab") as output:
             self._child = subprocess.Popen(

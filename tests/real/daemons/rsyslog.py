@@ -103,5 +103,3 @@ class Rsyslog:
         if not log.exists():
             return []
         return [line for line in log.read_bytes().splitlines() if b"pbs-test" not in line]
-
-

@@ -1,4 +1,4 @@
-"""solid-pop3d, Debian's build (with logextend, connect and resolve), under inetd as it is packaged."""
+"""solid-pop3d, Debian's build (with logextend, connect, resolve), under inetd as it is packaged."""
 
 from __future__ import annotations
 
