@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -184,7 +185,7 @@ def refuse_writable(descriptor: int, path: str) -> None:
         ConfigError: others may write it.
     """
     mode = os.fstat(descriptor).st_mode
-    if mode & 0o002:
+    if stat.S_ISREG(mode) and mode & 0o002:
         raise ConfigError(
             f"{path!r} may be written by everybody (mode {mode & 0o7777:04o}): "
             f"chmod o-w {path}, after a look at what it says"

@@ -1,0 +1,320 @@
+"""The filter as a process: what it says to the daemon, what it keeps, what it survives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from .running import Running, login, logout, run, wait_for
+
+
+@pytest.fixture
+def place(tmp_path):
+    os.chmod(tmp_path, 0o750)
+    return tmp_path
+
+
+def test_ok_when_ready_then_one_reply_for_each_line(place):
+    with Running(place) as filter_:
+        assert b"OK" == filter_.reply()
+        for line in (login("192.0.2.7"), "\n", "nonsense\n", "\xff\x00\n", "{}\n"):
+            assert b"OK" == filter_.ask(line)
+        assert b"" == filter_.reply(0.1)
+        assert 0 == filter_.end()
+        assert {"192.0.2.7"} == filter_.addresses()
+
+
+def test_a_line_in_pieces_gets_one_reply_and_nothing_is_parsed_before_its_end(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        line = login("192.0.2.7")
+        filter_.send(line[:60])
+        assert b"" == filter_.reply(0.1)
+        filter_.send(line[60:])
+        assert b"OK" == filter_.reply()
+        filter_.send(login("192.0.2.8").rstrip("\n"))
+        assert 0 == filter_.end()
+        assert {"192.0.2.7"} == filter_.addresses()
+        assert "ended inside a line" in filter_.log.read_text()
+
+
+def test_an_overlong_line_is_acknowledged_and_counted(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        filter_.send(b"x" * 200_000)
+        filter_.send(b"\n")
+        assert b"OK" == filter_.reply()
+        assert 1 == filter_.status()["reasons"]["too_long"]["count"]
+
+
+def test_without_confirmation_nothing_is_said(place):
+    with Running(place, confirm="no") as filter_:
+        filter_.send(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == filter_.addresses())
+        assert 0 == filter_.end()
+        assert b"" == filter_.process.stdout.read()
+
+
+def test_confirmation_is_noticed_by_the_pipes(place):
+    with Running(place, confirm="auto") as filter_:
+        assert b"OK" == filter_.reply()
+
+
+def test_an_address_is_gone_after_its_grace_without_a_new_line(place):
+    with Running(place, "--grace=2") as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        assert {"192.0.2.7"} == wait_for(filter_.addresses)
+        wait_for(lambda: not filter_.addresses())
+        wait_for(lambda: not filter_.listed("--all"), "its entry to be removed")
+
+
+def test_an_open_session_holds_its_address_until_it_ends(place):
+    with Running(place, "--grace=2") as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7", session="abc"))
+        filter_.ask(login("192.0.2.8"))
+        wait_for(lambda: {"192.0.2.7", "192.0.2.8"} == filter_.addresses())
+        wait_for(lambda: {"192.0.2.7"} == filter_.addresses(), "the unheld one to end")
+        first = filter_.listed()[0]["until"]
+        wait_for(lambda: filter_.listed()[0]["until"] > first + 1, "the lease to be renewed")
+        filter_.ask(logout("abc"))
+        wait_for(lambda: not filter_.addresses())
+
+
+def test_what_was_acknowledged_survives_kill_minus_nine(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        for i in range(20):
+            assert b"OK" == filter_.ask(login(f"192.0.2.{i}", session=f"s{i}"))
+        assert b"OK" == filter_.ask("Nov 20 10:00:00 mx1 popa3d[81]: Session from 198.51.100.8\n")
+        filter_.kill()
+    with Running(place) as filter_:
+        assert b"OK" == filter_.reply()
+        passed = "Nov 20 10:00:01 mx1 popa3d[81]: Authentication passed for alice\n"
+        assert b"OK" == filter_.ask(passed)
+        expected = {f"192.0.2.{i}" for i in range(20)} | {"198.51.100.8"}
+        wait_for(lambda: expected == filter_.addresses())
+        assert 1 == {e["address"]: e for e in filter_.listed()}["192.0.2.3"]["open_sessions"]
+        filter_.ask(logout("s3"))
+        wait_for(lambda: 20 == filter_.status()["open_sessions"])
+
+
+def test_signals_of_the_daemon_do_not_end_it(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+            filter_.signal(number)
+            assert b"OK" == filter_.ask(login("192.0.2.7"))
+        assert 0 == filter_.end()
+
+
+def test_signals_while_it_starts_do_not_end_it(place):
+    with Running(place) as filter_:
+        for _ in range(50):
+            filter_.signal(signal.SIGCONT)
+        assert b"OK" == filter_.reply()
+
+
+def test_a_hangup_reopens_the_log_and_reads_networks_again(place):
+    config = place / "pbs.toml"
+    config.write_text('local_networks = ["127.0.0.0/8"]\n')
+    with Running(place, f"--config={config}") as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        config.write_text('local_networks = ["192.0.2.0/24"]\n')
+        filter_.log.rename(place / "log.1")
+        filter_.signal(signal.SIGHUP)
+        wait_for(filter_.log.exists)
+        wait_for(lambda: "networks" in filter_.log.read_text())
+        filter_.ask(login("192.0.2.8"))
+        assert 1 == filter_.status()["reasons"]["local_network"]["count"]
+        config.write_text("nonsense = 1\n")
+        filter_.signal(signal.SIGHUP)
+        wait_for(lambda: "'nonsense'" in filter_.log.read_text())
+        assert b"OK" == filter_.ask(login("192.0.2.9"))
+
+
+def test_local_networks_can_be_asked_from_the_mta(place):
+    script = place / "postconf"
+    script.write_text("#!/bin/sh\necho '192.0.2.0/24 [2001:db8::]/32 /etc/x hash:/etc/y'\n")
+    script.chmod(0o755)
+    with Running(place, f"--local-networks-command={script} -hx mynetworks") as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.8"))
+        filter_.ask(login("198.51.100.8"))
+        wait_for(lambda: {"198.51.100.8"} == filter_.addresses())
+        assert "'/etc/x', 'hash:/etc/y'" in filter_.log.read_text()
+
+
+def test_a_store_in_trouble_is_told_not_acknowledged_and_not_counted_twice(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        assert b"OK" == filter_.ask(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == filter_.addresses())
+        hidden = place.parent / (place.name + "-hidden")
+        shutil.move(place, hidden)
+        try:
+            line = login("192.0.2.7")
+            for _ in range(3):
+                reply = filter_.ask(line)
+                assert reply.startswith(b"Error: cannot append to the journal"), reply
+        finally:
+            shutil.move(hidden, place)
+        assert b"OK" == filter_.ask(line)
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == filter_.addresses())
+        assert 2 == filter_.status()["logins"]["dovecot"]
+        assert 0 == filter_.end()
+
+
+def test_without_confirmation_changes_wait_until_the_trouble_is_over(place):
+    with Running(place, confirm="no") as filter_:
+        filter_.send(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == filter_.addresses())
+        hidden = place.parent / (place.name + "-hidden")
+        shutil.move(place, hidden)
+        try:
+            filter_.send(login("192.0.2.7"))
+            wait_for(lambda: "cannot append" in (hidden / "log").read_text())
+        finally:
+            shutil.move(hidden, place)
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == filter_.addresses())
+        assert "can be written again" in filter_.log.read_text()
+
+
+def test_a_locked_map_delays_acknowledgement_and_loses_nothing(place):
+    import _gdbm
+
+    with Running(place) as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == filter_.addresses())
+        with _gdbm.open(str(filter_.map), "r"):
+            filter_.ask(login("192.0.2.7"))
+            wait_for(lambda: "has been locked" in filter_.log.read_text())
+            assert filter_.ask(login("192.0.2.8")).startswith(b"Error: the map")
+        assert b"OK" == filter_.ask(login("192.0.2.8"))
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7", "192.0.2.8"} == filter_.addresses())
+
+
+def test_a_map_that_is_broken_or_removed_is_made_again(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == filter_.addresses())
+        filter_.map.unlink()
+        filter_.ask(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == filter_.addresses())
+        filter_.map.write_bytes(b"")
+        filter_.ask(login("192.0.2.8"))
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7", "192.0.2.8"} == filter_.addresses())
+        assert b"OK" == filter_.ask(login("192.0.2.9"))
+
+
+def test_a_second_filter_waits_for_the_first(place):
+    with Running(place) as first:
+        first.reply()
+        first.ask(login("192.0.2.6"))
+        with Running(place) as second:
+            assert b"" == second.reply(0.5)
+            second.send(login("192.0.2.7"))
+            assert 0 == first.end()
+            assert b"OK" == second.reply()
+            assert b"OK" == second.reply()
+            wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == second.addresses())
+
+
+def test_a_person_can_authorise_and_forget_while_it_runs_and_while_it_does_not(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.6"))
+        done = filter_.mode("--authorise", "192.0.2.99", "--for", "500", "--note", "scanner")
+        assert b"192.0.2.99: may relay until" in done.stdout
+        assert {"192.0.2.6", "192.0.2.99"} == filter_.addresses()
+        assert "scanner" == filter_.listed()[0]["user"]
+        assert 0 == filter_.mode("--list", "192.0.2.99").returncode
+        assert 1 == filter_.mode("--list", "192.0.2.98").returncode
+        assert 0 == filter_.mode("--forget", "192.0.2.99").returncode
+        assert 1 == filter_.mode("--forget", "192.0.2.99").returncode
+        assert {"192.0.2.6"} == filter_.addresses()
+        filter_.end()
+        assert 75 == filter_.mode("--status").returncode
+        assert 0 == filter_.mode("--forget", "192.0.2.6").returncode
+        assert 0 == filter_.mode("--authorise", "2001:db8::7").returncode
+        assert {"2001:db8::7"} == filter_.addresses()
+        bad = filter_.mode("--authorise", "mx.example.org")
+        assert b"'mx.example.org' is not an address" in bad.stderr
+        assert 78 == bad.returncode
+
+
+def test_the_files_are_for_the_filter_and_its_group(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        modes = {
+            path.name: stat.S_IMODE(path.lstat().st_mode)
+            for path in place.iterdir()
+            if path.name.startswith("map")
+        }
+        assert {
+            "map": 0o640,
+            "map.state": 0o640,
+            "map.journal": 0o640,
+            "map.lock": 0o640,
+            "map.control": 0o600,
+        } == modes
+
+
+def test_with_nowrite_nothing_is_written(place):
+    done = run("--config=/dev/null", f"--dbfile={place}/map", "--nowrite", stdin=login("192.0.2.7"))
+    assert 0 == done.returncode
+    assert [] == list(place.iterdir())
+
+
+def test_a_start_that_fails_says_why_once_and_leaves(place):
+    done = run(f"--dbfile={place}/missing/map", "--config=/dev/null", "--grace=0")
+    assert 78 == done.returncode
+    assert b"pbs-filter: --grace: 0 is not from 1 to 604800\n" == done.stderr
+    assert b"" == done.stdout
+
+
+def test_with_retry_start_it_waits_inside_until_the_input_ends(place):
+    config = place / "pbs.toml"
+    config.write_text("nonsense = 1\n")
+    with Running(place, f"--config={config}", "--retry-start", confirm="no") as filter_:
+        filter_.send(login("192.0.2.7"))
+        with pytest.raises(subprocess.TimeoutExpired):
+            filter_.process.wait(0.5)
+        config.write_text("")
+        wait_for(lambda: {"192.0.2.7"} == filter_.addresses())
+        assert 0 == filter_.end()
+
+
+def test_with_retry_start_and_no_more_input_it_leaves(place):
+    done = run("--config=/dev/null", "--grace=0", "--retry-start")
+    assert 78 == done.returncode
+    assert b"trying again" in done.stderr
+
+
+def test_journal_and_map_stay_small(place):
+    with Running(place, "--max-session-seconds=0") as filter_:
+        filter_.reply()
+        for i in range(300):
+            block = "".join(
+                login(f"192.0.2.{j}", user=f"u{i}-{j}") for j in range(100)
+            )
+            filter_.send(block)
+            for _ in range(100):
+                assert b"OK" == filter_.reply()
+        wait_for(lambda: (place / "map.journal").stat().st_size < 3_000_000)
+        assert filter_.map.stat().st_size < 200_000
+        assert 100 == len(filter_.addresses())
+        assert (place / "map.journal.1").exists()
+        filter_.kill()
+    with Running(place) as filter_:
+        filter_.reply()
+        assert 100 == len(wait_for(filter_.addresses))
