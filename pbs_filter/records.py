@@ -51,8 +51,8 @@ MAX_LINE_BYTES = 65_536
 
 _WRAPPED = ("[ID ", "message repeated ", "\ufeff")
 _unwrap = re.compile(
-    r"\ufeff?(?:\[ID [0-9]{1,10} [a-z0-9]{1,16}\.[a-z]{1,8}\] *(.*)"
-    r"|message repeated [0-9]{1,10} times: \[ *(.*)\]|(.*))"
+    r"\ufeff?(?:\[ID [0-9]{1,10} [a-z0-9]{1,16}\.[a-z]{1,8}\] *+(.*)"
+    r"|message repeated [0-9]{1,10} times: \[ *+(.*)\]|(.*))"
 ).fullmatch
 
 _FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: ++|\Z)"
@@ -79,8 +79,8 @@ _RARE = tuple(
         ("dovecot", f"{OWN}()({SERVICE}(?:[(<].{{0,512}}?[)>])?: {LEVEL}.*)"),
         ("dovecot", f"{OWN}()({LEVEL}.*)"),
         ("dovecot", f"dovecot: {OLD_OWN}()({LEVEL}.*)"),
-        ("popper", rf"{POPPER}({PID})\] +(.*)"),
-        ("popper", f"{POPPER_TAG}() *(.*)"),
+        ("popper", rf"{POPPER}({PID})\] ++(.*)"),
+        ("popper", f"{POPPER_TAG}() *+(.*)"),
         ("AppleMailServer", f"{APPLE}()(.*)"),
         ("zimbra", f"()({ZIMBRA}.*)"),
         ("stalwart", f"()({STALWART}.*)"),

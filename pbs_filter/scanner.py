@@ -86,7 +86,7 @@ class Scanner:
         # A slash may be escaped; a name with any other escape is for records.read to decide.
         json_names = names.replace("/", r"\\?/")
         json = (
-            rf'\{{[^p\n]*+(?>(?:(?:(?<!")p|p(?!"[ \t\r]*+:))[^p\n]*+)*)(?<="){JSON_PROGRAM}"'
+            rf'\{{[^p\n]*+(?>(?:(?:(?<!")p++|p(?!"[ \t\r]*+:))[^p\n]*+)*)(?<="){JSON_PROGRAM}"'
             rf'(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])'
         )
         rfc5424 = f"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ {names} "

@@ -1,13 +1,14 @@
 """Lines of every shape: program, message, host and pid come from the header, or there is none."""
 
 import json
+import time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_filter.model import Reason, Record
-from pbs_filter.records import MAX_LINE_BYTES, read
+from pbs_filter.records import MAX_LINE_BYTES, Scanner, read
 
 LOGIN = "imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1"
 DOVECOT = Record("dovecot", LOGIN, "mx1", "4711")
@@ -429,3 +430,32 @@ def test_text_behind_the_header_never_changes_the_header(line, text):
     found = read(line + text.replace("\n", "").encode("utf-8", "surrogatepass") + b".")
     assert not isinstance(found, Record) or whole[0] == found[0]
     assert not isinstance(found, Record) or whole[2:] == found[2:]
+
+
+STRETCHED = [
+    (b"Nov 20 09:11:13 mx1 dovecot[7]: message repeated 2 times: [ ", b" "),
+    (b"Nov 20 09:11:13 mx1 dovecot[7]: message repeated 2 times: [ ", b"[ID 1 mail.info] "),
+    (b"Nov 20 09:11:13 imap(", b")"),
+    (b"Nov 20 09:11:13 imap(", b": Info: "),
+    (b"Nov 20 09:11:13 mx1 ", b"a/"),
+    (b'1 - mx1 dovecot 7 - [a x="', b"\\"),
+    (b"1 - mx1 dovecot 7 - ", b"[a]"),
+    (b"1 - mx1 dovecot 7 - [a", b' x="y"'),
+    (b"{", b'"p"'),
+    (b"{", b"p"),
+    (b'{"p"', b" "),
+    (b'{"p":', b"["),
+    (b'{"msg":"x","p":"', b"a/"),
+    (b"2026-11-20T09:11:13Z INFO ", b"A "),
+]
+
+
+@pytest.mark.parametrize(("start", "more"), STRETCHED)
+def test_the_longest_line_takes_no_longer_than_it_is_long(start, more):
+    """About a millisecond; what goes back over what it has read takes seconds."""
+    line = (start + more * MAX_LINE_BYTES)[:MAX_LINE_BYTES]
+    scanner = Scanner(["dovecot"], ["imap"])
+    began = time.process_time()
+    read(line)
+    scanner.candidates(line + b"\n")
+    assert time.process_time() - began < 0.2
