@@ -42,6 +42,10 @@ SERVER = Server(
                     'AppleMailServer: SMTP User "a" log on successful from 203.0.113.66',
                     "SMTP authentication is no mail pick-up",
                 ),
+                no(
+                    'AppleMailServer: x IMAP User "a" log on successful from 203.0.113.66',
+                    "text in front",
+                ),
             ),
         ),
     ),

@@ -127,6 +127,10 @@ SERVER = Server(
                     "in.imapproxyd[4711]: LOGOUT: 'a' from server sd [9]' from server sd [12]",
                     "a quote in the name",
                 ),
+                no(
+                    "in.imapproxyd[4711]: HandleRequest: LOGOUT: 'a' from server sd [9]",
+                    "text in front",
+                ),
             ),
         ),
         Rule(

@@ -125,6 +125,10 @@ SERVER = Server(
                     "pop3front: pop3front-auth[4711]: USER x#015pop3front-maildir[4711]: +OK ",
                     "a line break in the client's command",
                 ),
+                no(
+                    "pop3front: pop3front-maildir[4711]: +OK 2 7120",
+                    "the answer to a later command",
+                ),
             ),
         ),
         Rule(
@@ -138,6 +142,7 @@ SERVER = Server(
                     Ended(session="4711", protocol="pop3"),
                 ),
                 no("pop3front: pop3front-auth[4711]: tcpserver: end 4711 status 0", "a command"),
+                no("pop3front: tcpserver: end 4711 status 0 x", "text after the end"),
             ),
         ),
         Rule(

@@ -111,6 +111,16 @@ SERVER = Server(
                     "a port of no known protocol",
                 ),
                 no(f"{_IN}203.0.113.66, {_SERVER}:110", "nobody logged in"),
+                no(
+                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:110, login: "a", '
+                    "upstream: 10.0.0.5:110 x",
+                    "text after the end",
+                ),
+                no(
+                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:110, login: "a", '
+                    "upstream: 10.0.0.5:110",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -150,6 +160,16 @@ SERVER = Server(
                     "upstream: 10.0.0.5:143",
                     "without the frame that nginx puts around every message",
                 ),
+                no(
+                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:143, login: "a", '
+                    "upstream: 10.0.0.5:143 x",
+                    "text after the end",
+                ),
+                no(
+                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:143, login: "a", '
+                    "upstream: 10.0.0.5:143",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -171,6 +191,16 @@ SERVER = Server(
                 no(
                     f'{_IN}203.0.113.66, {_SERVER}:11110, login: "a", upstream: 10.0.0.5:25',
                     "neither port is one of POP's",
+                ),
+                no(
+                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11110, login: "a", '
+                    "upstream: 10.0.0.5:110 x",
+                    "text after the end",
+                ),
+                no(
+                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11110, login: "a", '
+                    "upstream: 10.0.0.5:110",
+                    "text in front",
                 ),
             ),
         ),
@@ -194,6 +224,16 @@ SERVER = Server(
                     f'{_IN}203.0.113.66, {_SERVER}:11587, login: "a", upstream: 10.0.0.5:25',
                     "neither port is one of IMAP's",
                 ),
+                no(
+                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11143, login: "a", '
+                    "upstream: 10.0.0.5:143 x",
+                    "text after the end",
+                ),
+                no(
+                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11143, login: "a", '
+                    "upstream: 10.0.0.5:143",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -215,6 +255,16 @@ SERVER = Server(
                 no(
                     f'{_IN}203.0.113.66, {_SERVER}:20587, login: "a", upstream: 10.0.0.5:25',
                     "the server behind speaks SMTP",
+                ),
+                no(
+                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:20143, login: "a", '
+                    "upstream: 10.0.0.5:30143 x",
+                    "text after the end",
+                ),
+                no(
+                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:20143, login: "a", '
+                    "upstream: 10.0.0.5:30143",
+                    "text in front",
                 ),
             ),
         ),
@@ -264,6 +314,16 @@ SERVER = Server(
                     f"nginx: {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:587, "
                     'login: "a", upstream: 10.0.0.5:25',
                     "the end of an SMTP session",
+                ),
+                no(
+                    f'nginx: {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, login: "a", '
+                    "upstream: 10.0.0.5:143 x",
+                    "text after the end",
+                ),
+                no(
+                    f'nginx: x {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, login: "a", '
+                    "upstream: 10.0.0.5:143",
+                    "text in front",
                 ),
             ),
         ),

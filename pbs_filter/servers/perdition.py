@@ -214,6 +214,12 @@ SERVER = Server(
                     'protocol=MANAGESIEVE server-secure=plaintext status="ok"',
                     "managesieve is no mail pick-up",
                 ),
+                no(
+                    "perdition[4711]: Connect: Auth: 203.0.113.66:50001->192.0.2.1:143 "
+                    'client-secure=ssl authorisation_id=NONE authentication_id="a" '
+                    'server="10.0.0.5:143" protocol=IMAP4 server-secure=ssl status="ok"',
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -249,6 +255,14 @@ SERVER = Server(
                     f'{_AUTH_1}user="a" server="x" port="110" status="ok"" server="10.0.0.5" '
                     'port="110" status="failed: Re-Authentication Failure"',
                     "a failure whose name holds a verdict",
+                ),
+                no(
+                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" status="ok"',
+                    "text in front",
+                ),
+                no(
+                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" status="ok" x',
+                    "text after the end",
                 ),
             ),
         ),
@@ -289,6 +303,14 @@ SERVER = Server(
                     'port="25" status="ok"',
                     "neither POP nor IMAP",
                 ),
+                no(
+                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" status="ok"',
+                    "text in front",
+                ),
+                no(
+                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" status="ok" x',
+                    "text after the end",
+                ),
             ),
         ),
         Rule(
@@ -312,6 +334,11 @@ SERVER = Server(
                     'authorisation_id=NONE authentication_id="a" received=0 sent=0" received=1 '
                     "sent=1",
                     "a quote in the name",
+                ),
+                no(
+                    "perdition[4711]: Connect: Closing session: 203.0.113.66:1->192.0.2.1:143 "
+                    'authorisation_id=NONE authentication_id="a" received=1 sent=1',
+                    "text in front",
                 ),
             ),
         ),
@@ -338,6 +365,14 @@ SERVER = Server(
                     'perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1',
                     "not the whole line",
                 ),
+                no(
+                    'perdition[4711]: Connect: Close: 203.0.113.66->192.0.2.1 user="a" received=1 sent=1',
+                    "text in front",
+                ),
+                no(
+                    'perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1 sent=1 x',
+                    "text after the end",
+                ),
             ),
         ),
         Rule(
@@ -355,6 +390,8 @@ SERVER = Server(
                     Ended(session="4711", protocol="imap"),
                 ),
                 no("perdition.pop3: Timeout piping data.", "no pid, so nothing to tie it to"),
+                no("perdition[4711]: Timeout piping data. x", "text after the end"),
+                no("perdition[4711]: Connect: Timeout piping data.", "text in front"),
             ),
         ),
         Rule(

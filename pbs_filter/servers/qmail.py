@@ -49,6 +49,7 @@ SERVER = Server(
                     "a blank in the name",
                 ),
                 no("pbs-checkpassword[4711]: login ip=203.0.113.66 user=", "no name"),
+                no("pbs-checkpassword[4711]: x login ip=203.0.113.66 user=bob", "text in front"),
             ),
         ),
         Rule(
@@ -62,6 +63,11 @@ SERVER = Server(
                     Ended(session="4711", user="bob", protocol="pop3", address="192.0.2.7"),
                 ),
                 no("pbs-checkpassword[4711]: logout ip=203.0.113.66", "not the whole line"),
+                no(
+                    "pbs-checkpassword[4711]: logout ip=203.0.113.66 user=bob x",
+                    "text after the end",
+                ),
+                no("pbs-checkpassword[4711]: x logout ip=203.0.113.66 user=bob", "text in front"),
             ),
         ),
     ),

@@ -71,6 +71,7 @@ SERVER = Server(
                 ),
                 no("spop3d[4711]: connect from 203.0.113.66.evil.example", "a name, no address"),
                 no("spop3d[4711]: connect from x (203.0.113.66) (192.0.2.7)", "two addresses"),
+                no("solid-pop3d[4711]: Stats: connect from 203.0.113.66", "text in front"),
             ),
         ),
         Rule(
@@ -165,6 +166,7 @@ SERVER = Server(
                 ),
                 yes("spop3d[4711]: root login not allowed", Ended(session="4711", protocol="pop3")),
                 no("spop3d[4711]: session ended for user bob 203.0.113.66", "text after the end"),
+                no("solid-pop3d[4711]: Stats: session ended for user bob", "text in front"),
             ),
         ),
         Rule(
@@ -205,6 +207,10 @@ SERVER = Server(
                     "solid-pop3d[4711]: session ended for user a - 203.0.113.66 - x (192.0.2.7)",
                     "a blank in the name",
                 ),
+                no(
+                    "solid-pop3d[4711]: Stats: session ended for user a - 203.0.113.66",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -218,6 +224,11 @@ SERVER = Server(
                     Ended(session="4711", protocol="pop3"),
                 ),
                 no("solid-pop3d[4711]: read: 203.0.113.66", "not an error's text"),
+                no(
+                    "solid-pop3d[4711]: read: Connection reset by peer 203.0.113.66",
+                    "text after the end",
+                ),
+                no("solid-pop3d[4711]: auth: read: Connection reset by peer", "text in front"),
             ),
         ),
         Rule(

@@ -127,6 +127,14 @@ SERVER = Server(
                     f'"{_OK}{_IMAP}, remoteIp = 203.0.113.66, accountName = "a", accountId = 9',
                     "a failure whose name holds a login",
                 ),
+                no(
+                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "a", accountId = 9, remoteIp = 203.0.113.66',
+                    "text after the end",
+                ),
+                no(
+                    f'stalwart: x {_AT}{_OK}{_IMAP}, accountName = "a", accountId = 9',
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -149,6 +157,14 @@ SERVER = Server(
                     '"smtp", localPort = 25, remoteIp = 203.0.113.66, remotePort = 50001, elapsed '
                     "= 9ms",
                     "the end of an SMTP session",
+                ),
+                no(
+                    f"stalwart: {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, elapsed = 618ms, x",
+                    "text after the end",
+                ),
+                no(
+                    f"stalwart: x {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, elapsed = 618ms",
+                    "text in front",
                 ),
             ),
         ),

@@ -106,6 +106,14 @@ SERVER = Server(
                     Ended(session="4711", user="bob", protocol="pop3", address="198.51.100.7"),
                 ),
                 no("teapop[4711]: bob [203.0.113.66] R1(310) D0(0)", "not the whole line"),
+                no(
+                    "teapop[4711]: bob [203.0.113.66] R1(310) D0(0) L2(7120) x",
+                    "text after the end",
+                ),
+                no(
+                    "teapop[4711]: Failed login for a [203.0.113.66] R1(310) D0(0) L2(7120)",
+                    "a failure",
+                ),
             ),
         ),
         Rule(
@@ -119,6 +127,14 @@ SERVER = Server(
                     Ended(session="4711", protocol="pop3"),
                 ),
                 no("teapop[4711]: Caught SIGPIPE (signal = 13)", "not the whole line"),
+                no(
+                    "teapop[4711]: Caught SIGPIPE (signal = 13) - Lost connection x",
+                    "text after the end",
+                ),
+                no(
+                    "teapop[4711]: Something went wrong. Caught SIGPIPE (signal = 13) - Lost connection",
+                    "text in front",
+                ),
             ),
         ),
         Rule(

@@ -93,6 +93,14 @@ SERVER = Server(
                     "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished",
                     "not the whole line",
                 ),
+                no(
+                    "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished session for `a' with pam x",
+                    "text after the end",
+                ),
+                no(
+                    "tpop3d[4800]: net_loop: timed out client connections_post_select: client [9]a(203.0.113.66): finished session for `a' with pam",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -111,6 +119,14 @@ SERVER = Server(
                     Ended(session="4800", protocol="pop3"),
                 ),
                 no("tpop3d[4711]: net_loop: child process 4800", "not the whole line"),
+                no(
+                    "tpop3d[4800]: net_loop: child process 4800 killed by signal 11 x",
+                    "text after the end",
+                ),
+                no(
+                    "tpop3d[4800]: net_loop: restarting net_loop: child process 4800 killed by signal 11",
+                    "text in front",
+                ),
             ),
         ),
         Rule(

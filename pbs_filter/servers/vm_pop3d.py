@@ -63,6 +63,10 @@ SERVER = Server(
                 ),
                 no("vm-pop3d[4711]: Connect from 203.0.113.66, 192.0.2.7", "two addresses"),
                 no("vm-pop3d: Connect from 203.0.113.66", "no pid, so nothing to tie it to"),
+                no(
+                    "vm-pop3d[4711]: cmd: Connect from 203.0.113.66",
+                    "the client's command, written when debugging",
+                ),
             ),
         ),
         Rule(
@@ -77,6 +81,11 @@ SERVER = Server(
                 ),
                 yes("vm-pop3d[4711]: Connection opened", Ended(session="4711", protocol="pop3")),
                 no("vm-pop3d[4711]: connection opened by 203.0.113.66", "not a line of vm-pop3d's"),
+                no("vm-pop3d[4711]: Connection opened by 203.0.113.66", "text after the end"),
+                no(
+                    "vm-pop3d[4711]: cmd: Connection opened",
+                    "the client's command, written when debugging",
+                ),
             ),
         ),
         Rule(
@@ -143,6 +152,11 @@ SERVER = Server(
                     Ended(session="4711", user="bob", protocol="pop3"),
                 ),
                 no("vm-pop3d[4711]: Session ended for user: ", "no name"),
+                no("vm-pop3d[4711]: Session ended for user: bob smith", "text after the end"),
+                no(
+                    "vm-pop3d[4711]: cmd: Session ended for user: bob",
+                    "the client's command, written when debugging",
+                ),
             ),
         ),
         Rule(
@@ -159,6 +173,14 @@ SERVER = Server(
                     "vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3",
                     "not the whole line",
                 ),
+                no(
+                    "vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, ndel=0, x",
+                    "text after the end",
+                ),
+                no(
+                    "vm-pop3d[4711]: cmd: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, ndel=0",
+                    "the client's command, written when debugging",
+                ),
             ),
         ),
         Rule(
@@ -173,6 +195,11 @@ SERVER = Server(
                     Ended(session="4711", protocol="pop3"),
                 ),
                 no("vm-pop3d: Socket closed", "no pid, so nothing to tie it to"),
+                no("vm-pop3d[4711]: Socket closed by 203.0.113.66", "text after the end"),
+                no(
+                    "vm-pop3d[4711]: cmd: Socket closed",
+                    "the client's command, written when debugging",
+                ),
             ),
         ),
         Rule(

@@ -120,6 +120,7 @@ SERVER = Server(
                     "account=a@example.org; protocol=imap;",
                     "the audit log: a failure that was cut looks the same",
                 ),
+                no(f"zimbra: x {_AT}[ImapServer-1] [ip=203.0.113.66;] {_OK}", "text in front"),
             ),
         ),
         Rule(
