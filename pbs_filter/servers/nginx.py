@@ -80,6 +80,7 @@ NOISE = pp.Opt(_PROCESS + pp.Opt(_CONNECTION)) + token(
 
 _AT = "2026/11/20 09:11:20 [info] 311#311: *42 "
 _IN = f"nginx: {_AT}client logged in, client: "
+_LATE = f"nginx: x {_AT}client logged in, client: "
 _SERVER = "server: 0.0.0.0"
 
 SERVER = Server(
@@ -112,13 +113,11 @@ SERVER = Server(
                 ),
                 no(f"{_IN}203.0.113.66, {_SERVER}:110", "nobody logged in"),
                 no(
-                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:110, login: "a", '
-                    "upstream: 10.0.0.5:110 x",
+                    f'{_IN}203.0.113.66, {_SERVER}:110, login: "a", upstream: 10.0.0.5:110 x',
                     "text after the end",
                 ),
                 no(
-                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:110, login: "a", '
-                    "upstream: 10.0.0.5:110",
+                    f'{_LATE}203.0.113.66, {_SERVER}:110, login: "a", upstream: 10.0.0.5:110',
                     "text in front",
                 ),
             ),
@@ -161,13 +160,11 @@ SERVER = Server(
                     "without the frame that nginx puts around every message",
                 ),
                 no(
-                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:143, login: "a", '
-                    "upstream: 10.0.0.5:143 x",
+                    f'{_IN}203.0.113.66, {_SERVER}:143, login: "a", upstream: 10.0.0.5:143 x',
                     "text after the end",
                 ),
                 no(
-                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:143, login: "a", '
-                    "upstream: 10.0.0.5:143",
+                    f'{_LATE}203.0.113.66, {_SERVER}:143, login: "a", upstream: 10.0.0.5:143',
                     "text in front",
                 ),
             ),
@@ -193,12 +190,12 @@ SERVER = Server(
                     "neither port is one of POP's",
                 ),
                 no(
-                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11110, login: "a", '
-                    "upstream: 10.0.0.5:110 x",
+                    f'{_IN}203.0.113.66, {_SERVER}:11110, login: "a", upstream: 10.0.0.5:110 x',
                     "text after the end",
                 ),
                 no(
-                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11110, login: "a", '
+                    f"nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11110, "
+                    'login: "a", '
                     "upstream: 10.0.0.5:110",
                     "text in front",
                 ),
@@ -225,12 +222,12 @@ SERVER = Server(
                     "neither port is one of IMAP's",
                 ),
                 no(
-                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11143, login: "a", '
-                    "upstream: 10.0.0.5:143 x",
+                    f'{_IN}203.0.113.66, {_SERVER}:11143, login: "a", upstream: 10.0.0.5:143 x',
                     "text after the end",
                 ),
                 no(
-                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11143, login: "a", '
+                    f"nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11143, "
+                    'login: "a", '
                     "upstream: 10.0.0.5:143",
                     "text in front",
                 ),
@@ -257,12 +254,12 @@ SERVER = Server(
                     "the server behind speaks SMTP",
                 ),
                 no(
-                    f'nginx: {_AT}client logged in, client: 203.0.113.66, {_SERVER}:20143, login: "a", '
-                    "upstream: 10.0.0.5:30143 x",
+                    f'{_IN}203.0.113.66, {_SERVER}:20143, login: "a", upstream: 10.0.0.5:30143 x',
                     "text after the end",
                 ),
                 no(
-                    f'nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:20143, login: "a", '
+                    f"nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:20143, "
+                    'login: "a", '
                     "upstream: 10.0.0.5:30143",
                     "text in front",
                 ),
@@ -316,12 +313,14 @@ SERVER = Server(
                     "the end of an SMTP session",
                 ),
                 no(
-                    f'nginx: {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, login: "a", '
+                    f"nginx: {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, "
+                    'login: "a", '
                     "upstream: 10.0.0.5:143 x",
                     "text after the end",
                 ),
                 no(
-                    f'nginx: x {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, login: "a", '
+                    f"nginx: x {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, "
+                    'login: "a", '
                     "upstream: 10.0.0.5:143",
                     "text in front",
                 ),

@@ -257,11 +257,13 @@ SERVER = Server(
                     "a failure whose name holds a verdict",
                 ),
                 no(
-                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" status="ok"',
+                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" '
+                    'port="110" status="ok"',
                     "text in front",
                 ),
                 no(
-                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" status="ok" x',
+                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" '
+                    'status="ok" x',
                     "text after the end",
                 ),
             ),
@@ -304,11 +306,13 @@ SERVER = Server(
                     "neither POP nor IMAP",
                 ),
                 no(
-                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" status="ok"',
+                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" '
+                    'port="143" status="ok"',
                     "text in front",
                 ),
                 no(
-                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" status="ok" x',
+                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" '
+                    'status="ok" x',
                     "text after the end",
                 ),
             ),
@@ -366,7 +370,8 @@ SERVER = Server(
                     "not the whole line",
                 ),
                 no(
-                    'perdition[4711]: Connect: Close: 203.0.113.66->192.0.2.1 user="a" received=1 sent=1',
+                    'perdition[4711]: Connect: Close: 203.0.113.66->192.0.2.1 user="a" received=1 '
+                    "sent=1",
                     "text in front",
                 ),
                 no(

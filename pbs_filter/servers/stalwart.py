@@ -128,7 +128,8 @@ SERVER = Server(
                     "a failure whose name holds a login",
                 ),
                 no(
-                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "a", accountId = 9, remoteIp = 203.0.113.66',
+                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "a", accountId = 9, remoteIp = '
+                    "203.0.113.66",
                     "text after the end",
                 ),
                 no(
@@ -159,11 +160,13 @@ SERVER = Server(
                     "the end of an SMTP session",
                 ),
                 no(
-                    f"stalwart: {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, elapsed = 618ms, x",
+                    f"stalwart: {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, elapsed "
+                    "= 618ms, x",
                     "text after the end",
                 ),
                 no(
-                    f"stalwart: x {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, elapsed = 618ms",
+                    f"stalwart: x {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, "
+                    "elapsed = 618ms",
                     "text in front",
                 ),
             ),

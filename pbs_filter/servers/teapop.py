@@ -132,7 +132,8 @@ SERVER = Server(
                     "text after the end",
                 ),
                 no(
-                    "teapop[4711]: Something went wrong. Caught SIGPIPE (signal = 13) - Lost connection",
+                    "teapop[4711]: Something went wrong. Caught SIGPIPE (signal = 13) - Lost "
+                    "connection",
                     "text in front",
                 ),
             ),

@@ -94,11 +94,13 @@ SERVER = Server(
                     "not the whole line",
                 ),
                 no(
-                    "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished session for `a' with pam x",
+                    "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished "
+                    "session for `a' with pam x",
                     "text after the end",
                 ),
                 no(
-                    "tpop3d[4800]: net_loop: timed out client connections_post_select: client [9]a(203.0.113.66): finished session for `a' with pam",
+                    "tpop3d[4800]: net_loop: timed out client connections_post_select: client "
+                    "[9]a(203.0.113.66): finished session for `a' with pam",
                     "text in front",
                 ),
             ),
@@ -124,7 +126,8 @@ SERVER = Server(
                     "text after the end",
                 ),
                 no(
-                    "tpop3d[4800]: net_loop: restarting net_loop: child process 4800 killed by signal 11",
+                    "tpop3d[4800]: net_loop: restarting net_loop: child process 4800 killed by "
+                    "signal 11",
                     "text in front",
                 ),
             ),

@@ -174,11 +174,13 @@ SERVER = Server(
                     "not the whole line",
                 ),
                 no(
-                    "vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, ndel=0, x",
+                    "vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, "
+                    "ndel=0, x",
                     "text after the end",
                 ),
                 no(
-                    "vm-pop3d[4711]: cmd: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, ndel=0",
+                    "vm-pop3d[4711]: cmd: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, "
+                    "ndel=0",
                     "the client's command, written when debugging",
                 ),
             ),
