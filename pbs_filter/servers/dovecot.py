@@ -49,27 +49,28 @@ def _element(start: str, *values: pp.ParserElement) -> pp.ParserElement:
     return pp.Literal(start) + value + SEPARATOR
 
 
+# In the order of the default, which is read fastest.
 ELEMENTS = pp.Each(
     [
-        _element("rip=", ADDRESS("address")),
         pp.Opt(_element("user=", "<" + USER("user") + ">", USER("user"))),
         pp.Opt(_element("method=", MECHANISM)),
+        _element("rip=", ADDRESS("address")),
         pp.Opt(_element("lip=", ADDRESS("local"), "<" + WORD("A-Za-z0-9_.-", 80) + ">")),
         pp.Opt(_element("mpid=", NUMBER)),
+        # The last "TLS" of a line stands behind all others: with the end for a separator it would
+        # begin like "TLSv1.3 ...", and which of the two is meant must be told by their beginnings.
+        pp.Opt(pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"])),
+        pp.Opt(pp.Literal("secured") + SEPARATOR),
+        pp.Opt(_element("session=", "<" + SESSION_ID("session") + ">", SESSION_ID("session"))),
         pp.Opt(_element("pid=", NUMBER)),
         pp.Opt(_element("rport=", PORT)),
         pp.Opt(_element("lport=", PORT)),
         pp.Opt(_element("real_rip=", ADDRESS)),
         pp.Opt(_element("real_lip=", ADDRESS)),
         pp.Opt(_element("local_name=", HOST)),
-        pp.Opt(_element("session=", "<" + SESSION_ID("session") + ">", SESSION_ID("session"))),
-        pp.Opt(pp.Literal("secured") + SEPARATOR),
+        pp.Opt("TLSv" + CIPHER),
         # 2.4 has this misspelling.
         pp.Opt(pp.Literal("TSL") + SEPARATOR),
-        # The last "TLS" of a line stands behind all others: with the end for a separator it would
-        # begin like "TLSv1.3 ...", and which of the two is meant must be told by their beginnings.
-        pp.Opt(pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"])),
-        pp.Opt("TLSv" + CIPHER),
     ]
 ) + pp.Opt("TLS")
 

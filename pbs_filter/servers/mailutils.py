@@ -153,7 +153,7 @@ SERVER = Server(
             session=BY_ID,
             samples=(
                 yes(
-                    "pop3d[4711]: 2AK8nIji user `bob' logged in with mailbox `/var/mail/bob' (0 "
+                    "pop3d[4711]: 2AK8nIji user `bob' logged in with mailbox `/var/mail/b' (0 "
                     "messages)",
                     Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
                 ),
@@ -162,7 +162,7 @@ SERVER = Server(
                     Accepted(user="bob", protocol="imap", session="2AK8nIji"),
                 ),
                 yes(
-                    "pop3d[4711]: 0000a1b2: User bob logged in with mailbox '/var/mail/bob'",
+                    "pop3d[4711]: 0000a1b2: User bob logged in with mailbox '/var/mail/b'",
                     Accepted(user="bob", protocol="pop3", session="0000a1b2:"),
                 ),
                 no(
@@ -187,7 +187,7 @@ SERVER = Server(
             session=BY_PID,
             samples=(
                 yes(
-                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox 'mbox:/var/mail/bob' (3 "
+                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox 'mbox:/var/mail/b' (3 "
                     "msgs)",
                     Accepted(user="bob", protocol="pop3", session="4711"),
                 ),
@@ -196,16 +196,16 @@ SERVER = Server(
                     Accepted(user="bob", protocol="imap", session="4711"),
                 ),
                 yes(
-                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/bob",
+                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/b",
                     Accepted(user="bob", protocol="pop3", session="4711"),
                 ),
                 yes(
-                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/bob' (1 message)",
+                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' (1 message)",
                     Accepted(user="bob", protocol="pop3", session="4711"),
                 ),
-                no("pop3d: user `bob' logged in with mailbox `/var/mail/bob'", "no pid"),
+                no("pop3d: user `bob' logged in with mailbox `/var/mail/b'", "no pid"),
                 no(
-                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/bob' 203.0.113.66",
+                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' 203.0.113.66",
                     "text after the mailbox",
                 ),
             ),
@@ -217,16 +217,16 @@ SERVER = Server(
             session=BY_PID,
             samples=(
                 yes(
-                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/bob from 192.0.2.7",
+                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/b from 192.0.2.7",
                     Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
                 ),
                 yes(
-                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox '/var/mail/bob' from "
+                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox '/var/mail/b' from "
                     "192.0.2.7",
                     Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
                 ),
                 yes(
-                    "gnu-pop3d: User `bob' logged in with mailbox `/var/mail/bob' from 192.0.2.7",
+                    "gnu-pop3d: User `bob' logged in with mailbox `/var/mail/b' from 192.0.2.7",
                     Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
                 ),
                 no(
