@@ -46,6 +46,8 @@ NAMES = st.sampled_from(
         "inst/imap",
         "a/b/c/d/pop3",
         "/pop3",
+        "/a/pop3",
+        "a//imap",
         "inst/pop3d",
         "Dovecot",
         "dovecotx",
