@@ -13,18 +13,18 @@ LIVING = 1800
 EXPIRED = -5
 
 
-def value(seconds: int = LIVING, *, user: str = "bob@example.org", sessions: int = 0) -> bytes:
-    """A value whose end is `seconds` from now."""
+def value(seconds: int = LIVING, *, user: str = "bob@example.org", sessions: int = 0) -> Entry:
+    """An entry whose end is `seconds` from now."""
     now = int(time.time())
     begin = min(now, now + seconds) - 60
-    return encode(Entry(now + seconds, begin, begin, begin, sessions, "dovecot", "imap", user))
+    return Entry(now + seconds, begin, begin, begin, sessions, "dovecot", "imap", user)
 
 
-def write(path: Path | str, entries: Mapping[str, bytes]) -> None:
+def write(path: Path | str, entries: Mapping[str, bytes | Entry]) -> None:
     """Make the map at `path`, or add to it; open only meanwhile, like the filter's."""
     with _gdbm.open(str(path), "c", 0o640) as database:
         for address, entry in entries.items():
-            database[address] = entry
+            database[address] = encode(address, entry) if isinstance(entry, Entry) else entry
         database.sync()
 
 

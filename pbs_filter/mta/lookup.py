@@ -181,13 +181,17 @@ class Lookup:
             value = guarded(self._reader, canonical_address)
             if value is None:
                 return NO
-            if not living.whole(value):
+            key = canonical_address.encode("ascii")
+            if not living.whole(key, value):
                 raise StoreDamaged(f"the entry of {canonical_address} is damaged")
-            if not living.living(value, now):
+            if not living.living(key, value, now):
                 return NO
             if self._owns is None:
                 return YES
-            return YES if sender is not None and self._owns(living.user(value), sender) else NO
+            # None: a name that the map may have cut; two users could share it.
+            user = living.user(value)
+            owned = user is not None and sender is not None and self._owns(user, sender)
+            return YES if owned else NO
         except Locked:
             raise
         except (PbsFilterError, OSError, MemoryError) as error:

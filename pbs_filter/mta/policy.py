@@ -11,7 +11,6 @@ The action on trouble is an explicit 451. DEFER_IF_PERMIT would be a trap: the
 from __future__ import annotations
 
 from ..errors import ConfigError, ProtocolError
-from ..living import USER_BYTES
 from .lookup import NO, NOT_NOW, YES
 
 MAX_REQUEST = 32768
@@ -105,8 +104,8 @@ class Binding:
 
     def owns(self, user: str, sender: bytes) -> bool:
         """Whether `user` may send as `sender` (as Postfix gives it: without brackets)."""
-        if not user or len(user.encode("utf-8", "replace")) >= USER_BYTES:
-            return False  # nobody, or a name that the map may have cut: two users could share it
+        if not user:
+            return False
         user = user.lower()
         name = sender.decode("utf-8", "surrogateescape").lower() or "<>"
         local, at, domain = name.rpartition("@")
