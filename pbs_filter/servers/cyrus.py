@@ -307,6 +307,11 @@ SERVER = Server(
                     "login.magic=~null~ ",
                     "the line was cut",
                 ),
+                no(
+                    "imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "login.magic=x",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -342,6 +347,11 @@ SERVER = Server(
                     "pop.subfolder=a b",
                     "a blank outside quotes",
                 ),
+                no(
+                    "pop3[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob "
+                    "pop.subfolder=x",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -369,6 +379,14 @@ SERVER = Server(
                     Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
                 ),
                 no("imap[4711]: event=login.good r.clienthost=203.0.113.66", "no user"),
+                no(
+                    "imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob",
+                    "text in front",
+                ),
+                no(
+                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob x",
+                    "text after the end",
+                ),
             ),
         ),
         Rule(
@@ -388,6 +406,7 @@ SERVER = Server(
                     "id.vendor=<event=login.good r.clienthost=[203.0.113.66]> <>",
                     "the client's ID command",
                 ),
+                no("imap[4711]: x session ended: sessionid=<a> userid=<bob>", "text in front"),
             ),
         ),
         Rule(
@@ -401,6 +420,8 @@ SERVER = Server(
                     Ended(session="4711", user="bob", protocol="pop3"),
                 ),
                 no("cyrus/imap[4711]: USAGE bob user: 0.004000", "cut off"),
+                no("cyrus/imap[4711]: x USAGE bob user: 0.0 sys: 0.0", "text in front"),
+                no("cyrus/imap[4711]: USAGE bob user: 0.0 sys: 0.0 x", "text after the end"),
             ),
         ),
         Rule(

@@ -178,9 +178,19 @@ HELPER = (
 
 # --- each process under its own name: 0.99 and the betas of 1.0 at syslog
 
-TAGGED_LOGIN = INFO + (pp.Literal("Login: ") | pp.Literal("Logged in: ")) + ELEMENTS
+TAGGED_LOGIN = INFO + "Login: " + ELEMENTS
 TAGGED_LOGIN_099 = INFO + "Login: " + USER("user") + " [" + ADDRESS("address") + "]"
 TAGGED_NOTHING = INFO + pp.one_of(["Aborted login", "Disconnected"]) + TEXT
+
+# For the samples: every element, and the other spelling of those that have two.
+EVERYTHING = (
+    "session=<8n+hC7Ng>, TLS, TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits), secured, "
+    "TSL, user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, pid=4712, "
+    "rport=40001, lport=993, real_rip=198.51.100.9, real_lip=198.51.100.1, "
+    "local_name=imap.example.org, TLS"
+)
+OTHERWISE = "session=8n+hC7Ng, user=bob, rip=192.0.2.7, lip=<mx1>"
+LEAST = "rip=192.0.2.7"
 
 SERVER = Server(
     name="dovecot",
@@ -226,10 +236,7 @@ SERVER = Server(
                     Accepted(user="", address="192.0.2.7", protocol="imap"),
                 ),
                 yes(
-                    "dovecot: imap-login: Login: session=8n+hC7Ng, TLS, "
-                    "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits), rip=192.0.2.7 "
-                    "rport=40001 lip=192.0.2.1\tlport=993, real_rip=198.51.100.9, "
-                    "real_lip=198.51.100.1, local_name=imap.example.org, user=bob, TSL",
+                    "dovecot: imap-login: Login: " + EVERYTHING,
                     Accepted(
                         user="bob",
                         address="192.0.2.7",
@@ -237,6 +244,14 @@ SERVER = Server(
                         session="8n+hC7Ng",
                         local="192.0.2.1",
                     ),
+                ),
+                yes(
+                    "dovecot: imap-login: Login: " + OTHERWISE,
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="8n+hC7Ng"),
+                ),
+                yes(
+                    "dovecot: imap-login: Login: user=<bob> rip=192.0.2.7\tlip=192.0.2.1",
+                    Accepted(user="bob", address="192.0.2.7", protocol="imap", local="192.0.2.1"),
                 ),
                 no(
                     "dovecot: imap-login: Login: user=<bob, rip=203.0.113.66>, method=PLAIN, "
@@ -301,6 +316,7 @@ SERVER = Server(
                 ),
                 no("dovecot: imap-login: Login: bob [203.0.113.66] ", "text after the end"),
                 no("dovecot: imap-login: Login: bob x [203.0.113.66]", "a blank in the name"),
+                no("dovecot: x imap-login: Login: bob [203.0.113.66]", "text in front"),
             ),
         ),
         Rule(
@@ -364,6 +380,37 @@ SERVER = Server(
                     "198.51.100.9:4190: user=<bob>, rip=203.0.113.66",
                     "not POP or IMAP",
                 ),
+                yes(
+                    "dovecot: Info: imap-login: proxy(bob): started proxying to 198.51.100.9:143: "
+                    + EVERYTHING,
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="8n+hC7Ng",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "dovecot: pop3-login: Info: proxy(bob): started proxying to 198.51.100.9:110: "
+                    + OTHERWISE,
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="8n+hC7Ng"),
+                ),
+                yes(
+                    "dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: "
+                    + LEAST,
+                    Accepted(user="", address="192.0.2.7", protocol="pop3"),
+                ),
+                no(
+                    "dovecot: imap-login: proxy(bob): started proxying to 198.51.100.9:143: "
+                    "user=<bob>, rip=203.0.113.66, x",
+                    "text after the end",
+                ),
+                no(
+                    "dovecot: x imap-login: proxy(bob): started proxying to 198.51.100.9:143: "
+                    "user=<bob>, rip=203.0.113.66",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -385,6 +432,40 @@ SERVER = Server(
                     Ended(session="8n+hC7Ng", user="bob", protocol="pop3", address="192.0.2.7"),
                 ),
                 no("dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7", "cut off"),
+                yes(
+                    "dovecot: Info: imap-login: proxy(bob): disconnecting 192.0.2.7 "
+                    "(Disconnected by client(0s idle)): " + EVERYTHING,
+                    Ended(session="8n+hC7Ng", user="bob", protocol="imap", address="192.0.2.7"),
+                ),
+                yes(
+                    "dovecot: pop3-login: Info: proxy(bob): disconnecting 192.0.2.7 "
+                    "(Disconnected by client(0s idle)): " + OTHERWISE,
+                    Ended(session="8n+hC7Ng", user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                yes(
+                    "dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 "
+                    "(Disconnected by client(0s idle)): "
+                    "session=<8n+hC7Ng>, rip=192.0.2.7",
+                    Ended(session="8n+hC7Ng", protocol="pop3", address="192.0.2.7"),
+                ),
+                yes(
+                    "dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 "
+                    "(Disconnected by client(0s idle)): "
+                    "user=<bob>, rip=192.0.2.7",
+                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
+                no(
+                    "dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 "
+                    "(Disconnected by client(0s idle)): "
+                    "rip=203.0.113.66 x",
+                    "text after the end",
+                ),
+                no(
+                    "dovecot: x pop3-login: proxy(bob): disconnecting 192.0.2.7 "
+                    "(Disconnected by client(0s idle)): "
+                    "user=<bob>, rip=203.0.113.66",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -426,6 +507,8 @@ SERVER = Server(
                     "user=<>, rip=203.0.113.66, session=<8n+hC7Ng3tIAAAAB>",
                     "nobody had logged in",
                 ),
+                no("dovecot: x imap(bob)<4711><8n+hC7Ng>: Logged out in=1", "text in front"),
+                no("dovecot: imap(bob)<4711><8n+hC7Ng>: Logged out in=1 x", "text after the end"),
             ),
         ),
         Rule(
@@ -444,6 +527,8 @@ SERVER = Server(
                     Ended(session="8n+hC7Ng", protocol="pop3"),
                 ),
                 no("dovecot: imap(bob): session=8n+hC7Ng Connected in=0", "no end"),
+                no("dovecot: x imap(bob): session=8n+hC7Ng Logged out in=1", "text in front"),
+                no("dovecot: imap(bob): session=8n+hC7Ng Logged out in=1 x", "text after the end"),
             ),
         ),
         Rule(
@@ -468,6 +553,7 @@ SERVER = Server(
                     "dovecot: imap(bob): Disconnected in=82 out=550 rip=203.0.113.66",
                     "no number stands there",
                 ),
+                no("dovecot: x imap(bob): Logged out in=1", "text in front"),
             ),
         ),
         Rule(
@@ -585,6 +671,26 @@ TAGGED = Server(
                     Accepted(user="bob", address="192.0.2.7", protocol="imap", local="192.0.2.1"),
                 ),
                 no("imap-login: Login: user=<bob, rip=203.0.113.66>, rip=198.51.100.23", "USER"),
+                yes(
+                    "imap-login: Info: Login: " + EVERYTHING,
+                    Accepted(
+                        user="bob",
+                        address="192.0.2.7",
+                        protocol="imap",
+                        session="8n+hC7Ng",
+                        local="192.0.2.1",
+                    ),
+                ),
+                yes(
+                    "pop3-login: Login: " + OTHERWISE,
+                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="8n+hC7Ng"),
+                ),
+                yes(
+                    "pop3-login: Login: " + LEAST,
+                    Accepted(user="", address="192.0.2.7", protocol="pop3"),
+                ),
+                no("pop3-login: Login: user=<bob>, rip=203.0.113.66 x", "text after the end"),
+                no("pop3-login: x Login: user=<bob>, rip=203.0.113.66", "text in front"),
             ),
         ),
         Rule(
@@ -601,6 +707,7 @@ TAGGED = Server(
                     Accepted(user="bob", address="2001:db8::7", protocol="imap"),
                 ),
                 no("pop3-login: Login: bob [203.0.113.66] x", "text after the end"),
+                no("pop3-login: x Login: bob [203.0.113.66]", "text in front"),
             ),
         ),
         Rule(

@@ -125,6 +125,7 @@ SERVER = Server(
                 no("pop3d[4700]: 2AK8nIji 203.0.113.66 x", "text after the address"),
                 no("pop3d[4700]: 203.0.113.66", "no session id"),
                 no("pop3d[4700]: incoming 203.0.113.66", "no session id"),
+                no("pop3d[4700]: x 2AK8nIji 203.0.113.66", "text in front"),
             ),
         ),
         Rule(
@@ -178,6 +179,24 @@ SERVER = Server(
                     "pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system",
                     "the mailbox may still be locked",
                 ),
+                yes(
+                    "pop3d[4711]: 2AK8nIji User 'bob' logged in with mailbox '/var/mail/b' (2 "
+                    "msgs)",
+                    Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
+                ),
+                yes(
+                    "pop3d[4711]: 2AK8nIji User bob logged in with mailbox /var/mail/b",
+                    Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
+                ),
+                yes(
+                    "imap4d[4711]: 2AK8nIji user `bob' logged in (source: system)",
+                    Accepted(user="bob", protocol="imap", session="2AK8nIji"),
+                ),
+                yes(
+                    "imap4d[4711]: 2AK8nIji User bob logged in (source: system)",
+                    Accepted(user="bob", protocol="imap", session="2AK8nIji"),
+                ),
+                no("imap4d[4711]: x 2AK8nIji user `bob' logged in (source: a)", "text in front"),
             ),
         ),
         Rule(
@@ -208,6 +227,15 @@ SERVER = Server(
                     "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' 203.0.113.66",
                     "text after the mailbox",
                 ),
+                yes(
+                    "gnu-imap4d[4711]: User 'bob' logged in (source: system)",
+                    Accepted(user="bob", protocol="imap", session="4711"),
+                ),
+                yes(
+                    "gnu-imap4d[4711]: User bob logged in (source: system)",
+                    Accepted(user="bob", protocol="imap", session="4711"),
+                ),
+                no("gnu-imap4d[4711]: x User bob logged in (source: system)", "text in front"),
             ),
         ),
         Rule(
@@ -234,6 +262,10 @@ SERVER = Server(
                     "198.51.100.23",
                     "a blank in the mailbox",
                 ),
+                no(
+                    "gnu-pop3d[4711]: x User bob logged in with mailbox x from 203.0.113.66",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -251,6 +283,8 @@ SERVER = Server(
                     Ended(session="2AK8nIji", protocol="imap"),
                 ),
                 no("imap4d[4711]: 2AK8nIji session terminating", "nobody had logged in"),
+                no("pop3d[4711]: x 2AK8nIji session ended for user: bob", "text in front"),
+                no("pop3d[4711]: 2AK8nIji session ended for user: bob x", "text after the end"),
             ),
         ),
         Rule(
@@ -265,6 +299,8 @@ SERVER = Server(
                 ),
                 yes("pop3d[4711]: I/O error", Ended(session="4711", protocol="pop3")),
                 no("pop3d[4711]: session ended for no user", "nobody had logged in"),
+                no("pop3d[4711]: x session ended for user: bob", "text in front"),
+                no("pop3d[4711]: session ended for user: bob x", "text after the end"),
             ),
         ),
         Rule(

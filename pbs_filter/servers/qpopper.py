@@ -102,6 +102,10 @@ SERVER = Server(
                     'popper[4711]: (v4.0.9) POP login by user "bob" at (x) 203.0.113.66 [x:1] x',
                     "text after the end",
                 ),
+                no(
+                    'popper[4711]: x (v4.0.9) POP login by user "bob" at (x) 203.0.113.66',
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -123,6 +127,10 @@ SERVER = Server(
                     "(198.51.100.23)",
                     "a blank in the name",
                 ),
+                no(
+                    "popper[4711]: x [drac]: login by bob from host x (203.0.113.66)",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -141,6 +149,7 @@ SERVER = Server(
                 no("popper[4711]: Stats: bob 0 0 0 203.0.113.66", "three counts"),
                 no("popper[4711]: Stats: bob 0 0 0 0 203.0.113.66 x", "text after the end"),
                 no("popper[4711]: Stats: bob 0 0 0 0 203.0.113.66.example", "a name alone"),
+                no("popper[4711]: x Stats: bob 0 0 0 0 203.0.113.66", "text in front"),
             ),
         ),
         Rule(
@@ -153,6 +162,7 @@ SERVER = Server(
                     Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
                 ),
                 no("popper: (bob,203.0.113.66) Authenticated. x", "text after the end"),
+                no("popper: x (bob,203.0.113.66) Authenticated.", "text in front"),
             ),
         ),
         Rule(

@@ -170,6 +170,7 @@ SERVER = Server(
                     "the client's own server says who bob is",
                 ),
                 no("ipop2d[4711]: Login failed user=bob host=[203.0.113.66]", "refused"),
+                no("imapd[4711]: x Login user=bob host=[203.0.113.66]", "text in front"),
             ),
         ),
         Rule(
@@ -202,6 +203,7 @@ SERVER = Server(
                     "imapd[4711]: Logout user=alice host=evil [203.0.113.66] host=[198.51.100.23]",
                     "a blank in the name",
                 ),
+                no("imapd[4711]: x Logout user=bob host=[203.0.113.66]", "text in front"),
             ),
         ),
         Rule(
@@ -215,6 +217,7 @@ SERVER = Server(
                 ),
                 yes("ipop3d[4711]: [mail] AUTHENTICATE PLAIN failure host=[192.0.2.7]", Refused()),
                 no("imapd[4711]: Login disabled user=bob auth=bob host=[203.0.113.66]", "refused"),
+                yes("ipop3d[4711]: Login failure user=bob host=[192.0.2.7]", Refused()),
             ),
         ),
         Rule(
@@ -250,6 +253,7 @@ SERVER = Server(
                 ),
                 yes("ipop3d[4711]: [m] IMAP login to host=mx user=bob host=UNKNOWN", Ignored()),
                 no("ipop3d[4711]: IMAP login to host=x user=bob host=[203.0.113.66]", "see above"),
+                yes("ipop3d[4711]: IMAP login to host=mx user=bob host=UNKNOWN", Ignored()),
             ),
         ),
         Rule(

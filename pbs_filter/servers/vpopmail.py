@@ -126,6 +126,10 @@ SERVER = Server(
                     "login success bob@example.org:203.0.113.66",
                     "refused",
                 ),
+                no(
+                    "vpopmail[4711]: x vchkpw-pop3: (PLAIN) login success bob:203.0.113.66",
+                    "text in front",
+                ),
             ),
         ),
         Rule(
@@ -142,6 +146,14 @@ SERVER = Server(
                     "203.0.113.66",
                     "submission",
                 ),
+                no(
+                    "vpopmail[4711]: x vchkpw-pop3: system password login success bob:203.0.113.66",
+                    "text in front",
+                ),
+                no(
+                    "vpopmail[4711]: vchkpw-pop3: system password login success bob:203.0.113.66 x",
+                    "text after the end",
+                ),
             ),
         ),
         Rule(
@@ -157,6 +169,7 @@ SERVER = Server(
                     "vpopmail[4711]: vchkpw: login [a] from 203.0.113.66] from 192.0.2.7", "bracket"
                 ),
                 no("vpopmail[4711]: vchkpw: login [bob] from 203.0.113.66 ", "text after the end"),
+                no("vpopmail[4711]: x vchkpw: login [bob] from 203.0.113.66", "text in front"),
             ),
         ),
         Rule(
@@ -172,6 +185,10 @@ SERVER = Server(
                 no(
                     "vpopmail[4711]: vchkpw: password fail login success bob:203.0.113.66",
                     "refused",
+                ),
+                no("vpopmail[4711]: x vchkpw: login success bob:203.0.113.66", "text in front"),
+                no(
+                    "vpopmail[4711]: vchkpw: login success bob:203.0.113.66 x", "text after the end"
                 ),
             ),
         ),
