@@ -86,9 +86,8 @@ def parser() -> argparse.ArgumentParser:
     )
     modes.add_argument(
         "--reprocess",
-        nargs="*",
-        metavar="FILE",
-        help="read mail logs (plain or .gz; stdin without FILE) by the stamps in their lines",
+        action="store_true",
+        help="read mail logs (FILE..., plain or .gz; stdin without) by the stamps in their lines",
     )
     modes.add_argument("--forget", metavar="ADDRESS", help="end the authorisation of an address")
     modes.add_argument("--authorise", metavar="ADDRESS", help="authorise an address by hand")
@@ -96,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     modes.add_argument(
         "--dumpconfig", action="store_true", help="show each option's value and its source"
     )
+    made.add_argument("files", nargs="*", metavar="FILE", help="for --reprocess")
     with_modes = made.add_argument_group("with modes")
     with_modes.add_argument(
         "--all", action="store_true", help="--list: also what has ended and is not yet removed"
@@ -194,7 +194,10 @@ def refuse_writable(descriptor: int, path: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; the exit status."""
-    arguments = parser().parse_args(argv)
+    made = parser()
+    arguments = made.parse_args(argv)
+    if arguments.files and not arguments.reprocess:
+        made.error(f"{arguments.files[0]!r}: a file is read with --reprocess")
     try:
         return _run(arguments)
     except PbsFilterError as error:
@@ -234,7 +237,7 @@ def _mode(
         return _explain
     if arguments.check:
         return _check
-    if arguments.reprocess is not None:
+    if arguments.reprocess:
         return _reprocess
     if arguments.forget is not None:
         return _forget
@@ -294,10 +297,7 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         line = raw.removesuffix(b"\n")
         record = records.read(line)
-        if isinstance(record, Reason):
-            outcome = made.line(line, now)
-        else:
-            outcome = made.record(record, now)
+        outcome = made.read(record, now)
         if arguments.json:
             sys.stdout.write(report.to_json(report.story_object(number, outcome)))
         else:
@@ -335,7 +335,7 @@ def _check(config: Config, _arguments: argparse.Namespace) -> int:
 def _reprocess(config: Config, arguments: argparse.Namespace) -> int:
     from .reprocess import reprocess
 
-    return reprocess(config, arguments.reprocess)
+    return reprocess(config, arguments.files)
 
 
 def _forget(config: Config, arguments: argparse.Namespace) -> int:

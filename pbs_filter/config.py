@@ -137,8 +137,7 @@ OPTIONS = (
         name="programs",
         kind="table",
         default={},
-        about="For each server more program names under which it logs: "
-        '{mailfront = ["pop3"]}.',
+        about='For each server more program names under which it logs: {mailfront = ["pop3"]}.',
     ),
     Option(
         name="enable",
@@ -407,7 +406,7 @@ def toml(value: Any) -> str:
 def example() -> str:
     """`examples/pbs-filter.toml`: every option with its default, as comments to copy from."""
     parts = [
-        "# pbs-filter.toml: every option, with its default. What is commented out need not be set.\n"
+        "# pbs-filter.toml: every option, with its default. Set only what should differ.\n"
         "# Check it with: pbs-filter --config=FILE --check\n"
     ]
     for option in OPTIONS:

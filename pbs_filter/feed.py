@@ -192,7 +192,8 @@ class Feed:
     def _input(self, data: bytes, watchdog: Watchdog) -> None:
         block, overlong = self.splitter.feed(data)
         if overlong:
-            self._count(Reason.TOO_LONG, overlong, lines=overlong)
+            self.filter.counts.lines += overlong
+            self.filter.counts.add(Reason.TOO_LONG, overlong)
         if not block:
             if overlong:
                 self._acknowledge(overlong)
@@ -218,14 +219,8 @@ class Feed:
                     self.filter.work(now)
                     return
                 except LineTooSlow:
-                    self._count(Reason.TOO_SLOW, 1, lines=0)
+                    self.filter.counts.add(Reason.TOO_SLOW)
                     self.log.say("a line took longer than a second to read; it is given up")
-
-    def _count(self, reason: Reason, number: int, *, lines: int) -> None:
-        counts = self.filter.counts
-        counts.lines += lines
-        counts.candidates += lines
-        counts.reasons[reason] = counts.reasons.get(reason, 0) + number
 
     def _acknowledge(self, lines: int) -> None:
         if self.confirm:

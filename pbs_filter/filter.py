@@ -6,7 +6,7 @@ policy, ledger. Every line that leads to nothing has a `Reason`, and is counted 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from . import records
@@ -65,6 +65,11 @@ class Counts:
         self.forged: dict[tuple[int, str], int] = {}
         """By uid and program."""
 
+    def add(self, reason: Reason, number: int = 1) -> None:
+        """Count lines that led to nothing."""
+        self.candidates += number
+        self.reasons[reason] = self.reasons.get(reason, 0) + number
+
     def by_reason(self) -> dict[Reason, int]:
         """Every reason with its count; other programs' lines are what the scan passed over."""
         counts = dict(self.reasons)
@@ -118,34 +123,50 @@ class Filter:
     def work(self, now: int) -> None:
         """Work on what `take` took. Called again after an alarm it goes on with the next line."""
         for line in self._waiting:
-            self._candidate(line, now)
+            self._count(line, self.line(line, now))
 
-    def _candidate(self, line: bytes, now: int) -> None:
+    def replay(self, block: bytes, stamp: Callable[[bytes], int | None], wall: int) -> None:
+        """Take complete lines of a log file, each judged at the time that `stamp` reads from it.
+
+        Never later than `wall`: a line from the future counts as now.
+        """
+        self.counts.lines += block.count(b"\n")
+        latest = 0
+        for line in self.scanner.candidates(block):
+            at = stamp(line)
+            if at is None:
+                self._count(line, Outcome("none", Reason.NO_TIME))
+                continue
+            at = min(at, wall)
+            latest = max(latest, at)
+            self._count(line, self.line(line, at, at))
+        if latest:
+            self.tick(latest)
+
+    def _count(self, line: bytes, outcome: Outcome) -> None:
         counts = self.counts
+        reason = outcome.reason
+        if reason is not None:
+            counts.add(reason)
+            counts.examples[reason] = line[:EXAMPLE_BYTES]
+            return
         counts.candidates += 1
-        outcome = self.line(line, now)
         if outcome.event == "login":
             counts.logins[outcome.server] = counts.logins.get(outcome.server, 0) + 1
-            return
-        reason = outcome.reason
-        if reason is None:
+        else:
             counts.logouts += 1
-            return
-        counts.reasons[reason] = counts.reasons.get(reason, 0) + 1
-        counts.examples[reason] = line[:EXAMPLE_BYTES]
 
     def line(self, line: bytes, now: int, at: int | None = None) -> Outcome:
         """Take one line, without its newline, and tell everything about it.
 
         `at` is when it was written, if the caller knows better than the record (--reprocess).
         """
-        record = records.read(line)
+        return self.read(records.read(line), now, at)
+
+    def read(self, record: Record | Reason, now: int, at: int | None = None) -> Outcome:
+        """Take one record, or why there is none. See `line`."""
         if isinstance(record, Reason):
             return Outcome("none", record)
-        return self.record(record, now, at)
-
-    def record(self, record: Record, now: int, at: int | None = None) -> Outcome:
-        """Take one record. See `line`."""
         reading = self.reader.read(record)
         if isinstance(reading, Reason):
             if reading is Reason.NO_RULE:
@@ -227,9 +248,7 @@ class Filter:
         if isinstance(observation, Connected):
             session = prefix + clean(observation.session)
             self.correlator.connected(session, observation.address, at, now)
-            return Outcome(
-                "none", Reason.CONNECTED, server, rule, observation, observation.address
-            )
+            return Outcome("none", Reason.CONNECTED, server, rule, observation, observation.address)
         if isinstance(observation, Ended):
             return self._ended(observation, server, rule, prefix, at, now)
         if isinstance(observation, Refused):
@@ -250,6 +269,9 @@ class Filter:
         user = None if observation.user is None else clean(observation.user)
         if observation.session is not None:
             session = prefix + clean(observation.session)
+            known = self.ledger.sessions.get(session)
+            if known is not None:
+                user = user or known.user
             held = self.correlator.ended(session, at, now)
         elif user is not None:
             protocol = observation.protocol or ""

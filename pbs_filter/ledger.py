@@ -15,14 +15,15 @@ The rules, each held by a property test in `tests/test_ledger.py`:
 What changed since the last commit is kept in two sets, because the journal (truth, before a line is
 acknowledged) and the map (index for readers, a moment later) are written at different times.
 
-Journal payloads are *states*, not events: `later wins` per address and per session, so replaying one
-twice, or replaying an old snapshot and what came after it, gives the same ledger.
+Journal payloads are *states*, not events: `later wins` per address and per session, so replaying
+one twice, or an old snapshot and then what came after it, gives the same ledger.
 
     a <address> <until> <renewed> <since> <last> <server> <protocol> <user> <line>
     d <address>
     o <session> <address> <opened> <protocol> <user>
     c <session>
-                                                             (fields separated by one tab)
+
+(fields separated by one tab)
 """
 
 from __future__ import annotations
@@ -49,7 +50,17 @@ class Authorisation:
     A plain class with slots: a million of them are held, and a login touches one in place.
     """
 
-    __slots__ = ("due", "last", "protocol", "renewed", "server", "sessions", "since", "until", "user")
+    __slots__ = (
+        "due",
+        "last",
+        "protocol",
+        "renewed",
+        "server",
+        "sessions",
+        "since",
+        "until",
+        "user",
+    )
 
     def __init__(self, until: int, renewed: int, since: int, last: int) -> None:
         self.until = until
@@ -60,7 +71,7 @@ class Authorisation:
         self.protocol = ""
         self.user = ""
         self.due = 0
-        self.sessions: None | str | set[str] = None
+        self.sessions: str | set[str] | None = None
         """The keys of the open sessions; one alone is kept without a set, which would cost 216
         bytes."""
 
@@ -325,6 +336,8 @@ class Ledger:
                 self._map_addresses[address] = None
         if auth.until <= now:
             self._drop(address, auth)
+            # The journal need not hear of it: whoever replays it compares the end with the clock.
+            self._journal_addresses.pop(address, None)
         elif auth.sessions is not None:
             self._enqueue(address, auth, max(auth.until - self.grace_seconds // 2, now + 1))
         else:

@@ -1,7 +1,8 @@
 """The half of the map's value that readers need: may this entry authorise now, and whose is it?
 
-One small import: `pbs-lookup` is started for single questions, and what is imported here delays each
-answer (`typing` alone costs more than the interpreter's own start). The whole format: `value.py`.
+One small import: `pbs-lookup` is started for single questions, and what is imported here delays
+each answer (`typing` alone costs more than the interpreter's own start). The whole format is in
+`value`.
 """
 
 from binascii import crc32

@@ -1,7 +1,7 @@
 """The conversation at stdin and stdout: lines in, acknowledgements out. Pure: bytes to bytes.
 
-rsyslog's omprog with `confirmMessages="on"` (its INTERFACE.md and tests/omprog-feedback.sh; measured
-in the reference):
+rsyslog's omprog with `confirmMessages="on"` (plugins/external/INTERFACE.md and
+tests/omprog-feedback.sh of rsyslog):
 
     the program says       after                      the daemon
     OK                     it is ready                sends the first line

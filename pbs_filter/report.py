@@ -131,8 +131,8 @@ def story(
         rows.append(f"  observation  {observed(outcome.observation)}")
     rows += [
         f"  near miss    {miss.server.name}, rule {miss.rule.name}: read up to "
-        f"{record.message[max(miss.position - 24, 0):miss.position]!r}, stopped at "
-        f"{record.message[miss.position:miss.position + 40]!r}"
+        f"{record.message[max(miss.position - 24, 0) : miss.position]!r}, stopped at "
+        f"{record.message[miss.position : miss.position + 40]!r}"
         for miss in near[:NEAR_MISSES]
         if isinstance(record, Record) and miss.position
     ]

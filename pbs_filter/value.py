@@ -1,7 +1,7 @@
 """The value of one address in the map: readable, the end first, of one length.
 
     until      renewed    since      last       open server       prot sum      user
-    1795170000 1795168200 1795160000 1795168200 0001 dovecot      imap 1c9f00d3 bob@example.org   ...
+    1795170000 1795168200 1795160000 1795168200 0001 dovecot      imap 1c9f00d3 bob@example.org ...
 
 Address and value together are always `TOTAL_BYTES` long (the user's field makes up for the
 address), because a GDBM file whose records change their length grows without end (measured: 3,500

@@ -1,4 +1,4 @@
-"""The ledger's rules, held against an oracle that is told the whole history and is slow and plain."""
+"""The ledger's rules, held against an oracle that is told the whole history, slow and plain."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ class Oracle:
         return False
 
 
-login_ops = st.tuples(
-    st.just("login"), st.sampled_from(ADDRESSES), st.sampled_from((None, *KEYS))
-)
+login_ops = st.tuples(st.just("login"), st.sampled_from(ADDRESSES), st.sampled_from((None, *KEYS)))
 logout_ops = st.tuples(st.just("logout"), st.just(""), st.sampled_from(KEYS))
 histories = st.lists(
     st.tuples(st.integers(0, GRACE // 2), st.one_of(login_ops, logout_ops)), max_size=25
@@ -184,7 +182,9 @@ def test_what_the_map_was_told_is_what_the_ledger_says(history):
         ledger.mapped(changes)
         assert ledger.map_dirty() == 0
     assert dict(ledger.map_values()) == told
-    assert authorised(ledger, now) == {a for a, v in told.items() if living.living(a.encode(), v, now)}
+    assert authorised(ledger, now) == {
+        a for a, v in told.items() if living.living(a.encode(), v, now)
+    }
 
 
 def test_a_login_older_than_its_grace_on_arrival_authorises_nobody():

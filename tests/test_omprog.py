@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def feed_all(splitter: Splitter, pieces: list[bytes]) -> tuple[bytes, int]:
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
 def test_lines_cut_anywhere_come_out_whole_and_only_lf_ends_one(data, cuts):
     places = sorted({0, len(data), *(c for c in cuts if c < len(data))})
-    pieces = [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [data[a:b] for a, b in itertools.pairwise(places)]
     splitter = Splitter()
     whole = data[: data.rfind(b"\n") + 1]
     assert (whole, 0) == feed_all(splitter, pieces)

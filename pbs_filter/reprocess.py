@@ -1,0 +1,192 @@
+"""--reprocess (edge): mail logs from files, by the stamps in their lines.
+
+Each line is judged at its own time, so the counts say what would have happened; in the map is
+afterwards who may still relay now. A stamp in the future counts as now.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import IO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from . import assemble, records, service
+from .config import Config
+from .filter import Filter
+from .model import Reason
+from .omprog import Splitter
+from .stamps import Stamps
+
+READ_BYTES = 1 << 20
+JOURNAL_SLICE = 10_000
+LOCK_SECONDS = 2
+
+
+def reprocess(config: Config, names: Sequence[str]) -> int:
+    """Read the files (stdin without any); 0, or 1 where one of them could not be read to its end.
+
+    Raises:
+        PbsFilterError: the configuration or the store cannot be used.
+    """
+    service.become(config, _say)
+    filter_ = assemble.filter_of(config, _say)
+    store = service.Store(config, filter_, _say, lock_seconds=LOCK_SECONDS)
+    try:
+        wall = store.clock.now()
+        zone = local_zone()
+        failed = False
+        for name in names or ("-",):
+            try:
+                with _open(name) as (file, size, written):
+                    _read(filter_, file, Stamps(zone=zone, reference_epoch=written), wall, size)
+            except (OSError, EOFError, zlib.error) as error:
+                _say(f"{name!r}: {getattr(error, 'strerror', None) or error}; read up to there")
+                failed = True
+        _settle(filter_, wall)
+        if store.journal is not None:
+            payloads = filter_.journal_payloads()
+            for start in range(0, len(payloads), JOURNAL_SLICE):
+                store.journal.append(payloads[start : start + JOURNAL_SLICE])
+            changes = filter_.ledger.map_changes()
+            store.map.write(changes)
+        store.close(clean=True)
+    finally:
+        store.release()
+    sys.stdout.write(summary(filter_))
+    return 1 if failed else 0
+
+
+def local_zone() -> tzinfo:
+    """The zone in which stamps without one are: TZ, or the machine's."""
+    name = os.environ.get("TZ", "").lstrip(":")
+    if not name:
+        try:
+            link = os.path.realpath("/etc/localtime")
+            _, found, name = link.partition("/zoneinfo/")
+            if not found:
+                return _fixed_zone()
+        except OSError:
+            return _fixed_zone()
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return _fixed_zone()
+
+
+def _fixed_zone() -> tzinfo:
+    """What the clock says just now, where the machine cannot name its zone."""
+    return datetime.now().astimezone().tzinfo or UTC
+
+
+class _open:  # noqa: N801 (used like open)
+    """A log file, plain or gzip; or stdin: the open file, its size (0: unknown) and its age.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> tuple[IO[bytes], int, float]:
+        if self._name == "-":
+            return sys.stdin.buffer, 0, time.time()
+        self._file = open(self._name, "rb")
+        found = os.fstat(self._file.fileno())
+        if self._file.peek(2)[:2] != b"\x1f\x8b":
+            return self._file, found.st_size, found.st_mtime
+        unpacked = gzip.GzipFile(fileobj=self._file)
+        return unpacked, 0, found.st_mtime  # type: ignore[return-value]
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _read(filter_: Filter, file: IO[bytes], stamps: Stamps, wall: int, size: int) -> None:
+    splitter = Splitter()
+    progress = _progress(size)
+    stamp = stamper(stamps)
+    while data := file.read(READ_BYTES):
+        block, overlong = splitter.feed(data)
+        filter_.replay(block, stamp, wall)
+        if overlong:
+            filter_.counts.lines += overlong
+            filter_.counts.add(Reason.TOO_LONG, overlong)
+        progress(len(data))
+    progress(0)
+
+
+def stamper(stamps: Stamps) -> Callable[[bytes], int | None]:
+    """The time of a line: a JSON record's own, else the stamp in its text."""
+
+    def read(line: bytes) -> int | None:
+        if not line.startswith(b"{"):
+            return stamps.read(line)
+        record = records.read(line)
+        if isinstance(record, Reason) or record.time_epoch is None:
+            return None
+        return int(record.time_epoch)
+
+    return read
+
+
+def _settle(filter_: Filter, wall: int) -> None:
+    """Let everything end that has ended by now."""
+    while (due := filter_.ledger.next_due()) is not None and due <= wall:
+        filter_.tick(wall)
+    filter_.tick(wall)
+
+
+def _progress(size: int) -> Callable[[int], None]:
+    """Says on a terminal how far we are; each call tells it the bytes that were read, 0: all."""
+    if not sys.stderr.isatty():
+        return lambda _bytes: None
+    done = 0
+
+    def progress(more: int) -> None:
+        nonlocal done
+        done += more
+        if not more:
+            sys.stderr.write("\r\x1b[K")
+        elif size:
+            sys.stderr.write(f"\r{100 * done // size} % of {size >> 20} MiB")
+        else:
+            sys.stderr.write(f"\r{done >> 20} MiB")
+        sys.stderr.flush()
+
+    return progress
+
+
+def summary(filter_: Filter) -> str:
+    """The counts, for people."""
+    return "".join(f"{row}\n" for row in _rows(filter_))
+
+
+def _rows(filter_: Filter) -> Iterator[str]:
+    counts = filter_.counts
+    yield f"{counts.lines:>10}  lines"
+    yield f"{sum(counts.logins.values()):>10}  logins that authorised"
+    for server, number in sorted(counts.logins.items()):
+        yield f"{number:>14}  {server}"
+    yield f"{counts.logouts:>10}  logouts"
+    yield f"{len(filter_.ledger.authorisations):>10}  addresses that may relay now"
+    refused = counts.by_reason()
+    yield f"{sum(refused.values()):>10}  lines that led to nothing"
+    for reason, number in sorted(refused.items(), key=lambda item: -item[1]):
+        yield f"{number:>14}  {reason.value}"
+    if counts.unread:
+        yield "known programs whose lines no rule reads:"
+        for program, number in sorted(counts.unread.items(), key=lambda item: -item[1]):
+            yield f"{number:>14}  {program}: {counts.unread_examples[program][:100]!r}"
+
+
+def _say(text: str) -> None:
+    print(f"pbs-filter: {text}", file=sys.stderr)

@@ -1,0 +1,421 @@
+"""The command line: modes, options, exit statuses, and what is said."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pbs_filter import report
+from pbs_filter.cli import GONE, flag_of, main, parser
+from pbs_filter.config import OPTIONS
+from pbs_filter.filter import Outcome
+from pbs_filter.model import Reason
+from pbs_filter.reprocess import stamper
+from pbs_filter.stamps import Stamps
+from pbs_filter.value import Entry
+
+from .running import Running, login, logout, run
+
+NO_CONFIG = "--config=/dev/null"
+
+
+@pytest.fixture
+def place(tmp_path):
+    os.chmod(tmp_path, 0o750)
+    return tmp_path
+
+
+def stamped(seconds_ago: int, line: str) -> str:
+    """A line with the stamp of a moment ago in place of its own."""
+    when = time.localtime(time.time() - seconds_ago)
+    return time.strftime("%b %e %H:%M:%S", when) + line[15:]
+
+
+# ---------------------------------------------------------------------- --explain
+
+
+def test_explain_tells_how_each_line_was_read_and_what_it_led_to():
+    lines = (
+        login("192.0.2.7", session="abc")
+        + logout("abc")
+        + login("127.0.0.1")
+        + "Nov 20 10:00:00 mx1 dovecot: imap-login: Login: user=<bob>, method=PLAIN, "
+        "rip=192.0.2.7, lip=192.0.2.1, wip=1\n"
+        + "Nov 20 10:00:00 mx1 postfix/smtpd[7]: connect\n"
+        + "\n"
+    )
+    done = run(NO_CONFIG, "--explain", stdin=lines)
+    text = done.stdout.decode()
+    for words in (
+        "line 1: Nov 20 10:00:00 mx1 dovecot: imap-login: Login:",
+        "record       program 'dovecot' host 'mx1'",
+        "server       dovecot, rule login",
+        "observation  Accepted(user='bob', address='192.0.2.7'",
+        "login: 192.0.2.7 may relay",
+        "logout: a session of 192.0.2.7 ended",
+        "nothing: may relay anyway (local_networks) (127.0.0.0/8)",
+        "near miss    dovecot, rule login: read up to",
+        "stopped at 'wip=1'",
+        "nothing: no rule reads this line",
+        "nothing: a program no server file claims",
+        "nothing: empty line",
+    ):
+        assert words in text
+    assert b"" == done.stderr
+    assert 0 == done.returncode
+
+
+def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place):
+    lines = (
+        "Nov 20 10:00:00 mx1 popa3d[81]: Session from 192.0.2.8\n"
+        + login("192.0.2.7", session="abc")
+        + "Nov 20 10:00:01 mx1 popa3d[81]: Authentication passed for alice\n"
+        + logout("abc")
+        + "nonsense"
+    )
+    done = run(NO_CONFIG, f"--dbfile={place}/map", "--explain", "--json", stdin=lines)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    nobody = {"event": "none", "address": None, "user": None, "protocol": None, "server": None}
+    assert [
+        {
+            **nobody,
+            "line": 1,
+            "address": "192.0.2.8",
+            "server": "popa3d",
+            "reason": "connected, not logged in",
+        },
+        {
+            "line": 2,
+            "event": "login",
+            "address": "192.0.2.7",
+            "user": "bob",
+            "protocol": "imap",
+            "server": "dovecot",
+            "reason": None,
+        },
+        {
+            "line": 3,
+            "event": "login",
+            "address": "192.0.2.8",
+            "user": "alice",
+            "protocol": "pop3",
+            "server": "popa3d",
+            "reason": None,
+        },
+        {
+            "line": 4,
+            "event": "logout",
+            "address": "192.0.2.7",
+            "user": "bob",
+            "protocol": "imap",
+            "server": "dovecot",
+            "reason": None,
+        },
+        {**nobody, "line": 5, "reason": "no syslog header we know"},
+    ] == found
+    assert [] == list(place.iterdir())
+
+
+# ---------------------------------------------------------------------- --list
+
+
+ENTRIES = [
+    ("192.0.2.7", Entry(2000, 900, 900, 900, 1, "dovecot", "imap", "bob@example.org")),
+    ("192.0.2.8", Entry(1500, 900, 900, 900, 0, "popa3d", "pop3", "alice")),
+    ("2001:db8::7", Entry(8722, 900, 900, 900, 0, "manual", "", "")),
+    ("192.0.2.9", Entry(1000, 900, 900, 900, 0, "popa3d", "pop3", "gone")),
+    ("203.0.113.66", Entry(5000, 1002, 900, 900, 0, "popa3d", "pop3", "from the future")),
+]
+
+
+def test_only_the_living_are_listed_the_first_to_end_first():
+    shown = report.select(ENTRIES, 1000, ended=False)
+    assert ["192.0.2.8", "192.0.2.7", "2001:db8::7"] == [address for address, _ in shown]
+    assert 5 == len(report.select(ENTRIES, 1000, ended=True))
+
+
+def test_the_table_is_aligned_and_says_who_and_why(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    table = report.as_table(report.select(ENTRIES, 1000, ended=False), 1000).splitlines()
+    assert [
+        "ADDRESS      LEFT     UNTIL                LAST LOGIN           OPEN  USER             "
+        "PROTO  SERVER",
+        "192.0.2.8    8:20     1970-01-01 00:25:00  1970-01-01 00:15:00  0     alice            "
+        "pop3   popa3d",
+        "192.0.2.7    16:40    1970-01-01 00:33:20  1970-01-01 00:15:00  1     bob@example.org  "
+        "imap   dovecot",
+        "2001:db8::7  2:08:42  1970-01-01 02:25:22  1970-01-01 00:15:00  0     -                "
+        "-      manual",
+    ] == table
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("expected", "seconds"), [("ended", 0), ("ended", -5), ("0:09", 9), ("1:00:00", 3600)]
+)
+def test_time_left_for_people(expected, seconds):
+    assert expected == report.left(seconds)
+
+
+def test_list_has_a_plain_form_and_knows_the_ended(place):
+    with Running(place, "--grace=3600") as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        filter_.mode("--authorise", "192.0.2.9", "--for", "1")
+        filter_.kill()
+    assert 0 == run(NO_CONFIG, f"--dbfile={place}/map", "--list", "192.0.2.7").returncode
+    plain = run(NO_CONFIG, f"--dbfile={place}/map", "--list", "--plain")
+    assert b"192.0.2.7\n" in plain.stdout
+    everybody = json.loads(
+        run(NO_CONFIG, f"--dbfile={place}/map", "--list", "--all", "--json").stdout
+    )
+    assert {"192.0.2.7", "192.0.2.9"} == {entry["address"] for entry in everybody}
+    table = run(NO_CONFIG, f"--dbfile={place}/map", "--list").stdout.decode()
+    assert table.startswith("ADDRESS")
+    assert b"192.0.2.8: not authorised\n" == (
+        run(NO_CONFIG, f"--dbfile={place}/map", "--list", "192.0.2.8").stdout
+    )
+    bad = run(NO_CONFIG, f"--dbfile={place}/map", "--list", "192.0.2")
+    assert (78, b"pbs-filter: --list: '192.0.2' is not an address\n") == (
+        bad.returncode,
+        bad.stderr,
+    )
+
+
+def test_without_a_map_list_says_so():
+    done = run(NO_CONFIG, "--dbfile=/nonexistent/map", "--list")
+    assert 75 == done.returncode
+    assert b"'/nonexistent/map'" in done.stderr
+    assert 1 == done.stderr.count(b"\n")
+
+
+# ---------------------------------------------------------------------- --status
+
+
+def test_status_for_people_names_what_happened(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7", session="x"))
+        filter_.ask(login("127.0.0.1"))
+        filter_.ask("Nov 20 10:00:00 mx1 popa3d[9]: brand new words\n")
+        filter_.ask(
+            '{"h":"mx1","p":"popa3d","pid":"9","uid":12345,"msg":"Session from 192.0.2.8"}\n'
+        )
+        text = filter_.mode("--status").stdout.decode()
+    for words in (
+        "lines            4",
+        "authorised now   1 addresses, 1 open sessions, 0 half-finished",
+        "store            ok",
+        "logins           dovecot 1",
+        "1  may relay anyway (local_networks)",
+        "popa3d: 'brand new words'",
+        "uid 12345 as popa3d",
+    ):
+        assert words in text
+
+
+# ---------------------------------------------------------------------- --reprocess
+
+
+def test_reprocess_judges_each_line_at_its_own_time_and_keeps_who_may_relay_now(place):
+    log = place / "mail.log"
+    log.write_text(
+        stamped(7200, login("192.0.2.1"))
+        + stamped(60, login("192.0.2.7"))
+        + stamped(50, "Nov 20 10:00:00 mx1 popa3d[9]: brand new words\n")
+        + stamped(40, login("198.51.100.7", session="open"))
+        + stamped(30, "Nov 20 10:00:00 mx1 postfix/smtpd[7]: connect\n")
+        + "Xyz 41 10:00:00 mx1 dovecot: imap-login: Login: nothing\n"
+        + "Feb 31 10:00:00"
+        + login("203.0.113.66")[15:]
+    )
+    old = place / "mail.log.1.gz"
+    old.write_bytes(gzip.compress(stamped(7300, login("192.0.2.2")).encode()))
+    done = run(NO_CONFIG, f"--dbfile={place}/map", "--reprocess", str(old), str(log))
+    text = done.stdout.decode()
+    assert 0 == done.returncode, done.stderr
+    for words in (
+        "8  lines",
+        "4  logins that authorised",
+        "4  dovecot",
+        "2  addresses that may relay now",
+        "1  no rule reads this line",
+        "2  no time stamp that can be read",
+        "1  popa3d: 'brand new words'",
+    ):
+        assert words in text
+    listed = json.loads(run(NO_CONFIG, f"--dbfile={place}/map", "--list", "--json").stdout)
+    assert {"192.0.2.7": 0, "198.51.100.7": 1} == {
+        entry["address"]: entry["open_sessions"] for entry in listed
+    }
+    unheld = next(entry for entry in listed if entry["address"] == "192.0.2.7")
+    assert 1700 <= unheld["left_seconds"] <= 1740
+
+
+def test_reprocess_reads_stdin_and_with_nowrite_keeps_nothing(place):
+    done = run(
+        NO_CONFIG,
+        f"--dbfile={place}/map",
+        "--reprocess",
+        "--nowrite",
+        stdin=stamped(5, login("192.0.2.7")),
+    )
+    assert b"1  logins that authorised" in done.stdout
+    assert [] == list(place.iterdir())
+
+
+def test_reprocess_says_which_file_it_could_not_read_and_goes_on(place):
+    torn = place / "torn.gz"
+    torn.write_bytes(gzip.compress(stamped(5, login("192.0.2.7")).encode() * 5000)[:-40])
+    done = run(NO_CONFIG, "--reprocess", "--nowrite", "/nonexistent", str(torn))
+    assert 1 == done.returncode
+    assert b"'/nonexistent': No such file" in done.stderr
+    assert b"torn.gz" in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"lines" in done.stdout
+
+
+def test_reprocess_refuses_a_map_that_a_running_filter_holds(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        done = filter_.mode("--reprocess")
+    assert 75 == done.returncode
+    assert b"another pbs-filter" in done.stderr
+
+
+def test_a_json_records_own_time_is_its_time():
+    from datetime import UTC
+
+    stamp = stamper(Stamps(zone=UTC, reference_epoch=2e9))
+    assert 1_800_000_000 == stamp(b'{"t":"2027-01-15T08:00:00+00:00","p":"x","msg":"y"}')
+    assert stamp(b'{"p":"x","msg":"y"}') is None
+    assert stamp(b"{broken") is None
+
+
+# ---------------------------------------------------------------------- the rest
+
+
+def test_check_passes_the_contract_for_every_server():
+    done = run(NO_CONFIG, "--check")
+    assert b"configuration: ok" in done.stdout, done.stdout[-2000:]
+    assert b"dovecot: " in done.stdout
+    assert 0 == done.returncode
+
+
+def test_dumpconfig_shows_each_value_and_where_it_came_from(place):
+    config = place / "c.toml"
+    config.write_text("patience_seconds = 9\n")
+    text = run(f"--config={config}", "--grace=77", "--dumpconfig").stdout.decode()
+    assert "grace_seconds = 77  # command line\n" in text
+    assert f"patience_seconds = 9  # {config}\n" in text
+    assert "flock = true  # default\n" in text
+
+
+@pytest.mark.parametrize("name", sorted(GONE))
+def test_what_is_gone_says_what_to_use_instead(name):
+    for words in ([name], [f"{name}=/var/log/mail.log"]):
+        done = run(*words)
+        assert 2 == done.returncode
+        assert done.stderr.startswith(f"pbs-filter: {name} is no more: ".encode())
+        assert 1 == done.stderr.count(b"\n")
+
+
+def test_every_option_of_the_configuration_has_its_option_on_the_command_line():
+    known = parser().format_help()
+    for option in OPTIONS:
+        if option.kind not in ("table", "tables"):
+            assert flag_of(option) in known
+
+
+@pytest.mark.parametrize(
+    ("options", "attribute", "expected"),
+    [
+        (["--write"], "write", True),
+        (["--nowrite"], "write", False),
+        (["--debug"], "debug", True),
+        (["--nodebug"], "debug", False),
+        (["--noflock"], "flock", False),
+        (["--local-networks=192.0.2.0/24,2001:db8::/32"], "local_networks", None),
+    ],
+)
+def test_options_of_pop_before_smtp_keep_their_names(options, attribute, expected):
+    value = getattr(parser().parse_args(options), f"option_{attribute}")
+    assert (expected if expected is not None else ["192.0.2.0/24", "2001:db8::/32"]) == value
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--config=/nonexistent.toml", "--list"], b"cannot read '/nonexistent.toml'"),
+        (["--local-networks=192.0.2.300", "--check"], b"--local-networks: '192.0.2.300'"),
+        (["--servers=dovecott", "--explain"], b"unknown server 'dovecott'. Did you mean"),
+        (["--user=nosuchuser", NO_CONFIG], b"nosuchuser"),
+        (["--logto=-", "--confirm=yes", NO_CONFIG], b"stdout, which belongs to the replies"),
+        (["--logto=log", NO_CONFIG], b"--logto: 'log' is not an absolute path"),
+        (["some.log"], b"a file is read with --reprocess"),
+        (["--frobnicate"], b"--frobnicate"),
+    ],
+)
+def test_mistakes_are_named_without_a_traceback(options, words):
+    done = run(*options)
+    assert done.returncode in (2, 78)
+    assert words in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_configuration_that_anybody_may_write_is_refused(place):
+    config = place / "c.toml"
+    config.write_text("")
+    config.chmod(0o666)
+    done = run(f"--config={config}", "--check")
+    assert 78 == done.returncode
+    assert b"may be written by everybody" in done.stderr
+    config.write_bytes(b"\xff")
+    config.chmod(0o600)
+    assert b"not UTF-8" in run(f"--config={config}", "--check").stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m pbs_filter --config=/dev/null --dumpconfig | head -c 1",
+        shell=True,
+        capture_output=True,
+        cwd=Path(__file__).parent.parent,
+        check=True,
+    )
+    assert b"" == done.stderr
+
+
+def test_python_without_gdbm_gets_one_sentence_with_the_package(place):
+    (place / "dbm.py").write_text("")
+    hide = "import sys; sys.modules['_gdbm'] = None; from pbs_filter.cli import main; "
+    done = subprocess.run(
+        [sys.executable, "-c", hide + f"sys.exit(main(['--dbfile={place}/map', '--list']))"],
+        capture_output=True,
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+    assert 78 == done.returncode
+    assert b"python3-gdbm" in done.stderr
+    assert 1 == done.stderr.count(b"\n")
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert 0 == left.value.code
+    assert capsys.readouterr().out.startswith("pbs-filter 0.")
+
+
+def test_a_story_of_bytes_that_are_no_text_is_printable():
+    story = report.story(1, b"\xff\x00\x1b[31m", Reason.NOT_A_RECORD, Outcome("none", Reason.EMPTY))
+    assert all(line.isprintable() for line in story.splitlines())
