@@ -83,9 +83,7 @@ class Correlator:
         if session is not None:
             if session in self.pending:
                 self._forget(session)
-            if not holds or (
-                self._early_ends and self._ended_before(session, user, protocol, at)
-            ):
+            if not holds or (self._early_ends and self._ended_before(session, user, protocol, at)):
                 session = None
         return self.ledger.login(address, user, server, protocol, session, at, now, line)
 

@@ -304,9 +304,7 @@ def test_journal_and_map_stay_small(place):
     with Running(place, "--max-session-seconds=0") as filter_:
         filter_.reply()
         for i in range(300):
-            block = "".join(
-                login(f"192.0.2.{j}", user=f"u{i}-{j}") for j in range(100)
-            )
+            block = "".join(login(f"192.0.2.{j}", user=f"u{i}-{j}") for j in range(100))
             filter_.send(block)
             for _ in range(100):
                 assert b"OK" == filter_.reply()

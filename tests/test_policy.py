@@ -68,9 +68,7 @@ def test_what_is_remembered_is_bounded():
     ],
 )
 def test_whose_word_counts(record, expected):
-    policy = Policy.of(
-        trusted_hosts=["192.0.2.10"], trusted_uids={"dovecot": frozenset({97})}
-    )
+    policy = Policy.of(trusted_hosts=["192.0.2.10"], trusted_uids={"dovecot": frozenset({97})})
     made = Record(program="dovecot", message="", **record)
     assert expected == policy.distrusts(made, "dovecot")
 
