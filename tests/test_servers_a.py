@@ -381,6 +381,16 @@ def test_another_connections_session_id_does_not_help():
     host.has(authorised={}, in_session=set())
 
 
+@pytest.mark.parametrize("size", [480, 1024, 2048, 8192])
+def test_a_line_of_mailutils_that_a_daemon_cut_is_no_login(size):
+    for name in ("bob' logged in with mailbox `", "bob' logged in (source: "):
+        refusal = f"2AK8nIji user `{name}" + "a" * size
+        for end in ("", "'", "' (0 messages)", ")"):
+            cut = refusal[: size - len(end)] + end
+            said = read("pop3d", cut)
+            assert not isinstance(said, Accepted), cut
+
+
 def test_old_mailutils_ties_the_address_to_the_login_by_pid():
     host = Host().logs(
         "gnu-pop3d[100]: connect from 192.0.2.7",

@@ -6,7 +6,9 @@ Printed by      `pop3d_begin_session` in pop3d/user.c (`user ... logged in with 
                 libmailutils/server/acl.c (the address, where the config says `acl { log any; }`),
                 the main loops of 0.x and 1.x (`connect from IP`).
 Client's text   the user name, raw, in refusals; in a login it is an account's. Newlines in it go
-                to syslog, but the library puts the session id behind each.
+                to syslog, but the library puts the session id behind each. Refusals begin like
+                logins: a daemon that cuts long lines could cut one behind a name that spells a
+                login, so names and paths are kept so short that no cut line looks whole.
 Session         the session id in front of every line, with `logging { session-id yes; }`: the
                 parent process writes the address, a child the rest, so that the pid ties nothing.
                 Where the same process writes `connect from` (0.x, 1.x, or tcpd in front), the pid.
@@ -18,7 +20,20 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import (
+    ADDRESS,
+    HOST,
+    NUMBER,
+    TEXT,
+    USER,
+    WORD,
+    Rule,
+    Server,
+    no,
+    token,
+    user_token,
+    yes,
+)
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 # Eight digits of base 62: year, month, day, hour, minute, second, and two more; 2.x has a number.
@@ -29,8 +44,9 @@ SESSION_ID = token(_SESSION_ID, "a session id")("id") + " "
 MAYBE_ID = token(rf"(?>{_SESSION_ID} |)", "a session id or nothing")
 
 USER_WORD = pp.one_of(["user ", "User "])
-NAME = ("`" + USER("user") + "'") | ("'" + USER("user") + "'") | USER("user")
-_PATH = WORD("0-9A-Za-z_.:/@%+,~=-", 255)
+_USER = user_token(most=120)
+NAME = ("`" + _USER("user") + "'") | ("'" + _USER("user") + "'") | _USER("user")
+_PATH = WORD("0-9A-Za-z_.:/@%+,~=-", 200)
 MAILBOX = ("`" + _PATH + "'") | ("'" + _PATH + "'") | _PATH
 WITH_MAILBOX = USER_WORD + NAME + " logged in with mailbox " + MAILBOX
 COUNT = " (" + NUMBER + pp.one_of([" message", " messages", " msgs"]) + ")"
@@ -46,7 +62,8 @@ END = (
 DROPPED = pp.one_of(["remote protocol error", "I/O error", "read error on control stream"])
 
 CONNECTED = SESSION_ID + ADDRESS("address")
-CONNECTED_BY_PID = "connect from " + ADDRESS("address") + pp.Opt(" (" + ADDRESS + ")")
+# tcpd in front may put the name first, which can look like an address.
+CONNECTED_BY_PID = "connect from " + ((HOST + " (" + ADDRESS("address") + ")") | ADDRESS("address"))
 
 REFUSED = (
     MAYBE_ID
@@ -139,7 +156,7 @@ SERVER = Server(
                     Connected(address="192.0.2.7", session="4711"),
                 ),
                 yes(
-                    "pop3d[4711]: connect from 192.0.2.7 (192.0.2.7)",
+                    "pop3d[4711]: connect from 203.0.113.66 (192.0.2.7)",
                     Connected(address="192.0.2.7", session="4711"),
                 ),
                 no("pop3d[4711]: connect from 203.0.113.66.example.net", "a name"),
