@@ -35,10 +35,12 @@ SESSION_ID = WORD("A-Za-z0-9+/=:_.-", 100)
 SEPARATOR = token(r"(?>,[ \t]?|[ \t])(?=.)|(?!.)", "the next element, or the end")
 MECHANISM = token(r"(?!ANONYMOUS\b)[A-Za-z0-9_-]{1,40}+", "a mechanism that proves who it is")
 CIPHER = (
-    WORD("0-9.", 8)
+    pp.one_of(["TLSv", "SSLv"])
+    + WORD("0-9.", 8)
     + " with cipher "
     + WORD("A-Za-z0-9_-", 80)
     + (" (" + NUMBER + "/" + NUMBER + " bits)")
+    + pp.Opt(pp.one_of([" zlib compression", " run length compression"]))
     + SEPARATOR
 )
 
@@ -68,7 +70,7 @@ ELEMENTS = pp.Each(
         pp.Opt(_element("real_rip=", ADDRESS)),
         pp.Opt(_element("real_lip=", ADDRESS)),
         pp.Opt(_element("local_name=", HOST)),
-        pp.Opt("TLSv" + CIPHER),
+        pp.Opt(CIPHER),
         # 2.4 has this misspelling.
         pp.Opt(pp.Literal("TSL") + SEPARATOR),
     ]
@@ -189,7 +191,10 @@ EVERYTHING = (
     "rport=40001, lport=993, real_rip=198.51.100.9, real_lip=198.51.100.1, "
     "local_name=imap.example.org, TLS"
 )
-OTHERWISE = "session=8n+hC7Ng, user=bob, rip=192.0.2.7, lip=<mx1>"
+OTHERWISE = (
+    "session=8n+hC7Ng, user=bob, rip=192.0.2.7, lip=<mx1>, "
+    "SSLv3 with cipher DHE-RSA-AES256-SHA (256/256 bits) zlib compression"
+)
 LEAST = "rip=192.0.2.7"
 
 SERVER = Server(
