@@ -42,9 +42,6 @@ from .headers import (
     ZIMBRA,
 )
 from .model import Reason, Record
-from .scanner import Scanner
-
-__all__ = ["MAX_LINE_BYTES", "Scanner", "read"]
 
 MAX_LINE_BYTES = 65_536
 """What syslog-ng cuts at; rsyslog's own default is 8 KiB. Longer lines are not looked at."""

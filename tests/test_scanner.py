@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pbs_filter import headers
 from pbs_filter.model import Record
-from pbs_filter.records import Scanner, read
+from pbs_filter.records import read
+from pbs_filter.scanner import Scanner
 
 PROGRAMS = (
     "dovecot",
