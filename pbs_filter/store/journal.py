@@ -1,0 +1,414 @@
+"""The journal: what changed, one line each, made durable before its cause is acknowledged.
+
+The format is in `lines`. What a payload means is the caller's affair, but it must be a *state*
+("192.0.2.7 is now so"), never an event: later wins, and reading one twice changes nothing. Repair
+and rewriting rest on that.
+
+**Durable.** A block of lines is written by one pwrite and one fdatasync. Room for the next mebibyte
+is claimed ahead (zero bytes after the last line mean nothing): an fdatasync that need not record a
+new file length costs a third less, and a full disk is noticed before a line is half written.
+
+**Trouble.** If a write or its sync fails, the file is cut back to what is known to be durable, so
+that a later append is not glued to half a line. After a failed sync the kernel counts the lost
+pages as written and a second sync would lie: the same lines are therefore written again (the caller
+repeats them), and the whole journal is rewritten as soon as possible.
+
+**Damage.** Each line stands alone. On `replay` a last line without its end was never acknowledged
+and is dropped; any other unreadable line is skipped, the rest on both sides of it is used, the
+file is kept under a dated name, and the journal is written anew.
+
+**Rewriting.** Live state is written to `PATH.new` in slices between other work. What is appended
+meanwhile goes durably to the journal and also to the new file, where it stands after every slice
+that was older: later wins. The end is sync, rename, sync of the directory: at each instant one
+complete journal has the name. The old one stays as `PATH.1`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from ..errors import StoreBusy
+from . import files, lines
+
+AHEAD_BYTES = 1 << 20
+"""Room claimed beyond the last line."""
+SPARE_LINES = 10_000
+"""A journal is rewritten when it has this many lines beside two for each live state."""
+
+
+class _Part:
+    """An open journal file."""
+
+    def __init__(self, fd: int, mark: int) -> None:
+        self.fd = fd
+        self.mark = mark
+        status = os.fstat(fd)
+        self.inode = (status.st_dev, status.st_ino)
+        self.length = 0
+        """Bytes that are known to be good; the next line goes there."""
+        self.room = 0
+        """Bytes claimed on the disk."""
+        self.lines = 0
+
+    def add(self, payloads: Iterable[str]) -> None:
+        """Write lines, without making them durable. Raises: OSError, ValueError."""
+        data, number = lines.encode(payloads, self.mark)
+        files.write_all(self.fd, data, self.length)
+        self.length += len(data)
+        self.lines += number
+
+
+class Journal:
+    """The one writer of a journal file; whoever makes it holds the lock.
+
+    Args:
+        path: the file; its directory must exist.
+        say: takes a sentence the operator should read.
+        mode: of the file.
+        group: of the file; "": as the system gives it.
+
+    Raises:
+        ConfigError: there is no such group.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        say: Callable[[str], None] = lambda _sentence: None,
+        mode: int = 0o640,
+        group: str = "",
+    ) -> None:
+        self._path = path
+        self._say = say
+        self._mode = mode
+        self._gid = files.gid_of(group)
+        self._part: _Part | None = None
+        self._next: _Part | None = None
+        self._cut = False
+        """What stands behind `length` must go before the next append."""
+        self._names_unsure = False
+        """The directory was not synced after a rename."""
+        self._suspect = False
+        """A sync failed once: parts of the file may not be on the disk."""
+        self.started_empty = False
+        """There was nothing to replay: no journal, or nothing readable in its place."""
+
+    # ------------------------------------------------------------------ start
+
+    def replay(self) -> Iterator[str]:
+        """Open (or make) the journal; yields its payloads, oldest first. Exhaust it, then append.
+
+        Raises:
+            ConfigError: the place is not one we may use, or a newer version wrote the file.
+            StoreBusy: the file system does not let us.
+        """
+        files.check_file(self._path)
+        try:
+            files.remove(self._path + ".new")
+            fd = self._open()
+            if fd is not None:
+                yield from self._replay(fd)
+            if self._part is None:
+                self.started_empty = True
+                self._next = self._start_new()
+                self.finish_rewrite()
+        except OSError as error:
+            raise files.busy("open the journal", self._path, error) from error
+
+    def _open(self) -> int | None:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            try:
+                fd = os.open(self._path, flags)
+            except PermissionError:
+                os.chmod(self._path, self._mode)  # it is ours, `check_file` looked
+                fd = os.open(self._path, flags)
+            if os.fstat(fd).st_size:
+                return fd
+            os.close(fd)
+            self._say(f"the journal {self._path!r} is empty; starting a new one")
+        except FileNotFoundError:
+            pass
+        except IsADirectoryError:
+            self._put_aside("a directory")
+        return None
+
+    def _put_aside(self, why: str) -> None:
+        name = files.set_aside(self._path)
+        self._say(f"the journal {self._path!r}: {why}; kept as {name!r}, starting a new one")
+
+    def _replay(self, fd: int) -> Iterator[str]:
+        start, mark, whole = lines.find_mark(fd, self._path)
+        if not start:
+            os.close(fd)
+            self._put_aside("not a journal")
+            return
+        scan = lines.Scan(fd, start, mark)
+        yield from scan
+        part = _Part(fd, mark)
+        part.length = part.room = scan.end
+        part.lines = scan.good
+        self._part = part
+        if scan.torn:
+            self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
+        if scan.damaged or not whole:
+            self._repair(start, scan.damaged)
+        if self._part is part:
+            os.ftruncate(fd, part.length)
+
+    def _repair(self, start: int, damaged: int) -> None:
+        """Write the good lines to a new journal, keep the old one for people to look at."""
+        part = self._part
+        assert part is not None
+        what = f"{damaged} damaged lines skipped" if damaged else "its first line is damaged"
+        try:
+            name = files.aside_name(self._path)
+            os.link(self._path, name)
+            files.forget_old(self._path)
+            self.begin_rewrite()
+            slice_: list[str] = []
+            for payload in lines.Scan(part.fd, start, part.mark):
+                slice_.append(payload)
+                if len(slice_) == SPARE_LINES:
+                    self.rewrite_step(slice_)
+                    slice_.clear()
+            self.rewrite_step(slice_)
+            self.finish_rewrite()
+        except (OSError, StoreBusy) as error:
+            # Reading it once more next time is better than not starting.
+            self.abort_rewrite()
+            self._say(f"the journal {self._path!r}: {what}; it could not be written anew: {error}")
+        else:
+            self._say(f"the journal {self._path!r}: {what}; the damaged one is kept as {name!r}")
+
+    @property
+    def position(self) -> str:
+        """Names exactly this content: another journal, or one line more, is another position."""
+        assert self._part is not None
+        return f"{self._part.mark:08x}-{self._part.length}"
+
+    # ------------------------------------------------------------------ append
+
+    def append(self, payloads: Sequence[str]) -> None:
+        """Add lines; they are durable when this returns. After StoreBusy none of them counts.
+
+        Raises: StoreBusy, ValueError (a payload with a newline in it, or too long).
+        """
+        part = self._part
+        assert part is not None, "append before replay"
+        data, number = lines.encode(payloads, part.mark)
+        if not data:
+            return
+        try:
+            self._make_sure_of_place(part)
+            end = part.length + len(data)
+            if end > part.room:
+                self._claim(part, end + AHEAD_BYTES)
+            self._cut = True
+            files.write_all(part.fd, data, part.length)
+            self._sync(part.fd)
+            self._cut = False
+        except OSError as error:
+            try:
+                self._cut_back(part)
+            except OSError:
+                pass  # tried again before the next append
+            raise files.busy("append to the journal", self._path, error) from error
+        part.length = end
+        part.lines += number
+        if self._next is not None:
+            self._also(payloads)
+
+    def _make_sure_of_place(self, part: _Part) -> None:
+        """What we append to is still the file that the next start will read. Raises: OSError."""
+        try:
+            found = os.stat(self._path, follow_symlinks=False)
+        except FileNotFoundError:
+            self._put_back(part)
+        else:
+            if (found.st_dev, found.st_ino) != part.inode:
+                raise StoreBusy(
+                    f"cannot append to the journal {self._path!r}: another file took its place; "
+                    f"put the old one back, or restart pbs-filter to go on with that one"
+                )
+            if found.st_size < part.length:
+                self._go_on_behind_a_hole(part)
+        if self._names_unsure:
+            files.sync_directory(self._path)
+            self._names_unsure = False
+        if self._cut:
+            self._cut_back(part)
+
+    def _go_on_behind_a_hole(self, part: _Part) -> None:
+        """Somebody cut the file short. The caller knows what was in it: `should_rewrite`."""
+        self._say(f"the journal {self._path!r} was cut short by somebody; it is written anew")
+        self._suspect = True
+        part.room = 0
+        files.write_all(part.fd, b"\n", part.length)
+        part.length += 1
+
+    def _put_back(self, part: _Part) -> None:
+        """Somebody removed the file; what was in it is still behind our descriptor."""
+        self.abort_rewrite()
+        copy = _Part(files.create(self._path + ".new", self._mode, self._gid), part.mark)
+        try:
+            while copy.length < part.length:
+                left = part.length - copy.length
+                sent = os.sendfile(copy.fd, part.fd, copy.length, left)
+                if not sent:
+                    break  # cut short as well, before it was removed
+                copy.length += sent
+            os.fsync(copy.fd)
+            os.rename(self._path + ".new", self._path)
+        except OSError:
+            os.close(copy.fd)
+            raise
+        self._suspect |= copy.length < part.length
+        part.length = part.room = copy.length
+        # The caller's part becomes the copy; its own file goes when the descriptor is replaced.
+        os.dup2(copy.fd, part.fd, inheritable=False)
+        os.close(copy.fd)
+        part.inode = copy.inode
+        self._cut = False
+        self._names_unsure = True
+        self._say(f"the journal {self._path!r} was removed; it is back")
+
+    @staticmethod
+    def _claim(part: _Part, room: int) -> None:
+        try:
+            os.posix_fallocate(part.fd, part.length, room - part.length)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        part.room = room
+
+    def _sync(self, fd: int) -> None:
+        try:
+            os.fdatasync(fd)
+        except OSError:
+            self._suspect = True
+            raise
+
+    def _cut_back(self, part: _Part) -> None:
+        os.ftruncate(part.fd, part.length)
+        part.room = part.length
+        self._cut = False
+
+    def _also(self, payloads: Sequence[str]) -> None:
+        """The same lines to the new journal; they become durable with it."""
+        assert self._next is not None
+        try:
+            self._next.add(payloads)
+        except OSError as error:
+            self.abort_rewrite()
+            self._say(f"{files.busy('write', self._path + '.new', error)}")
+
+    # ------------------------------------------------------------------ rewriting
+
+    @property
+    def rewriting(self) -> bool:
+        """A new journal is being written."""
+        return self._next is not None
+
+    def should_rewrite(self, live: int) -> bool:
+        """Whether the journal is worth rewriting, with `live` states to be kept."""
+        part = self._part
+        assert part is not None
+        too_long = part.lines > 2 * live + SPARE_LINES
+        return self._next is None and (too_long or self._suspect)
+
+    def _start_new(self) -> _Part:
+        mark = int.from_bytes(os.urandom(4), "big")
+        new = _Part(files.create(self._path + ".new", self._mode, self._gid), mark)
+        try:
+            header = lines.header(mark)
+            files.write_all(new.fd, header, 0)
+        except OSError:
+            os.close(new.fd)
+            raise
+        new.length = len(header)
+        return new
+
+    def begin_rewrite(self) -> None:
+        """Start a new journal. Raises: StoreBusy."""
+        self.abort_rewrite()
+        try:
+            self._next = self._start_new()
+        except OSError as error:
+            raise files.busy("write", self._path + ".new", error) from error
+
+    def rewrite_step(self, payloads: Iterable[str]) -> None:
+        """Add live states, as they are now. A few hundred at a time take about a millisecond.
+
+        Raises: StoreBusy (the rewriting is given up, the journal is as it was), ValueError.
+        """
+        new = self._next
+        assert new is not None, "rewrite_step outside a rewriting"
+        try:
+            new.add(payloads)
+            os.fdatasync(new.fd)  # little by little: all of it at the end would take a second
+        except OSError as error:
+            self.abort_rewrite()
+            raise files.busy("write", self._path + ".new", error) from error
+
+    def finish_rewrite(self) -> None:
+        """The new journal takes the old one's place. Raises: StoreBusy."""
+        new, old = self._next, self._part
+        assert new is not None, "finish_rewrite outside a rewriting"
+        try:
+            os.fsync(new.fd)
+            if old is not None:
+                self._cut_back(old)
+                self._keep_old()
+            os.rename(self._path + ".new", self._path)
+        except OSError as error:
+            self.abort_rewrite()
+            raise files.busy("replace the journal", self._path, error) from error
+        self._part, self._next = new, None
+        new.room = new.length
+        self._cut = self._suspect = False
+        self._names_unsure = True
+        if old is not None:
+            os.close(old.fd)
+        try:
+            files.sync_directory(self._path)
+            self._names_unsure = False
+        except OSError as error:  # the next append tries again, and fails while this does
+            raise files.busy("make the new name durable of", self._path, error) from error
+
+    def _keep_old(self) -> None:
+        """Give the old journal its second name, for --history. Not worth failing for."""
+        older = self._path + ".1"
+        try:
+            files.remove_big(older)
+            os.link(self._path, older)
+        except OSError as error:
+            self._say(f"{files.busy('keep the old journal as', older, error)}")
+
+    def abort_rewrite(self) -> None:
+        """Give the new journal up, if one is being written; the old one is complete."""
+        if self._next is None:
+            return
+        os.close(self._next.fd)
+        self._next = None
+        try:
+            files.remove(self._path + ".new")
+        except OSError:
+            pass  # the next start, or the next rewriting, removes it
+
+    # ------------------------------------------------------------------ end
+
+    def close(self) -> None:
+        """Give room back and close. What was appended is durable already."""
+        self.abort_rewrite()
+        if self._part is None:
+            return
+        try:
+            self._cut_back(self._part)
+        except OSError:
+            pass  # zero bytes at the end mean nothing
+        os.close(self._part.fd)
+        self._part = None

@@ -1,0 +1,96 @@
+"""One filter at a time: a lock file, held for life.
+
+Syslog daemons start a new instance before the old one has left; the new one waits here. The lock is
+the kernel's (flock), so that it goes with its holder however that ends; the file stays, and says
+who holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable
+
+from ..errors import StoreBusy
+from . import files
+
+POLL_SECONDS = 0.02
+WORD_SECONDS = 1.0
+"""How often a waiting filter calls back."""
+
+
+class Lock:
+    """The lock file at `path`, with `mode` and `group` as for `Journal`. Raises: ConfigError."""
+
+    def __init__(self, path: str, *, mode: int = 0o640, group: str = "") -> None:
+        self._path = path
+        self._mode = mode
+        self._gid = files.gid_of(group)
+        self._fd: int | None = None
+
+    def acquire(self, wait_seconds: float, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Take the lock, or wait for it.
+
+        Args:
+            wait_seconds: give up after that; 0: do not wait.
+            on_wait: called about once a second meanwhile, for keep-alives. What it raises ends the
+                wait.
+
+        Raises:
+            StoreBusy: another process holds it, or the file cannot be made.
+            ConfigError: the file is not one we may use.
+        """
+        files.check_file(self._path)
+        end = time.monotonic() + wait_seconds
+        word = time.monotonic() + WORD_SECONDS
+        while not self._try():
+            now = time.monotonic()
+            if now >= end:
+                raise StoreBusy(
+                    f"another pbs-filter ({self._holder()}) holds {self._path!r}; one map takes "
+                    f"one filter: end that one, or give this one another map"
+                )
+            if now >= word:
+                word = now + WORD_SECONDS
+                on_wait()
+            time.sleep(POLL_SECONDS)
+
+    def _try(self) -> bool:
+        try:
+            fd = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, self._mode
+            )
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(fd), os.stat(self._path)):
+                    raise BlockingIOError  # somebody replaced the file; look again
+                files.give(fd, self._path, self._mode, self._gid)
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, self._name().encode(), 0)
+            except BaseException:
+                os.close(fd)
+                raise
+        except (BlockingIOError, FileNotFoundError):
+            return False
+        except OSError as error:
+            raise files.busy("lock", self._path, error) from error
+        self._fd = fd
+        return True
+
+    @staticmethod
+    def _name() -> str:
+        return f"pid {os.getpid()}, since {time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n"
+
+    def _holder(self) -> str:
+        try:
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                return file.readline(100).strip() or "which does not say its pid"
+        except OSError:
+            return "which cannot be asked"
+
+    def release(self) -> None:
+        """Give the lock up. The file stays: removing it would let two others each hold one."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

@@ -1,0 +1,124 @@
+"""Whether a map has everything: a line in a file beside it, which readers may look at too.
+
+    writing BOOT                       a batch goes in, or the map is known to lack something
+    ready BOOT                         it has everything; BOOT is the id of this boot
+    closed LENGTH SUM POSITION         so at an orderly end; of the map, and where the journal was
+
+Who holds the map's lock (so that nobody is writing) and finds an address missing may believe it if
+the state is `closed`, or `ready` in this boot: what a running machine wrote it can read back,
+synced or not, and after a power cut nobody knows. At start only `closed` counts, and only if
+length, sum and journal position are what is noted; otherwise the map is made again.
+
+Of constant length, so that one write replaces it.
+"""
+
+from __future__ import annotations
+
+import os
+from zlib import crc32
+
+from . import files
+
+_LINE_BYTES = 160
+_BLOCK_BYTES = 1 << 20
+
+
+def _boot_id() -> str:
+    """Which start of this machine this is."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "-"
+
+
+def _checksum(fd: int) -> tuple[int, int]:
+    """Length and CRC-32 of an open file. Raises: OSError."""
+    length = total = 0
+    while block := os.pread(fd, _BLOCK_BYTES, length):
+        length += len(block)
+        total = crc32(block, total)
+    return length, total
+
+
+class State:
+    """The state of the map at `path`; `mode` and `gid` are for the file that keeps it."""
+
+    def __init__(self, path: str, *, mode: int, gid: int | None) -> None:
+        self._map = path
+        self._path = path + ".state"
+        self._mode = mode
+        self._gid = gid
+        self._boot = _boot_id()
+        self._fd: int | None = None
+        self._first = True
+        """Nothing of this run is durable: a power cut may bring an old `closed` back."""
+
+    def _words(self) -> list[str]:
+        """What the file says; nothing where it cannot be read."""
+        try:
+            with open(self._path, "rb") as file:
+                return file.read(_LINE_BYTES).decode("ascii", "replace").split()
+        except OSError:
+            return []
+
+    def complete(self) -> bool:
+        """Whether the map, with nobody writing in it, has everything it should have."""
+        words = self._words()
+        return words[:1] == ["closed"] or words[:2] == ["ready", self._boot]
+
+    def _closed_and_same(self) -> list[str]:
+        """`closed` and what belongs to it, if it is what the map is; else nothing."""
+        words = self._words()
+        if words[:1] != ["closed"]:
+            return []
+        try:
+            with open(self._map, "rb") as file:
+                length, total = _checksum(file.fileno())
+        except OSError:
+            return []
+        return words if words[1:3] == [str(length), f"{total:08x}"] else []
+
+    def was_closed(self, of: str) -> bool:
+        """The map is what it was at an orderly end, with the journal at position `of`."""
+        return self._closed_and_same()[3:] == [of]
+
+    def changed_since_closed(self) -> bool:
+        """The map was closed, and somebody changed it since."""
+        return self._words()[:1] == ["closed"] and not self._closed_and_same()
+
+    def writing(self) -> None:
+        """A batch begins. Raises: OSError, ConfigError."""
+        self._set("writing", self._boot)
+
+    def ready(self) -> None:
+        """The map has everything. Raises: OSError, ConfigError."""
+        self._set("ready", self._boot)
+
+    def closed(self, fd: int, of: str) -> None:
+        """An orderly end; the map is open at `fd`, and synced. Raises: OSError, ConfigError."""
+        length, total = _checksum(fd)
+        self._set("closed", str(length), f"{total:08x}", of)
+
+    def _set(self, *words: str) -> None:
+        if self._fd is None or not os.fstat(self._fd).st_nlink:  # somebody removed it
+            self._open()
+        assert self._fd is not None
+        os.pwrite(self._fd, " ".join(words).ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+        if self._first or words[0] == "closed":
+            os.fsync(self._fd)
+            self._first = False
+
+    def _open(self) -> None:
+        self.close()
+        files.check_file(self._path)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._fd = fd
+        self._first = True
+        files.give(fd, self._path, self._mode, self._gid)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

@@ -1,0 +1,126 @@
+"""One filter at a time, and the next one waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.errors import ConfigError, StoreBusy
+from pbs_filter.store import lock
+from pbs_filter.store.lock import Lock
+
+from .store_tools import python
+
+HOLDER = """
+import sys
+from pbs_filter.store.lock import Lock
+Lock(sys.argv[1]).acquire(0)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "map.lock"
+
+
+def test_a_second_filter_is_told_who_holds_the_lock(path: Path) -> None:
+    first = Lock(str(path))
+    first.acquire(0)
+    with pytest.raises(StoreBusy, match=rf"\(pid {os.getpid()}, since 20\d\d-.*one filter: end"):
+        Lock(str(path)).acquire(0)
+    first.release()
+    first.release()
+    second = Lock(str(path))
+    second.acquire(0)
+    second.release()
+    assert path.exists()
+
+
+def test_a_waiting_filter_calls_back_and_takes_over(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Lock(str(path)), Lock(str(path))
+    first.acquire(0)
+    now = 100.0
+    calls: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        if now > 103.5:
+            first.release()
+
+    monkeypatch.setattr(lock.time, "monotonic", lambda: now)
+    monkeypatch.setattr(lock.time, "sleep", sleep)
+    second.acquire(10, lambda: calls.append(now))
+    assert [101, 102, 103] == [int(call) for call in calls]
+    assert now < 103.6
+    second.release()
+
+
+def test_a_wait_ends_with_its_time_or_by_its_callback(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Lock(str(path))
+    first.acquire(0)
+    monkeypatch.setattr(lock, "WORD_SECONDS", 0)
+    with pytest.raises(StoreBusy, match="another pbs-filter"):
+        Lock(str(path)).acquire(0.05)
+
+    def end() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Lock(str(path)).acquire(60, end)
+
+
+def test_the_lock_ends_with_its_holder_however_that_ends(path: Path) -> None:
+    holder = python(HOLDER, str(path))
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(StoreBusy, match=f"pid {holder.pid},"):
+        Lock(str(path)).acquire(0)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    holder.stdin.close()
+    Lock(str(path)).acquire(0)
+
+
+def test_a_lock_file_that_was_replaced_does_not_hold(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that lock two files of one name would both believe to be alone."""
+    real = lock.fcntl.flock
+    replaced = []
+
+    def flock(fd: int, how: int) -> None:
+        real(fd, how)
+        if not replaced:
+            replaced.append(True)
+            path.unlink()
+            path.write_bytes(b"")
+
+    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    mine = Lock(str(path))
+    mine.acquire(1)
+    assert mine._fd is not None
+    assert os.path.samestat(os.fstat(mine._fd), path.stat())
+
+
+def test_places_where_no_lock_can_be_are_said_in_one_sentence(path: Path) -> None:
+    with pytest.raises(StoreBusy, match="another pbs-filter"):
+        Lock(str(path / "below" / "lock")).acquire(0)
+    path.symlink_to("elsewhere")
+    with pytest.raises(ConfigError, match="symbolic link"):
+        Lock(str(path)).acquire(0)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StoreBusy, match="Is a directory"):
+        Lock(str(path)).acquire(0)
