@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from pbs_filter.grammar import Server
-from pbs_filter.model import Connected
 
 HOLE = "\x00"
 
@@ -103,8 +102,6 @@ def lines_of(server: Server) -> list[Line]:
                 found[Line(program, pid, message[:start] + HOLE + message[end:])] = None
             if len(holes) > 1:
                 found[Line(program, pid, _CLIENTS_TEXT.sub(HOLE, message))] = None
-            if isinstance(sample.observation, Connected):
-                found[Line(program, pid, message + HOLE)] = None
     return list(found)
 
 
