@@ -4,7 +4,9 @@ Printed by      `pop3_mainloop` in vm-pop3d.c (`Connect from %s`), `pop3_user` i
                 logged in`, `User '%s' of '%s' logged in`), `pop3_quit` in quit.c (`Session ended
                 for user: %s`), `pop3_abquit` and `pop3_signal` in extra.c (the other ends). The
                 one-line builds (DirectAdmin's) are known from lines seen.
-Client's text   user name and domain. A name with blanks is refused before anything is written.
+Client's text   user name and domain. A name with blanks is refused before anything is written. A
+                refusal begins like a login: a daemon that cuts long lines could cut one behind a
+                name that spells a login, so names are kept so short that no cut line looks whole.
 Session         the pid: one child per connection. IPv6 clients are written as 0.0.0.0, which no
                 ledger authorises.
 """
@@ -13,22 +15,23 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, IPV4, NUMBER, TEXT, USER, Rule, Server, no, yes
+from ..grammar import ADDRESS, IPV4, NUMBER, TEXT, Rule, Server, no, user_token, yes
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
+_NAME = user_token(most=120)
 CONNECTED = "Connect from " + IPV4("address")
 # Written where the peer's address could not be had. Whatever an older process of this pid left
 # behind must not become this connection's address.
 NO_ADDRESS = pp.Literal("Incoming connection opened") | "Connection opened"
-LOGIN = "User '" + USER("user") + "'" + pp.Opt(" of '" + USER + "'") + " logged in"
+LOGIN = "User '" + _NAME("user") + "'" + pp.Opt(" of '" + _NAME + "'") + " logged in"
 LOGIN_ONE_LINE = LOGIN + " from " + ADDRESS("address") + ", nmsgs=" + NUMBER
 _COUNTS = pp.Literal(", nmsgs=") + NUMBER + ", ndel=" + NUMBER
-ENDED = "Session " + (pp.Literal("ended") | "timed out") + " for user: " + USER("user")
+ENDED = "Session " + (pp.Literal("ended") | "timed out") + " for user: " + _NAME("user")
 ENDED_ONE_LINE = (
-    "Session ended for user: '" + USER("user") + "' from " + ADDRESS("address") + _COUNTS
+    "Session ended for user: '" + _NAME("user") + "' from " + ADDRESS("address") + _COUNTS
 )
 DROPPED = pp.Literal("Socket closed") | pp.Literal("Quitting on signal: ") + NUMBER
-FAILED = "User '" + USER("user") + "' - failed auth, from=" + ADDRESS("address")
+FAILED = "User '" + _NAME("user") + "' - failed auth, from=" + ADDRESS("address")
 NOBODY = "Session " + (pp.Literal("ended") | "timed out") + " for no user" + TEXT
 NOISE = (
     pp.Literal("vm-pop3d startup ")
