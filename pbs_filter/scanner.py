@@ -50,7 +50,6 @@ _USUAL_STAMP = "(?:[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:.,]{8,18}+|[0-9][-0-9T:.,+Z]
 _USUAL = rf"{_USUAL_STAMP} [0-9A-Za-z._:@/+~-]{{1,255}}+(?<!:) (?=[^ \n\[:]++[\[:])"
 _STAMP = f"(?:{BSD}|{ISO}|{EPOCH}|{TAI64}) "
 _REPEATED_HOST = r"[0-9A-Za-z._:@/+~-]{1,510} (?=nginx:)"
-_PATH = r'(?>(?:[^ "/\n:\[]*+/)+)'
 
 _text_line = re.compile(rb"\n[^{]").search
 
@@ -78,9 +77,7 @@ class Scanner:
     def __init__(self, program_names: Iterable[str], instance_names: Iterable[str] = ()) -> None:
         exact = sorted(set(program_names))
         behind_path = sorted(set(instance_names))
-        names = _tree([*exact, *behind_path])
-        if behind_path:
-            names = f"(?:{names}|{_PATH}{_tree(behind_path)})"
+        names = _names(exact, behind_path, "/")
         own_logs = [shape for name in exact for shape in _OWN_LOGS.get(name, ())]
         rare = [
             f"{_STAMP}(?: |(?:<{FACILITY}> )?{HOST} (?:{FACILITY} |{_REPEATED_HOST}|\\[)?)?"
@@ -88,7 +85,7 @@ class Scanner:
             *own_logs,
         ]
         # A slash may be escaped; a name with any other escape is for records.read to decide.
-        json_names = names.replace("/", r"\\?/")
+        json_names = _names(exact, behind_path, r"\\?/")
         json = (
             rf'"{JSON_PROGRAM}"'
             rf'(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
@@ -118,7 +115,15 @@ class Scanner:
         return lines
 
 
-def _tree(names: Iterable[str]) -> str:
+def _names(exact: list[str], behind_path: list[str], slash: str) -> str:
+    """Return a pattern for all the names, with slashes written as `slash`."""
+    names = _tree([*exact, *behind_path], slash)
+    if not behind_path:
+        return names
+    return rf'(?:{names}|(?>(?:[^ "/\n:\[]*+/)+){_tree(behind_path, slash)})'
+
+
+def _tree(names: Iterable[str], slash: str) -> str:
     """Return a pattern for exactly these names, branching where they differ."""
     tree: dict[str, Any] = {}
     for name in names:
@@ -126,11 +131,15 @@ def _tree(names: Iterable[str]) -> str:
         for letter in name:
             node = node.setdefault(letter, {})
         node[""] = {}
-    return _pattern(tree)
+    return _pattern(tree, slash)
 
 
-def _pattern(node: dict[str, Any]) -> str:
-    branches = [re.escape(letter) + _pattern(node[letter]) for letter in node if letter]
+def _pattern(node: dict[str, Any], slash: str) -> str:
+    branches = [
+        (slash if letter == "/" else re.escape(letter)) + _pattern(node[letter], slash)
+        for letter in node
+        if letter
+    ]
     if not branches:
         return ""
     pattern = branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"

@@ -32,6 +32,9 @@ _match = re.compile(
     ")"
 ).match
 
+_LOOKED_AT = len(" 2026 [")
+"""As many characters behind a stamp decide what it is. Where they are the same, so is the time."""
+
 _LONGEST = 100
 """Characters that the longest stamp with everything in front of it fits into."""
 
@@ -66,7 +69,7 @@ class Stamps:
         self._zone = zone
         self._latest = reference_epoch + _FUTURE_SECONDS
         self._latest_year = datetime.fromtimestamp(self._latest, zone).year
-        self._text = ""
+        self._start = b""
         self._epoch: int | None = None
         self._previous = 0
 
@@ -75,13 +78,15 @@ class Stamps:
 
         For text lines; a line of the JSON feed has its time in the record.
         """
+        # A busy server writes many lines in a second, and its lines begin alike.
+        if self._start and line.startswith(self._start):
+            return self._epoch
         found = _match(line[:_LONGEST].decode("latin-1"))
         if not found:
             return None
-        # One second's lines have one stamp, and a busy server writes many in a second.
-        if found[0] != self._text:
-            self._text = found[0]
-            self._epoch = self._checked(found)
+        end = found.end() + _LOOKED_AT
+        self._start = line[:end] if len(line) >= end else b""
+        self._epoch = self._checked(found)
         return self._epoch
 
     def _checked(self, found: re.Match[str]) -> int | None:
@@ -102,7 +107,9 @@ class Stamps:
         )
         if iso:
             when = datetime.fromisoformat(iso.replace("/", "-") + (offset or ""))
-            return int(when.timestamp()) if offset else self._local(when)
+            if offset:
+                return int(when.timestamp())
+            return self._local(when.replace(tzinfo=self._zone))
         if tai:
             return int(tai, 16) - _TAI64_EPOCH
         if epoch:
@@ -110,13 +117,13 @@ class Stamps:
         clock = _MONTHS.get(month, 0), int(day), int(hour), int(minute), int(second)
         year = first_year or year or last_year
         if year:
-            return self._local(datetime(int(year), *clock))
+            return self._local(datetime(int(year), *clock, tzinfo=self._zone))
         return self._in_latest_year(clock)
 
     def _in_latest_year(self, clock: tuple[int, int, int, int, int]) -> int:
         for year in range(self._latest_year, self._latest_year - _LEAP_YEARS_APART - 1, -1):
             try:
-                epoch = self._local(datetime(year, *clock))
+                epoch = self._local(datetime(year, *clock, tzinfo=self._zone))
             except ValueError:
                 continue  # 29 February, or never
             if epoch <= self._latest:
@@ -125,8 +132,7 @@ class Stamps:
 
     def _local(self, when: datetime) -> int:
         """Return the epoch seconds of a local time, by the order of lines where it was twice."""
-        first = int(when.replace(tzinfo=self._zone).timestamp())
+        first = int(when.timestamp())
         if first + _DISORDER_SECONDS < self._previous:
-            second = int(when.replace(tzinfo=self._zone, fold=1).timestamp())
-            return max(first, second)
+            return max(first, int(when.replace(fold=1).timestamp()))
         return first

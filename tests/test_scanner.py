@@ -49,6 +49,7 @@ NAMES = st.sampled_from(
         "/pop3",
         "/a/pop3",
         "a//imap",
+        "a?b+c/imap",
         "inst/pop3d",
         "Dovecot",
         "dovecotx",
@@ -188,6 +189,7 @@ OURS = [
     b"1 2026-11-20T09:11:13Z mx1 dovecot - - - x",
     b'{"h":"mx1","p":"cyrus\\/imap","msg":"x"}',
     b'{"h":"mx1","p":"inst\\/imap","msg":"x"}',
+    b'{"h":"mx1","p":"/a?b/imap[7]:","msg":"x"}',
     b'{"h":"mx1","p":"d\\u006fvecot","msg":"x"}',
 ]
 OTHERS = [

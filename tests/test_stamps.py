@@ -168,6 +168,25 @@ def test_a_bad_stamp_is_not_remembered_for_the_next_line():
     assert epoch("2026-02-28T09:11:13+01:00") == reader.read(b"Feb 28 09:11:13 mx1 dovecot: x")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Nov 20 09:11:13 mx1 dovecot: x", "Nov 20 09:11:13 2024 [7] x"),
+        ("Nov 20 09:11:13 2024 dovecot: x", "Nov 20 09:11:13 2024 [7] x"),
+        ("2026-11-20T09:11:13 mx1 dovecot: x", "2026-11-20T09:11:13+05:00 mx1 dovecot: x"),
+        ("2026-11-20T09:11:13+05:00 mx1 x", "2026-11-20T09:11:13+05:30 mx1 x"),
+        ("2026-11-20T09:11:13.1 mx1 dovecot: x", "2026-11-20T09:11:13.1Z mx1 dovecot: x"),
+        ("Nov 20 09:11:13", "Nov 20 09:11:13 2024 [7] x"),
+        ("1795162273.1 x", "17951622730 x"),
+    ],
+)
+def test_lines_that_begin_alike_have_their_own_times(first, second):
+    for line, other in ((first, second), (second, first)):
+        reader = stamps()
+        reader.read(line.encode())
+        assert stamps().read(other.encode()) == reader.read(other.encode())
+
+
 @given(
     st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1)),
     st.timedeltas(timedelta(), timedelta(days=364)),
