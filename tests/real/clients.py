@@ -9,7 +9,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-SECONDS = 20.0
+SECONDS = 10.0
 
 
 class Client:

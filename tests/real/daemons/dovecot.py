@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from ..roots import ACCOUNTS
 from .process import Process
@@ -10,7 +11,7 @@ from .server import Server
 
 _CONFIG = """\
 protocols = imap pop3
-listen = 127.0.0.1, ::1
+listen = {listen}
 base_dir = /run/dovecot
 state_dir = /run/dovecot-state
 ssl = no
@@ -62,9 +63,13 @@ class Dovecot(Server):
     name = "dovecot"
     packages = ("dovecot-imapd", "dovecot-pop3d")
     service_accounts = (("dovecot", 61101), ("dovenull", 61102))
+    names_itself = True
+    listen: ClassVar[str] = "127.0.0.1, ::1"
 
     def configure(self) -> Sequence[Process]:
-        self.root.write("/etc/dovecot/dovecot.conf", _CONFIG.format(**self.ports))
+        self.root.write(
+            "/etc/dovecot/dovecot.conf", _CONFIG.format(listen=self.listen, **self.ports)
+        )
         users = [
             f"{user.name}:{{PLAIN}}{user.password}:{user.uid}:{user.uid}::/home/{user.name}::"
             for user in ACCOUNTS

@@ -19,6 +19,7 @@ class Mailfront(Server):
     name = "mailfront"
     packages = ("mailfront", "ucspi-tcp", "cvm", "dash", "bsdutils")
     protocols = ("pop3",)
+    names_user = False
     ipv6 = False  # tcpserver knows IPv4 only
 
     def configure(self) -> Sequence[Process]:

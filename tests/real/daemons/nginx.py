@@ -18,7 +18,7 @@ user www-data;
 daemon off;
 pid /run/nginx.pid;
 load_module /usr/lib/nginx/modules/ngx_mail_module.so;
-error_log syslog:server=unix:/dev/log,facility=mail,tag=nginx{options} info;
+error_log syslog:server=unix:/dev/log,facility=mail,tag=nginx,nohostname info;
 events {{ }}
 mail {{
   auth_http 127.0.0.1:{auth}/;
@@ -38,6 +38,13 @@ mail {{
 """
 
 
+class _Backend(Dovecot):
+    """nginx says the same for every protocol; the port of the server behind tells which it is."""
+
+    listen = "127.0.0.77"
+    fixed_ports: ClassVar[dict[str, int]] = {"pop3": 110, "imap": 143}
+
+
 class _Auth(http.server.BaseHTTPRequestHandler):
     """nginx's auth protocol: who may pass, and to which backend."""
 
@@ -51,7 +58,7 @@ class _Auth(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         if any((user, password) == (account.name, account.password) for account in ACCOUNTS):
             self.send_header("Auth-Status", "OK")
-            self.send_header("Auth-Server", "127.0.0.1")
+            self.send_header("Auth-Server", _Backend.listen)
             self.send_header("Auth-Port", str(self.backend[protocol]))
         else:
             self.send_header("Auth-Status", "Invalid login or password")
@@ -64,13 +71,10 @@ class _Auth(http.server.BaseHTTPRequestHandler):
 class Nginx(Server):
     name = "nginx"
     packages = ("nginx-core", "libnginx-mod-mail")
-    syslog_options: ClassVar[str] = ",nohostname"
-    """What follows in `error_log syslog:`. Without `nohostname` nginx puts its host name where the
-    local log socket expects the tag."""
 
     def configure(self) -> Sequence[Process]:
         (self.directory / "backend").mkdir()
-        self.backend = self._running.enter_context(Dovecot(self.directory / "backend"))
+        self.backend = self._running.enter_context(_Backend(self.directory / "backend"))
         handler = type("Auth", (_Auth,), {"backend": self.backend.ports})
         auth = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         thread = threading.Thread(target=auth.serve_forever)
@@ -82,10 +86,6 @@ class Nginx(Server):
         self.root.directory("/var/lib/nginx")
         self.root.write(
             "/etc/nginx/nginx.conf",
-            _CONFIG.format(options=self.syslog_options, auth=auth.server_address[1], **self.ports),
+            _CONFIG.format(auth=auth.server_address[1], **self.ports),
         )
         return [self.process("/usr/sbin/nginx")]
-
-
-class NginxWithHostname(Nginx):
-    syslog_options = ""

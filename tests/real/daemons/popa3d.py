@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar
 
-from ..packages import exclusive
-from .process import DaemonError, Process, listening
+from .process import Process
 from .server import Server
-
-_PORT = 110
 
 
 class Popa3d(Server):
@@ -18,23 +14,10 @@ class Popa3d(Server):
     packages = ("popa3d",)
     service_accounts = (("popa3d", 61111),)
     protocols = ("pop3",)
+    at_once = 10
     ipv6 = False
-
-    def choose_port(self, protocol: str) -> int:
-        """The one that is compiled into it: 110 of every address."""
-        return _PORT
-
-    def start(self) -> Self:
-        self._port = contextlib.ExitStack()
-        self._port.enter_context(exclusive(f"port-{_PORT}"))
-        if listening(_PORT):
-            raise DaemonError("popa3d knows no port but 110, and something listens there")
-        return super().start()
+    fixed_ports: ClassVar[dict[str, int]] = {"pop3": 110}  # compiled in, and of every address
 
     def configure(self) -> Sequence[Process]:
         self.root.directory("/var/lib/popa3d")
         return [self.process("/usr/sbin/popa3d", "-D", forks=True)]
-
-    def stop(self) -> None:
-        super().stop()
-        self._port.close()

@@ -26,7 +26,8 @@ _FILES = """\
 template(name="json" type="list" option.jsonf="on") {{
   property(outname="t"    name="timegenerated" dateFormat="rfc3339" format="jsonf")
   property(outname="h"    name="hostname"      format="jsonf")
-  property(outname="p"    name="programname"   format="jsonf")
+  property(outname="p"    name="syslogtag"     format="jsonf"
+           regex.type="ERE" regex.expression="^[^:[]+" regex.submatch="0" regex.nomatchmode="BLANK")
   property(outname="pid"  name="procid"        format="jsonf")
   property(outname="in"   name="inputname"     format="jsonf")
   property(outname="from" name="fromhost-ip"   format="jsonf")

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from ..clients import Client, Imap, Pop3
+from ..packages import exclusive
 from ..roots import PrivateRoot
-from .process import Process, free_port, listening, wait_for
+from .process import DaemonError, Process, free_port, listening, wait_for
 from .rsyslog import Rsyslog
 
 
@@ -28,17 +29,23 @@ class Server(ABC):
     protocols: ClassVar[tuple[str, ...]] = ("pop3", "imap")
     ipv6: ClassVar[bool] = True
     """Whether it can listen on ::1 here."""
+    names_itself: ClassVar[bool] = False
+    """Whether its login lines hold its own address: on loopback ::1 is client and server at once."""
+    names_user: ClassVar[bool] = True
+    """Whether its login lines say who logged in."""
+    at_once: ClassVar[int] = 30
+    """Connections it takes from one address at one time."""
+    fixed_ports: ClassVar[dict[str, int]] = {}
+    """The ports of a server that can have no others. Two such never run at one time."""
 
     def __init__(self, directory: Path, *, rules: str = "") -> None:
         self.directory = directory
         self.rules = rules
-        self.ports = {protocol: self.choose_port(protocol) for protocol in self.protocols}
+        self.ports = {
+            protocol: self.fixed_ports.get(protocol) or free_port() for protocol in self.protocols
+        }
         self._running = contextlib.ExitStack()
         self._closing = contextlib.ExitStack()
-
-    def choose_port(self, protocol: str) -> int:
-        """Where it will listen; a server that knows one port only says so here."""
-        return free_port()
 
     @abstractmethod
     def configure(self) -> Sequence[Process]:
@@ -46,6 +53,10 @@ class Server(ABC):
 
     def start(self) -> Self:
         with contextlib.ExitStack() as undo:
+            for port in self.fixed_ports.values():
+                undo.enter_context(exclusive(f"port-{port}"))
+                if listening(port):
+                    raise DaemonError(f"{self.name} needs port {port}; something listens there")
             self.root = PrivateRoot(*self.packages, service_accounts=self.service_accounts)
             undo.callback(self.root.close)
             logs = self.directory / "rsyslog"
@@ -86,6 +97,10 @@ class Server(ABC):
         """A client's fresh connection, from `source` (IPv4 loopback address)."""
         kind = {"pop3": Pop3, "imap": Imap}[protocol]
         return kind("::1" if ipv6 else "127.0.0.1", self.ports[protocol], source=source)
+
+    def is_own_address(self, address: str) -> bool:
+        """Whether its lines name `address`, as it names itself, so that it is never authorised."""
+        return self.names_itself and address == "::1"
 
     def process(self, *argv: str, name: str = "", forks: bool = False) -> Process:
         """`argv` to be run inside the root; `forks`: it goes into the background by itself."""

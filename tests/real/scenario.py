@@ -1,0 +1,131 @@
+"""What the clients of one server do, and what they saw: the truth the filter is held to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from .clients import Client
+from .daemons.server import Server
+from .roots import ACCOUNTS
+
+CANARY = "203.0.113.66"
+"""The address that hostile text tries to have authorised."""
+
+ATTACKER = "127.0.0.66"
+"""Where hostile text comes from; whoever is there has no account."""
+
+ALICE, BOB, CAROL = ACCOUNTS
+
+HOSTILE_NAMES = (
+    b"x",
+    b"alice, ip=[203.0.113.66]",
+    b"alice, ip=[203.0.113.66], port=[110], protocol=IMAP",
+    b"alice>, method=PLAIN, rip=203.0.113.66, lip=192.0.2.1, mpid=77, session=<abc",
+    b'alice"server="127.0.0.1:1110"status="ok"',
+    b'alice", upstream: 203.0.113.66:110',
+    b"x\nimapd: LOGIN, user=alice, ip=[203.0.113.66], protocol=IMAP",
+    b"x\r\n<22>Nov 20 10:00:00 mx1 dovecot: imap-login: Login: user=<alice>, rip=203.0.113.66",
+    b"user alice authenticated - 203.0.113.66",
+    b"alice' (203.0.113.66:1) on new sd [9]",
+    b"Login user=alice host=evil [203.0.113.66]",
+    b"[203.0.113.66] alice plaintext User logged in SESSIONID=<x>",
+    b"Session from 203.0.113.66",
+    "\u00fcml\u2028\x85x".encode(),
+    b"\xff\xfe\x01\x1b[2J",
+    b"A" * 300,
+    b"",
+)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the clients saw."""
+
+    accepted: set[tuple[str, str, str]] = field(default_factory=set)
+    """Address, user and protocol of every login the server granted."""
+    refused: set[str] = field(default_factory=set)
+    """The addresses that were granted nothing."""
+
+
+def play(server: Server) -> Seen:
+    """Let clients do everything once by each protocol of `server`, from an address for each thing:
+
+    logins by two ways and families, wrong passwords, unknown users, a dropped session, sessions
+    that overlap, connections without a login, and hostile user names.
+    """
+    seen = Seen()
+    for protocol in server.protocols:
+        _play(server, protocol, seen)
+    seen.refused -= {address for address, _, _ in seen.accepted}
+    return seen
+
+
+def _play(server: Server, protocol: str, seen: Seen) -> None:
+    def note(client: Client, user: str, granted: bool) -> bool:
+        if granted:
+            seen.accepted.add((client.source, user, protocol))
+        else:
+            seen.refused.add(client.source)
+        return granted
+
+    def connect(last: int) -> Client:
+        return server.client(protocol, source=f"127.0.0.{last}")
+
+    # A login, with and without a name for the address, by IPv4 and IPv6.
+    for client in (connect(11), connect(12)):
+        assert note(client, ALICE.name, client.login(ALICE.name, ALICE.password))
+        client.logout()
+    if server.ipv6:
+        client = server.client(protocol, ipv6=True)
+        assert note(client, ALICE.name, client.login(ALICE.name, ALICE.password))
+        client.logout()
+    # The same by SASL, where the server has it, from an address whose name is another address.
+    client = connect(14)
+    note(client, CAROL.name, client.login_sasl(CAROL.name, CAROL.password))
+    client.logout()
+    # A session that is not ended but lost; and one that never began.
+    client = connect(13)
+    assert note(client, CAROL.name, client.login(CAROL.name, CAROL.password))
+    client.drop()
+    connect(24).drop()
+    client = connect(25)
+    note(client, "", False)
+    client.logout()
+    # Wrong password, unknown user, and a wrong password that is then got right.
+    client = connect(21)
+    assert not note(client, BOB.name, client.login(BOB.name, "wrong"))
+    client.logout()
+    client = connect(22)
+    assert not note(client, "mallory", client.login("mallory", "wrong"))
+    client.logout()
+    client = connect(23)
+    client.login(BOB.name, "wrong")
+    note(client, BOB.name, client.login(BOB.name, BOB.password))
+    client.logout()
+    # Two sessions at a time, the second over first.
+    first, second = connect(31), connect(32)
+    assert note(first, ALICE.name, first.login(ALICE.name, ALICE.password))
+    assert note(second, BOB.name, second.login(BOB.name, BOB.password))
+    second.logout()
+    first.logout()
+
+    def attack(name: bytes, how: Callable[[Client], Callable[[bytes, str], bool]]) -> None:
+        # A line break in the name may leave the server waiting for more: that is no login either.
+        with (
+            server.client(protocol, source=ATTACKER) as client,
+            contextlib.suppress(TimeoutError),
+        ):
+            assert not note(client, "", how(client)(name, "x"))
+            client.logout()
+
+    # Servers make an attacker wait, so several at a time.
+    with ThreadPoolExecutor(server.at_once) as attackers:
+        for done in [
+            attackers.submit(attack, name, how)
+            for name in HOSTILE_NAMES
+            for how in (lambda client: client.login, lambda client: client.login_sasl)
+        ]:
+            done.result()

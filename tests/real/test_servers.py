@@ -1,0 +1,110 @@
+"""Real servers: what the filter authorises equals what the clients saw, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .daemons.courier import Courier
+from .daemons.cyrus import Cyrus
+from .daemons.dovecot import Dovecot
+from .daemons.imapproxy import Imapproxy
+from .daemons.mailfront import Mailfront
+from .daemons.mailutils import Mailutils
+from .daemons.nginx import Nginx
+from .daemons.perdition import Perdition
+from .daemons.popa3d import Popa3d
+from .daemons.rsyslog import FORMATS
+from .daemons.server import Server
+from .daemons.solid_pop3d import SolidPop3d
+from .packages import CHECKOUT
+from .scenario import ATTACKER, CANARY, Seen, play
+
+SERVERS: list[type[Server]] = [
+    Dovecot,
+    Courier,
+    Cyrus,
+    Mailutils,
+    Popa3d,
+    SolidPop3d,
+    Perdition,
+    Nginx,
+    Imapproxy,
+    Mailfront,
+]
+
+Authorisations = dict[str, dict[str, object]]
+
+
+class Run:
+    """A server's lines after `play`, and what the filter makes of them."""
+
+    def __init__(self, server: Server, seen: Seen, directory: Path) -> None:
+        self.server = server
+        self.seen = seen
+        self.directory = directory
+        self.config = directory / "pbs-filter.toml"
+        self.expected = {
+            (address, user if server.names_user else "", protocol)
+            for address, user, protocol in seen.accepted
+            if not server.is_own_address(address)
+        }
+        uids = sorted({uid for _, uid in server.service_accounts})
+        self.config.write_text(
+            f'map = "{directory}/map.gdbm"\n'
+            "local_networks = []\n"
+            f"trusted_accounts = {{ {server.name} = {uids} }}\n"
+        )
+
+    def filter(self, form: str, *options: str) -> str:
+        """What pbs-filter says to the lines in this form."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pbs_filter", "--config", str(self.config), *options],
+            input=b"".join(line + b"\n" for line in self.server.lines(form)),
+            stdout=subprocess.PIPE,
+            cwd=CHECKOUT,
+            check=True,
+        )
+        return done.stdout.decode()
+
+    def explained(self, form: str) -> list[dict[str, str]]:
+        return [json.loads(line) for line in self.filter(form, "--explain", "--json").splitlines()]
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.name)
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    directory = tmp_path_factory.mktemp(request.param.name)
+    with request.param(directory) as server:
+        seen = play(server)
+        server.stop()
+        yield Run(server, seen, directory)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_filter_reads_every_login_and_no_other(run: Run, form: str) -> None:
+    logins = {
+        (event["address"], event["user"], event["protocol"])
+        for event in run.explained(form)
+        if event["event"] == "login"
+    }
+    assert run.expected == logins
+
+
+def test_the_list_has_who_was_let_in_and_nobody_holds_it_open(run: Run) -> None:
+    """All sessions are over, dropped ones too: only the grace is left."""
+    run.filter("json")
+    listed = json.loads(run.filter("json", "--list", "--json"))
+    assert {address for address, _, _ in run.expected} == {row["address"] for row in listed}
+    assert {0} == {row["open_sessions"] for row in listed}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_hostile_text_gets_anybody_in(run: Run, form: str) -> None:
+    assert ATTACKER in run.seen.refused
+    authorised = {event["address"] for event in run.explained(form) if event["event"] == "login"}
+    assert not authorised & {CANARY, *run.seen.refused}
