@@ -16,15 +16,22 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from ... import mta_maps
-from ..daemons.process import Process, free_port, listening, wait_for
+from ..daemons.process import Process, wait_for
 from ..daemons.rsyslog import Rsyslog
 from ..packages import CHECKOUT
 from ..roots import PrivateRoot
+from .namespace import Namespace
 
 MAP = "/var/lib/pbs-filter/map.gdbm"
 EXAMPLES = CHECKOUT / "examples"
 
 LOOKUP_UID = 61200
+CLIENT, OTHER_CLIENT, IPV6_CLIENT = "192.0.2.7", "192.0.2.8", "2001:db8::7"
+STRANGER = "198.51.100.99"
+"""The addresses of those who log in and of one who never does. None of them may relay anyway."""
+SERVER, IPV6_SERVER = "192.0.2.1", "2001:db8::1"
+PORT = 25
+
 LOCAL, REMOTE = "alice@lab.test", "foo@remote.example"
 """A recipient of ours, who takes mail from everybody, and one elsewhere: to him one must relay."""
 
@@ -40,7 +47,6 @@ class Mta(ABC):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = free_port()
         self._closing = contextlib.ExitStack()
         self._running = contextlib.ExitStack()
         self.processes: dict[str, Process] = {}
@@ -60,6 +66,10 @@ class Mta(ABC):
                 service_accounts=(("pbs-filter", LOOKUP_UID), *self.service_accounts),
             )
             undo.callback(self.root.close)
+            self.network = Namespace(
+                [CLIENT, OTHER_CLIENT, IPV6_CLIENT, STRANGER, SERVER, IPV6_SERVER]
+            )
+            undo.callback(self.network.close)
             logs = self.directory / "rsyslog"
             logs.mkdir()
             self.syslog = Rsyslog(logs, [self.root.alias / "dev/log"]).start()
@@ -71,7 +81,7 @@ class Mta(ABC):
             for process in self.configure():
                 self.processes[process.name] = process
                 self._running.enter_context(process)
-            wait_for(lambda: listening(self.port), f"{self.name} to listen")
+            wait_for(self._listens, f"{self.name} to listen")
         except BaseException as error:
             said = [path.read_text(errors="replace") for path in self.directory.glob("*.out")]
             error.add_note("\n".join([f"{self.name} said:", *said, "and logged:", *self.log()]))
@@ -105,7 +115,7 @@ class Mta(ABC):
         called = name or Path(argv[0]).name
         return Process(
             called,
-            self.root.command(*argv),
+            [*self.network.command(), *self.root.command(*argv)],
             output=self.directory / f"{called}.out",
             ready=lambda: True,
             forks=forks,
@@ -116,8 +126,12 @@ class Mta(ABC):
         """`pbs-lookup serve` as user pbs-filter."""
         process = self.process("/usr/bin/pbs-lookup", "serve", *arguments, name="pbs-lookup")
         sockets = [a.partition("unix:")[2] for a in arguments if "unix:" in a]
-        process.ready = lambda: all((self.root.path / s.lstrip("/")).exists() for s in sockets)
+        process.ready = lambda: all(map(self._answers, sockets))
         return process
+
+    def _answers(self, path: str) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.root.alias / path.lstrip("/"))) == 0
 
     def example(self, name: str) -> str:
         """The text of a file below examples/, as the administrator gets it."""
@@ -159,9 +173,17 @@ class Mta(ABC):
             return _text((error.smtp_code, error.smtp_error))
 
     def client(self, source: str) -> smtplib.SMTP:
-        """A client's connection from the loopback address `source`."""
-        server = "::1" if ":" in source else "127.0.0.1"
-        return _Smtp(server, self.port, source_address=(source, 0), timeout=60)
+        """A client's connection from `source`, one of the network's addresses."""
+        server = IPV6_SERVER if ":" in source else SERVER
+        return self.network.inside(
+            lambda: _Smtp(server, PORT, source_address=(source, 0), timeout=60)
+        )
+
+    def _listens(self) -> bool:
+        # Looked up and not tried: a connection would show in its log.
+        tables = Path(f"/proc/{self.network.pid}/net")
+        rows = (tables / "tcp").read_text() + (tables / "tcp6").read_text()
+        return any(f":{PORT:04X} " in row and " 0A " in row for row in rows.splitlines())
 
     def log(self) -> list[str]:
         """What it and pbs-lookup have logged so far."""
@@ -197,9 +219,11 @@ def _text(reply: tuple[int, bytes | str]) -> str:
 
 
 class Sink:
-    """An SMTP server that takes every message and keeps it in `messages`."""
+    """An SMTP server at SERVER port `port` that takes every message and keeps it in `messages`."""
 
-    def __init__(self) -> None:
+    port = 2525
+
+    def __init__(self, network: Namespace) -> None:
         self.messages: list[bytes] = []
         sink = self
 
@@ -221,8 +245,7 @@ class Sink:
             allow_reuse_address = True
             daemon_threads = True
 
-        self.port = free_port()
-        self._server = Listener(("127.0.0.1", self.port), Handler)
+        self._server = network.inside(lambda: Listener((SERVER, self.port), Handler))
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def __enter__(self) -> Self:

@@ -10,7 +10,7 @@ import pytest
 
 from ... import mta_maps
 from ..daemons.process import wait_for
-from . import LOCAL, Mta
+from . import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta
 
 ANSWER_SECONDS = 2.0
 """Nobody waits longer for a RCPT, whatever is wrong with the store."""
@@ -24,7 +24,6 @@ class Contract:
     no: str = "5"
     later: str = "4"
     """The beginnings of the replies, as far as they are sure."""
-    ipv6_client: str = "::1"
     inbound_goes_on: bool = True
     """Whether mail for us is taken even while the map cannot be read."""
 
@@ -40,68 +39,67 @@ class Contract:
 
     # ------------------------------------------------------------------ in order
 
-    @pytest.mark.parametrize("client", ["127.0.0.2", "IPv6"])
+    @pytest.mark.parametrize("client", [CLIENT, IPV6_CLIENT])
     def test_the_relay_is_closed_before_a_login_and_open_after(self, mta: Mta, client: str) -> None:
-        source = self.ipv6_client if client == "IPv6" else client
-        assert mta.rcpt(source).startswith(self.no)
-        mta.allow(source)
-        assert mta.rcpt(source).startswith(self.yes)
-        assert mta.rcpt("127.0.0.5").startswith(self.no)
+        assert mta.rcpt(client).startswith(self.no)
+        mta.allow(client)
+        assert mta.rcpt(client).startswith(self.yes)
+        assert mta.rcpt(STRANGER).startswith(self.no)
 
     def test_an_authorisation_that_has_ended_is_none_although_nobody_swept(self, mta: Mta) -> None:
-        mta.allow("127.0.0.2", mta_maps.EXPIRED)
-        assert mta.rcpt("127.0.0.2").startswith(self.no)
+        mta.allow(CLIENT, mta_maps.EXPIRED)
+        assert mta.rcpt(CLIENT).startswith(self.no)
 
     def test_it_ends_with_the_clock(self, mta: Mta) -> None:
-        mta.allow("127.0.0.2", 3)
-        assert mta.rcpt("127.0.0.2").startswith(self.yes)
+        mta.allow(CLIENT, 3)
+        assert mta.rcpt(CLIENT).startswith(self.yes)
         before = mta.map.read_bytes()
-        wait_for(lambda: mta.rcpt("127.0.0.2").startswith(self.no), "the end of 3 s", 5)
+        wait_for(lambda: mta.rcpt(CLIENT).startswith(self.no), "the end of 3 s", 5)
         assert before == mta.map.read_bytes()
 
     def test_an_open_session_holds_it(self, mta: Mta) -> None:
-        mta.allow("127.0.0.2", sessions=2)
-        assert mta.rcpt("127.0.0.2").startswith(self.yes)
+        mta.allow(CLIENT, sessions=2)
+        assert mta.rcpt(CLIENT).startswith(self.yes)
 
     def test_mail_for_us_needs_no_authorisation(self, mta: Mta) -> None:
-        assert mta.rcpt("127.0.0.5", LOCAL).startswith(self.yes)
+        assert mta.rcpt(STRANGER, LOCAL).startswith(self.yes)
 
     # ------------------------------------------------------------------ out of order
 
     def assert_not_now(self, mta: Mta, *, seconds: float = ANSWER_SECONDS) -> None:
         """In the trouble that the test has made: never yes, not a lasting no, and in time."""
-        for source in ("127.0.0.2", "127.0.0.5"):
+        for source in (CLIENT, STRANGER):
             began = time.monotonic()
             reply = mta.rcpt(source)
             assert re.match(self.later, reply), reply
             assert time.monotonic() - began < seconds
         if self.inbound_goes_on:
             began = time.monotonic()
-            assert mta.rcpt("127.0.0.5", LOCAL).startswith(self.yes)
+            assert mta.rcpt(STRANGER, LOCAL).startswith(self.yes)
             assert time.monotonic() - began < ANSWER_SECONDS
 
     def test_a_damaged_map_is_not_now(self, mta: Mta) -> None:
-        mta.allow("127.0.0.2")
+        mta.allow(CLIENT)
         mta_maps.lose_a_bucket(mta.map)
         self.assert_not_now(mta)
         mta.clear()
-        mta.allow("127.0.0.2")
-        assert mta.rcpt("127.0.0.2").startswith(self.yes)
+        mta.allow(CLIENT)
+        assert mta.rcpt(CLIENT).startswith(self.yes)
 
     def test_a_map_that_is_not_there_is_not_now(self, mta: Mta) -> None:
         mta.map.unlink()
         self.assert_not_now(mta)
 
     def test_a_map_that_may_not_be_read_is_not_now(self, mta: Mta) -> None:
-        mta.allow("127.0.0.2")
+        mta.allow(CLIENT)
         mta.map.chmod(0)
         self.assert_not_now(mta)
 
     def test_a_map_that_is_locked_for_seconds_is_not_now_and_then_yes(self, mta: Mta) -> None:
-        mta.allow("127.0.0.2")
+        mta.allow(CLIENT)
         with mta.locked():
             self.assert_not_now(mta)
-        assert mta.rcpt("127.0.0.2").startswith(self.yes)
+        assert mta.rcpt(CLIENT).startswith(self.yes)
 
 
 def logged(mta: Mta, text: str) -> None:

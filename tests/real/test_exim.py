@@ -1,0 +1,129 @@
+"""Exim: the socketmap protocol through readsocket, an exported cdb, and one process a question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pbs_filter import export
+
+from .daemons.process import Process
+from .mtas import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta, hung_socket
+from .mtas.contract import Contract
+from .mtas.exim import Exim
+
+NO = "550 relay not permitted"
+
+
+def main_log(mta: Mta) -> str:
+    return (mta.root.path / "var/log/exim4/mainlog").read_text()
+
+
+class TestReadsocket(Contract):
+    make = Exim
+    yes, no = "250 Accepted", NO
+    later = "451 Cannot check now whether you may relay, try again later"
+
+    def test_without_the_service_relaying_waits_and_mail_for_us_comes_in(self, mta: Exim) -> None:
+        mta.allow(CLIENT)
+        mta.processes["pbs-lookup"].stop()
+        try:
+            self.assert_not_now(mta)
+        finally:
+            mta.processes["pbs-lookup"].start()
+        assert "failed to connect to socket /run/pbs-filter/socketmap" in main_log(mta)
+        assert self.yes == mta.rcpt(CLIENT)
+
+    def test_a_service_that_hangs_costs_two_seconds(self, mta: Exim) -> None:
+        mta.allow(CLIENT)
+        mta.processes["pbs-lookup"].stop()
+        try:
+            with hung_socket(mta.root.alias / "run/pbs-filter/socketmap"):
+                self.assert_not_now(mta, seconds=4)
+        finally:
+            mta.processes["pbs-lookup"].start()
+        assert self.yes == mta.rcpt(CLIENT)
+
+    def test_the_log_says_what_is_wrong_with_the_map(self, mta: Exim) -> None:
+        mta.map.unlink()
+        mta.rcpt(CLIENT)
+        assert "TEMP map /var/lib/pbs-filter/map.gdbm: No such file or directory" in main_log(mta)
+
+    def test_one_answer_is_not_taken_for_the_next_recipient(self, mta: Exim) -> None:
+        mta.allow(CLIENT)
+        with mta.client(CLIENT) as smtp:
+            smtp.ehlo("client.example")
+            smtp.mail("bob@example.org")
+            assert 250 == smtp.rcpt("one@remote.example")[0]
+            mta.map.unlink()
+            assert 451 == smtp.rcpt("two@remote.example")[0]
+            assert 250 == smtp.rcpt(LOCAL)[0]
+            mta.clear()
+            assert 550 == smtp.rcpt("three@remote.example")[0]
+
+
+class Unsplit(Exim):
+    split = False
+
+
+def test_the_include_does_the_same_in_the_one_file_configuration(tmp_path: Path) -> None:
+    with Unsplit(tmp_path) as mta:
+        mta.allow(CLIENT)
+        assert "250 Accepted" == mta.rcpt(CLIENT)
+        assert NO == mta.rcpt(STRANGER)
+
+
+class Run(Exim):
+    acl = "pbs-filter-run.acl"
+    service = False
+
+    def configure(self) -> Sequence[Process]:
+        # Exim's user must be able to read the map.
+        self.root.write("/etc/group", (self.root.path / "etc/group").read_text().replace(
+            "pbs-filter:x:61200:", "pbs-filter:x:61200:Debian-exim"))  # fmt: skip
+        return super().configure()
+
+
+class TestRun(Contract):
+    make = Run
+    yes, no = "250 Accepted", NO
+    later = "451 Temporary local problem - please try later"
+
+
+class Cdb(Exim):
+    acl = "pbs-filter-cdb.acl"
+    service = False
+
+
+class TestCdb:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def mta(cls, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+        with Cdb(tmp_path_factory.mktemp("exim")) as mta:
+            yield mta
+
+    def export(self, mta: Exim, entries: dict[str, int]) -> None:
+        path = mta.root.path / "var/lib/pbs-filter/map.cdb"
+        fresh = path.with_name("fresh.cdb")
+        fresh.write_bytes(export.cdb(list(entries.items()), 0))
+        fresh.rename(path)
+        path.chmod(0o644)
+        path.parent.chmod(0o755)
+
+    def test_exim_compares_the_end_with_its_own_clock(self, mta: Exim) -> None:
+        now = int(time.time())
+        self.export(mta, {CLIENT: now + 1000, IPV6_CLIENT: now + 1000, STRANGER: now - 1})
+        assert "250 Accepted" == mta.rcpt(CLIENT)
+        assert "250 Accepted" == mta.rcpt(IPV6_CLIENT)
+        assert NO == mta.rcpt(STRANGER)
+        self.export(mta, {})
+        assert NO == mta.rcpt(CLIENT)
+
+    def test_without_the_file_relaying_waits_and_mail_for_us_comes_in(self, mta: Exim) -> None:
+        self.export(mta, {})
+        (mta.root.path / "var/lib/pbs-filter/map.cdb").unlink()
+        assert mta.rcpt(CLIENT).startswith("451")
+        assert "250 Accepted" == mta.rcpt(STRANGER, LOCAL)
