@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.store.journal import Journal
-from pbs_filter.value import Entry, encode
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,18 +26,6 @@ def replayed(path: Path, **options: object) -> tuple[Journal, list[str]]:
 def last_states(payloads: Iterable[str]) -> dict[str, str]:
     """Of payloads `key=value` the last of each key: what a journal means."""
     return dict(payload.split("=", 1) for payload in payloads)
-
-
-def value_of(address: str, number: int) -> bytes:
-    """A genuine value for `address` with `number` in it."""
-    return encode(address, Entry(number, number, 0, 0, 0, "popa3d", "pop3", f"user{number}"))
-
-
-def address_of(number: int) -> str:
-    """One of 16 million sample addresses, of several lengths."""
-    if number % 3 == 0:
-        return f"2001:db8::{number:x}" if number else "2001:db8::"
-    return f"{(192, 198)[number % 2]}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from pbs_filter.store.gdbm import GdbmMap
 from pbs_filter.store.journal import Journal
 
 from .crash_states import Recorder, after_a_cut, every_byte, make, some_bytes
-from .store_tools import last_states, memory_directory, replayed, value_of
+from .store_tools import last_states, memory_directory, replayed
+from .store_writer import value_of
 
 LONG = bool(os.environ.get("PBS_FILTER_LONG_TESTS"))
 

@@ -23,14 +23,8 @@ from pbs_filter.store import files, gdbm, state
 from pbs_filter.store.gdbm import GdbmMap
 from pbs_filter.value import decode
 
-from .store_tools import (
-    ROOT,
-    address_of,
-    filled,
-    memory_directory,
-    small_file_system,
-    value_of,
-)
+from .store_tools import ROOT, filled, memory_directory, small_file_system
+from .store_writer import address_of, value_of
 
 A, B, C = "192.0.2.1", "198.51.100.2", "2001:db8::3"
 

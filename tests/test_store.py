@@ -14,7 +14,8 @@ from pbs_filter.store import AddressMap
 from pbs_filter.store.gdbm import GdbmMap
 from pbs_filter.store.memory import MemoryMap
 
-from .store_tools import address_of, memory_directory, value_of
+from .store_tools import memory_directory
+from .store_writer import address_of, value_of
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from errno import EAGAIN, EISDIR, ENOENT, ENOSPC
 from fcntl import LOCK_NB, LOCK_SH, flock
 from itertools import islice
 from operator import mul
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigError, StoreBusy, StoreDamaged
 from . import files
@@ -46,6 +46,13 @@ _Database = Any
 """What `dbm.gnu.open` returns: the type has no public name."""
 _SORTED_ENTRIES = 1 << 16
 _SHIFTS = tuple(1 << place * 5 % 24 for place in range(64))
+
+
+_Found = TypeVar("_Found")
+
+
+class _Incomplete(StoreBusy):
+    """An address is missing, or may be."""
 
 
 def _gnu() -> Any:
@@ -180,7 +187,8 @@ class GdbmMap:
             begun = True
             self._put(database, changes)
             if self._complete:
-                self._state.ready()
+                assert self._fd is not None
+                self._state.ready(self._fd)
         except OSError as error:
             if not begun:
                 raise self._failed("note the state of", error) from error
@@ -223,31 +231,46 @@ class GdbmMap:
 
     # ------------------------------------------------------------------ reading
 
+    def _patiently(self, look: Callable[[], _Found]) -> _Found:
+        """What `look` finds, once it finds a complete map. Raises: StoreBusy, StoreDamaged."""
+        end = 0.0
+        while True:
+            try:
+                return look()
+            except _Incomplete:
+                if not end:
+                    end = time.monotonic() + self._wait
+                elif time.monotonic() >= end:
+                    raise
+            except OSError as error:
+                raise self._failed("read", error) from error
+            time.sleep(PAUSE_SECONDS)
+
+    def _believe(self, inode: int) -> None:
+        if not self._state.complete(inode):
+            raise _Incomplete(
+                f"the map {self._path!r} is not complete; the filter makes it again when it runs"
+            )
+
     def get(self, address: str) -> bytes | None:
         """See `AddressMap`."""
-        database = self._open("r")
-        try:
-            value: bytes | None = database.get(address.encode("ascii"))
-            if value is None:
-                len(database)  # raises where the file is damaged, which `get` does not
-                self._believe()
-        except OSError as error:
-            raise self._failed("read", error) from error
-        finally:
-            database.close()
+        value = self._patiently(lambda: self._get(address.encode("ascii")))
         if value is not None and not self._genuine(address, value):
             raise StoreDamaged(f"the map {self._path!r}: the entry of {address} is damaged")
         return value
 
-    def _believe(self) -> None:
-        if not self._state.complete():
-            raise StoreBusy(
-                f"the map {self._path!r} is not complete; the filter makes it again when it runs"
-            )
+    def _get(self, key: bytes) -> bytes | None:
+        inode = os.stat(self._path).st_ino
+        with self._open("r") as database:
+            value: bytes | None = database.get(key)
+            if value is None:
+                len(database)  # raises where the file is damaged, which `get` does not
+                self._believe(inode)
+            return value
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """See `AddressMap`. Damaged entries are left out."""
-        fd = self._copy()
+        fd = self._patiently(self._copy)
         try:
             database = self._open("r", f"/proc/self/fd/{fd}")
             try:
@@ -273,22 +296,23 @@ class GdbmMap:
 
     def _copy(self) -> int:
         """The map in memory, as it is now: a walk of a second must not keep a writer waiting."""
-        try:
-            with open(self._path, "rb") as file:
-                if not self._unlocked:
-                    self._share(file.fileno())
-                self._believe()
-                size = os.fstat(file.fileno()).st_size
-                fd = os.memfd_create("pbs-filter map", os.MFD_CLOEXEC)
+        with open(self._path, "rb") as file:
+            if not self._unlocked:
+                self._share(file.fileno())
+            status = os.fstat(file.fileno())
+            self._believe(status.st_ino)
+            fd = os.memfd_create("pbs-filter map", os.MFD_CLOEXEC)
+            try:
                 done = 0
-                while done < size:
-                    sent = os.sendfile(fd, file.fileno(), done, size - done)
+                while done < status.st_size:
+                    sent = os.sendfile(fd, file.fileno(), done, status.st_size - done)
                     if not sent:
                         break  # cut short: GDBM will say so
                     done += sent
-                return fd
-        except OSError as error:
-            raise self._failed("read", error) from error
+            except OSError:
+                os.close(fd)
+                raise
+            return fd
 
     def _share(self, fd: int) -> None:
         end = time.monotonic() + self._wait
@@ -303,14 +327,13 @@ class GdbmMap:
 
     def count(self) -> int:
         """See `AddressMap`."""
-        database = self._open("r")
-        try:
-            self._believe()
+        return self._patiently(self._count)
+
+    def _count(self) -> int:
+        inode = os.stat(self._path).st_ino
+        with self._open("r") as database:
+            self._believe(inode)
             return len(database)
-        except OSError as error:
-            raise self._failed("read", error) from error
-        finally:
-            database.close()
 
     # ------------------------------------------------------------------ making it again
 
@@ -379,7 +402,7 @@ class GdbmMap:
             self._state.writing()
             database.close()
             os.rename(self._path + ".new", self._path)
-            self._state.ready()
+            self._state.ready(self._next_fd)
             files.sync_directory(self._path)
         except OSError as error:
             self.abort_rebuild()

@@ -1,13 +1,17 @@
 """Whether a map has everything: a line in a file beside it, which readers may look at too.
 
-    writing BOOT                       a batch goes in, or the map is known to lack something
-    ready BOOT                         it has everything; BOOT is the id of this boot
-    closed LENGTH SUM POSITION         so at an orderly end; of the map, and where the journal was
+    writing                       a batch goes in, or the map is known to lack something
+    ready BOOT INODE              it has everything; the id of this boot, the number of the file
+    closed LENGTH SUM POSITION    so at an orderly end; of the map, and where the journal was
 
 Who holds the map's lock (so that nobody is writing) and finds an address missing may believe it if
-the state is `closed`, or `ready` in this boot: what a running machine wrote it can read back,
-synced or not, and after a power cut nobody knows. At start only `closed` counts, and only if
-length, sum and journal position are what is noted; otherwise the map is made again.
+the state is `closed`, or if it is `ready` with this boot (what a running machine wrote it can read
+back, synced or not; after a power cut nobody knows) and the number that the map's file had before
+it was opened (a new map may have taken its place since). Otherwise look again for a moment, then
+say "not now".
+
+At start only `closed` counts, and only if length, sum and journal position are what is noted; else
+the map is made again.
 
 Of constant length, so that one write replaces it.
 """
@@ -62,10 +66,10 @@ class State:
         except OSError:
             return []
 
-    def complete(self) -> bool:
-        """Whether the map, with nobody writing in it, has everything it should have."""
+    def complete(self, inode: int) -> bool:
+        """Whether the map in file number `inode`, with nobody writing in it, has everything."""
         words = self._words()
-        return words[:1] == ["closed"] or words[:2] == ["ready", self._boot]
+        return words[:1] == ["closed"] or words == ["ready", self._boot, str(inode)]
 
     def _closed_and_same(self) -> list[str]:
         """`closed` and what belongs to it, if it is what the map is; else nothing."""
@@ -88,12 +92,12 @@ class State:
         return self._words()[:1] == ["closed"] and not self._closed_and_same()
 
     def writing(self) -> None:
-        """A batch begins. Raises: OSError, ConfigError."""
-        self._set("writing", self._boot)
+        """A batch begins, or something is missing. Raises: OSError, ConfigError."""
+        self._set("writing")
 
-    def ready(self) -> None:
-        """The map has everything. Raises: OSError, ConfigError."""
-        self._set("ready", self._boot)
+    def ready(self, fd: int) -> None:
+        """The map that is open at `fd` has everything. Raises: OSError, ConfigError."""
+        self._set("ready", self._boot, str(os.fstat(fd).st_ino))
 
     def closed(self, fd: int, of: str) -> None:
         """An orderly end; the map is open at `fd`, and synced. Raises: OSError, ConfigError."""
