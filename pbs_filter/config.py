@@ -175,10 +175,11 @@ OPTIONS = (
         name="confirm",
         kind="choice",
         default="auto",
-        choices=("auto", "yes", "no"),
-        metavar="auto|yes|no",
+        choices=("auto", "yes", "lines", "no"),
+        metavar="auto|yes|lines|no",
         about="Answer each line on stdout (rsyslog's confirmMessages). auto: when stdin and stdout "
-        "are pipes.",
+        "are pipes. lines: all but the first OK, which somebody else said (rsyslog/pbs-filter.conf "
+        "tells why).",
     ),
     Option(
         name="write",

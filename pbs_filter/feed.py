@@ -92,6 +92,7 @@ class Feed:
         address_map: AddressMap,
         log: Log,
         confirm: bool,
+        greet: bool = True,
         clock_: Clock,
         control: Control | None = None,
         on_hangup: Callable[[], None] = lambda: None,
@@ -104,6 +105,8 @@ class Feed:
         self.map = address_map
         self.log = log
         self.confirm = confirm
+        self.greet = greet
+        """Say OK when ready; not where it has been said before we were started."""
         self.clock = clock_
         self.control = control
         self.on_hangup = on_hangup
@@ -144,7 +147,7 @@ class Feed:
         poller.register(self._wake_read, select.POLLIN)
         if self.control is not None:
             poller.register(self.control.fileno(), select.POLLIN)
-        if self.confirm:
+        if self.confirm and self.greet:
             self._reply(omprog.OK)
         while True:
             ready = dict(poller.poll(self._timeout_ms()))

@@ -69,17 +69,19 @@ def run(make_config: Callable[[], Config], *, retry: bool) -> int:
                 flush=True,
             )
             status = error.exit_status
-        if _input_ended(RETRY_SECONDS):
+        # What --confirm says may be in the configuration that cannot be read.
+        if _input_ended(RETRY_SECONDS, _keep_alive if confirming("auto") else _silence):
             return status
 
 
-def _input_ended(seconds: float) -> bool:
-    """Wait; whether the input ended meanwhile with nothing left to read."""
+def _input_ended(seconds: float, keep_alive: Callable[[], None]) -> bool:
+    """Wait, and say each second that we do; whether the input ended meanwhile with nothing left."""
     poller = select.poll()
     poller.register(0, 0)
     end = time.monotonic() + seconds
     while (rest := end - time.monotonic()) > 0:
-        if poller.poll(rest * 1000):
+        keep_alive()
+        if poller.poll(min(rest, 1.0) * 1000):
             poller.modify(0, select.POLLIN)
             return not any(event & select.POLLIN for _, event in poller.poll(0))
     return False
@@ -106,6 +108,7 @@ def _run(make_config: Callable[[], Config]) -> int:
             address_map=store.map,
             log=log,
             confirm=confirm,
+            greet=config.confirm != "lines",
             clock_=store.clock,
             control=control,
             on_hangup=reload,
@@ -136,7 +139,7 @@ def confirming(setting: str) -> bool:
     makes them for confirmMessages; syslog-ng's and an unconfirmed stdout are /dev/null or a file.
     """
     if setting != "auto":
-        return setting == "yes"
+        return setting != "no"
     return all(stat.S_ISFIFO(os.fstat(descriptor).st_mode) for descriptor in (0, 1))
 
 

@@ -67,7 +67,7 @@ def test_the_files_beside_the_map_have_its_name():
         ("grace_seconds = true", ["True", "whole number"]),
         ('grace_seconds = "30m"', ["'30m'", "whole number"]),
         ("write = 1", ["write", "true or false"]),
-        ('confirm = "maybe"', ["'maybe'", "auto, yes, no"]),
+        ('confirm = "maybe"', ["'maybe'", "auto, yes, lines, no"]),
         ('map = "map.gdbm"', ["'map.gdbm'", "absolute path"]),
         ("map = 5", ["map", "text"]),
         ('user = "a\\nb"', ["user", "printable"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import stat
@@ -58,6 +59,13 @@ def test_without_confirmation_nothing_is_said(place):
         wait_for(lambda: {"192.0.2.7"} == filter_.addresses())
         assert 0 == filter_.end()
         assert b"" == filter_.process.stdout.read()
+
+
+def test_with_confirm_lines_the_first_ok_is_the_one_for_the_first_line(place):
+    with Running(place, confirm="lines") as filter_:
+        assert b"" == filter_.reply(0.5)
+        assert b"OK" == filter_.ask(login("192.0.2.7"))
+        assert b"" == filter_.reply(0.1)
 
 
 def test_confirmation_is_noticed_by_the_pipes(place):
@@ -292,6 +300,17 @@ def test_with_retry_start_it_waits_inside_until_the_input_ends(place):
         config.write_text("")
         wait_for(lambda: {"192.0.2.7"} == filter_.addresses())
         assert 0 == filter_.end()
+
+
+def test_while_a_confirmed_start_is_tried_again_the_daemon_is_kept_waiting(place):
+    config = place / "pbs.toml"
+    config.write_text("nonsense = 1\n")
+    with Running(place, f"--config={config}", "--retry-start", confirm="lines") as filter_:
+        filter_.send(login("192.0.2.7"))
+        wait_for(lambda: select.select([filter_.process.stdout], [], [], 0)[0], "a keep-alive")
+        assert b"." == os.read(filter_.process.stdout.fileno(), 1)
+        config.write_text("")
+        assert b"OK" == filter_.reply()
 
 
 def test_with_retry_start_and_no_more_input_it_leaves(place):
