@@ -165,7 +165,10 @@ class Mta(ABC):
         """What the MTA says to RCPT for a client at `source` (or instead of its greeting)."""
         try:
             with self.client(source) as smtp:
-                for reply in (smtp.ehlo("client.example"), smtp.mail(sender)):
+                for reply in (
+                    smtp.ehlo("client.example"),
+                    smtp.mail(sender),
+                ):
                     if reply[0] >= 400:
                         return _text(reply)
                 return _text(smtp.rcpt(recipient))

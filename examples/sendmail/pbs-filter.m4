@@ -1,0 +1,22 @@
+divert(-1)
+# /etc/mail/pbs-filter.m4: asks pbs-lookup, by the socketmap protocol, whether a client may relay.
+#
+# sendmail.mc includes it in its last line (README.md). Left and right sides of the rules are
+# separated by tabs: keep them when you copy.
+divert(0)dnl
+LOCAL_CONFIG
+Kpbs socket -T<TMPF> local:/run/pbs-filter/socketmap
+
+LOCAL_RULESETS
+SLocal_check_rcpt
+# A recipient of ours, or a client that may relay anyway: nothing to ask, and a dead pbs-lookup
+# keeps nothing waiting. (Both are found again by the rules that follow this ruleset.)
+R$*			$: $1 $| $>"Rcpt_ok" $1
+R$* $| RELAY		$@ $1
+R$* $| $#$*		$@ $1
+R$* $| $*		$: $1 $| $>"Relay_ok" $1
+R$* $| RELAY		$@ $1
+R$* $| $*		$: $1 $| $(pbs $&{client_addr} $: NOTFOUND $)
+R$* $| $* <TMPF>	$#error $@ 4.3.0 $: "451 Cannot check now whether you may relay, try again later"
+R$* $| OK $*		$#OK
+R$* $| $*		$: $1

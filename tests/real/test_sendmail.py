@@ -1,0 +1,57 @@
+"""sendmail: the socket map of `pbs-lookup serve`, asked in Local_check_rcpt."""
+
+from __future__ import annotations
+
+import time
+
+from .mtas import CLIENT, LOCAL, OTHER_CLIENT, STRANGER, hung_socket
+from .mtas.contract import Contract, logged
+from .mtas.sendmail import Sendmail
+
+
+class TestSocketMap(Contract):
+    make = Sendmail
+    yes, no = "250 2.1.5", "550 5.7.1 <foo@remote.example>... Relaying denied"
+    later = r"451 4\.3\.0 Cannot check now whether you may relay, try again later"
+
+    def test_those_who_may_relay_anyway_still_may(self, mta: Sendmail) -> None:
+        """A `Connect:ADDRESS RELAY` of the access map counts, also without the service."""
+        mta.processes["pbs-lookup"].stop()
+        try:
+            assert mta.rcpt(OTHER_CLIENT).startswith(self.yes)
+        finally:
+            mta.processes["pbs-lookup"].start()
+
+    def test_without_the_service_relaying_waits_and_mail_for_us_comes_in(
+        self, mta: Sendmail
+    ) -> None:
+        mta.allow(CLIENT)
+        mta.processes["pbs-lookup"].stop()
+        try:
+            self.assert_not_now(mta)
+        finally:
+            mta.processes["pbs-lookup"].start()
+        assert mta.rcpt(CLIENT).startswith(self.yes)
+
+    def test_a_service_that_hangs_keeps_only_relaying_waiting(self, mta: Sendmail) -> None:
+        """sendmail's own limit for a socket map is 30 s."""
+        mta.allow(CLIENT)
+        mta.processes["pbs-lookup"].stop()
+        try:
+            with hung_socket(mta.root.alias / "run/pbs-filter/socketmap"):
+                began = time.monotonic()
+                assert mta.rcpt(STRANGER, LOCAL).startswith(self.yes)
+                assert time.monotonic() - began < 2
+                assert mta.rcpt(CLIENT).startswith("451")
+                assert time.monotonic() - began < 40
+        finally:
+            mta.processes["pbs-lookup"].start()
+
+    def test_the_log_says_that_the_map_was_the_reason(self, mta: Sendmail) -> None:
+        mta.map.unlink()
+        mta.rcpt(CLIENT)
+        logged(mta, "reject=451 4.3.0 Cannot check now whether you may relay")
+        assert (
+            "cannot answer: map /var/lib/pbs-filter/map.gdbm: No such file or directory"
+            in mta.processes["pbs-lookup"].said()
+        )
