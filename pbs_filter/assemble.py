@@ -18,6 +18,8 @@ from .ledger import Ledger
 from .policy import Policy
 
 COMMAND_SECONDS = 10
+AS_USER = "=user"
+"""In trusted_accounts: the account of the user whose login the line tells of."""
 
 
 def servers_of(config: Config) -> tuple[Server, ...]:
@@ -71,6 +73,8 @@ def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozens
             if isinstance(name, int):
                 found.add(name)
                 continue
+            if name == AS_USER:
+                continue
             try:
                 found.add(pwd.getpwnam(name).pw_uid)
             except KeyError:
@@ -81,6 +85,14 @@ def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozens
                 ) from None
         uids[server.name] = frozenset(found)
     return uids
+
+
+def uid_of(user: str) -> int | None:
+    """The uid of this machine's account `user`, None where there is none."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        return None
 
 
 def local_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
@@ -120,6 +132,10 @@ def policy_of(config: Config, servers: Iterable[Server], say: Callable[[str], No
         deny_users=config.deny_users,
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
+        uid_of=uid_of,
+        speaks_as_user=[
+            server for server, names in config.trusted_accounts.items() if AS_USER in names
+        ],
     )
 
 

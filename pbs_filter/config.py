@@ -125,7 +125,8 @@ OPTIONS = (
         kind="table",
         default={},
         about="For each server the accounts (names or uids) that may write its lines beside root "
-        'and those its server file names: {dovecot = ["vmail"]}.',
+        'and those its server file names: {dovecot = ["vmail"]}. "=user" is the account of the '
+        "user who logs in: UW, mailutils and Qpopper write after they became that user.",
     ),
     Option(
         name="servers",

@@ -174,7 +174,7 @@ class Filter:
             return Outcome("none", reading)
         server = reading.server.name
         observation = reading.observation
-        distrust = self.policy.distrusts(record, server)
+        distrust = self.policy.distrusts(record, server, getattr(observation, "user", None))
         if distrust is not None:
             if distrust is Reason.FORGED:
                 self._forged(record)
@@ -273,11 +273,9 @@ class Filter:
             if known is not None:
                 user = user or known.user
             held = self.correlator.ended(session, at, now)
-        elif user is not None:
-            protocol = observation.protocol or ""
-            held = self.correlator.ended_by_user(prefix, user, protocol, at, now)
         else:
-            held = None
+            protocol = observation.protocol or ""
+            held = self.correlator.ended_by_user(prefix, user or "", protocol, at, now)
         address = held or observation.address
         return Outcome(
             "none" if address is None else "logout",

@@ -198,7 +198,7 @@ class Ledger:
         """Open the session `key`; whether that is news."""
         known = self.sessions.get(key)
         if known is not None:
-            if known.address == address:
+            if known.address == address and at < known.opened + self.max_session_seconds:
                 return False
             # The key came round again (pids do): the older session must be over.
             self.logout(key, at, now)
@@ -261,7 +261,7 @@ class Ledger:
             held.discard(key)
             if len(held) == 1:
                 auth.sessions = held.pop()
-        elif held == key:
+        else:
             auth.sessions = None
 
     # ------------------------------------------------------------------ by hand

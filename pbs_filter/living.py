@@ -16,7 +16,7 @@ USER_AT = 76
 
 def checksum(address: bytes, value: bytes) -> bytes:
     """What `value` carries of itself and its address: eight hexadecimal digits of CRC-32."""
-    return b"%08x" % crc32(value[USER_AT:], crc32(value[: SUM.start], crc32(address)))
+    return b"%08x" % crc32(value[SUM.stop :], crc32(value[: SUM.start], crc32(address)))
 
 
 def whole(address: bytes, value: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .addresses import SPECIAL, Networks
@@ -27,6 +27,11 @@ class Policy:
     deny_users: frozenset[str] = frozenset()
     trusted_uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     require_vouched: bool = False
+    uid_of: Callable[[str], int | None] | None = None
+    """The uid of a user's account, None where there is none: the machine's, told by the edge."""
+    speaks_as_user: frozenset[str] = frozenset()
+    """Servers that write a login's line as the user who logged in (after setuid): such a line
+    counts if its uid is that user's."""
     _verdicts: dict[str, tuple[Reason, str] | None] = field(default_factory=dict)
 
     @classmethod
@@ -40,6 +45,8 @@ class Policy:
         deny_users: Iterable[str] = (),
         trusted_uids: Mapping[str, frozenset[int]] | None = None,
         require_vouched: bool = False,
+        uid_of: Callable[[str], int | None] | None = None,
+        speaks_as_user: Iterable[str] = (),
     ) -> Policy:
         """A policy from texts.
 
@@ -54,10 +61,12 @@ class Policy:
             deny_users=frozenset(deny_users),
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,
+            uid_of=uid_of,
+            speaks_as_user=frozenset(speaks_as_user),
         )
 
-    def distrusts(self, record: Record, server: str) -> Reason | None:
-        """Why the sender of `record` may not speak for `server`; None: it may.
+    def distrusts(self, record: Record, server: str, user: str | None = None) -> Reason | None:
+        """Why the sender of `record` may not speak for `server` (of `user`); None: it may.
 
         The kernel's uid is the only proof there is (reference: exe, cmdline and the message's own
         pid are not); over the network it is the peer's address.
@@ -66,8 +75,11 @@ class Policy:
             return None if self.trusted_hosts.find(record.peer) else Reason.UNTRUSTED_HOST
         uid = record.uid
         if uid is not None:
-            trusted = uid == 0 or uid in self.trusted_uids.get(server, ())
-            return None if trusted else Reason.FORGED
+            if uid == 0 or uid in self.trusted_uids.get(server, ()):
+                return None
+            if user and server in self.speaks_as_user and self.uid_of is not None:
+                return None if self.uid_of(user) == uid else Reason.FORGED
+            return Reason.FORGED
         return Reason.NOT_VOUCHED if self.require_vouched else None
 
     def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:

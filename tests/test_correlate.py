@@ -194,3 +194,9 @@ def test_payloads_of_others_are_left_to_them_and_broken_ones_raise():
     assert not new().apply("a\tx")
     with pytest.raises(ValueError):
         new().apply("p\tx")
+
+
+def test_a_login_whose_line_stands_alone_has_no_session():
+    correlator = new()
+    assert login(correlator, ADDRESS, None, START) is None
+    assert {} == correlator.ledger.sessions

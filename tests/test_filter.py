@@ -333,3 +333,51 @@ def test_by_hand_the_prefix_counts_too():
 )
 def test_a_request_that_makes_no_sense_is_told_why(request_, words):
     assert words in requests.handle(new(), request_, NOW)["error"]
+
+
+def test_a_logout_that_names_only_its_user_ends_that_users_oldest_session():
+    made = new()
+    login = (
+        HEAD + "dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, "
+        "lip=198.51.100.254, mpid=41, session=<abc>"
+    )
+    logout = HEAD + "dovecot: imap(bob): Logged out in=10 out=20"
+    assert Reason.NOBODY_LOGGED_IN is made.line(logout.encode(), NOW - 500).reason
+    feed(made, login)
+    outcome = made.line(logout.encode(), NOW + 5)
+    assert ("logout", "192.0.2.7", "bob") == (outcome.event, outcome.address, outcome.user)
+    assert {} == made.ledger.sessions
+
+
+def test_a_log_file_is_judged_by_its_stamps_and_never_in_the_future():
+    made = new()
+    times = {b"2.7": NOW - 60, b"2.8": NOW - 5000, b"2.9": NOW + 999, b"2.6": None}
+
+    def stamp(line: bytes) -> int | None:
+        return next(time for text, time in times.items() if text in line)
+
+    block = "".join(COURIER.replace("2.7", f"2.{i}") + "\n" for i in (7, 8, 9, 6))
+    made.replay(block.encode(), stamp, NOW)
+    assert {"courier": 3} == made.counts.logins
+    assert {Reason.NO_TIME: 1} == made.counts.by_reason()
+    made.tick(NOW)
+    assert {"192.0.2.9": NOW + GRACE} == {
+        a: v.until for a, v in made.ledger.authorisations.items() if not v.session_keys()
+    } | {"192.0.2.9": made.ledger.authorisations["192.0.2.9"].until}
+    empty = new()
+    empty.replay(b"nonsense\n", stamp, NOW)
+    assert {Reason.OTHER_PROGRAM: 1} == empty.counts.by_reason()
+
+
+def test_what_a_rule_reads_and_what_still_leads_to_nothing():
+    made = new()
+    known = HEAD + "popa3d[81]: 1 message (1 byte) loaded"
+    assert Reason.IGNORED is made.line(known.encode(), NOW).reason
+    bad = COURIER.replace("::ffff:192.0.2.7", "1.2.3")
+    assert Reason.NOT_AN_ADDRESS is made.line(bad.encode(), NOW).reason
+    assert {} == made.counts.unread
+
+
+def test_a_record_that_is_none_says_why():
+    assert Reason.EMPTY is new().line(b"", NOW).reason
+    assert Reason.NOT_A_RECORD is new().line(b"nonsense", NOW).reason

@@ -356,3 +356,13 @@ def test_a_payload_that_is_broken_raises(payload):
 def test_text_for_the_journal_is_printable():
     assert "a?b?c" == clean("a\tb\nc")
     assert "bob" == clean("bob")
+
+
+def test_an_address_that_goes_while_a_new_map_is_made_is_left_out():
+    ledger = new_ledger()
+    for address in ADDRESSES:
+        ledger.login(address, "bob", "x", "", None, START, START)
+    values = ledger.map_values()
+    assert ADDRESSES[0] == next(values)[0]
+    ledger.forget(ADDRESSES[1])
+    assert ADDRESSES[2:] == tuple(address for address, _ in values)

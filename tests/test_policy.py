@@ -90,6 +90,17 @@ def test_another_servers_uid_does_not_count():
     assert Reason.FORGED is policy.distrusts(record, "popa3d")
 
 
+def test_a_server_that_writes_as_the_user_is_believed_only_as_that_user():
+    policy = Policy.of(uid_of={"bob": 1000, "eve": 1001}.get, speaks_as_user=["uw"])
+    record = Record("imapd", "", uid=1000, vouched=True)
+    assert policy.distrusts(record, "uw", "bob") is None
+    assert Reason.FORGED is policy.distrusts(record, "uw", "eve")
+    assert Reason.FORGED is policy.distrusts(record, "uw", "nobody-here")
+    assert Reason.FORGED is policy.distrusts(record, "uw", None)
+    assert Reason.FORGED is policy.distrusts(record, "dovecot", "bob")
+    assert Reason.FORGED is Policy.of(speaks_as_user=["uw"]).distrusts(record, "uw", "bob")
+
+
 def test_a_bad_network_is_named():
     with pytest.raises(ConfigError, match=r"192\.0\.2\.7/24"):
         Policy.of(proxy_networks=["192.0.2.7/24"])
