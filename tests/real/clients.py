@@ -21,6 +21,11 @@ class Client:
         )
         self._stream = self._socket.makefile("rb")
         self.source: str = self._socket.getsockname()[0]
+        try:
+            self.greeting = self.line()
+        except TimeoutError:
+            self.close()
+            raise
 
     def line(self) -> bytes:
         """The next line without its end; empty when the server has closed."""
@@ -63,10 +68,6 @@ class Pop3(Client):
 
     protocol = "pop3"
 
-    def __init__(self, address: str, port: int, *, source: str | None = None) -> None:
-        super().__init__(address, port, source=source)
-        self.greeting = self.line()
-
     def command(self, data: bytes) -> bool:
         self.send(data + b"\r\n")
         return self.line().startswith(b"+OK")
@@ -97,7 +98,6 @@ class Imap(Client):
 
     def __init__(self, address: str, port: int, *, source: str | None = None) -> None:
         super().__init__(address, port, source=source)
-        self.greeting = self.line()
         self._tag = 0
 
     def command(self, *parts: bytes) -> bool:

@@ -94,23 +94,20 @@ def _play(server: Server, protocol: str, seen: Seen) -> None:
     client = connect(25)
     note(client, "", False)
     client.logout()
-    # Wrong password, unknown user, and a wrong password that is then got right.
-    client = connect(21)
-    assert not note(client, BOB.name, client.login(BOB.name, "wrong"))
-    client.logout()
-    client = connect(22)
-    assert not note(client, "mallory", client.login("mallory", "wrong"))
-    client.logout()
-    client = connect(23)
-    client.login(BOB.name, "wrong")
-    note(client, BOB.name, client.login(BOB.name, BOB.password))
-    client.logout()
     # Two sessions at a time, the second over first.
     first, second = connect(31), connect(32)
     assert note(first, ALICE.name, first.login(ALICE.name, ALICE.password))
     assert note(second, BOB.name, second.login(BOB.name, BOB.password))
     second.logout()
     first.logout()
+
+    def fail(last: int, user: str, then: str) -> None:
+        """A wrong password, and then another try on the same connection where there is one."""
+        client = connect(last)
+        assert not note(client, user, client.login(user, "wrong"))
+        if then:
+            note(client, user, client.login(user, then))
+        client.logout()
 
     def attack(name: bytes, how: Callable[[Client], Callable[[bytes, str], bool]]) -> None:
         # A line break in the name may leave the server waiting for more: that is no login either.
@@ -121,11 +118,15 @@ def _play(server: Server, protocol: str, seen: Seen) -> None:
             assert not note(client, "", how(client)(name, "x"))
             client.logout()
 
-    # Servers make an attacker wait, so several at a time.
-    with ThreadPoolExecutor(server.at_once) as attackers:
-        for done in [
-            attackers.submit(attack, name, how)
-            for name in HOSTILE_NAMES
-            for how in (lambda client: client.login, lambda client: client.login_sasl)
-        ]:
+    # Servers make those wait who have the wrong password, so several at a time.
+    with ThreadPoolExecutor(server.at_once) as pool:
+        doing = [
+            pool.submit(fail, 21, BOB.name, ""),
+            pool.submit(fail, 22, "mallory", ""),
+            pool.submit(fail, 23, BOB.name, BOB.password),
+        ]
+        for name in HOSTILE_NAMES:
+            doing.append(pool.submit(attack, name, lambda client: client.login))
+            doing.append(pool.submit(attack, name, lambda client: client.login_sasl))
+        for done in doing:
             done.result()

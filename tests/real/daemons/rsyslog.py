@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..packages import install
+from ..packages import CHECKOUT, install
 from .process import Process, wait_for
 
 HOST_NAME = "mx1"
@@ -23,17 +23,6 @@ input(type="imuxsock" Socket="{socket}" CreatePath="on" RateLimit.Interval="0"
       Annotate="on" ParseTrusted="on" UsePIDFromSystem="off")
 """
 _FILES = """\
-template(name="json" type="list" option.jsonf="on") {{
-  property(outname="t"    name="timegenerated" dateFormat="rfc3339" format="jsonf")
-  property(outname="h"    name="hostname"      format="jsonf")
-  property(outname="p"    name="syslogtag"     format="jsonf"
-           regex.type="ERE" regex.expression="^[^:[]+" regex.submatch="0" regex.nomatchmode="BLANK")
-  property(outname="pid"  name="procid"        format="jsonf")
-  property(outname="in"   name="inputname"     format="jsonf")
-  property(outname="from" name="fromhost-ip"   format="jsonf")
-  property(outname="uid"  name="$!uid"  format="jsonf" dataType="number" onEmpty="skip")
-  property(outname="msg"  name="msg"    format="jsonf")
-}}
 if $programname != "rsyslogd" then {{
   action(type="omfile" file="{directory}/iso.log" template="RSYSLOG_FileFormat")
   action(type="omfile" file="{directory}/bsd.log" template="RSYSLOG_TraditionalFileFormat")
@@ -41,6 +30,14 @@ if $programname != "rsyslogd" then {{
 }}
 """
 FORMATS = ("json", "iso", "bsd")
+
+
+def json_template() -> str:
+    """The template of the shipped rsyslog/pbs-filter.conf, under the name `json`."""
+    shipped = (CHECKOUT / "rsyslog" / "pbs-filter.conf").read_text()
+    begin = shipped.index('template(name="pbs-filter"')
+    end = shipped.index("\n}\n", begin) + 3
+    return shipped[begin:end].replace('"pbs-filter"', '"json"', 1)
 
 
 class Rsyslog:
@@ -57,6 +54,7 @@ class Rsyslog:
         config.write_text(
             _HEAD.format(directory=directory, host=HOST_NAME)
             + "".join(_INPUT.format(socket=path) for path in sockets)
+            + json_template()
             + _FILES.format(directory=directory)
             + rules
         )

@@ -30,7 +30,7 @@ class Server(ABC):
     ipv6: ClassVar[bool] = True
     """Whether it can listen on ::1 here."""
     names_itself: ClassVar[bool] = False
-    """Whether its login lines hold its own address: on loopback ::1 is client and server at once."""
+    """Whether its login lines hold its own address: ::1 is client and server at once."""
     names_user: ClassVar[bool] = True
     """Whether its login lines say who logged in."""
     at_once: ClassVar[int] = 30
