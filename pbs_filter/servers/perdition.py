@@ -35,13 +35,13 @@ from ..model import Accepted, Ended, Ignored, Refused
 
 _NAME = user_token(most=100)
 _SERVER = token(r"[0-9A-Za-z_.:/\[\]-]{1,100}+", "a backend")
-_PASSWORD = token(r'[^\x00-\x1f"]{0,100}+', "a password or the X's in its place")
 _FROM = ADDRESS_BEFORE_PORT("address") + ":" + PORT
 _TO = ADDRESS_BEFORE_PORT("local") + ":" + PORT
 _SECURE = pp.Literal("plaintext") | "starttls" | "ssl"
 _AUTHORISATION = " authorisation_id=" + (pp.Literal("NONE") | '"' + _NAME + '"')
 _AUTHENTICATION = ' authentication_id="' + _NAME("user") + '"'
-_LOG_PASSWORD = pp.Opt(' passwd="' + _PASSWORD + '"')
+# A password, or X's in its place.
+_LOG_PASSWORD = pp.Opt(' passwd="' + _NAME + '"')
 
 LOGIN = (
     "Auth: "

@@ -69,7 +69,7 @@ SERVER = Server(
                     "spop3d[4711]: connect from 203.0.113.66 (192.0.2.7)",
                     Connected(address="192.0.2.7", session="4711"),
                 ),
-                no("spop3d[4711]: connect from 203.0.113.66.evil.example", "a name, no address"),
+                no("spop3d[4711]: connect from 203.0.113.66.evil.example (", "a name, no address"),
                 no("spop3d[4711]: connect from x (203.0.113.66) (192.0.2.7)", "two addresses"),
                 no("solid-pop3d[4711]: Stats: connect from 203.0.113.66", "text in front"),
             ),
@@ -125,7 +125,7 @@ SERVER = Server(
                     "a failure whose name holds a login",
                 ),
                 no(
-                    "solid-pop3d[4711]: user a authenticated - 203.0.113.66.evil.example",
+                    "solid-pop3d[4711]: user a authenticated - 203.0.113.66.evil.example (",
                     "a name, no address",
                 ),
                 no(
