@@ -21,16 +21,21 @@ An element that is not known here is a GrammarError, never a guess.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyparsing as pp
 
 from ..errors import GrammarError
+from .beginnings import EMPTIES, LITERALS, can_begin_alike, starts
 
-_MOST_STARTS = 64
-
-_LITERALS: tuple[type, ...] = (pp.Literal, type(pp.Literal("x")), type(pp.Literal("xy")))
-_EMPTIES: tuple[type, ...] = (pp.Empty, type(pp.Literal("")))
+_FLAGS = (
+    ("a", re.ASCII),
+    ("i", re.IGNORECASE),
+    ("m", re.MULTILINE),
+    ("s", re.DOTALL),
+    ("x", re.VERBOSE),
+)
 _SUPPORTED = (
     "Literal, Regex (token, WORD, ...), And (+), MatchFirst (|), Opt, Each (&), Combine, one_of, "
     "NotAny (~), FollowedBy, Empty, StringEnd"
@@ -114,12 +119,12 @@ class _Translator:
 
     def _body(self, element: pp.ParserElement) -> str:
         kind = type(element)
-        if kind in _EMPTIES:
+        if kind in EMPTIES:
             return ""
-        if kind in _LITERALS:
+        if kind in LITERALS:
             return re.escape(str(element.match))  # type: ignore[attr-defined]
         if kind is pp.Regex:
-            return _regex(element)
+            return self._regex(element)
         if kind is pp.And:
             return self._sequence(element)
         if kind is pp.MatchFirst:
@@ -137,6 +142,26 @@ class _Translator:
         if kind is pp.StringEnd:
             return r"\Z"
         raise _error(element, f"the compiler does not know {kind.__name__}; it knows {_SUPPORTED}")
+
+    def _regex(self, element: pp.ParserElement) -> str:
+        # A Regex that returns a match object or groups has replaced its parseImpl.
+        if "parseImpl" in vars(element):
+            raise _error(element, "a Regex that returns groups or a match; name tokens instead")
+        regex: re.Pattern[str] = element.re  # type: ignore[attr-defined]
+        text = regex.pattern
+        if len(regex.groupindex) < regex.groups:
+            raise _error(element, "capture groups in a token; write (?:...), or (?P<name>...)")
+        if regex.groups and re.search(r"\\[1-9]|\(\?\(", text):
+            raise _error(element, "a group's number, which is another in the whole rule")
+        if regex.groups and element.resultsName:
+            raise _error(element, "named groups inside a named result, which loses them")
+        for name, number in regex.groupindex.items():
+            self.groups.setdefault(name, []).append(self.count + number)
+        self.count += regex.groups
+        flags = "".join(letter for letter, flag in _FLAGS if regex.flags & flag)
+        if "x" in flags:
+            text += "\n"  # ends a comment
+        return f"(?>(?{flags}:{text}))" if flags else f"(?>{text})"
 
     def _sequence(self, element: pp.ParserElement) -> str:
         seen: set[str] = set()
@@ -210,66 +235,36 @@ def _refuse_extras(element: pp.ParserElement) -> None:
         raise _error(element, "a result that collects all its matches (name*)")
 
 
-def _regex(element: pp.ParserElement) -> str:
-    # A Regex that returns a match object or groups has replaced its parseImpl.
-    if "parseImpl" in vars(element):
-        raise _error(element, "a Regex that returns groups or a match; name tokens instead")
-    try:
-        regex: re.Pattern[str] = element.re  # type: ignore[attr-defined]
-    except ValueError as error:
-        raise _error(element, str(error)) from None
-    if regex.groups:
-        raise _error(element, "capture groups in a token; write (?:...)")
-    flags = "".join(
-        letter
-        for letter, flag in (
-            ("a", re.ASCII),
-            ("i", re.IGNORECASE),
-            ("m", re.MULTILINE),
-            ("s", re.DOTALL),
-            ("x", re.VERBOSE),
-        )
-        if regex.flags & flag
-    )
-    # The line break ends a comment in a verbose pattern.
-    return f"(?>(?{flags}:{regex.pattern}\n))" if "x" in flags else _atomic(flags, regex.pattern)
-
-
-def _atomic(flags: str, pattern: str) -> str:
-    return f"(?>(?{flags}:{pattern}))" if flags else f"(?>{pattern})"
-
-
 def _is_one_token(element: pp.ParserElement) -> bool:
     kind = type(element)
     if kind is pp.MatchFirst:
         parts = element.exprs  # type: ignore[attr-defined]
         return all(_is_one_token(part) and not _names(part) for part in parts)
-    return kind in _LITERALS or kind is pp.Regex or kind is pp.Combine
+    return kind in LITERALS or kind is pp.Regex or kind is pp.Combine
 
 
 def _names(element: pp.ParserElement) -> set[str]:
     """Return the result names in an expression."""
     names = {element.resultsName} if element.resultsName else set()
-    for part in getattr(element, "exprs", ()) or ():
-        names |= _names(part)
-    part = getattr(element, "expr", None)
-    if part is not None:
+    if type(element) is pp.Regex:
+        names |= set(element.re.groupindex)
+    for part in _inside(element):
         names |= _names(part)
     return names
 
 
-def starts(expression: pp.ParserElement) -> frozenset[str]:
-    """Return literal texts one of which every line that fits must begin with.
+def tokens(expression: pp.ParserElement) -> Iterator[tuple[re.Pattern[str], str]]:
+    """Return every token's compiled pattern and its name for messages."""
+    if type(expression) is pp.Regex:
+        yield expression.re, str(expression)
+    for part in _inside(expression):
+        yield from tokens(part)
 
-    At most 64; the empty string stands for "anything". Sound, not tight: whatever cannot be told
-    ends a start early.
-    """
-    return frozenset(text for text, _ in _starts(expression))
 
-
-def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
-    """Return whether a line may begin with one of `some` and with one of `others`."""
-    return any(a.startswith(b) or b.startswith(a) for a in some for b in others)
+def _inside(element: pp.ParserElement) -> list[pp.ParserElement]:
+    parts = list(getattr(element, "exprs", None) or ())
+    part = getattr(element, "expr", None)
+    return parts if part is None else [*parts, part]
 
 
 def _parts_of_each(element: pp.ParserElement) -> list[pp.ParserElement]:
@@ -285,57 +280,13 @@ def _parts_of_each(element: pp.ParserElement) -> list[pp.ParserElement]:
 
 
 def _refuse_alike(element: pp.ParserElement, parts: list[pp.ParserElement]) -> None:
-    inner = [part.expr if type(part) is pp.Opt else part for part in parts]
-    for i, part in enumerate(inner):
-        for other in inner[i + 1 :]:
-            if can_begin_alike(starts(part), starts(other)):
+    begun: list[tuple[pp.ParserElement, frozenset[str]]] = []
+    for part in parts:
+        inner: pp.ParserElement = part.expr if type(part) is pp.Opt else part
+        begins = starts(inner)
+        for other, others_begin in begun:
+            if can_begin_alike(begins, others_begin):
                 raise _error(
-                    element, f"{str(part)!r} and {str(other)!r} of an Each may begin alike"
+                    element, f"{str(other)!r} and {str(inner)!r} of an Each may begin alike"
                 )
-
-
-def _starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
-    """Return (literal start, whether it is the whole element)."""
-    kind = type(element)
-    if kind in _LITERALS:
-        return {(element.match, True)}  # type: ignore[attr-defined]
-    if kind in _EMPTIES or kind in (pp.NotAny, pp.FollowedBy, pp.StringEnd):
-        return {("", True)}
-    if kind is pp.Regex:
-        return _alternatives(element)
-    if kind is pp.And:
-        found: set[tuple[str, bool]] = {("", True)}
-        for part in element.exprs:  # type: ignore[attr-defined]
-            if not any(whole for _, whole in found):
-                break
-            after = _starts(part)
-            longer = {pair for pair in found if not pair[1]}
-            longer |= {(a + b, whole) for a, more in found if more for b, whole in after}
-            if len(longer) > _MOST_STARTS:
-                return {(text, False) for text, _ in found}
-            found = longer
-        return found
-    if kind is pp.MatchFirst:
-        union: set[tuple[str, bool]] = set()
-        for part in element.exprs:  # type: ignore[attr-defined]
-            union |= _starts(part)
-        return union if len(union) <= _MOST_STARTS else {("", False)}
-    if kind is pp.Opt:
-        return _starts(element.expr) | {("", True)}  # type: ignore[attr-defined]
-    if kind is pp.Combine:
-        return _starts(element.expr)  # type: ignore[attr-defined]
-    return {("", False)}
-
-
-def _alternatives(element: pp.ParserElement) -> set[tuple[str, bool]]:
-    """Read `one_of`'s regular expression (escaped words between bars) back into its words."""
-    pattern: str = element.pattern  # type: ignore[attr-defined]
-    words = set()
-    if element.flags:  # type: ignore[attr-defined]
-        return {("", False)}
-    for escaped in pattern.split("|"):
-        word = re.sub(r"\\(.)", r"\1", escaped)
-        if re.escape(word) != escaped:
-            return {("", False)}
-        words.add((word, True))
-    return words if len(words) <= _MOST_STARTS else {("", False)}
+        begun.append((inner, begins))

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import pyparsing as pp
 
 from ..model import Observation, Reason, Record
-from .compiler import Pattern, can_begin_alike, prepared, starts, translate
+from .beginnings import can_begin_alike, starts
+from .compiler import Pattern, prepared, translate
 from .making import Maker, Match, maker
 from .rules import Rule, Server
 
@@ -145,6 +146,15 @@ class Reader:
                     return observation
                 return Reading(candidate.server, candidate.rule, observation)
         return Reason.NO_RULE
+
+    def all_fitting(self, record: Record) -> list[tuple[Server, Rule]]:
+        """Return every rule that fits the message; where all is well, at most one."""
+        return [
+            (server, rule)
+            for server, protocol in self._claims_on(record.program)
+            for rule in self._rules(server)
+            if self._candidate(server, rule, protocol).fullmatch(record.message)
+        ]
 
     def explain(self, record: Record) -> list[NearMiss]:
         """Return how far each rule for this program read the message, the best first."""

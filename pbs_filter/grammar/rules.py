@@ -27,6 +27,9 @@ RESULTS = {
 
 _SAMPLE = re.compile(r"([^\s:\[\]]{1,80}+)(?:\[([0-9]{1,10}+)\])?: ((?s:.*))")
 
+is_name = re.compile("[a-z0-9-]{1,12}").fullmatch
+"""Whether a text can be a server's name: it goes into the map and the journal."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:

@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, PORT, TEXT, USER, Rule, Server, no, yes
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, no, token, yes
 from ..model import Accepted, Ended, Ignored, Refused
 
 LEVEL = pp.Opt(pp.one_of(["INFO: ", "DEBUG: ", "ERR: "]))
 WHO = "user=" + USER("user") + ", ip=[" + ADDRESS("address") + "]"
-AT_PORT = ", port=[" + (PORT("port") | pp.Literal("N/A")) + "]"
+AT_PORT = ", port=[" + token("(?>[0-9]{1,5}+|N/A)", "a port")("port") + "]"
 
 # SMAP1 is spoken by imapd; there the program's name says what the protocol is.
 PROTOCOL = ", protocol=" + (pp.one_of(["IMAP", "POP3"])("protocol") | pp.Literal("SMAP1"))
 TLS = pp.one_of([", stls=1", ", starttls=1"])
 
 LOGIN = LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
-LOGIN_WITHOUT_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(PROTOCOL)
+LOGIN_WITHOUT_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
 
 ENDS = pp.one_of(["LOGOUT", "TIMEOUT", "DISCONNECTED", "I/O error disconnect"])
 TRAFFIC = pp.Opt(", rcvd=" + NUMBER + ", sent=" + NUMBER) + pp.Opt(", time=" + NUMBER) + pp.Opt(TLS)
@@ -105,7 +105,7 @@ SERVER = Server(
                 ),
                 yes(
                     "imaplogin: LOGIN, user=bob, ip=[192.0.2.7], port=[N/A], protocol=SMAP1",
-                    _login(protocol="imap"),
+                    _login(protocol="imap", session="bob,192.0.2.7,N/A"),
                 ),
                 no(
                     "pop3d: LOGIN, user=x, ip=[203.0.113.66], port=[1], ip=[192.0.2.7], "
@@ -134,7 +134,7 @@ SERVER = Server(
                     _login(protocol="pop3", session="bob,192.0.2.7"),
                 ),
                 yes(
-                    "courierimaplogin: LOGIN, user=bob, ip=[::ffff:192.0.2.7], protocol=IMAP",
+                    "courierimaplogin: INFO: LOGIN, user=bob, ip=[192.0.2.7], protocol=IMAP",
                     _login(protocol="imap", session="bob,192.0.2.7"),
                 ),
                 no(
@@ -195,6 +195,10 @@ SERVER = Server(
                 yes(
                     "imapd: DISCONNECTED, user=bob, ip=[::ffff:192.0.2.7], headers=0, body=0, "
                     "rcvd=11, sent=70, time=75",
+                    Ended(user="bob", protocol="imap", address="192.0.2.7"),
+                ),
+                yes(
+                    "imapd: INFO: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0",
                     Ended(user="bob", protocol="imap", address="192.0.2.7"),
                 ),
                 no(

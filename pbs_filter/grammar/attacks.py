@@ -1,0 +1,178 @@
+"""What a client may put where its own text stands in a line, and the lines it arrives in.
+
+The forged address is always the canary: whoever sees it authorised has seen a hole. The attacks are
+made of the servers' own samples, so a new wording is a new attack on all the others.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+from ..model import Accepted, Connected, Ended, Observation, Reason, Record
+from .rules import Server
+
+CANARY = "203.0.113.66"
+
+_ADDRESS = re.compile(
+    r"(?:::ffff:)?(?:192\.0\.2|198\.51\.100)\.[0-9]{1,3}|2001:(?:db8|DB8):[0-9A-Fa-f:]*[0-9A-Fa-f]"
+)
+"""The addresses that samples hold."""
+
+_USERS = re.compile(r"(?<![0-9A-Za-z.])(?:bob|alice)(?:@example\.org)?(?![0-9A-Za-z.])")
+_HOSTS = re.compile(
+    r"(?<![0-9A-Za-z.@-])(?:[a-z0-9-]+\.)+example(?:\.(?:org|net|com))?(?![0-9A-Za-z.])"
+)
+"""How samples call users and clients."""
+
+_FRAMES = (
+    ("", ""),
+    ("bob ", " x"),
+    ("bob, ", ", x"),
+    ("bob: ", ": x"),
+    ('bob"', '"x'),
+    ("bob' ", " 'x"),
+    ("bob>, ", ", user=<x"),
+    ("bob] ", " [x"),
+    ("bob) ", " (x"),
+    ("bob\t", "\tx"),
+    ("bob\n", "\nx"),
+)
+"""What ends the field the text stands in, and begins it again."""
+
+_CANARIES = (
+    CANARY,
+    f"::ffff:{CANARY}",
+    f"[{CANARY}]",
+    f"({CANARY})",
+    f"<{CANARY}>",
+    f"rip={CANARY}",
+    f"oip={CANARY};",
+    f"ip=[{CANARY}]",
+    f"host=x [{CANARY}]",
+    f"from {CANARY}",
+    f"client: {CANARY}",
+    f"{CANARY}.evil.example",
+    f"{CANARY}:110",
+)
+_SPECIALS = (
+    # CVE-2001-1075, as security scanners send it.
+    f'MAIL FROM:"POP login by user "admin" at ({CANARY}) {CANARY}@evil.example"',
+    f'x" status="ok" ip="{CANARY}',
+    "",
+    " ",
+    "\t",
+    "x\r",
+    "x\x00",
+    "x#012x",
+    "x^Jx",
+    "x\u2028x",
+    "x\udc80",
+    "x" * 10_000,
+    " " * 10_000,
+    "[" * 10_000,
+    '"' * 10_000,
+    "rip=" * 2_500,
+    f"{CANARY} " * 800,
+)
+
+
+@lru_cache(maxsize=4)
+def attacks_of(servers: tuple[Server, ...]) -> tuple[str, ...]:
+    """Return texts that clients send to be taken for lines of `servers`."""
+    lines: dict[str, None] = {}
+    for server in servers:
+        for rule in server.rules:
+            for sample in rule.samples:
+                if isinstance(sample.observation, Accepted | Connected | Ended):
+                    program, pid, message = sample.parts()
+                    tag = f"{program}[{pid}]: " if pid else f"{program}: "
+                    lines[_ADDRESS.sub(CANARY, message)] = None
+                    lines[_ADDRESS.sub(CANARY, f"Nov 20 09:11:13 mx1 {tag}{message}")] = None
+    framed = [f"{before}{text}{after}" for text in _CANARIES for before, after in _FRAMES]
+    return (*lines, *framed, *_SPECIALS)
+
+
+def framed(servers: Iterable[Server]) -> Iterator[str]:
+    """Return the logins of `servers` with what ends and begins a field around them."""
+    for server in servers:
+        for rule in server.rules:
+            for sample in rule.samples:
+                if isinstance(sample.observation, Accepted | Connected):
+                    text = _ADDRESS.sub(CANARY, sample.parts()[2])
+                    for before, after in _FRAMES[1:]:
+                        yield f"{before}{text}{after}"
+
+
+def clients_texts(message: str, observation: Observation | None) -> set[str]:
+    """Return what in a sample's message is a client's text: users, and its host's name.
+
+    Not the host's name in a `no`: such a line may be one that no server writes, and stand for a
+    name in the place of an address.
+    """
+    found = {match.group() for match in _USERS.finditer(message)}
+    if observation is not None:
+        found |= {match.group() for match in _HOSTS.finditer(message)}
+    user = getattr(observation, "user", None)
+    return found | {user} if user else found
+
+
+def replaced(message: str, texts: Iterable[str], attacks: Iterable[str]) -> Iterator[str]:
+    """Return `message` with each of `texts` replaced by each attack, in one place and in all."""
+    attacks = tuple(attacks)
+    for text in sorted(texts):
+        before, _, after = message.partition(text)
+        for attack in attacks:
+            yield f"{before}{attack}{after}"
+            if text in after:
+                yield message.replace(text, attack)
+
+
+Shape = Callable[[str, str, str], bytes]
+
+
+def _text(header: str) -> Shape:
+    def line(program: str, pid: str, message: str) -> bytes:
+        tag = f"{program}[{pid}]" if pid else program
+        return f"{header}{tag}: {message}".encode("utf-8", "surrogateescape")
+
+    return line
+
+
+def _rfc5424(program: str, pid: str, message: str) -> bytes:
+    header = f"<22>1 2026-11-20T09:11:13.123456+01:00 mx1 {program} {pid or '-'} - - "
+    return (header + message).encode("utf-8", "surrogateescape")
+
+
+def _json(program: str, pid: str, message: str) -> bytes:
+    fields = {"t": "2026-11-20T09:11:13+01:00", "h": "mx1", "p": program, "pid": pid}
+    line = json.dumps(fields | {"msg": message}, ensure_ascii=False)
+    return line.encode("utf-8", "surrogateescape")
+
+
+_SHAPES: dict[str, Shape] = {
+    "BSD syslog": _text("Nov 20 09:11:13 mx1 "),
+    "BSD syslog with priority": _text("<22>Nov 20 09:11:13 mx1 "),
+    "rsyslog's file format": _text("2026-11-20T09:11:13.123456+01:00 mx1 "),
+    "RFC 5424": _rfc5424,
+    "the JSON feed": _json,
+}
+
+
+def records_of(
+    read: Callable[[bytes], Record | Reason], program: str, pid: str, message: str
+) -> Iterator[tuple[str, object]]:
+    """Return (shape, what `read` makes of it) for every header shape that can carry this.
+
+    A record comes as (program, pid, message), a reason as it is.
+    """
+    for shape, line in _SHAPES.items():
+        if "\n" in message and shape != "the JSON feed":
+            continue
+        record = read(line(program, pid, message))
+        if isinstance(record, Record):
+            yield shape, (record.program, record.pid, record.message)
+        else:
+            yield shape, record

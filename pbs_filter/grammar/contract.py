@@ -1,0 +1,308 @@
+"""The contract that every server keeps, checked by samples and by attacks made of them.
+
+`check` is run by the tests for all servers, by `pbs-filter --check`, and at start for a site's own
+servers. What it demands (ARCHITECTURE 5):
+
+1. the form: names, kinds, results, sessions; a `yes` and a `no` for every rule
+2. every `yes` gives exactly the stated observation; no `no` logs in, connects or ends anything
+3. no line fits two rules, over all servers that claim its program
+4. every rule, alternative and optional part is reached, every optional part also left out
+5. every header shape gives the same record
+6. what a client can choose never becomes an address, and never makes a login of a refusal
+7. rules that log in, connect or end read field by field: no token reads past a field's end
+
+A violation says what, where, the text in repr, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ..errors import GrammarError
+from ..model import Accepted, Connected, Ended, Reason, Record
+from .attacks import CANARY, attacks_of, clients_texts, framed, records_of, replaced
+from .compiler import Pattern, tokens, translate
+from .reader import Reader
+from .rules import KINDS, PROTOCOLS, RESULTS, Rule, Sample, Server, is_name
+
+DECISIVE = (Accepted, Connected, Ended)
+"""Kinds that change something; the others only tell people what a line was."""
+
+_MANY = 10_000
+_LETTERS = 'a0. -:/<"é'
+_ENDS_OF_FIELDS = " ,;:<>()[]\"'="
+
+
+Read = Callable[[bytes], Record | Reason]
+
+
+def check(server: Server, servers: Iterable[Server] = (), read: Read | None = None) -> list[str]:
+    """Return what `server` breaks of the contract; nothing if it keeps it.
+
+    Args:
+        servers: all whose lines stand in the same log: sources of attacks, rivals for lines.
+        read: makes a record of a line (`records.read`); without it headers are not tried.
+    """
+    servers = tuple(servers)
+    if server not in servers:
+        servers = (*servers, server)
+    violations = list(_form(server))
+    if violations:
+        # What is said below about a server of the wrong form would only confuse.
+        return violations
+    neighbours = [other for other in servers if _meet(server, other)]
+    reader = _reader_of(neighbours)
+    violations += _lint(server)
+    violations += _samples(server, reader)
+    violations += _overlaps(server, reader)
+    violations += _coverage(server)
+    if read is not None:
+        violations += _headers(server, read)
+    violations += _attacks(server, servers, reader)
+    return violations
+
+
+def _reader_of(servers: Iterable[Server]) -> Reader:
+    """Return a reader with every rule, also those that are off: they are to be as safe."""
+    servers = tuple(servers)
+    return Reader(
+        servers,
+        enable=[f"{server.name}-{rule.name}" for server in servers for rule in server.rules],
+    )
+
+
+def _meet(server: Server, other: Server) -> bool:
+    """Return whether a line of a program of `server`'s, or of its samples, can be `other`'s."""
+    programs = {*server.programs}
+    programs |= {sample.parts()[0] for rule in server.rules for sample in rule.samples}
+    last_names = {name.rpartition("/")[2] for name in programs}
+    return any(name.rpartition("/")[2] in last_names for name in other.programs)
+
+
+# ------------------------------------------------------------------ 1. form
+
+
+def _form(server: Server) -> Iterator[str]:
+    where = f"server {server.name!r}"
+    if not is_name(server.name):
+        yield f"{where}: the name must be 1 to 12 characters of a-z, 0-9 and '-'"
+    if not server.programs:
+        yield f"{where}: claims no program; name the one in the syslog header"
+    for program, protocol in server.programs.items():
+        if protocol not in (None, *PROTOCOLS):
+            yield f"{where}: program {program!r}: protocol {protocol!r}; write pop3, imap or None"
+    names = [rule.name for rule in server.rules]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"{where}: two rules are called {name!r}; give each a name of its own"
+    if not names:
+        yield f"{where}: has no rules"
+    for rule in server.rules:
+        yield from _form_of_rule(rule)
+
+
+def _form_of_rule(rule: Rule) -> Iterator[str]:
+    where = f"rule {rule.name!r}"
+    if rule.kind not in KINDS:
+        yield f"{where}: kind {rule.kind!r} is none of {', '.join(k.__name__ for k in KINDS)}"
+        return
+    if rule.protocol not in (None, *PROTOCOLS):
+        yield f"{where}: protocol {rule.protocol!r}; write pop3, imap or None"
+    if not any(sample.observation is not None for sample in rule.samples):
+        yield f"{where}: has no sample that it must read; add yes(line, observation)"
+    if not any(sample.observation is None for sample in rule.samples):
+        yield f"{where}: has no sample that it must not read; add no(line, because)"
+    for sample in rule.samples:
+        try:
+            sample.parts()
+        except GrammarError as error:
+            yield f"{where}: {error}"
+    try:
+        pattern = translate(rule.expression)
+        pattern.compile()
+    except GrammarError as error:
+        yield f"{where}: {error}"
+        return
+    yield from _form_of_results(rule, pattern, where)
+
+
+def _form_of_results(rule: Rule, pattern: Pattern, where: str) -> Iterator[str]:
+    results = set(pattern.groups)
+    # In the other kinds a shared part may name what they do not need.
+    unused = results - RESULTS[rule.kind] - set(rule.session) if rule.kind in DECISIVE else ()
+    for name in sorted(unused):
+        yield (
+            f"{where}: nothing uses its result {name!r}; a {rule.kind.__name__} has "
+            f"{', '.join(sorted(RESULTS[rule.kind]))} and the parts of its session"
+        )
+    for name in rule.session:
+        if name != "pid" and name not in results:
+            yield f"{where}: its session needs {name!r}, which no part of the expression is called"
+    if rule.kind is Connected and not ("address" in results and rule.session):
+        yield f"{where}: a Connected needs an address and a session"
+    if rule.kind is Accepted and not ("address" in results or rule.session):
+        yield f"{where}: an Accepted needs an address, or a session that has one"
+    if rule.kind is Ended and not ("user" in results or rule.session):
+        yield f"{where}: an Ended needs a session or a user"
+
+
+# ------------------------------------------------------------------ 7. lint
+
+
+def _lint(server: Server) -> Iterator[str]:
+    for rule in server.rules:
+        if rule.kind not in DECISIVE:
+            continue
+        for pattern, name in tokens(rule.expression):
+            if all(pattern.fullmatch(f"x{end}x") for end in _ENDS_OF_FIELDS):
+                yield (
+                    f"rule {rule.name!r}: token {name!r} reads past every end of a field; exclude "
+                    "what ends this one"
+                )
+            for char in _LETTERS:
+                if pattern.fullmatch(char * _MANY):
+                    yield (
+                        f"rule {rule.name!r}: token {name!r} has no bound, it reads {_MANY} times "
+                        f"{char!r}; write {{1,255}}+ instead of +"
+                    )
+                    break
+
+
+# ------------------------------------------------------------------ 2. samples
+
+
+def _samples(server: Server, reader: Reader) -> Iterator[str]:
+    for rule in server.rules:
+        for sample in rule.samples:
+            program, pid, message = sample.parts()
+            if sample.observation is not None and not reader.claims(program):
+                yield (
+                    f"{_where(rule, sample)}: the server claims no program {program!r}; add it to "
+                    "programs or mend the sample"
+                )
+                continue
+            reading = reader.read(Record(program, message, "mx1", pid))
+            observation = None if isinstance(reading, Reason) else reading.observation
+            if sample.observation is None:
+                if isinstance(observation, DECISIVE):
+                    yield (
+                        f"{_where(rule, sample)}: must not be read ({sample.because}), but gives "
+                        f"{observation}; tighten the rule"
+                    )
+            elif isinstance(reading, Reason):
+                yield (
+                    f"{_where(rule, sample)}: {reading.value}{_near_miss(reader, program, message)}"
+                )
+            elif observation != sample.observation:
+                yield (
+                    f"{_where(rule, sample)}: expected {sample.observation}, but rule "
+                    f"{reading.rule.name!r} gives {observation}"
+                )
+            elif reading.rule is not rule:
+                yield (
+                    f"{_where(rule, sample)}: is read by {reading.server.name}'s rule "
+                    f"{reading.rule.name!r}; move the sample there"
+                )
+
+
+def _near_miss(reader: Reader, program: str, message: str) -> str:
+    misses = reader.explain(Record(program, message))
+    if not misses:
+        return ""
+    best = misses[0]
+    return (
+        f"; rule {best.rule.name!r} read up to {message[: best.position]!r} and stopped at "
+        f"{message[best.position : best.position + 20]!r}: {best.expected}"
+    )
+
+
+def _where(rule: Rule, sample: Sample) -> str:
+    return f"rule {rule.name!r}: sample {sample.line[:300]!r}"
+
+
+# ------------------------------------------------------------------ 3. overlaps
+
+
+def _overlaps(server: Server, reader: Reader) -> Iterator[str]:
+    for rule in server.rules:
+        for sample in rule.samples:
+            program, pid, message = sample.parts()
+            fitting = reader.all_fitting(Record(program, message, "mx1", pid))
+            if len(fitting) > 1:
+                names = ", ".join(f"{who.name}-{which.name}" for who, which in fitting)
+                yield (
+                    f"{_where(rule, sample)}: {len(fitting)} rules read it ({names}); make them "
+                    "tell each other's lines apart"
+                )
+
+
+# ------------------------------------------------------------------ 4. coverage
+
+
+def _coverage(server: Server) -> Iterator[str]:
+    messages = [
+        sample.parts()[2]
+        for rule in server.rules
+        for sample in rule.samples
+        if sample.observation is not None
+    ]
+    for rule in server.rules:
+        pattern = translate(rule.expression, marked=True)
+        fullmatch = pattern.compile().fullmatch
+        matches = [match for message in messages if (match := fullmatch(message))]
+        for mark in pattern.marks:
+            through = [match for match in matches if match[mark.group] is not None]
+            part = "optional part" if mark.optional else "alternative"
+            if not through:
+                yield (
+                    f"rule {rule.name!r}: no sample goes through the {part} {mark.what[:80]!r}; "
+                    "add one"
+                )
+            elif mark.optional and len(through) == len(matches):
+                yield (
+                    f"rule {rule.name!r}: no sample leaves out the optional part "
+                    f"{mark.what[:80]!r}; add one, or make it a fixed part"
+                )
+
+
+# ------------------------------------------------------------------ 5. headers
+
+
+def _headers(server: Server, read: Read) -> Iterator[str]:
+    for rule in server.rules:
+        for sample in rule.samples:
+            program, pid, message = sample.parts()
+            for shape, found in records_of(read, program, pid, message):
+                if found != (program, pid, message):
+                    yield (
+                        f"{_where(rule, sample)}: as a line of {shape} it is read as {found!r}; "
+                        "write the sample as the daemon's lines are"
+                    )
+
+
+# ------------------------------------------------------------------ 6. attacks
+
+
+def _attacks(server: Server, servers: tuple[Server, ...], reader: Reader) -> Iterator[str]:
+    attacks = (*attacks_of(servers), *framed([server]))
+    for rule in server.rules:
+        for sample in rule.samples:
+            program, pid, message = sample.parts()
+            harmless = not isinstance(sample.observation, DECISIVE)
+            texts = clients_texts(message, sample.observation)
+            for attacked in replaced(message, texts, attacks):
+                reading = reader.read(Record(program, attacked, "mx1", pid))
+                if isinstance(reading, Reason):
+                    continue
+                found = reading.observation
+                if getattr(found, "address", None) == CANARY and isinstance(found, DECISIVE):
+                    yield (
+                        f"{_where(rule, sample)}: a client's text becomes the address: "
+                        f"{attacked[:300]!r} gives {found}; tighten what stands before the address"
+                    )
+                    break
+                if harmless and isinstance(found, Accepted | Connected):
+                    yield (
+                        f"{_where(rule, sample)}: a client's text makes a login of it: "
+                        f"{attacked[:300]!r} gives {found}; tighten rule {reading.rule.name!r}"
+                    )
+                    break
