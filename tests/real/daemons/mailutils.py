@@ -40,7 +40,7 @@ server "[::1]:{port}" {{
 class Mailutils(Server):
     name = "mailutils"
     packages = ("mailutils-pop3d", "mailutils-imap4d", "libpam-modules")
-    at_once = 15
+    at_once = 10
 
     def configure(self) -> Sequence[Process]:
         programs = {"pop3": "/usr/sbin/pop3d", "imap": "/usr/sbin/imap4d"}
