@@ -44,6 +44,8 @@ class Mta(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     service_accounts: ClassVar[tuple[tuple[str, int], ...]] = ()
+    map_group: ClassVar[int] = LOOKUP_UID
+    """The group that may read the map: `group` of pbs-filter's configuration."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -106,7 +108,8 @@ class Mta(ABC):
         script = (CHECKOUT / "bin/pbs-lookup").read_text()
         self.root.write("/usr/bin/pbs-lookup", script.replace("#!python", "#!/usr/bin/python3"),
                         mode=0o755)  # fmt: skip
-        self.root.directory("/var/lib/pbs-filter", owner=LOOKUP_UID, mode=0o750)
+        directory = self.root.directory("/var/lib/pbs-filter", mode=0o750)
+        shutil.chown(directory, LOOKUP_UID, self.map_group)
         self.map = self.root.path / MAP.lstrip("/")
         self.clear()
 
@@ -150,7 +153,7 @@ class Mta(ABC):
         fresh = self.map.with_name("fresh")
         fresh.unlink(missing_ok=True)
         mta_maps.write(fresh, {"192.0.2.250": mta_maps.value()})
-        shutil.chown(fresh, LOOKUP_UID, LOOKUP_UID)
+        shutil.chown(fresh, LOOKUP_UID, self.map_group)
         fresh.rename(self.map)
 
     @contextlib.contextmanager
