@@ -20,6 +20,7 @@ from .daemons.dovecot import Dovecot
 from .daemons.popa3d import Popa3d
 from .daemons.process import wait_for
 from .daemons.server import Server
+from .roots import ACCOUNTS
 from .scenario import ALICE, BOB, CAROL
 from .shipped import Installed, shipped
 
@@ -35,12 +36,16 @@ class Site:
     """One mail server with its syslog daemon and filter, as an administrator sets it up."""
 
     def __init__(self, make: type[Server], directory: Path) -> None:
+        # The accounts of the server's private root are not this machine's: by their numbers.
+        uids = [uid for _, uid in make.service_accounts]
+        if make.writes_as_user:
+            uids += [account.uid for account in ACCOUNTS]
         self.installed = Installed(
             directory / "installed",
             f"grace_seconds = {GRACE_SECONDS}\n"
             "local_networks = []\n"
             "require_vouched = true\n"
-            f"trusted_accounts = {{ {make.name} = {[uid for _, uid in make.service_accounts]} }}\n",
+            f"trusted_accounts = {{ {make.name} = {uids} }}\n",
         )
         self.server = make(
             directory, rules=shipped("rsyslog/pbs-filter.conf", self.installed.paths)

@@ -38,7 +38,16 @@ SERVERS: list[type[Server]] = [
     Mailfront,
 ]
 
-Authorisations = dict[str, dict[str, object]]
+FILTER = """
+import pwd, sys
+from types import SimpleNamespace
+with open(sys.argv.pop(1)) as passwd:
+    uids = {name: int(uid) for name, _, uid, *_ in (line.split(":") for line in passwd)}
+pwd.getpwnam = lambda name: SimpleNamespace(pw_uid=uids[name])
+from pbs_filter.cli import main
+sys.exit(main())
+"""
+"""pbs-filter as it runs on the server's own machine: with the accounts of its private root."""
 
 
 class Run:
@@ -54,17 +63,16 @@ class Run:
             for address, user, protocol in seen.accepted
             if not server.is_own_address(address)
         }
-        uids = sorted({uid for _, uid in server.service_accounts})
         self.config.write_text(
-            f'map = "{directory}/map.gdbm"\n'
-            "local_networks = []\n"
-            f"trusted_accounts = {{ {server.name} = {uids} }}\n"
+            f'map = "{directory}/map.gdbm"\nlocal_networks = []\n{server.settings()}'
         )
 
     def filter(self, form: str, *options: str) -> str:
         """What pbs-filter says to the lines in this form."""
+        passwd = self.server.root.path / "etc/passwd"
+        command = [sys.executable, "-c", FILTER, str(passwd), "--config", str(self.config)]
         done = subprocess.run(
-            [sys.executable, "-m", "pbs_filter", "--config", str(self.config), *options],
+            [*command, *options],
             input=b"".join(line + b"\n" for line in self.server.lines(form)),
             stdout=subprocess.PIPE,
             cwd=CHECKOUT,

@@ -40,6 +40,7 @@ server "[::1]:{port}" {{
 class Mailutils(Server):
     name = "mailutils"
     packages = ("mailutils-pop3d", "mailutils-imap4d", "libpam-modules")
+    writes_as_user = True
     at_once = 10
 
     def configure(self) -> Sequence[Process]:

@@ -12,6 +12,7 @@ from .server import Server
 class Popa3d(Server):
     name = "popa3d"
     packages = ("popa3d",)
+    writes_as_user = True
     service_accounts = (("popa3d", 61111),)
     protocols = ("pop3",)
     at_once = 10

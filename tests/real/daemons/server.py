@@ -33,6 +33,8 @@ class Server(ABC):
     """Whether its login lines hold its own address: ::1 is client and server at once."""
     names_user: ClassVar[bool] = True
     """Whether its login lines say who logged in."""
+    writes_as_user: ClassVar[bool] = False
+    """Whether some of its lines carry the uid of the user who logged in (written after setuid)."""
     at_once: ClassVar[int] = 30
     """Connections it takes from one address at one time."""
     fixed_ports: ClassVar[dict[str, int]] = {}
@@ -101,6 +103,11 @@ class Server(ABC):
     def is_own_address(self, address: str) -> bool:
         """Whether its lines name `address`, as it names itself, so that it is never authorised."""
         return self.names_itself and address == "::1"
+
+    @classmethod
+    def settings(cls) -> str:
+        """What pbs-filter.toml needs for this server beyond the defaults."""
+        return f'trusted_accounts = {{ {cls.name} = ["=user"] }}\n' if cls.writes_as_user else ""
 
     def process(self, *argv: str, name: str = "", forks: bool = False) -> Process:
         """`argv` to be run inside the root; `forks`: it goes into the background by itself."""

@@ -23,6 +23,7 @@ localhost:{pop3} stream tcp6 nowait.1000 root /usr/sbin/solid-pop3d solid-pop3d
 class SolidPop3d(Server):
     name = "solid-pop3d"
     packages = ("solid-pop3d", "openbsd-inetd")
+    writes_as_user = True
     service_accounts = (("spop3d", 61131),)
     protocols = ("pop3",)
 
