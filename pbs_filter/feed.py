@@ -3,8 +3,9 @@
 A block of input is what one read gave, cut at its last newline. For each block, in this order: the
 clock is asked, the lines go through the filter, what changed is appended to the journal and made
 durable, and the lines are acknowledged. The map follows at once when no more input is waiting, and
-at the latest `MAP_LAG_SECONDS` after the first change under load: it is an index for readers that
-the journal can make again, and writing it for every line would cost more than the line.
+under load at the latest `MAP_LAG_SECONDS` (on a slow disk `MAP_REST_SECONDS`) after a change: it is
+an index for readers that the journal can make again, and writing it for every line would cost more
+than the line.
 
 Trouble with the store: the lines are not acknowledged, the changes are kept, and every second (and
 before any later line is acknowledged) they are tried again. A syslog daemon that waits for
@@ -13,6 +14,8 @@ acknowledgements sends the line again; it is recognised and not counted twice.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import gc
 import itertools
 import os
@@ -27,7 +30,7 @@ from . import clock, omprog, report, requests
 from .clock import Clock
 from .control import Control
 from .errors import StoreBusy, StoreDamaged
-from .filter import Filter
+from .filter import Filter, line_count
 from .log import Log
 from .model import Reason
 from .store import AddressMap
@@ -39,6 +42,14 @@ MAP_LAG_SECONDS = 0.005
 QUIET_SECONDS = 0.0005
 """No line for this long is a pause: time to write the map. rsyslog sends the next line within 0.05
 ms of an acknowledgement."""
+MAP_SHARE = 5
+"""While lines keep coming, at most one part in so many of the time goes into writing the map: a
+busy disk makes a write take ten times as long."""
+MAP_REST_SECONDS = 0.25
+"""The longest that the map is left alone for that."""
+PIPE_BYTES = 16_384
+"""Without acknowledgements what is in the pipe is lost when we are killed. So it is made smaller:
+the rest waits in the daemon, which keeps it for the next filter."""
 HANG_SECONDS = 1.0
 """A line that is worked on longer than this is given up (see `Watchdog`)."""
 REWRITE_LINES = 500
@@ -116,6 +127,10 @@ class Feed:
         self.splitter = omprog.Splitter()
         self.last_input_epoch = 0
         self._map_dirty_since: float | None = None
+        self._map_rest_until = 0.0
+        self._pipe_is_wide = not confirm
+        self._forged: dict[tuple[int, str], int] = {}
+        """The counts of forged lines when they were last looked at."""
         self._unacknowledged: bytes | None = None
         self.clean = False
         """The store was up to date when the input ended."""
@@ -157,11 +172,21 @@ class Feed:
                 data = os.read(self.stdin, READ_BYTES)
                 if not data:
                     break
+                if self._pipe_is_wide:
+                    self._narrow_pipe()
                 self._input(data, watchdog)
             if self.control is not None and self.control.fileno() in ready:
                 self._serve_control()
             self._housekeeping(quiet=self.stdin not in ready)
         self._finish()
+
+    def _narrow_pipe(self) -> None:
+        try:
+            fcntl.fcntl(self.stdin, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return  # more than that is in it just now: try again at the next read
+        self._pipe_is_wide = False
 
     def _listen_to_signals(self) -> None:
         """SIGTERM and SIGHUP come with every stop and log rotation of the syslog daemon, sent to
@@ -187,7 +212,7 @@ class Feed:
         if self._rewrite is not None or self._rebuild is not None:
             return 1
         if self._map_dirty_since is not None and not self.trouble:
-            return QUIET_SECONDS * 1000
+            return max(QUIET_SECONDS, self._map_rest_until - time.monotonic()) * 1000
         return 1000
 
     # ------------------------------------------------------------------ lines
@@ -207,7 +232,7 @@ class Feed:
             self._filter(block, now, watchdog)
         if self._commit():
             self._unacknowledged = None
-            self._acknowledge(block.count(b"\n") + overlong)
+            self._acknowledge(line_count(block) + overlong)
         else:
             # Remembered so that the daemon's second try is not counted as a second line.
             self._unacknowledged = block
@@ -261,6 +286,7 @@ class Feed:
         """Bring the map up to the ledger; whether it is."""
         ledger = self.filter.ledger
         changes = ledger.map_changes()
+        began = time.monotonic()
         try:
             self.map.write(changes)
         except StoreDamaged as error:
@@ -272,6 +298,8 @@ class Feed:
             self._in_trouble("map", str(error))
             return False
         ledger.mapped(changes)
+        now = time.monotonic()
+        self._map_rest_until = now + min((MAP_SHARE - 1) * (now - began), MAP_REST_SECONDS)
         if self._map_broken:
             return False  # until the new one is there
         self._map_is_current()
@@ -305,8 +333,10 @@ class Feed:
                 self._write_map()
             return
         since = self._map_dirty_since
-        if since is not None and (quiet or time.monotonic() - since >= MAP_LAG_SECONDS):
-            self._write_map()
+        if since is not None:
+            at = time.monotonic()
+            if at >= self._map_rest_until and (quiet or at - since >= MAP_LAG_SECONDS):
+                self._write_map()
         self._rewrite_some()
 
     def _each_second(self, now: int) -> None:
@@ -318,7 +348,19 @@ class Feed:
         self.filter.tick(now)
         if not self.trouble:
             self._commit()
+        self._say_forged()
         self.every_second(now)
+
+    def _say_forged(self) -> None:
+        for who, number in self.filter.counts.forged.items():
+            if number != self._forged.get(who):
+                self._forged[who] = number
+                uid, program = who
+                self.log.once(
+                    f"forged {who}",
+                    f"forged: uid {uid} wrote {number} lines as {program!r} so far, refused; if it "
+                    "is the server's account, name it in trusted_accounts",
+                )
 
     def _rewrite_some(self) -> None:
         """Write the next part of a new journal, when the old one has grown past what lives."""

@@ -164,9 +164,9 @@ class _Reload:
 
 def _say_what_can_be_trusted(config: Config, log: Log) -> None:
     if not config.require_vouched:
-        log.debug(
-            "lines without credentials count too: anybody who can write to the log can authorise "
-            "an address; see require_vouched"
+        log.say(
+            "require_vouched is off: where the syslog daemon does not say who wrote a line, "
+            "anybody who can write to the log can authorise an address"
         )
 
 

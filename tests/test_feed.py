@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shutil
@@ -288,6 +289,50 @@ def test_a_start_that_fails_says_why_once_and_leaves(place):
     assert 78 == done.returncode
     assert b"pbs-filter: --grace: 0 is not from 1 to 604800\n" == done.stderr
     assert b"" == done.stdout
+
+
+def test_a_forged_line_is_in_the_log_with_uid_and_program(place):
+    line = (
+        '{"p": "dovecot", "uid": 65534, "msg": "imap-login: Login: user=<eve>, method=PLAIN, '
+        'rip=203.0.113.66, lip=192.0.2.1, mpid=7, TLS"}\n'
+    )
+    with Running(place) as filter_:
+        filter_.reply()
+        for _ in range(3):
+            filter_.ask(line)
+        wait_for(lambda: "forged: uid 65534" in filter_.log.read_text(), "the log")
+        assert 1 == filter_.log.read_text().count("forged"), "once a minute"
+        assert "as 'dovecot'" in filter_.log.read_text()
+        assert set() == filter_.addresses()
+
+
+def test_at_the_start_it_says_what_a_feed_without_credentials_means(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        assert "anybody who can write to the log" in filter_.log.read_text()
+        assert 0 == filter_.end()
+    filter_.log.unlink()
+    config = place / "pbs.toml"
+    config.write_text("require_vouched = true\n")
+    with Running(place, f"--config={config}") as filter_:
+        filter_.reply()
+        assert "anybody" not in filter_.log.read_text()
+
+
+def test_without_confirmation_little_is_in_the_pipe_when_it_is_killed(place):
+    with Running(place, confirm="no") as filter_:
+        filter_.send(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == filter_.addresses())
+        size = fcntl.fcntl(filter_.process.stdin.fileno(), fcntl.F_GETPIPE_SZ)
+        assert 16_384 == size
+
+
+def test_with_confirmation_the_pipe_stays_as_it_is(place):
+    with Running(place) as filter_:
+        before = fcntl.fcntl(filter_.process.stdin.fileno(), fcntl.F_GETPIPE_SZ)
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        assert before == fcntl.fcntl(filter_.process.stdin.fileno(), fcntl.F_GETPIPE_SZ)
 
 
 def test_with_retry_start_it_waits_inside_until_the_input_ends(place):
