@@ -111,6 +111,30 @@ def test_the_list_has_who_was_let_in_and_nobody_holds_it_open(run: Run) -> None:
     assert {0} == {row["open_sessions"] for row in listed}
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alice>, method=plain, rip=203.0.113.66, lip=192.0.2.1, mpid=77, session=<abc",
+        "alice>, method=plain, rip=203.0.113.66",
+        "alice>, rip=203.0.113.66, session=<" + "a" * 44,  # Dovecot cuts it after 80 bytes
+    ],
+)
+def test_an_account_whose_name_imitates_a_line_gets_no_other_address_in(
+    tmp_path: Path, name: str
+) -> None:
+    """Dovecot lets an administrator create such accounts, and logs their logins as they are."""
+    with Dovecot(tmp_path) as server:
+        server.root.write("/etc/dovecot/users", f"{name}:{{PLAIN}}evil:61009:61009::/tmp::\n")
+        client = server.client("imap", source=ATTACKER)
+        assert client.login(name, "evil")
+        client.logout()
+        server.stop()
+        run = Run(server, Seen(), tmp_path)
+        for form in FORMATS:
+            logins = {event["address"] for event in run.explained(form) if event["address"]}
+            assert logins <= {ATTACKER}, form
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_hostile_text_gets_anybody_in(run: Run, form: str) -> None:
     assert ATTACKER in run.seen.refused
