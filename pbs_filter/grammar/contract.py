@@ -190,7 +190,7 @@ def _samples(server: Server, reader: Reader) -> Iterator[str]:
                     )
             elif isinstance(reading, Reason):
                 yield (
-                    f"{_where(rule, sample)}: {reading.value}{_near_miss(reader, program, message)}"
+                    f"{_where(rule, sample)}: {reading.value}{near_miss(reader, program, message)}"
                 )
             elif observation != sample.observation:
                 yield (
@@ -204,7 +204,8 @@ def _samples(server: Server, reader: Reader) -> Iterator[str]:
                 )
 
 
-def _near_miss(reader: Reader, program: str, message: str) -> str:
+def near_miss(reader: Reader, program: str, message: str) -> str:
+    """Return how far the best rule read `message`, as the end of a sentence."""
     misses = reader.explain(Record(program, message))
     if not misses:
         return ""

@@ -55,7 +55,7 @@ def user_token(more: str = "", less: str = "", most: int = 255) -> pp.Regex:
 USER = token(f"[^{_UNSEEN}{_DELIMITERS}]{{1,255}}+", "a user name")
 """1 to 255 visible characters, none of `<>()[]{},;:"'` + "`" + `\\=`."""
 
-ADDRESS = token(r"[0-9A-Fa-f:.]{2,45}+(?:%[0-9A-Za-z_.-]{1,16}+)?+", "an IP address")
+ADDRESS = token(r"[0-9A-Fa-f:.]{2,45}+(?>(?:%[0-9A-Za-z_.-]{1,16}+)?)", "an IP address")
 """The look of an IPv4 or IPv6 address, with or without a scope."""
 
 IPV4 = token(r"[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9]{1,3}+", "an IPv4 address")

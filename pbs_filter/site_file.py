@@ -1,0 +1,28 @@
+"""A site's own grammar as a Python file (edge: it is run).
+
+The file holds `SERVER = Server(...)`, as the files in `servers/` do, with imports from
+`pbs_filter.grammar` and `pbs_filter.model`. It runs with the filter's rights.
+"""
+
+from __future__ import annotations
+
+import runpy
+
+from .errors import GrammarError
+from .grammar import Server
+
+
+def load(path: str) -> Server:
+    """Return the `SERVER` of the file at `path`, not yet checked.
+
+    Raises:
+        GrammarError: the file cannot be read or run, or has no SERVER.
+    """
+    try:
+        names = runpy.run_path(path)
+    except Exception as error:  # whatever it raises, it is the file that is wrong
+        raise GrammarError(f"{path}: {type(error).__name__}: {error}") from None
+    server = names.get("SERVER")
+    if not isinstance(server, Server):
+        raise GrammarError(f"{path}: has no SERVER = Server(...), found {server!r}")
+    return server
