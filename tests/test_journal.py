@@ -107,6 +107,7 @@ def test_a_last_line_cut_at_any_byte_is_dropped_and_the_next_append_is_not_glued
         log, payloads = replayed(path, say=said.append)
         assert payloads == ["k=1"], cut
         assert "unfinished last line" in said[0]
+        assert path.read_bytes() == whole[: -len(b"12345678 k=2\n")]
         log.append(["k=3"])
         log.close()
         assert replayed(path)[1] == ["k=1", "k=3"]
@@ -390,6 +391,21 @@ def test_a_removed_journal_comes_back_with_everything_in_it(path: Path) -> None:
     assert replayed(path)[1] == ["k=1", "k=2", "k=3", "k=4"]
 
 
+def test_a_removed_journal_takes_its_name_back_only_when_it_is_durable(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, _ = replayed(path)
+    log.append(["k=1"])
+    path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "os", Failing("fsync", errno.EIO))
+        with pytest.raises(StoreBusy, match="look at the disk"):
+            log.append(["k=2"])
+    assert not path.exists()
+    log.append(["k=3"])
+    assert list(lines.read(str(path))) == ["k=1", "k=3"]
+
+
 def test_a_removed_directory_stops_appending_until_it_is_there_again(path: Path) -> None:
     directory = path.parent / "state"
     directory.mkdir()
@@ -496,6 +512,7 @@ def test_the_old_journal_is_kept_once_for_history(path: Path) -> None:
     assert list(lines.read(str(path))) == ["new=2"]
     assert list(lines.read(str(path) + ".1")) == ["new=1", "old=2"]
     assert {"journal", "journal.1"} == {f.name for f in path.parent.iterdir()}
+    assert not path.with_name("journal.1").read_bytes().endswith(b"\0")
 
 
 @pytest.mark.parametrize("call", ["fdatasync", "pwrite", "fsync", "rename"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -176,6 +177,20 @@ def test_whatever_is_done_the_map_holds_what_a_dict_would(
                 address = address_of(number)
                 assert address_map.get(address) == expected.get(address)
         address_map.close()
+
+
+def test_what_an_interrupted_rebuild_left_is_removed_at_start() -> None:
+    with gdbm() as open_map:
+        first = open_map()
+        first.rebuild([])
+        first.mark_clean("1-1")
+        second = open_map()
+        assert second.was_clean("1-1")
+        second.begin_rebuild()
+        third = open_map()
+        [left_over] = Path(str(third._path)).parent.glob("*.new")  # type: ignore[attr-defined]
+        assert third.was_clean("1-1")
+        assert not left_over.exists()
 
 
 def test_memory_never_needs_a_rebuild() -> None:

@@ -399,7 +399,6 @@ class GdbmMap:
                 raise self._syncing.error
             if not self._complete:
                 self._put_away_damaged()
-            self._state.writing()
             database.close()
             os.rename(self._path + ".new", self._path)
             self._state.ready(self._next_fd)
