@@ -14,7 +14,7 @@ _MOST_STARTS = 64
 
 # pyparsing makes some literals into classes of their own.
 LITERALS: tuple[type, ...] = (pp.Literal, type(pp.Literal("x")), type(pp.Literal("xy")))
-EMPTIES: tuple[type, ...] = (pp.Empty, type(pp.Literal("")))
+EMPTIES: tuple[type, ...] = (pp.Empty,)
 
 
 def starts(expression: pp.ParserElement) -> frozenset[str]:
