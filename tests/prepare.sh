@@ -5,6 +5,9 @@
 #     make_venv DIR REQUIREMENT...  a virtual environment with these requirements, worked on only when
 #                                   they, pyproject.toml or the Python have changed
 
+# Debian's own, because python3-gdbm is made for it.
+PYTHON=/usr/bin/python3
+
 # What the filter itself needs; tests/run adds to it.
 FILTER_PACKAGES="python3 python3-venv python3-gdbm ca-certificates"
 
@@ -49,12 +52,12 @@ install_packages() (
 make_venv() {
     venv=$1
     shift
-    wanted=$({ cat pyproject.toml; echo "$PWD" "$@"; /usr/bin/python3 -VV; } | sha256sum)
+    wanted=$({ cat pyproject.toml; echo "$PWD" "$@"; "$PYTHON" -VV; } | sha256sum)
     if [ "$wanted" = "$(cat "$venv/prepared" 2>/dev/null)" ]; then
         return 0
     fi
     echo "making $venv"
-    /usr/bin/python3 -m venv "$venv"
+    "$PYTHON" -m venv "$venv"
     "$venv/bin/python" -m pip install -q --no-input --disable-pip-version-check "$@" </dev/null
     printf '%s\n' "$wanted" >"$venv/prepared"
 }

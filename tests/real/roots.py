@@ -82,7 +82,8 @@ class PrivateRoot:
         pristine = unpack(*packages)
         self._alias_directory = Path(tempfile.mkdtemp(prefix="pbs-"))
         # Inside the checkout, so that the copy can be made of hard links and takes no time.
-        self.path = Path(tempfile.mkdtemp(prefix=f"run-{packages[0]}-", dir=WORK))
+        _remove_abandoned()
+        self.path = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-{packages[0]}-", dir=WORK))
         self.path.chmod(0o755)
         subprocess.run(["cp", "-al", f"{pristine}/.", str(self.path)], check=True)
         self.alias = self._alias_directory / "root"
@@ -105,35 +106,17 @@ class PrivateRoot:
         (self.path / "var/mail").chmod(0o1777)
 
     def close(self) -> None:
-        self.end_processes()
+        end_processes(self.path)
         shutil.rmtree(self.path, ignore_errors=True)
         shutil.rmtree(self._alias_directory, ignore_errors=True)
 
     def pids(self) -> list[int]:
         """The processes that run inside, wherever they forked to."""
-        found = []
-        inside = str(self.path)
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                # A process that ends while we look is not one of those we look for.
-                with contextlib.suppress(OSError):
-                    where = os.readlink(entry / "root")
-                    if where == inside or where.startswith(inside + "/"):
-                        found.append(int(entry.name))
-        return found
+        return pids_inside(self.path)
 
-    def end_processes(self, seconds: float = 10.0) -> None:
-        """End what runs inside: SIGTERM to each pid, SIGKILL to what is left after `seconds`."""
-        deadline = time.monotonic() + seconds
-        asked: set[int] = set()
-        while pids := self.pids():
-            late = time.monotonic() > deadline
-            for pid in pids:
-                if late or pid not in asked:
-                    asked.add(pid)
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-            time.sleep(0.01)
+    def end_processes(self) -> None:
+        """End everything that runs inside."""
+        end_processes(self.path)
 
     def command(self, *argv: str) -> list[str]:
         """`argv` as run inside; the process keeps its pid through chroot(8)."""
@@ -206,3 +189,39 @@ class PrivateRoot:
         stack = "".join(f"@include common-{kind}\n" for kind in ("auth", "account", "session"))
         for service in ("imap", "other", "popa3d", "pop3", "solid-pop3d"):
             self.write(f"/etc/pam.d/{service}", stack)
+
+
+def pids_inside(path: Path) -> list[int]:
+    """The processes whose root directory is `path` or below it."""
+    found = []
+    inside = str(path)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            # A process that ends while we look is not one of those we look for.
+            with contextlib.suppress(OSError):
+                where = os.readlink(entry / "root")
+                if where == inside or where.startswith(inside + "/"):
+                    found.append(int(entry.name))
+    return found
+
+
+def end_processes(path: Path, seconds: float = 10.0) -> None:
+    """SIGTERM to each process inside `path`, SIGKILL to what is left after `seconds`."""
+    deadline = time.monotonic() + seconds
+    asked: set[int] = set()
+    while pids := pids_inside(path):
+        late = time.monotonic() > deadline
+        for pid in pids:
+            if late or pid not in asked:
+                asked.add(pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def _remove_abandoned() -> None:
+    """Remove what test runs left that were killed themselves: their pid is in the name."""
+    for path in WORK.glob("run-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            end_processes(path)
+            shutil.rmtree(path, ignore_errors=True)
