@@ -429,6 +429,47 @@ def test_a_failed_sync_of_a_new_map_leaves_the_old_one_in_use(
     assert not opened(path).was_clean("1-1")
 
 
+@pytest.mark.parametrize("how", ["fails", "ends early"])
+def test_a_map_that_cannot_be_copied_is_said(
+    path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    address_map = made(path, A)
+
+    def sendfile(*_: object) -> int:
+        if how == "fails":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return 0
+
+    monkeypatch.setattr(gdbm.os, "sendfile", sendfile)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises((StoreBusy, StoreDamaged), match=r"look at the disk|cannot be used"):
+        list(address_map.items())
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_end_of_a_map_that_is_no_more_is_not_clean(path: Path) -> None:
+    address_map = made(path, A)
+    address_map.mark_clean("1-1")
+    path.unlink()
+    with pytest.raises(StoreBusy, match="No such file"):
+        address_map.mark_clean("1-2")
+    assert not opened(path).was_clean("1-1")
+    path.write_bytes(b"")
+    with pytest.raises(StoreBusy, match="is empty"):
+        address_map.mark_clean("1-2")
+
+
+def test_where_the_boot_cannot_be_known_every_boot_is_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "open", missing)
+        assert state._boot_id() == "-"
+
+
 @pytest.mark.parametrize("call", ["stat", "statvfs", "pwrite"])
 def test_trouble_before_a_batch_is_no_damage(
     path: Path, monkeypatch: pytest.MonkeyPatch, call: str

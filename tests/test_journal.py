@@ -7,6 +7,8 @@ import errno
 import os
 import random
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.store import files, journal, lines
 from pbs_filter.store.journal import Journal
 
-from .store_tools import filled, last_states, memory_directory, replayed, small_file_system
+from .store_tools import ROOT, filled, last_states, memory_directory, replayed, small_file_system
 
 PAYLOADS = st.lists(
     st.text(st.characters(exclude_characters="\n"), max_size=40)
@@ -61,15 +63,15 @@ def test_what_was_appended_is_replayed_in_order(
     log, again = replayed(path)
     assert [p for block in blocks for p in block] == again
     assert position == log.position
-    assert not log.started_empty or not path.exists()
+    assert not log.lost_lines or not path.exists()
 
 
 def test_a_journal_that_was_not_there_says_so(path: Path) -> None:
     log, _ = replayed(path)
-    assert log.started_empty
+    assert log.lost_lines
     log.close()
     log, _ = replayed(path)
-    assert not log.started_empty
+    assert not log.lost_lines
 
 
 @pytest.mark.parametrize("bad", ["a\nb", "x" * (lines.MAX_PAYLOAD_BYTES + 1)])
@@ -142,6 +144,26 @@ def test_a_damaged_line_is_skipped_the_rest_used_and_the_file_kept_aside(path: P
     assert said == [], "the rewritten journal is whole"
 
 
+def test_damage_that_cannot_be_repaired_now_does_not_keep_the_filter_from_starting(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(path, [f"k={i}" for i in range(9)])
+    path.write_bytes(path.read_bytes().replace(b" k=5\n", b" k=6\n") + b"torn")
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "os", Failing("fdatasync", errno.ENOSPC))
+        log, payloads = replayed(path, say=said.append)
+    assert payloads == [f"k={i}" for i in range(9) if i != 5]
+    assert "could not be written anew" in said[-1]
+    log.append(["k=9"])
+    log.close()
+    assert list(path.parent.glob("journal?*")) == []
+    monkeypatch.setattr(journal, "SPARE_LINES", 3)
+    assert replayed(path)[1] == [*payloads, "k=9"]
+    assert len(list(path.parent.glob("*damaged*"))) == 1
+    assert replayed(path)[1] == [*payloads, "k=9"]
+
+
 @pytest.mark.parametrize("number", [0, 1, 2, 30])
 def test_a_damaged_first_line_costs_no_other_line(path: Path, number: int) -> None:
     payloads = [f"k={i}" for i in range(number)]
@@ -178,7 +200,7 @@ def test_something_else_in_its_place_is_kept_aside_and_a_new_journal_begun(
     said: list[str] = []
     log, payloads = replayed(path, say=said.append)
     assert payloads == []
-    assert log.started_empty
+    assert log.lost_lines
     assert what in said[0]
     assert [content] * bool(content) == [f.read_bytes() for f in path.parent.glob("*damaged*")]
     log.append(["a"])
@@ -286,6 +308,34 @@ def test_a_foreign_file_is_refused(path: Path) -> None:
 def test_a_directory_that_is_not_there_is_said_in_one_sentence(path: Path) -> None:
     with pytest.raises(StoreBusy, match=r"No such file or directory; create the directory again"):
         replayed(path / "below" / "journal")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become another account")
+def test_a_journal_of_our_own_that_we_may_not_read_gets_its_mode_back(in_memory: Path) -> None:
+    path = in_memory / "journal"
+    written(path, ["k=1"])
+    path.chmod(0)
+    for file in (in_memory, path):
+        os.chown(file, 12345, -1)
+    done = subprocess.run(
+        [sys.executable, "-c", READS, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        user=12345,
+        extra_groups=[],
+    )
+    assert done.stderr == ""
+    assert done.stdout == "['k=1']\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+READS = """
+import sys
+from pbs_filter.store.journal import Journal
+print(list(Journal(sys.argv[1]).replay()))
+"""
 
 
 # ---------------------------------------------------------------------- trouble while running
@@ -438,9 +488,10 @@ def test_a_journal_cut_short_by_somebody_takes_new_lines_and_asks_to_be_rewritte
     log, _ = replayed(path)
     log.append(["k=1"] * 10)
     path.write_bytes(b"")
-    log.append(["k=2", "k=3"])
+    log.append(["k=3"])
+    assert list(lines.read(str(path))) == ["k=3"]
     log.append(["k=4"])
-    assert list(lines.read(str(path))) == ["k=2", "k=3", "k=4"]
+    assert list(lines.read(str(path))) == ["k=3", "k=4"]
     assert log.should_rewrite(live=1000)
     log.begin_rewrite()
     log.rewrite_step(["k=1", "k=4"])
@@ -448,6 +499,17 @@ def test_a_journal_cut_short_by_somebody_takes_new_lines_and_asks_to_be_rewritte
     assert not log.should_rewrite(live=1000)
     log.close()
     assert replayed(path)[1] == ["k=1", "k=4"]
+
+
+def test_a_journal_cut_short_and_removed_comes_back_with_what_is_left(path: Path) -> None:
+    log, _ = replayed(path)
+    log.append(["k=1"] * 10)
+    path.write_bytes(b"")
+    path.unlink()
+    log.append(["k=2"])
+    log.append(["k=3"])
+    assert log.should_rewrite(live=1000)
+    assert list(lines.read(str(path))) == ["k=2", "k=3"]
 
 
 # ---------------------------------------------------------------------- rewriting
@@ -611,6 +673,8 @@ def test_a_file_system_without_hard_links_costs_the_history_alone(
 def test_reading_for_people_says_what_is_wrong(path: Path) -> None:
     with pytest.raises(StoreBusy, match="cannot read the journal"):
         list(lines.read(str(path)))
+    with pytest.raises(StoreBusy, match="Is a directory"):
+        list(lines.read(str(path.parent)))
     path.write_bytes(b"not a journal\n")
     assert list(lines.read(str(path))) == []
 
@@ -626,6 +690,11 @@ def test_every_position_names_one_content(path: Path) -> None:
     log.finish_rewrite()
     seen.add(log.position)
     assert len(seen) == 4
+
+
+def test_a_journal_that_was_never_opened_can_be_closed(path: Path) -> None:
+    Journal(str(path)).close()
+    assert not path.exists()
 
 
 def test_an_unusable_group_is_refused() -> None:

@@ -93,8 +93,8 @@ class Journal:
         """The directory was not synced after a rename."""
         self._suspect = False
         """A sync failed once: parts of the file may not be on the disk."""
-        self.started_empty = False
-        """There was nothing to replay: no journal, or nothing readable in its place."""
+        self.lost_lines = False
+        """There was no journal, or not all of it could be read: the map may know more."""
 
     # ------------------------------------------------------------------ start
 
@@ -112,7 +112,7 @@ class Journal:
             if fd is not None:
                 yield from self._replay(fd)
             if self._part is None:
-                self.started_empty = True
+                self.lost_lines = True
                 self._next = self._start_new()
                 self.finish_rewrite()
         except OSError as error:
@@ -154,6 +154,7 @@ class Journal:
         self._part = part
         if scan.torn:
             self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
+        self.lost_lines = scan.damaged > 0
         if scan.damaged or not whole:
             self._repair(start, scan.damaged)
         if self._part is part:
@@ -164,8 +165,8 @@ class Journal:
         part = self._part
         assert part is not None
         what = f"{damaged} damaged lines skipped" if damaged else "its first line is damaged"
+        name = files.aside_name(self._path)
         try:
-            name = files.aside_name(self._path)
             os.link(self._path, name)
             files.forget_old(self._path)
             self.begin_rewrite()
@@ -180,6 +181,7 @@ class Journal:
         except (OSError, StoreBusy) as error:
             # Reading it once more next time is better than not starting.
             self.abort_rewrite()
+            files.remove(name)
             self._say(f"the journal {self._path!r}: {what}; it could not be written anew: {error}")
         else:
             self._say(f"the journal {self._path!r}: {what}; the damaged one is kept as {name!r}")
@@ -247,6 +249,7 @@ class Journal:
         self._say(f"the journal {self._path!r} was cut short by somebody; it is written anew")
         self._suspect = True
         part.room = 0
+        files.write_all(part.fd, lines.header(part.mark), 0)
         files.write_all(part.fd, b"\n", part.length)
         part.length += 1
 
@@ -258,15 +261,18 @@ class Journal:
             while copy.length < part.length:
                 left = part.length - copy.length
                 sent = os.sendfile(copy.fd, part.fd, copy.length, left)
-                if not sent:
-                    break  # cut short as well, before it was removed
+                if not sent:  # cut short as well, before it was removed
+                    os.ftruncate(copy.fd, 0)
+                    files.write_all(copy.fd, lines.header(part.mark), 0)
+                    copy.length = len(lines.header(part.mark))
+                    self._suspect = True
+                    break
                 copy.length += sent
             os.fsync(copy.fd)
             os.rename(self._path + ".new", self._path)
         except OSError:
             os.close(copy.fd)
             raise
-        self._suspect |= copy.length < part.length
         part.length = part.room = copy.length
         # The caller's part becomes the copy; its own file goes when the descriptor is replaced.
         os.dup2(copy.fd, part.fd, inheritable=False)
