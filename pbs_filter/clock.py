@@ -1,45 +1,61 @@
-"""The clock (edge): whole seconds that never go back, and the news that somebody set it."""
+"""The clock (edge): whole seconds that never go back, and the news that somebody set it.
+
+The machine's own clock (CLOCK_BOOTTIME: it also counts while suspended, and nobody sets it) tells
+how much time really goes by; `offset` is what the wall clock had beside it. All of the filter's
+times are the machine's clock plus that offset, so that a clock that is set means nothing until
+`step` is called, and then every time moves with it, at once.
+"""
 
 from __future__ import annotations
 
 import time
 
 STEP_SECONDS = 1.0
-"""A wall clock that moved this much against the machine's own within one look was set; slower
-changes are an NTP daemon slewing, which everybody follows."""
+"""A wall clock that is this far from where it should be was set. (NTP's slewing moves both clocks
+alike.)"""
+READ_SECONDS = 0.05
+"""A look at both clocks that took longer tells nothing."""
+STAMP = "t"
+"""What a journal payload of this module begins with."""
 
 
 class Clock:
-    """The wall clock, watched.
-
-    The machine's own clock (CLOCK_BOOTTIME: it also counts while suspended) tells how much time
-    really went by. `step()` gives the seconds by which the wall clock was set since the last call.
-    """
+    """The wall clock, watched."""
 
     def __init__(self) -> None:
-        self._offset = self._read_offset()
-        self._now = int(time.time())
-
-    @staticmethod
-    def _read_offset() -> float:
-        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.offset = _offset()
+        """Seconds from the machine's clock to the wall clock, as the filter's times have it."""
 
     def now(self) -> int:
-        """Whole seconds since the epoch; never less than before, but after a `step`."""
-        now = int(time.time())
-        if now > self._now:
-            self._now = now
-        return self._now
+        """Whole seconds since the epoch; a wall clock that was set shows only after `step`."""
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME) + self.offset)
 
     def step(self) -> int:
-        """Whole seconds by which the wall clock was set since the last call, mostly 0."""
-        offset = self._read_offset()
-        moved = offset - self._offset
-        self._offset = offset
+        """Whole seconds by which the wall clock was set since the last call, mostly 0.
+
+        What is left over (always less than `STEP_SECONDS`) is remembered for the next call: many
+        small steps must not add up behind our back.
+        """
+        moved = _offset() - self.offset
         if abs(moved) < STEP_SECONDS:
             return 0
-        self._now = int(time.time())
-        return round(moved)
+        whole = round(moved)
+        self.offset += whole
+        return whole
+
+    def stamp(self) -> str:
+        """A journal payload: by which offset the times behind it are told."""
+        return f"{STAMP}\t{self.offset:.3f}\t{boot_id()}"
+
+
+def _offset() -> float:
+    """Read both clocks at one moment: a process that was stopped between two reads sees a step."""
+    while True:
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        wall = time.time()
+        after = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if after - before < READ_SECONDS:
+            return wall - before
 
 
 def boot_id() -> str:
@@ -51,20 +67,17 @@ def boot_id() -> str:
         return ""
 
 
-def stamp_payload() -> str:
-    """A journal payload that ties the wall clock to the machine's own."""
-    boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return f"t\t{time.time():.1f}\t{boot:.1f}\t{boot_id()}"
+def between(before: str, after: str) -> int:
+    """By how many seconds the wall clock was set between two stamps.
 
-
-def step_since(payload: str) -> int:
-    """By how many seconds the wall clock was set since `stamp_payload` made `payload`.
-
-    0 also where it cannot be known: another start of the machine.
+    0 also where it cannot be known: another start of the machine, or a stamp that is not one.
     """
-    _, wall, boot, start = payload.split("\t")
-    if not start or start != boot_id():
+    try:
+        _, first, boot = before.split("\t")
+        _, second, boot_then = after.split("\t")
+        moved = float(second) - float(first)
+    except ValueError:
         return 0
-    offset = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    moved = offset - (float(wall) - float(boot))
-    return round(moved) if abs(moved) >= 2 * STEP_SECONDS else 0
+    if not boot or boot != boot_then:
+        return 0
+    return round(moved) if abs(moved) >= STEP_SECONDS else 0

@@ -143,9 +143,12 @@ class Correlator:
         for session, (address, at) in self.pending.items():
             self.pending[session] = (address, at + seconds)
         self._early_ends.clear()
-        self._changed = dict.fromkeys(self.pending)
 
     # ------------------------------------------------------------------ the journal's side
+
+    def changes(self) -> int:
+        """How many states the journal has to be told of."""
+        return len(self._changed)
 
     def journal_payloads(self) -> list[str]:
         """What the journal has to be told. It is told again until `journaled` is called."""

@@ -9,7 +9,13 @@ than the line.
 
 Trouble with the store: the lines are not acknowledged, the changes are kept, and every second (and
 before any later line is acknowledged) they are tried again. A syslog daemon that waits for
-acknowledgements sends the line again; it is recognised and not counted twice.
+acknowledgements sends the line again; it is recognised and not counted twice. One that does not
+wait goes on: then more than `MAX_CHANGES` changes are not kept one by one; the whole state, which
+has its own limits, is written when the trouble is over.
+
+A clock that was set: every time of the ledger moves with it before the next line is read. The
+journal says so in one line; the map is made again in slices, and meanwhile readers go by the offset
+in `PATH.clock`.
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from . import clock, omprog, report, requests
+from . import omprog, report, requests
 from .clock import Clock
 from .control import Control
 from .errors import StoreBusy, StoreDamaged
@@ -58,6 +64,12 @@ REBUILD_ADDRESSES = 200
 """Entries written to a new map between two blocks of input: about two milliseconds."""
 STAMP_SECONDS = 60
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+"""How often the clock is looked at without lines: a readers' yes may be late by as much."""
+MAX_CHANGES = 100_000
+"""Changes that a store in trouble has not taken and that are kept one by one."""
+MAP_BATCH = 500
+"""Addresses written to the map at once: some three milliseconds."""
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
 
@@ -108,6 +120,7 @@ class Feed:
         control: Control | None = None,
         on_hangup: Callable[[], None] = lambda: None,
         every_second: Callable[[int], None] = lambda _now: None,
+        on_clock: Callable[[Clock], None] = lambda _clock: None,
         stdin: int = 0,
         stdout: int = 1,
     ) -> None:
@@ -122,6 +135,8 @@ class Feed:
         self.control = control
         self.on_hangup = on_hangup
         self.every_second = every_second
+        self.on_clock = on_clock
+        """Told when the map has the times of a clock that was set."""
         self.stdin = stdin
         self.stdout = stdout
         self.splitter = omprog.Splitter()
@@ -134,17 +149,21 @@ class Feed:
         self._unacknowledged: bytes | None = None
         self.clean = False
         """The store was up to date when the input ended."""
-        self._map_trouble = False
-        self.trouble = ""
-        """What is wrong with the store, empty when nothing is."""
+        self.troubles: dict[str, str] = {}
+        """What is wrong, by part of the store."""
         self.since_epoch = clock_.now()
         self._retry_at = 0.0
         self._last_second = 0
-        self._last_stamp = 0.0
+        self._stamped: tuple[float, float] | None = None
+        """The offset that the journal was last told, and when."""
+        self._journal_anew = False
+        """There were too many changes: the journal gets the whole state, not what changed."""
         self._rewrite: Iterator[str] | None = None
         self._rebuild: Iterator[tuple[str, bytes]] | None = None
         self._rebuild_at = 0.0
         self._map_broken = False
+        self._map_old_clock = False
+        """The map has the times from before the clock was set."""
         self._hangups = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -213,7 +232,10 @@ class Feed:
             return 1
         if self._map_dirty_since is not None and not self.trouble:
             return max(QUIET_SECONDS, self._map_rest_until - time.monotonic()) * 1000
-        return 1000
+        due = self.filter.ledger.next_due()
+        if due is not None and due <= self._last_second:
+            return 1
+        return LOOK_SECONDS * 1000
 
     # ------------------------------------------------------------------ lines
 
@@ -226,6 +248,7 @@ class Feed:
             if overlong:
                 self._acknowledge(overlong)
             return
+        self._look_at_clock()
         now = self.clock.now()
         self.last_input_epoch = now
         if block != self._unacknowledged:
@@ -256,7 +279,8 @@ class Feed:
 
     def _reply(self, reply: bytes) -> None:
         try:
-            os.write(self.stdout, reply)
+            while reply:
+                reply = reply[os.write(self.stdout, reply) :]
         except BrokenPipeError:
             # The daemon is gone; what is left in the pipe is still read.
             self.confirm = False
@@ -264,64 +288,124 @@ class Feed:
 
     # ------------------------------------------------------------------ the store
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the store, empty when nothing is."""
+        return "; ".join(self.troubles.values())
+
     def _commit(self) -> bool:
         """Make what changed durable; whether the lines so far may be acknowledged."""
-        payloads = self.filter.journal_payloads()
-        if payloads and self.journal is not None:
-            if time.monotonic() - self._last_stamp >= STAMP_SECONDS:
-                payloads.append(clock.stamp_payload())
-                self._last_stamp = time.monotonic()
-            try:
-                self.journal.append(payloads)
-            except StoreBusy as error:
-                self._in_trouble("journal", str(error))
-                return False
-            self._out_of_trouble("journal")
-        self.filter.journaled()
+        if not self._write_journal():
+            return False
         if self._map_dirty_since is None and self.filter.ledger.map_dirty():
             self._map_dirty_since = time.monotonic()
-        return not self._map_trouble or self._write_map()
+        return "map" not in self.troubles or (self._try_again() and self._write_map())
 
-    def _write_map(self) -> bool:
-        """Bring the map up to the ledger; whether it is."""
-        ledger = self.filter.ledger
-        changes = ledger.map_changes()
-        began = time.monotonic()
+    def _try_again(self) -> bool:
+        """Whether a store in trouble is tried now: a daemon that waits for us asks seldom enough,
+        another must not wait at each block."""
+        return self.confirm or time.monotonic() >= self._retry_at
+
+    def _write_journal(self) -> bool:
+        """Bring the journal up to the ledger; whether it is."""
+        journal = self.journal
+        if journal is None:
+            self.filter.journaled()
+            return True
+        if "journal" in self.troubles:
+            if self.filter.changes() > MAX_CHANGES:
+                self.filter.journaled()
+                self._journal_anew = True
+            if not self._try_again():
+                return False
         try:
-            self.map.write(changes)
+            if self._journal_anew:
+                self._write_whole_journal(journal)
+            payloads = self.filter.journal_payloads()
+            if payloads:
+                offset, at = self.clock.offset, time.monotonic()
+                if (
+                    self._stamped is None
+                    or self._stamped[0] != offset
+                    or at - self._stamped[1] >= STAMP_SECONDS
+                ):
+                    # In front of what is told by it.
+                    payloads.insert(0, self.clock.stamp())
+                    journal.append(payloads)
+                    self._stamped = offset, at
+                else:
+                    journal.append(payloads)
+        except StoreBusy as error:
+            self._in_trouble("journal", str(error))
+            return False
+        self._out_of_trouble("journal")
+        self.filter.journaled()
+        return True
+
+    def _write_whole_journal(self, journal: Journal) -> None:
+        """Raises: StoreBusy."""
+        self._rewrite = None
+        journal.begin_rewrite()
+        journal.rewrite_step([self.clock.stamp()])
+        live = self.filter.live_payloads()
+        while some := list(itertools.islice(live, REWRITE_LINES)):
+            journal.rewrite_step(some)
+        journal.finish_rewrite()
+        self._journal_anew = False
+
+    def _write_map(self, *, whole: bool = True) -> bool:
+        """Bring the map up to the ledger, or a batch nearer to it; whether nothing went wrong."""
+        ledger = self.filter.ledger
+        began = time.monotonic()
+        if ledger.map_dirty() > MAX_CHANGES:
+            ledger.map_forgotten()
+            self._map_broken = True
+        try:
+            while changes := ledger.map_changes(MAP_BATCH):
+                self.map.write(changes)
+                ledger.mapped(changes)
+                if not whole:
+                    break
         except StoreDamaged as error:
-            self._map_broken = self._map_trouble = True
+            self._map_broken = True
             self._in_trouble("map", str(error))
             return False
         except StoreBusy as error:
-            self._map_trouble = True
             self._in_trouble("map", str(error))
             return False
-        ledger.mapped(changes)
         now = time.monotonic()
         self._map_rest_until = now + min((MAP_SHARE - 1) * (now - began), MAP_REST_SECONDS)
         if self._map_broken:
             return False  # until the new one is there
-        self._map_is_current()
+        self._map_dirty_since = now if ledger.map_dirty() else None
+        self._out_of_trouble("map")
         return True
 
-    def _map_is_current(self) -> None:
-        self._map_dirty_since = None
-        self._map_trouble = False
-        self._out_of_trouble("map")
-
     def _in_trouble(self, what: str, why: str) -> None:
-        self.trouble = why
+        self.troubles[what] = why
         self._retry_at = time.monotonic() + RETRY_SECONDS
         self.log.once(what, f"{why}; lines are not acknowledged until that is mended")
 
     def _out_of_trouble(self, what: str) -> None:
-        self.trouble = ""
-        self.log.over(what, f"the {what} can be written again")
+        if self.troubles.pop(what, None) is not None:
+            self.log.over(what, f"the {what} can be written again")
 
     # ------------------------------------------------------------------ between blocks
 
+    def _look_at_clock(self) -> None:
+        step = self.clock.step()
+        if not step:
+            return
+        self.log.say(f"the clock was set by {step} seconds; every end moves with it")
+        self.filter.shift(step)
+        self.filter.ledger.map_forgotten()
+        # One that was begun has other times.
+        self._rebuild = None
+        self.map.abort_rebuild()
+        self._map_old_clock = True
+
     def _housekeeping(self, *, quiet: bool) -> None:
+        self._look_at_clock()
         now = self.clock.now()
         if now != self._last_second:
             self._last_second = now
@@ -332,19 +416,18 @@ class Feed:
             if time.monotonic() >= self._retry_at and self._commit():
                 self._write_map()
             return
+        due = self.filter.ledger.next_due()
+        if due is not None and due <= now:
+            self.filter.tick(now)
+            self._commit()
         since = self._map_dirty_since
         if since is not None:
             at = time.monotonic()
             if at >= self._map_rest_until and (quiet or at - since >= MAP_LAG_SECONDS):
-                self._write_map()
+                self._write_map(whole=False)
         self._rewrite_some()
 
     def _each_second(self, now: int) -> None:
-        step = self.clock.step()
-        if step:
-            self.log.say(f"the clock was set by {step} seconds; every end moves with it")
-            self.filter.shift(step)
-            now = self._last_second = self.clock.now()
         self.filter.tick(now)
         if not self.trouble:
             self._commit()
@@ -370,8 +453,11 @@ class Feed:
         try:
             if self._rewrite is None:
                 ledger = self.filter.ledger
-                if journal.should_rewrite(len(ledger.authorisations) + len(ledger.sessions)):
+                live = len(ledger.authorisations) + len(ledger.sessions)
+                live += len(self.filter.correlator.pending)
+                if journal.should_rewrite(live):
                     journal.begin_rewrite()
+                    journal.rewrite_step([self.clock.stamp()])
                     self._rewrite = self.filter.live_payloads()
                 return
             some = list(itertools.islice(self._rewrite, REWRITE_LINES))
@@ -379,7 +465,6 @@ class Feed:
                 journal.rewrite_step(some)
             else:
                 self._rewrite = None
-                journal.rewrite_step([clock.stamp_payload()])
                 journal.finish_rewrite()
         except StoreBusy as error:
             self._rewrite = None
@@ -391,7 +476,8 @@ class Feed:
         try:
             if self._rebuild is None:
                 live = len(self.filter.ledger.authorisations)
-                if self._map_broken or self.map.should_rebuild(live):
+                wanted = self._map_broken or self._map_old_clock
+                if wanted or self.map.should_rebuild(live):
                     self.map.begin_rebuild()
                     self._rebuild = self.filter.ledger.map_values()
                 return
@@ -401,6 +487,9 @@ class Feed:
             elif self.map.finish_rebuild():
                 self._rebuild = None
                 self._map_broken = False
+                if self._map_old_clock:
+                    self._map_old_clock = False
+                    self.on_clock(self.clock)
                 if self._write_map():
                     self.log.debug("the map was made again")
         except StoreBusy as error:

@@ -29,16 +29,19 @@ one twice, or an old snapshot and then what came after it, gives the same ledger
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from .model import Reason
-from .value import Entry, encode
+from .value import MAX_SESSIONS, Entry, encode
 
 MANUAL = "manual"
 """The server of an authorisation that a person made."""
 
-TICK_LIMIT = 1000
-"""Addresses one `tick` looks at: a million ends in one second must not stop the filter."""
+TICK_LIMIT = 500
+"""Addresses and sessions one `tick` looks at, a millisecond's work: a million ends in one second
+must not stop the filter. The caller calls again while `next_due` says so."""
 
 LINE_CHARACTERS = 300
 """How much of the line that authorised an address the journal keeps for --history."""
@@ -126,7 +129,9 @@ class Ledger:
         self._journal_addresses: dict[str, str] = {}
         self._journal_sessions: dict[str, None] = {}
         self._map_addresses: dict[str, None] = {}
-        self._by_user: dict[tuple[str, str], dict[str, None]] | None = None
+        self._by_user: dict[tuple[str, str], OrderedDict[str, None]] | None = None
+        """An ordered one, because to find the first key of a dict whose first ones were removed
+        takes the longer the more they were."""
 
     # ------------------------------------------------------------------ what happened
 
@@ -204,14 +209,16 @@ class Ledger:
             self.logout(key, at, now)
         elif len(self.sessions) >= self.max_sessions:
             return False
-        self.sessions[key] = Session(address, at, protocol, user)
         held = auth.sessions
         if held is None:
             auth.sessions = key
         elif isinstance(held, str):
             auth.sessions = {held, key}
+        elif len(held) >= MAX_SESSIONS:
+            return False  # its work must stay small; those there hold the address
         else:
             held.add(key)
+        self.sessions[key] = Session(address, at, protocol, user)
         renewal = auth.until - self.grace_seconds // 2
         if auth.due > renewal:
             self._enqueue(address, auth, renewal)
@@ -226,8 +233,7 @@ class Ledger:
         if session is None:
             return None
         self._journal_sessions[key] = None
-        if self._by_user is not None:
-            self._by_user.get(_user_key(key, session.user, session.protocol), {}).pop(key, None)
+        self._unindex(key, session)
         auth = self.authorisations[session.address]
         self._release(auth, key)
         until = min(at, session.opened + self.max_session_seconds) + self.grace_seconds
@@ -252,7 +258,17 @@ class Ledger:
 
     def _index(self, key: str, user: str, protocol: str) -> None:
         assert self._by_user is not None
-        self._by_user.setdefault(_user_key(key, user, protocol), {})[key] = None
+        self._by_user.setdefault(_user_key(key, user, protocol), OrderedDict())[key] = None
+
+    def _unindex(self, key: str, session: Session) -> None:
+        if self._by_user is None:
+            return
+        user = _user_key(key, session.user, session.protocol)
+        keys = self._by_user.get(user)
+        if keys is not None:
+            keys.pop(key, None)
+            if not keys:
+                del self._by_user[user]
 
     @staticmethod
     def _release(auth: Authorisation, key: str) -> None:
@@ -295,8 +311,7 @@ class Ledger:
         for key in auth.session_keys():
             session = self.sessions.pop(key)
             self._journal_sessions[key] = None
-            if self._by_user is not None:
-                self._by_user.get(_user_key(key, session.user, session.protocol), {}).pop(key, None)
+            self._unindex(key, session)
         del self.authorisations[address]
         self.version += 1
         self._map_addresses[address] = None
@@ -316,11 +331,13 @@ class Ledger:
             second = self._due_heap[0]
             bucket = self._due[second]
             while bucket and limit > 0:
-                limit -= 1
                 address = bucket.pop()
                 auth = self.authorisations.get(address)
                 if auth is not None and auth.due == second:
+                    limit -= len(auth.sessions) if isinstance(auth.sessions, set) else 1
                     self._settle(address, auth, now)
+                else:
+                    limit -= 1
             if not bucket:
                 del self._due[second]
                 heapq.heappop(self._due_heap)
@@ -375,7 +392,7 @@ class Ledger:
         for session in self.sessions.values():
             session.opened += seconds
         self._requeue()
-        self.everything_changed()
+        self.version += 1
 
     def _requeue(self) -> None:
         self._due = {}
@@ -386,11 +403,9 @@ class Ledger:
 
     # ------------------------------------------------------------------ the journal's side
 
-    def everything_changed(self) -> None:
-        """Let the next commit write everything (a new journal, a new map)."""
-        self._journal_addresses = dict.fromkeys(self.authorisations, "")
-        self._journal_sessions = dict.fromkeys(self.sessions)
-        self._map_addresses = dict.fromkeys(self.authorisations)
+    def changes(self) -> int:
+        """How many states the journal has to be told of."""
+        return len(self._journal_addresses) + len(self._journal_sessions)
 
     def journal_payloads(self) -> list[str]:
         """What the journal has to be told. It is told again until `journaled` is called."""
@@ -457,6 +472,21 @@ class Ledger:
             return False
         return True
 
+    def learn(self, address: str, entry: Entry) -> bool:
+        """Take what an old map says of `address`; whether it is more than the journal did."""
+        auth = self.authorisations.get(address)
+        if auth is None:
+            auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
+        elif auth.until >= entry.until:
+            return False
+        auth.until = entry.until
+        auth.renewed = entry.renewed
+        auth.last = entry.last
+        auth.server = entry.server
+        auth.protocol = entry.protocol
+        auth.user = entry.user
+        return True
+
     def restored(self, now: int) -> None:
         """After the last `apply`: tie sessions to addresses, drop what has ended meanwhile.
 
@@ -487,9 +517,19 @@ class Ledger:
 
     # ------------------------------------------------------------------ the map's side
 
-    def map_changes(self) -> dict[str, bytes | None]:
-        """What the map has to be told, address to value (None: delete); told until `mapped`."""
-        return {address: self._map_value(address) for address in self._map_addresses}
+    def map_changes(self, limit: int | None = None) -> dict[str, bytes | None]:
+        """What the map has to be told, address to value (None: delete), the oldest `limit` of it;
+        told until `mapped`."""
+        oldest = islice(self._map_addresses, limit)
+        return {address: self._map_value(address) for address in oldest}
+
+    def tell_again(self, addresses: Iterable[str]) -> None:
+        """Let the journal be told of these once more."""
+        self._journal_addresses.update(dict.fromkeys(addresses, ""))
+
+    def map_forgotten(self) -> None:
+        """The map is made anew from `map_values`: nothing has to be told."""
+        self._map_addresses.clear()
 
     def map_dirty(self) -> int:
         """How many addresses the map has to be told of."""

@@ -45,6 +45,8 @@ from .model import Reason, Record
 
 MAX_LINE_BYTES = 65_536
 """What syslog-ng cuts at; rsyslog's own default is 8 KiB. Longer lines are not looked at."""
+MAX_NAME = 255
+"""Characters of a host or a pid, as in the text forms: what is remembered of a line is small."""
 
 _WRAPPED = ("[ID ", "message repeated ", "\ufeff")
 _unwrap = re.compile(
@@ -190,7 +192,7 @@ def _json(line: bytes) -> Record | Reason:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= MAX_NAME:
         return _nil(value)
     if type(value) is int:
         return str(value)

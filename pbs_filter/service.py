@@ -6,13 +6,13 @@ and signals belong to the daemon, and while it starts nobody is told that it is 
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
 import select
 import signal
 import stat
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,16 +21,17 @@ from . import assemble, clock, omprog, requests
 from .clock import Clock
 from .config import Config
 from .control import Control
-from .errors import ConfigError, PbsFilterError, StoreBusy
+from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
 from .feed import Feed
 from .filter import Filter
 from .living import whole
 from .log import Log
-from .store import AddressMap
+from .store import AddressMap, files
 from .store.gdbm import GdbmMap
 from .store.journal import Journal
 from .store.lock import Lock
 from .store.memory import MemoryMap
+from .value import decode
 
 RETRY_SECONDS = 10
 LOCK_SECONDS = 600
@@ -46,8 +47,13 @@ FOREIGN = (
 )
 
 
-def run(make_config: Callable[[], Config], *, retry: bool) -> int:
+def run(make_config: Callable[[], Config], *, retry: bool, logto: str = "") -> int:
     """Filter stdin until end of input; the exit status.
+
+    Args:
+        make_config: reads the configuration; called again for each attempt and on SIGHUP.
+        retry: when the start fails, try again inside until the input ends.
+        logto: where to say that, while no configuration can be read that tells.
 
     Raises:
         PbsFilterError: the start failed (with `retry`: only when the input has ended).
@@ -57,17 +63,18 @@ def run(make_config: Callable[[], Config], *, retry: bool) -> int:
     # Until the feed listens to them: the daemon's stop and rotation signals must not kill us.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    log = Log(logto)
     while True:
         try:
             return _run(make_config)
         except PbsFilterError as error:
             if not retry:
                 raise
-            print(
-                f"pbs-filter: {error}; trying again in {RETRY_SECONDS} seconds",
-                file=sys.stderr,
-                flush=True,
-            )
+            with contextlib.suppress(PbsFilterError):
+                logto = make_config().logto
+            log.path = logto
+            log.reopen()
+            log.say(f"{error}; trying again in {RETRY_SECONDS} seconds")
             status = error.exit_status
         # What --confirm says may be in the configuration that cannot be read.
         if _input_ended(RETRY_SECONDS, _keep_alive if confirming("auto") else _silence):
@@ -112,6 +119,7 @@ def _run(make_config: Callable[[], Config]) -> int:
             clock_=store.clock,
             control=control,
             on_hangup=reload,
+            on_clock=store.tell_clock,
         )
         _say_what_can_be_trusted(config, log)
         feed.run()
@@ -209,6 +217,20 @@ def become(config: Config, say: Callable[[str], None]) -> None:
         )
 
 
+def _uids(config: Config) -> tuple[int, ...]:
+    """Who beside us may own the directory: the account that we could not become."""
+    try:
+        return (pwd.getpwnam(config.user).pw_uid,) if config.user else ()
+    except KeyError:
+        return ()
+
+
+def _once(say: Callable[[], None]) -> Callable[[], None]:
+    """`say`, the first time it is called."""
+    left = [say]
+    return lambda: left.pop()() if left else None
+
+
 def map_of(config: Config, say: Callable[[str], None] = lambda _sentence: None) -> GdbmMap:
     """The map of `config`. Reading it needs no right but that.
 
@@ -252,12 +274,20 @@ class Store:
         self.journal: Journal | None = None
         self.map: AddressMap
         self.filter = filter_
+        self._config = config
         self.clock = Clock()
         if not config.write:
             self.map = MemoryMap()
             return
+        files.check_directory(os.path.dirname(config.map) or ".", _uids(config))
         self._lock = Lock(config.lock, group=config.group)
-        self._lock.acquire(lock_seconds, keep_alive)
+        waiting = _once(lambda: say(f"waiting for another pbs-filter: {config.lock!r} is locked"))
+
+        def wait() -> None:
+            waiting()
+            keep_alive()
+
+        self._lock.acquire(lock_seconds, wait)
         try:
             self._open(config, keep_alive)
         except BaseException:
@@ -271,7 +301,9 @@ class Store:
         stamp = ""
         unknown = 0
         for number, payload in enumerate(self.journal.replay()):
-            if payload.startswith("t\t"):
+            if payload.startswith(clock.STAMP + "\t"):
+                # What was told before is in the time of another clock.
+                self._shift(clock.between(stamp, payload))
                 stamp = payload
             elif not filter_.apply(payload):
                 unknown += 1
@@ -279,17 +311,60 @@ class Store:
                 keep_alive()
         if unknown:
             self._say(f"{config.journal!r}: {unknown} lines of it mean nothing to this version")
-        if stamp:
-            step = clock.step_since(stamp)
-            if step:
-                self._say(f"the clock was set by {step} seconds while no filter was running")
-                filter_.shift(step)
-        now = self.clock.now()
-        filter_.restored(now)
-        if not self.map.was_clean(self.journal.position):
+        step = clock.between(stamp, self.clock.stamp())
+        if step:
+            self._say(f"the clock was set by {step} seconds while no filter was running")
+            self._shift(step)
+        clean = not step and self.map.was_clean(self.journal.position)
+        found: list[str] = []
+        if self.journal.lost_lines and not clean and os.path.lexists(config.map):
+            found = self._salvage()
+        filter_.restored(self.clock.now())
+        if found:
+            filter_.ledger.tell_again(found)
+            self.journal.append([self.clock.stamp(), *filter_.journal_payloads()])
+            filter_.journaled()
+        if not clean:
             keep_alive()
             self.map.rebuild(filter_.ledger.map_values())
-            filter_.ledger.mapped(filter_.ledger.map_changes())
+            filter_.ledger.map_forgotten()
+        self.tell_clock(self.clock)
+
+    def _shift(self, step: int) -> None:
+        if step:
+            self.filter.shift(step)
+
+    def _salvage(self) -> list[str]:
+        """What the journal lost the map may know: each entry there was somebody's login."""
+        found: list[str] = []
+        try:
+            for address, value in self.map.items():
+                entry = decode(address, value)
+                if entry is not None and self.filter.ledger.learn(address, entry):
+                    found.append(address)
+        except (StoreBusy, StoreDamaged) as error:
+            self._say(f"{error}; what the journal lost cannot be looked up there")
+        if found:
+            self._say(f"{len(found)} addresses that the journal lost were found in the map")
+        return found
+
+    def tell_clock(self, of: Clock) -> None:
+        """Let readers know the clock by which the map's times are told.
+
+        Without it they cannot see that the clock was set back. With an old one they answer no
+        earlier than they should.
+        """
+        path = self._config.map + ".clock"
+        boot = clock.boot_id()
+        try:
+            fd = files.create(path + ".new", 0o640, files.gid_of(self._config.group))
+            try:
+                files.write_all(fd, f"{of.offset:.3f} {boot}\n".encode(), 0)
+            finally:
+                os.close(fd)
+            os.rename(path + ".new", path)
+        except OSError as error:
+            self._say(str(files.busy("write", path, error)))
 
     def close(self, *, clean: bool) -> None:
         """The end: with `clean` (all of it is in the map) the next start trusts the map."""
@@ -322,7 +397,7 @@ def without_feed(
     try:
         answer = requests.handle(filter_, request, store.clock.now())
         if answer.get("changed") and store.journal is not None:
-            store.journal.append(filter_.journal_payloads())
+            store.journal.append([store.clock.stamp(), *filter_.journal_payloads()])
             store.map.write(filter_.ledger.map_changes())
         store.close(clean=True)
     finally:

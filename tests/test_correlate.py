@@ -187,7 +187,7 @@ def test_a_clock_that_was_set_moves_the_half_sessions_with_it():
     correlator.journaled()
     correlator.shift(5000)
     assert ADDRESS == correlator.address_of(SESSION, START + 5000)
-    assert [f"p\t{SESSION}\t{ADDRESS}\t{START + 5000}"] == correlator.journal_payloads()
+    assert [f"p\t{SESSION}\t{ADDRESS}\t{START + 5000}"] == list(correlator.live_payloads())
 
 
 def test_payloads_of_others_are_left_to_them_and_broken_ones_raise():

@@ -332,14 +332,46 @@ def test_written_in_part_the_map_is_told_the_rest():
     assert {"192.0.2.2"} == set(ledger.map_changes())
 
 
-def test_everything_can_be_told_again():
+def test_the_map_is_told_the_oldest_changes_first_as_many_as_it_takes():
     ledger = new_ledger()
-    ledger.login("192.0.2.1", "bob", "dovecot", "imap", KEYS[0], START, START)
-    ledger.journaled()
-    ledger.mapped(ledger.map_changes())
-    ledger.everything_changed()
-    assert 2 == len(ledger.journal_payloads())
-    assert {"192.0.2.1"} == set(ledger.map_changes())
+    for number in range(1, 6):
+        ledger.login(f"192.0.2.{number}", "bob", "x", "", None, START, START)
+    written = ledger.map_changes(2)
+    assert ["192.0.2.1", "192.0.2.2"] == list(written)
+    ledger.mapped(written)
+    assert ["192.0.2.3"] == list(ledger.map_changes(1))
+    ledger.map_forgotten()
+    assert {} == ledger.map_changes()
+
+
+def test_what_the_journal_lost_is_learned_from_the_map_and_told_again():
+    before = new_ledger()
+    before.login("192.0.2.1", "bob", "x", "imap", None, START, START)
+    entry = before.entry(before.authorisations["192.0.2.1"])
+    ledger = new_ledger()
+    assert ledger.learn("192.0.2.1", entry)
+    assert not ledger.learn("192.0.2.1", entry)
+    ledger.restored(START)
+    assert [] == ledger.journal_payloads()
+    ledger.tell_again(["192.0.2.1"])
+    assert before.journal_payloads() == ledger.journal_payloads()
+    assert 1 == ledger.changes()
+
+
+def test_what_the_map_says_of_a_later_end_counts():
+    ledger, later = new_ledger(), new_ledger()
+    ledger.login("192.0.2.1", "bob", "x", "", None, START, START)
+    later.login("192.0.2.1", "eve", "y", "", None, START + 60, START + 60)
+    assert ledger.learn("192.0.2.1", later.entry(later.authorisations["192.0.2.1"]))
+    assert START + 60 + GRACE == ledger.authorisations["192.0.2.1"].until
+
+
+def test_an_address_holds_no_more_sessions_than_the_map_can_say():
+    ledger = new_ledger()
+    for number in range(value.MAX_SESSIONS + 3):
+        ledger.login("192.0.2.1", "bob", "x", "", f"mx1 x {number}", START, START)
+    assert value.MAX_SESSIONS == len(ledger.sessions)
+    assert value.MAX_SESSIONS == ledger.entry(ledger.authorisations["192.0.2.1"]).sessions
 
 
 @pytest.mark.parametrize("payload", ["x\t1", "", "t\t1\t2\t3"])

@@ -6,7 +6,7 @@ import sys
 
 from ..errors import ConfigError, PbsFilterError
 from .log import Log
-from .lookup import DEFAULT_MAP, NO, NOT_NOW, YES, Lookup, open_reader
+from .lookup import DEFAULT_MAP, NO, NOT_NOW, YES, Lookup, Watch, open_reader
 from .options import MODES, USAGE, Options
 
 TYPE_CHECKING = False
@@ -43,10 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _lookup(options: Options, location: str = DEFAULT_MAP) -> Lookup:
+    location = options.text("map", location)
     return Lookup(
-        open_reader(options.text("map", location)),
+        open_reader(location),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
+        now=Watch(location).now,
     )
 
 

@@ -132,6 +132,41 @@ class GdbmReader:
                 raise StoreDamaged(f"map {self._path}: {error}") from None
 
 
+class Watch:
+    """The wall clock, as long as nobody has set it back since the filter wrote its `PATH.clock`.
+
+    What the map says is told by the filter's clock. One that was set back would make every entry
+    live longer, until a running filter has moved them all; with none running, for good. So the
+    filter notes how far its clock is from the machine's own, which nobody can set.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path + ".clock"
+        self._boot = b""
+
+    def now(self) -> float:
+        """Seconds since the epoch; the later of both clocks."""
+        now = time.time()
+        try:
+            offset, boot = _content(self._path).split()
+            if not self._boot:
+                self._boot = _content("/proc/sys/kernel/random/boot_id").strip()
+            if boot == self._boot:
+                return max(now, time.clock_gettime(time.CLOCK_BOOTTIME) + float(offset))
+        except (OSError, ValueError):
+            pass  # no filter, or one of a machine that has been started anew since
+        return now
+
+
+def _content(path: str) -> bytes:
+    """The beginning of a small file. Raises `OSError`."""
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    try:
+        return posix.read(descriptor, 200)
+    finally:
+        posix.close(descriptor)
+
+
 def open_reader(location: str) -> Reader:
     """The reader for the map at `location`: the path of a GDBM file.
 
@@ -161,15 +196,23 @@ def guarded(reader: Reader, address: str) -> bytes | None:
 class Lookup:
     """Answers questions from one map, with the sender binding where there is one."""
 
-    def __init__(self, reader: Reader, *, ipv6_prefix: int = 128, owns: Owns | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        ipv6_prefix: int = 128,
+        owns: Owns | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._reader = reader
+        self._now = now
         self._ipv6_prefix = ipv6_prefix
         self._owns = owns
         self.trouble = ""
         """What stood in the way of the last NOT_NOW, for logs."""
 
-    def attempt(self, address: bytes, sender: bytes | None, now: float) -> str:
-        """YES, NO or NOT_NOW for `address` at `now` (seconds since the epoch).
+    def attempt(self, address: bytes, sender: bytes | None, now: float | None = None) -> str:
+        """YES, NO or NOT_NOW for `address` at `now` (seconds since the epoch; None: now).
 
         `sender` counts where senders are bound to users, and then None belongs to nobody.
         Raises `Locked` where another attempt may do better; nothing else.
@@ -184,7 +227,7 @@ class Lookup:
             key = canonical_address.encode("ascii")
             if not living.whole(key, value):
                 raise StoreDamaged(f"the entry of {canonical_address} is damaged")
-            if not living.living(key, value, now):
+            if not living.living(key, value, self._now() if now is None else now):
                 return NO
             if self._owns is None:
                 return YES
@@ -209,7 +252,7 @@ class Lookup:
             patience = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return self.attempt(address, sender, time.time())
+                return self.attempt(address, sender)
             except Locked as error:
                 if time.monotonic() >= patience:
                     self.trouble = str(error)

@@ -245,7 +245,7 @@ class Server:
                 if question is None:
                     break
                 try:
-                    answer = self._lookup.attempt(*question, time.time())
+                    answer = self._lookup.attempt(*question)
                 except Locked:
                     connection.pending = question
                     connection.buffered = True
@@ -277,7 +277,7 @@ class Server:
                 self._waiting.popleft()
                 continue
             try:
-                answer = self._lookup.attempt(*question, time.time())
+                answer = self._lookup.attempt(*question)
             except Locked as error:
                 if time.monotonic() < connection.patience:
                     return
