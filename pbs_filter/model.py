@@ -28,7 +28,7 @@ class Record(NamedTuple):
     """PROCID, empty where the form has none."""
     time_epoch: float | None = None
     """When the daemon received it (JSON feed: the older of its clocks); None: use the clock.
-    Stamps inside text lines are read only by `records.read(..., stamps=...)` for --reprocess."""
+    Stamps inside text lines are read only for --reprocess (`stamps.Stamps`)."""
     uid: int | None = None
     """The sender's uid, only where the kernel vouched for it (JSON feed)."""
     peer: str = ""
