@@ -550,6 +550,12 @@ class Ledger:
             if value is not None:
                 yield address, value
 
+    def living(self, now: int) -> Iterator[tuple[str, Entry]]:
+        """Who may relay at `now`, for exports."""
+        for address, auth in self.authorisations.items():
+            if auth.until > now:
+                yield address, self.entry(auth)
+
     def _map_value(self, address: str) -> bytes | None:
         auth = self.authorisations.get(address)
         return None if auth is None else encode(address, self.entry(auth))

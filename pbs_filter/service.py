@@ -22,6 +22,7 @@ from .clock import Clock
 from .config import Config
 from .control import Control
 from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
+from .exporter import Exporter
 from .feed import Feed
 from .filter import Filter
 from .living import whole
@@ -109,6 +110,7 @@ def _run(make_config: Callable[[], Config]) -> int:
     try:
         reload = _Reload(make_config, filter_, log)
         control = Control(config.control) if config.write else None
+        exporter = Exporter(config.export, log)
         feed = Feed(
             filter_=filter_,
             journal=store.journal,
@@ -120,9 +122,13 @@ def _run(make_config: Callable[[], Config]) -> int:
             control=control,
             on_hangup=reload,
             on_clock=store.tell_clock,
+            every_second=lambda now: exporter.run(
+                now, lambda: filter_.ledger.living(now), filter_.ledger.version
+            ),
         )
         _say_what_can_be_trusted(config, log)
         feed.run()
+        exporter.stop()
         if control is not None:
             control.close()
         store.close(clean=feed.clean)

@@ -224,6 +224,20 @@ def test_a_map_that_is_broken_or_removed_is_made_again(place):
         assert b"OK" == filter_.ask(login("192.0.2.9"))
 
 
+def test_exported_files_follow_the_logins_and_the_ends_without_a_line(place):
+    config = place / "pbs.toml"
+    config.write_text(
+        f'[[export]]\nformat = "list"\npath = "{place}/list"\ninterval_seconds = 1\n'
+        f'command = "/bin/cp {place}/list {place}/copy"\n'
+    )
+    with Running(place, f"--config={config}", "--grace=3") as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        copy = place / "copy"
+        wait_for(lambda: copy.exists() and "192.0.2.7" in copy.read_text())
+        wait_for(lambda: "192.0.2.7" not in copy.read_text(), "the end to be exported")
+
+
 def test_a_second_filter_waits_for_the_first(place):
     with Running(place) as first:
         first.reply()

@@ -398,3 +398,11 @@ def test_an_address_that_goes_while_a_new_map_is_made_is_left_out():
     assert ADDRESSES[0] == next(values)[0]
     ledger.forget(ADDRESSES[1])
     assert ADDRESSES[2:] == tuple(address for address, _ in values)
+
+
+def test_exports_are_told_who_lives():
+    ledger = new_ledger()
+    ledger.login(ADDRESSES[0], "bob", "x", "", None, START, START)
+    ledger.login(ADDRESSES[1], "eve", "x", "", None, START + 5, START + 5)
+    assert [ADDRESSES[1]] == [address for address, _ in ledger.living(START + GRACE)]
+    assert ["eve"] == [entry.user for _, entry in ledger.living(START + GRACE)]
