@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ..packages import CHECKOUT, install
@@ -91,14 +92,16 @@ class Rsyslog:
         self.send(mark, tag="pbs-test")
         for form in FORMATS:
             log = self.directory / f"{form}.log"
-            wait_for(
-                lambda log=log: log.exists() and mark.encode() in log.read_bytes(),  # type: ignore[misc]
-                f"{mark} in {log.name}",
-            )
+            wait_for(partial(_contains, log, mark.encode()), f"{mark} in {log.name}")
 
     def lines(self, form: str = "json") -> list[bytes]:
         """The lines written so far without our marks, in one of FORMATS; call `settle` first."""
         log = self.directory / f"{form}.log"
         if not log.exists():
             return []
-        return [line for line in log.read_bytes().splitlines() if b"pbs-test" not in line]
+        lines = log.read_bytes().split(b"\n")
+        return [line for line in lines if line and b"pbs-test" not in line]
+
+
+def _contains(path: Path, text: bytes) -> bool:
+    return path.exists() and text in path.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -71,7 +72,7 @@ class Server(ABC):
             for process in self.configure():
                 self._running.enter_context(process)
             for protocol, port in self.ports.items():
-                wait_for(lambda port=port: listening(port), f"{self.name} {protocol}")  # type: ignore[misc]
+                wait_for(partial(listening, port), f"{self.name} to listen for {protocol}")
         except BaseException as error:
             said = [path.read_text(errors="replace") for path in self.directory.glob("*.out")]
             self.stop()
