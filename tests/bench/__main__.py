@@ -1,0 +1,70 @@
+"""`python -m tests.bench`: measure, print the table, write JSON.
+
+pop-before-smtp itself is not here: its rows compare shares of the bare loop's speed, which was
+measured beside it once (`rows`). With `--peer` another program is timed on the same input, in
+turns with ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from . import rows
+from .measure import machine
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status; figures that miss their target are no error."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="only see that it works")
+    parser.add_argument(
+        "--peer", metavar="COMMAND", default="",
+        help="time this too: it reads the log on stdin, or {input} in it is the log's path",
+    )  # fmt: skip
+    parser.add_argument("--json", metavar="FILE", type=Path, help="default: results.json beside")
+    parser.add_argument(
+        "--only", choices=("programs", "stages", "living"), help="a part; writes JSON only if asked"
+    )
+    arguments = parser.parse_args(argv)
+    sizes = rows.SHORT if arguments.short else rows.FULL
+    found: list[rows.Row] = []
+    result: dict[str, object] = {"machine": machine(), "lines": sizes.lines}
+    if arguments.only in (None, "programs"):
+        with TemporaryDirectory(prefix="pbs-bench-") as directory:
+            costs = rows.runs(Path(directory), sizes, shlex.split(arguments.peer))
+        found += [*rows.speed(costs, sizes), *rows.first_line(sizes)]
+        result["programs"] = {name: cost._asdict() for name, cost in costs.items()}
+    if arguments.only in (None, "stages"):
+        more, result["stages_microseconds"] = rows.stages(sizes)
+        found += more
+    if arguments.only in (None, "living"):
+        found += rows.living(sizes)
+    result["rows"] = [rows.figures(row) for row in found]
+    for row in found:
+        print(as_text(row))
+    path = arguments.json
+    if path is None and not arguments.short and arguments.only is None:
+        path = RESULTS
+    if path is not None:
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+def as_text(row: rows.Row) -> str:
+    """One line of the table."""
+    verdict = {None: "", True: "met", False: "MISSED"}[row.met]
+    target = f"{'>=' if row.at_least else '<='} {row.target:,g}" if row.target else ""
+    value = f"{row.value:,.0f}" if row.value >= 1000 else f"{row.value:.3g}"
+    return f"{row.what:55} {value:>11} {row.unit:17} {target:>12} {verdict}".rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

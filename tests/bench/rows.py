@@ -1,0 +1,240 @@
+"""The rows of the table: what is measured, and what it should be."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from . import inputs
+from .measure import ENVIRONMENT, LINES, MAP, Cost, Program, take_turns
+
+FILTER = (sys.executable, "-m", "pbs_filter", "--config=/dev/null", "--confirm=no")
+WRITE = (*FILTER, f"--dbfile={MAP}")
+NOWRITE = (*FILTER, "--nowrite")
+BARE = (
+    sys.executable,
+    "-c",
+    "import re, sys\n"
+    r"fits = re.compile(rb'\w{3} [ \d]\d [\d:]{8} \S+ dovecot: imap-login: Login: user=<([^>]*)>, "
+    r"method=\S+, rip=([0-9.]+),').match" + "\n"
+    "for line in sys.stdin.buffer: fits(line)",
+)
+"""What any Python program has to do for each line: the yardstick of another machine's figures."""
+
+# Lines per CPU second, measured on one machine and in one run with the bare loop's 2,300,000
+# (200,000 lines, 10 % Dovecot logins, 3,000 addresses).
+BARE_THERE = 2_300_000
+LIVE = 178_000 / BARE_THERE
+"""pop-before-smtp 1.41 with its map, as a share of the bare loop."""
+ADD_AND_REMOVE = 62_000 * inputs.LOGIN_SHARE / BARE_THERE
+"""... each login added and removed: logins a second, as a share of the bare loop's lines."""
+REPROCESS = 34_000 / BARE_THERE
+"""... --reprocess with its map."""
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    value: float
+    unit: str
+    target: float
+    """The most or least `value` may be; 0: there is no target."""
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; None where there is none."""
+        if not self.target:
+            return None
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+
+class Sizes(NamedTuple):
+    """How much is measured."""
+
+    lines: int
+    repeat: int
+    many: int
+    """Living addresses."""
+    stage_lines: int
+
+
+FULL = Sizes(lines=200_000, repeat=5, many=1_000_000, stage_lines=20_000)
+SHORT = Sizes(lines=2_000, repeat=1, many=2_000, stage_lines=500)
+
+CLIENTS = 3000
+
+
+def programs(directory: Path, sizes: Sizes, peer: Sequence[str] = ()) -> dict[str, Program]:
+    """What takes turns, with its input; `peer` is another program's command."""
+    now = int(time.time())
+
+    def log(name: str, text: bytes) -> Path:
+        path = directory / name
+        path.write_bytes(text)
+        return path
+
+    events = list(inputs.mixed(sizes.lines, CLIENTS, now))
+    mixed = {
+        name: log(name, inputs.text(iter(events), shape)) for name, shape in inputs.SHAPES.items()
+    }
+    noise = log("noise", inputs.text(inputs.noise(sizes.lines, now)))
+    logins = log("logins", inputs.text(inputs.logins(sizes.lines // 10, now)))
+    bsd = mixed["BSD"]
+    made = {
+        "bare loop": Program(BARE, bsd),
+        "start only": Program(WRITE, log("empty", b"")),
+        "mixed": Program(WRITE, bsd),
+        "mixed, one server": Program((*WRITE, "--servers=dovecot"), bsd),
+        "mixed, no store": Program(NOWRITE, bsd),
+        "other programs": Program(NOWRITE, noise),
+        "new addresses": Program(WRITE, logins),
+        "reprocess": Program((*WRITE, "--reprocess", LINES), bsd),
+    }
+    for name, path in mixed.items():
+        if name != "BSD":
+            made[f"mixed, {name}"] = Program(WRITE, path)
+    if peer:
+        made["peer"] = Program(peer, bsd)
+    return made
+
+
+def speed(costs: Mapping[str, Cost], sizes: Sizes) -> Iterator[Row]:
+    """The rows that follow from the runs of `programs`."""
+    bare = sizes.lines / costs["bare loop"].cpu_seconds
+    mixed = sizes.lines / costs["mixed"].cpu_seconds
+    new = sizes.lines // 10 / costs["new addresses"].cpu_seconds
+    reprocess = sizes.lines / costs["reprocess"].cpu_seconds
+    start = costs["start only"].cpu_seconds
+
+    def running(name: str) -> float:
+        return max(costs[name].cpu_seconds - start, 1e-9)
+
+    yield Row("bare loop, one regular expression", bare, "lines per CPU s", 0)
+    yield Row("mixed log, journal and map", mixed, "lines per CPU s", 900_000, True)
+    yield Row("mixed log: this / 1.41 live with map", mixed / bare / LIVE, "times", 5, True)
+    if "peer" in costs:
+        peer = costs["peer"].cpu_seconds
+        yield Row("mixed log: this / the peer", peer / costs["mixed"].cpu_seconds, "times", 0)
+    without_start = sizes.lines / running("mixed")
+    yield Row("mixed log, without the start", without_start, "lines per CPU s", 0)
+    yield Row("mixed log, no store", sizes.lines / costs["mixed, no store"].cpu_seconds,
+              "lines per CPU s", 0)  # fmt: skip
+    yield Row("logins only, new addresses, durable", new, "logins per CPU s", 0)
+    yield Row("new addresses: this / 1.41 add and remove", new / bare / ADD_AND_REMOVE,
+              "times", 5, True)  # fmt: skip
+    yield Row("--reprocess with map", reprocess, "lines per CPU s", 0)
+    yield Row("--reprocess: this / 1.41", reprocess / bare / REPROCESS, "times", 20, True)
+    yield Row("a line nobody claims, in the whole program",
+              running("other programs") / sizes.lines * 1e6, "µs", 1.0)  # fmt: skip
+    for name, most in (("ISO", 1.5), ("RFC 5424", 1.5), ("JSON", 2.5)):
+        ratio = running(f"mixed, {name}") / running("mixed")
+        yield Row(f"mixed log, {name}: CPU time / BSD", ratio, "times", most)
+    ratio = costs["mixed"].cpu_seconds / costs["mixed, one server"].cpu_seconds
+    yield Row("all servers: CPU time / one server", ratio, "times", 1.1)
+    yield Row("start, nothing to do, all servers", start, "CPU s", 0.4)
+
+
+def _module(name: str, *arguments: int) -> dict[str, float]:
+    command = [sys.executable, "-m", f"tests.bench.{name}", *map(str, arguments)]
+    done = subprocess.run(command, env=ENVIRONMENT, check=True, stdout=subprocess.PIPE)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def stages(sizes: Sizes) -> tuple[list[Row], dict[str, float]]:
+    """What a login costs inside; and all stages."""
+    found = _module("stages", sizes.stage_lines, sizes.repeat)
+    return [
+        Row("a line nobody claims, filter alone", found["other program's line: all"], "µs", 1.0),
+        Row("a login to the ledger, new address", found["BSD login, new address: all"], "µs", 8),
+        Row(
+            "a login to the ledger, known address", found["BSD login, known address: all"], "µs", 8
+        ),
+    ], found
+
+
+def living(sizes: Sizes) -> Iterator[Row]:
+    """What changes with the number of living addresses."""
+    few = _module("living", 1000)
+    many = _module("living", sizes.many)
+    name = f"{sizes.many:,} addresses"
+    yield Row("a login among 1,000 addresses", few["login_microseconds"], "µs", 0)
+    yield Row(f"a login among {name}: CPU time / 1,000",
+              many["login_microseconds"] / few["login_microseconds"], "times", 1.5)  # fmt: skip
+    yield Row(f"memory, {name}", many["bytes_per_address"], "bytes each", 400)
+    yield from _starts(sizes, name)
+
+
+def _starts(sizes: Sizes, name: str) -> Iterator[Row]:
+    # Long enough that nobody ends while this is measured.
+    keep = ("--grace=86400", "--max-session-seconds=0")
+    with TemporaryDirectory(prefix="pbs-bench-") as text:
+        directory = Path(text)
+        log = directory / "logins"
+        with log.open("wb") as file:
+            now = int(time.time())
+            for first in range(0, sizes.many, 10_000):
+                last = min(first + 10_000, sizes.many)
+                clients = range(first, last)
+                file.write(inputs.text(inputs.login(client, client, now) for client in clients))
+        Program((*WRITE, *keep), log).run(directory)
+        size = (directory / "map").stat().st_size / sizes.many
+        yield Row(f"map file, {name}", size, "bytes each", 250)
+        empty = directory / "empty"
+        empty.touch()
+        again = Program((*WRITE, *keep), empty)
+        costs = [again.run(directory) for _ in range(2)]
+        yield Row(f"start with {name}", min(cost.cpu_seconds for cost in costs), "CPU s", 5)
+        yield Row(f"start with {name}, by the clock", min(cost.wall_seconds for cost in costs),
+                  "s", 0)  # fmt: skip
+        (directory / "map.state").unlink()
+        cost = again.run(directory)
+        yield Row(f"start with {name}, map made again", cost.cpu_seconds, "CPU s", 0)
+
+
+def first_line(sizes: Sizes) -> Iterator[Row]:
+    """How long it takes from the start until the first line is answered."""
+    line = inputs.text(iter([inputs.login(1, 1, int(time.time()))]))
+    taken = []
+    for _ in range(sizes.repeat):
+        with TemporaryDirectory(prefix="pbs-bench-") as directory:
+            command = [part.replace(MAP, f"{directory}/map") for part in WRITE]
+            command[command.index("--confirm=no")] = "--confirm=yes"
+            began = time.monotonic()
+            with subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+            ) as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(line)
+                process.stdin.flush()
+                replies = [process.stdout.readline() for _ in range(2)]
+                taken.append(time.monotonic() - began)
+                process.stdin.close()
+            assert [reply.lstrip(b".") for reply in replies] == [b"OK\n", b"OK\n"], replies
+    yield Row("start until the first line is answered, least", min(taken), "s", 0.4)
+
+
+def figures(row: Row) -> dict[str, Any]:
+    """`row` for JSON."""
+    return {
+        "what": row.what,
+        "value": float(f"{row.value:.4g}"),
+        "unit": row.unit,
+        "target": row.target or None,
+        "at_least": row.at_least,
+        "met": row.met,
+    }
+
+
+def runs(directory: Path, sizes: Sizes, peer: Sequence[str]) -> dict[str, Cost]:
+    """Run `programs`."""
+    return take_turns(programs(directory, sizes, peer), sizes.repeat)
