@@ -29,6 +29,8 @@ _may_be_ipv6 = re.compile(
     rf"(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:[0-9A-Fa-f]{{0,4}}|{_QUAD})"
 ).fullmatch
 
+_MAPPED = "::ffff:"
+"""How a server that listens on IPv6 writes IPv4 clients: too many to be remembered."""
 _LENGTH = re.compile("[1-9]?[0-9]|1[01][0-9]|12[0-8]").fullmatch
 _IPV6_REMEMBERED = 4096
 
@@ -42,6 +44,8 @@ def canonical(text: str) -> str | None:
     """
     if _is_ipv4(text):
         return text
+    if text.startswith(_MAPPED) and _is_ipv4(text, len(_MAPPED)):
+        return text[len(_MAPPED) :]
     if _may_be_ipv6(text):
         return _canonical_ipv6(text)
     return None
@@ -68,8 +72,9 @@ class Networks:
     """
 
     def __init__(self, items: Iterable[str]) -> None:
+        self.items = tuple(items)
         found: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
-        for item in items:
+        for item in self.items:
             version, first, last = _network(item)
             found[version].append((first, -last, item))
         # CIDR networks are disjoint or one within the other. Only the widest are kept, so that the

@@ -33,6 +33,19 @@ class Policy:
     """Servers that write a login's line as the user who logged in (after setuid): such a line
     counts if its uid is that user's."""
     _verdicts: dict[str, tuple[Reason, str] | None] = field(default_factory=dict)
+    _by_reason: tuple[tuple[Networks, Reason], ...] = field(init=False)
+    """The first that holds an address says why it is refused."""
+    _refused: Networks = field(init=False)
+    """All of them in one: most addresses are in none."""
+
+    def __post_init__(self) -> None:
+        self._by_reason = (
+            (SPECIAL, Reason.SPECIAL_ADDRESS),
+            (self.deny_networks, Reason.DENIED_NETWORK),
+            (self.proxy_networks, Reason.PROXY),
+            (self.local_networks, Reason.LOCAL_NETWORK),
+        )
+        self._refused = Networks(item for networks, _ in self._by_reason for item in networks.items)
 
     @classmethod
     def of(
@@ -100,16 +113,12 @@ class Policy:
 
     def _verdict(self, address: str) -> tuple[Reason, str] | None:
         verdict = None
-        for networks, reason in (
-            (SPECIAL, Reason.SPECIAL_ADDRESS),
-            (self.deny_networks, Reason.DENIED_NETWORK),
-            (self.proxy_networks, Reason.PROXY),
-            (self.local_networks, Reason.LOCAL_NETWORK),
-        ):
-            name = networks.find(address)
-            if name is not None:
-                verdict = reason, name
-                break
+        if self._refused.find(address) is not None:
+            verdict = next(
+                (reason, name)
+                for networks, reason in self._by_reason
+                if (name := networks.find(address)) is not None
+            )
         if len(self._verdicts) >= CACHE_SIZE:
             self._verdicts.clear()
         self._verdicts[address] = verdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from operator import itemgetter
 
 from ..addresses import canonical
@@ -21,6 +22,11 @@ _Text = Callable[[Match], str | None]
 _Session = Callable[[Match, str], str | None]
 
 
+# A server has one address, or a few.
+_canonical_again = lru_cache(256)(canonical)
+
+
+@lru_cache(256)
 def protocol_of(text: str) -> str | None:
     """Return `pop3` or `imap` for a service's name in a line (`POP3S`, `imap-login`), else None."""
     start = text[:4].lower()
@@ -114,13 +120,16 @@ def _text(groups: Groups, name: str) -> _Text:
         return _absent
     if len(numbers) == 1:
         return itemgetter(numbers[0])
-    get_all = itemgetter(*numbers)
+    usual, *others = numbers
 
     def first(match: Match) -> str | None:
-        for text in get_all(match):
-            if text is not None:
-                return str(text)
-        return None
+        text: str | None = match[usual]
+        if text is None:
+            for number in others:
+                text = match[number]
+                if text is not None:
+                    break
+        return text
 
     return first
 
@@ -130,10 +139,11 @@ def _address(groups: Groups, name: str) -> _Text:
     if name not in groups:
         return _absent
     text_of = _text(groups, name)
+    in_canon = _canonical_again if name == "local" else canonical
 
     def address(match: Match) -> str | None:
         text = text_of(match)
-        return None if text is None else canonical(text)
+        return None if text is None else in_canon(text)
 
     return address
 
@@ -165,6 +175,10 @@ def _session(names: tuple[str, ...], groups: Groups) -> _Session:
         else _text(groups, name)
         for name in names
     )
+
+    if len(getters) == 1 and getters[0] is not None:
+        get_only = getters[0]
+        return lambda match, _: get_only(match) or None
 
     def session(match: Match, pid: str) -> str | None:
         parts = [pid if get is None else get(match) for get in getters]
