@@ -31,6 +31,7 @@ class Imapproxy(Server):
     name = "imapproxy"
     packages = ("imapproxy",)
     protocols = ("imap",)
+    at_once = 5
     ipv6 = False
 
     def configure(self) -> Sequence[Process]:
