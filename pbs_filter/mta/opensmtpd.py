@@ -5,9 +5,9 @@
     <- table|0.1|1795166441.517134|pbs|check|netaddr|6dd56174|[2001:db8::7]
     -> check-result|6dd56174|found                  or not-found, or error
 
-The error must come without a text: the manual allows one, but smtpd's parser (table_proc.c,
-table_proc_lookup()) compares the rest of the line with "error", and a reply which it cannot parse,
-like a table program that ends, ends smtpd itself.
+The error goes without a text. The manual allows one, and 7.6 takes it, but an earlier parser
+(table_proc.c 1.18, table_proc_lookup()) compares the rest of the line with "error", and a reply that
+it cannot parse ends smtpd itself, like a table program that ends.
 """
 
 from __future__ import annotations
