@@ -129,6 +129,8 @@ class Ledger:
         self._journal_addresses: dict[str, str] = {}
         self._journal_sessions: dict[str, None] = {}
         self._map_addresses: dict[str, None] = {}
+        self._dropped: set[str] = set()
+        """While the journal is replayed: what somebody ended by hand is not learned again."""
         self._by_user: dict[tuple[str, str], OrderedDict[str, None]] | None = None
         """An ordered one, because to find the first key of a dict whose first ones were removed
         takes the longer the more they were."""
@@ -452,6 +454,7 @@ class Ledger:
             auth = self.authorisations.get(address)
             if auth is None:
                 auth = self.authorisations[address] = Authorisation(0, 0, 0, 0)
+            self._dropped.discard(address)
             auth.until = int(until)
             auth.renewed = int(renewed)
             auth.since = int(since)
@@ -462,6 +465,7 @@ class Ledger:
         elif kind == "d":
             (address,) = fields
             self.authorisations.pop(address, None)
+            self._dropped.add(address)
         elif kind == "o":
             key, address, opened, protocol, user = fields
             self.sessions[key] = Session(address, int(opened), protocol, user)
@@ -474,6 +478,8 @@ class Ledger:
 
     def learn(self, address: str, entry: Entry) -> bool:
         """Take what an old map says of `address`; whether it is more than the journal did."""
+        if address in self._dropped:
+            return False
         auth = self.authorisations.get(address)
         if auth is None:
             auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
@@ -513,6 +519,7 @@ class Ledger:
                 self._drop(address, auth)
             else:
                 self._settle(address, auth, now)
+        self._dropped.clear()
         self.journaled()
 
     # ------------------------------------------------------------------ the map's side

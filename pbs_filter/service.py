@@ -303,7 +303,7 @@ class Store:
     def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
         filter_ = self.filter
         self.journal = Journal(config.journal, say=self._say, group=config.group)
-        self.map = map_of(config, self._say)
+        self.map = address_map = map_of(config, self._say)
         stamp = ""
         unknown = 0
         for number, payload in enumerate(self.journal.replay()):
@@ -323,7 +323,10 @@ class Store:
             self._shift(step)
         clean = not step and self.map.was_clean(self.journal.position)
         found: list[str] = []
-        if self.journal.lost_lines and not clean and os.path.lexists(config.map):
+        lost = self.journal.lost_lines and os.path.lexists(config.map)
+        if not clean and (lost or address_map.in_order()):
+            # That the end of a journal was cut off is seen only by the map.
+            self._say(f"journal and map of {config.map!r} were not closed together: both count")
             found = self._salvage()
         filter_.restored(self.clock.now())
         if found:

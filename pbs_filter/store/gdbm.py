@@ -484,6 +484,10 @@ class GdbmMap:
         self._complete = self._state.was_closed(of)
         return self._complete
 
+    def in_order(self) -> bool:
+        """At start: the map is what it was at an orderly end, for some journal."""
+        return self._state.in_order()
+
     def close(self) -> None:
         """See `AddressMap`."""
         self.abort_rebuild()

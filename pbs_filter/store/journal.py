@@ -154,7 +154,7 @@ class Journal:
         self._part = part
         if scan.torn:
             self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
-        self.lost_lines = scan.damaged > 0
+        self.lost_lines = scan.damaged > 0 or scan.torn
         if scan.damaged or not whole:
             self._repair(start, scan.damaged)
         if self._part is part:

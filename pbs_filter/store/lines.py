@@ -78,7 +78,7 @@ class Scan:
             for line in lines:
                 raw = line[9:]
                 try:
-                    if crc32(raw) ^ mark != int(line[:8], 16):
+                    if b"%08x " % (crc32(raw) ^ mark) != line[:9]:
                         raise ValueError
                     payload = raw.decode("utf-8", "surrogatepass")
                 except ValueError:

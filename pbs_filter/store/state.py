@@ -87,6 +87,10 @@ class State:
         """The map is what it was at an orderly end, with the journal at position `of`."""
         return self._closed_and_same()[3:] == [of]
 
+    def in_order(self) -> bool:
+        """The map is what it was at an orderly end, wherever the journal is now."""
+        return bool(self._closed_and_same())
+
     def changed_since_closed(self) -> bool:
         """The map was closed, and somebody changed it since."""
         return self._words()[:1] == ["closed"] and not self._closed_and_same()

@@ -1,0 +1,199 @@
+"""A filter in a fork of this process: started in milliseconds, and killed where the test wants it.
+
+The fork runs `pbs_filter.service` on pipes as a syslog daemon's child does, with a configuration of
+the test's own. `points` are the calls with which the store touches the disk; a `Death` kills the
+fork (SIGKILL) at one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pbs_filter import assemble, config, feed, service
+from pbs_filter.filter import Filter
+from pbs_filter.store import gdbm, journal, lines
+from pbs_filter.store.gdbm import GdbmMap
+from pbs_filter.value import Entry, decode
+
+PATIENCE = 30.0
+POINTS = ("pwrite", "fdatasync", "fsync", "rename", "link", "unlink", "ftruncate", "write",
+          "posix_fallocate", "_put", "one of _put", "open")  # fmt: skip
+"""Calls of `os` that change something, and of the map's batches."""
+
+
+class Death(NamedTuple):
+    """Kill at the `count`-th call of `point`: `before` it, `after` it, or `within`."""
+
+    point: str
+    count: int
+    when: str
+
+    @staticmethod
+    def chosen(chance: random.Random) -> Death:
+        """Any of them."""
+        point = chance.choice(POINTS)
+        most = {"pwrite": 300, "fdatasync": 150, "write": 150, "one of _put": 200, "_put": 60}
+        count = int(chance.triangular(1, most.get(point, 12), 1))
+        return Death(point, count, chance.choice(("before", "after", "within")))
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _arm(death: Death) -> None:
+    """Let this process die as `death` says."""
+    left = [death.count]
+    name = "_put" if death.point == "one of _put" else death.point
+    holder: Any = GdbmMap if name == "_put" else os
+    real: Callable[..., Any] = getattr(holder, name)
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        left[0] -= 1
+        if left[0]:
+            return real(*arguments, **keywords)
+        if death.when == "before":
+            _die()
+        if death.when == "within" and name in ("pwrite", "write"):
+            data = arguments[1]
+            real(arguments[0], data[: len(data) // 2], *arguments[2:], **keywords)
+        else:
+            real(*arguments, **keywords)
+        _die()
+
+    def some(database: Any, changes: dict[str, bytes | None]) -> None:
+        for address, value in changes.items():
+            real(database, {address: value})
+            left[0] -= 1
+            if not left[0]:
+                _die()
+
+    if death.point == "one of _put":
+        GdbmMap._put = staticmethod(some)  # type: ignore[method-assign,assignment]
+    else:
+        setattr(holder, name, staticmethod(call) if holder is GdbmMap else call)
+
+
+def made(directory: Path, **options: Any) -> config.Config:
+    """A configuration for `directory`."""
+    given = {"map": str(directory / "map"), "logto": str(directory / "log"), "confirm": "yes"}
+    return config.build(None, "", {**given, **options})
+
+
+def small_steps() -> None:
+    """Let journal and map be made anew all the time."""
+    journal.SPARE_LINES = 300
+    gdbm.SPARE_BYTES = 1 << 14
+    gdbm.BYTES_PER_ADDRESS = 250
+    feed.REWRITE_LINES = 40
+    feed.REBUILD_ADDRESSES = 40
+
+
+class Life:
+    """One filter. `death`: where it dies; `prepare` runs in it before it starts."""
+
+    def __init__(
+        self,
+        settings: config.Config,
+        death: Death | None = None,
+        prepare: Callable[[], None] = small_steps,
+        cpu_seconds: float = 0.0,
+    ) -> None:
+        stdin, self.stdin = os.pipe()
+        self.stdout, stdout = os.pipe()
+        self.replies = b""
+        self.status: int | None = None
+        self.pid = os.fork()
+        if self.pid:
+            os.close(stdin)
+            os.close(stdout)
+            return
+        try:
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
+            for fd in (stdin, stdout, self.stdin, self.stdout):
+                os.close(fd)
+            prepare()
+            if death is not None:
+                _arm(death)
+            if cpu_seconds:
+                # Its default is to end the process at once, in the middle of anything.
+                signal.signal(signal.SIGPROF, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
+            os._exit(service.run(lambda: settings, retry=False))
+        except BaseException as error:
+            os.write(2, f"{error!r}\n".encode())
+            os._exit(99)
+
+    def send(self, data: bytes) -> bool:
+        """Write to its stdin; False if it is gone."""
+        try:
+            while data:
+                data = data[os.write(self.stdin, data) :]
+        except BrokenPipeError:
+            return False
+        return True
+
+    def reply(self, patience: float = PATIENCE) -> bytes | None:
+        """The next reply without keep-alives; None at its end."""
+        end = time.monotonic() + patience
+        while b"\n" not in self.replies:
+            rest = end - time.monotonic()
+            if rest <= 0 or not select.select([self.stdout], [], [], rest)[0]:
+                raise AssertionError(f"no reply within {patience} s; {self.replies!r}")
+            more = os.read(self.stdout, 65536)
+            if not more:
+                return None
+            self.replies += more
+        line, _, self.replies = self.replies.partition(b"\n")
+        return line.lstrip(b".")
+
+    def kill(self) -> None:
+        """kill -9."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def end(self) -> int:
+        """Close its pipes; its wait status."""
+        for fd in (self.stdin, self.stdout):
+            if fd >= 0:
+                os.close(fd)
+        self.stdin = self.stdout = -1
+        if self.status is None:
+            self.status = os.waitpid(self.pid, 0)[1]
+        return self.status
+
+    def finish(self) -> int:
+        """End of input; wait for an orderly end."""
+        os.close(self.stdin)
+        self.stdin = -1
+        return self.end()
+
+
+def ledger_of(settings: config.Config) -> Filter:
+    """What the journal of a dead filter says, read without touching it."""
+    found = assemble.filter_of(settings, lambda _text: None)
+    if os.path.exists(settings.journal):
+        for payload in lines.read(settings.journal):
+            found.apply(payload)
+    found.restored(int(time.time()))
+    return found
+
+
+def map_of(settings: config.Config) -> dict[str, Entry]:
+    """What a reader finds in the map."""
+    found = {}
+    for address, value in service.map_of(settings).items():
+        entry = decode(address, value)
+        assert entry is not None, (address, value)
+        found[address] = entry
+    return found

@@ -1,0 +1,230 @@
+"""Promise 1: what was acknowledged survives kill -9 of the filter at any instant."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pbs_filter import assemble, config
+from pbs_filter.filter import Filter
+
+from ..real.shipped import Installed, address, addresses, kill_filter_of, login
+from ..real.test_rsyslog import Rsyslogd
+from . import figure, number
+from .lives import Death, Life, ledger_of, made, map_of
+
+GRACE = 7000
+CANARY = "203.0.113.66"
+KILLS = number(120, 2000)
+LINES_A_LIFE = 250
+WINDOW = 3
+"""Lines sent before their acknowledgements are waited for: rsyslog sends one."""
+RSYSLOG_KILLS = number(3, 40)
+RSYSLOG_LINES = number(8000, 60_000)
+
+
+class Load:
+    """Lines of Dovecot (a session each) and popa3d (two lines a login), without end."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.serial = 0
+        self.open: list[str] = []
+        self.half: list[int] = []
+
+    def line(self) -> bytes:
+        """The next one."""
+        self.serial += 1
+        number_, chance = self.serial, self.chance
+        what = chance.random()
+        if what < 0.25 and self.open:
+            session = self.open.pop(chance.randrange(len(self.open)))
+            text = f"dovecot: imap(bob)<41><{session}>: Disconnected: Logged out in=1 out=2"
+        elif what < 0.4:
+            self.half.append(number_)
+            text = f"popa3d[{number_}]: Session from {self._address()}"
+        elif what < 0.55 and self.half:
+            pid = self.half.pop(chance.randrange(len(self.half)))
+            text = f"popa3d[{pid}]: Authentication passed for bob"
+        elif what < 0.6:
+            text = (
+                "dovecot: imap-login: Aborted login (auth failed, 1 attempts): user=<eve>, "
+                f"method=PLAIN, rip={CANARY}, lip=198.51.100.254, TLS"
+            )
+        else:
+            self.open.append(f"s{number_}")
+            text = (
+                f"dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip={self._address()}, "
+                f"lip=198.51.100.254, mpid=41, TLS, session=<s{number_}>"
+            )
+        return f"Nov 20 10:00:00 mx1 {text}\n".encode()
+
+    def _address(self) -> str:
+        return f"2001:db8::{self.chance.randrange(1, 3000):x}"
+
+
+class Known:
+    """What a filter knows, as plain tables."""
+
+    def __init__(self, of: Filter) -> None:
+        ledger = of.ledger
+        self.tables = (
+            {a: frozenset(auth.session_keys()) for a, auth in ledger.authorisations.items()},
+            {key: session.address for key, session in ledger.sessions.items()},
+            {key: known[0] for key, known in of.correlator.pending.items()},
+        )
+
+    def misses(self, before: Known, after: Known) -> str:
+        """How this is neither `before` nor `after` the lines on their way, "" if it is."""
+        for mine, old, new in zip(self.tables, before.tables, after.tables, strict=True):
+            for key in mine.keys() | old.keys() | new.keys():
+                found, was, will = mine.get(key), old.get(key), new.get(key)
+                if found not in (was, will) and not _between(found, was, will):
+                    return f"{key}: {found!r}, but it was {was!r} and is to be {will!r}"
+        return ""
+
+
+def _between(found: object, was: object, will: object) -> bool:
+    """Sessions of an address that came and went in the lines on their way."""
+    if not isinstance(found, frozenset):
+        return False
+    old = was if isinstance(was, frozenset) else frozenset()
+    new = will if isinstance(will, frozenset) else frozenset()
+    return old & new <= found <= old | new
+
+
+class Oracle:
+    """A filter that was never killed, told what was acknowledged."""
+
+    def __init__(self, settings: config.Config) -> None:
+        self.filter = assemble.filter_of(settings, lambda _text: None)
+
+    def tell(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self.filter.block(line, int(time.time()))
+
+    def known(self) -> Known:
+        return Known(self.filter)
+
+
+def lives(settings: config.Config, chance: random.Random) -> Iterator[tuple[Death | None, Counter]]:
+    """Kill one life after the other; AssertionError where something is missing or too much."""
+    load = Load(chance)
+    oracle = Oracle(settings)
+    unanswered: list[bytes] = []
+    while True:
+        before = oracle.known()
+        done: Counter[str] = Counter()
+        chosen = chance.random() < 0.7
+        death = Death.chosen(chance) if chosen else None
+        life = Life(settings, death, cpu_seconds=0.0 if chosen else chance.uniform(0.001, 0.35))
+        ready = life.reply()
+        if ready is not None:
+            assert b"OK" == ready
+            found = {a: e.sessions for a, e in map_of(settings).items()}
+            now = Known(ledger_of(settings))
+            assert {a: len(s) for a, s in now.tables[0].items()} == found, "map = ledger"
+            done["starts"] += 1
+            todo = LINES_A_LIFE
+            while todo > 0:
+                while len(unanswered) < WINDOW:
+                    unanswered.append(load.line())
+                life.send(b"".join(unanswered))
+                answered = 0
+                while answered < len(unanswered) and (reply := life.reply()) is not None:
+                    assert b"OK" == reply
+                    answered += 1
+                oracle.tell(unanswered[:answered])
+                todo -= max(answered, 1)
+                done["lines"] += answered
+                gone = answered < len(unanswered)
+                del unanswered[:answered]
+                if gone:
+                    break
+        life.kill()
+        status = life.end()
+        assert status in (signal.SIGKILL, signal.SIGPROF), f"died of {status} at {death}"
+        # What is on the disk: the acknowledged, and of the lines on their way any part.
+        after = assemble.filter_of(settings, lambda _text: None)
+        copy(oracle.filter, after)
+        for line in unanswered:
+            after.block(line, int(time.time()))
+        wrong = Known(ledger_of(settings)).misses(oracle.known(), Known(after))
+        assert not wrong, f"killed at {death}: {wrong}"
+        assert CANARY not in map_ends(settings)
+        del before
+        yield death, done
+
+
+def copy(of: Filter, to: Filter) -> None:
+    """Let `to` know what `of` knows."""
+    for payload in of.live_payloads():
+        to.apply(payload)
+    to.restored(int(time.time()))
+
+
+def map_ends(settings: config.Config) -> set[str]:
+    """The addresses in the ledger on disk: what the next start puts into the map."""
+    return set(ledger_of(settings).ledger.authorisations)
+
+
+def test_whenever_the_filter_is_killed_what_it_acknowledged_is_there(quick_place: Path) -> None:
+    """At the calls that touch the disk (between journal and map, within a batch of the map, in a
+    new journal, in a new map, while it starts), and at moments of the processor's clock."""
+    seed = random.SystemRandom().randrange(1 << 30)
+    print("seed", seed)
+    settings = made(
+        quick_place,
+        servers=("dovecot", "popa3d"),
+        grace_seconds=GRACE,
+        max_session_seconds=86400,
+        patience_seconds=7000,
+    )
+    points: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    kills = lives(settings, random.Random(seed))
+    for _ in range(KILLS):
+        death, done = next(kills)
+        points[death.point if death else "by the clock"] += 1
+        total += done
+    figure("kills of a filter on bare pipes", KILLS)
+    figure("lines acknowledged between those kills", total["lines"])
+    figure("logins lost to kills", 0)
+    assert total["starts"] > KILLS // 2
+    assert min(points.values()) > 0
+    assert len(points) > 10
+
+
+@pytest.fixture
+def rsyslogd(tmp_path: Path) -> Iterator[tuple[Rsyslogd, Installed]]:
+    installed = Installed(tmp_path / "installed", "require_vouched = true\n")
+    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon:
+        yield daemon, installed
+
+
+def test_rsyslog_sends_again_what_a_killed_filter_did_not_answer(
+    rsyslogd: tuple[Rsyslogd, Installed],
+) -> None:
+    daemon, installed = rsyslogd
+    chance = random.Random()
+    moments = sorted(chance.sample(range(100, RSYSLOG_LINES), RSYSLOG_KILLS))
+    with daemon.log() as log:
+        for serial in range(RSYSLOG_LINES):
+            if moments and serial == moments[0]:
+                moments.pop(0)
+                # When it works on what was sent so far, or a little later.
+                installed.wait_for_count(max(1, serial - chance.randrange(1, 2000)))
+                kill_filter_of(daemon.pid)
+            log.send(login(serial))
+    assert address(0) in installed.entries()
+    installed.wait_for_count(RSYSLOG_LINES, 300)
+    entries = installed.entries()
+    assert set(addresses(range(RSYSLOG_LINES))) == set(entries)
+    assert {1} == {entry.sessions for entry in entries.values()}
+    figure("kills of a filter below rsyslog", RSYSLOG_KILLS)
