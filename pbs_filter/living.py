@@ -14,9 +14,9 @@ USER_AT = 76
 """Where the user's name, the last field, begins."""
 
 
-def checksum(address: bytes, value: bytes) -> bytes:
-    """What `value` carries of itself and its address: eight hexadecimal digits of CRC-32."""
-    return b"%08x" % crc32(value[SUM.stop :], crc32(value[: SUM.start], crc32(address)))
+def checksum(address: bytes, before: bytes, behind: bytes) -> bytes:
+    """What a value carries of its address and of itself, `before` and `behind` this: CRC-32."""
+    return b"%08x" % crc32(behind, crc32(before, crc32(address)))
 
 
 def whole(address: bytes, value: bytes) -> bool:
@@ -25,7 +25,7 @@ def whole(address: bytes, value: bytes) -> bool:
         len(address) + len(value) == TOTAL_BYTES
         and value[:10].isdigit()
         and value[11:21].isdigit()
-        and value[SUM] == checksum(address, value)
+        and value[SUM] == checksum(address, value[: SUM.start], value[SUM.stop :])
     )
 
 

@@ -13,9 +13,11 @@ belt against a clock that was set back: no entry may be older than the moment it
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
-from .living import SUM, TOTAL_BYTES, USER_AT, checksum, whole
+from .living import TOTAL_BYTES, USER_AT, checksum, whole
 
 SERVER_BYTES = 12
 PROTOCOL_BYTES = 4
@@ -48,20 +50,23 @@ def _fit(text: str, width: int) -> bytes:
     return raw.ljust(width)
 
 
+_short = lru_cache(256)(_fit)
+
+
 def encode(address: str, entry: Entry) -> bytes:
     """The value of `entry` for `address`; text that is too long is cut, numbers are capped."""
+    times: Iterable[int] = entry[:4]
+    if min(times) < 0 or max(times) > MAX_EPOCH:
+        times = (min(max(at, 0), MAX_EPOCH) for at in times)
     key = address.encode("ascii")
-    value = b"%010d %010d %010d %010d %04d %b %b 00000000 %b" % (
-        min(max(entry.until, 0), MAX_EPOCH),
-        min(max(entry.renewed, 0), MAX_EPOCH),
-        min(max(entry.since, 0), MAX_EPOCH),
-        min(max(entry.last, 0), MAX_EPOCH),
+    before = b"%010d %010d %010d %010d %04d %b %b " % (
+        *times,
         min(entry.sessions, MAX_SESSIONS),
-        _fit(entry.server, SERVER_BYTES),
-        _fit(entry.protocol, PROTOCOL_BYTES),
-        _fit(entry.user, TOTAL_BYTES - USER_AT - len(key)),
+        _short(entry.server, SERVER_BYTES),
+        _short(entry.protocol, PROTOCOL_BYTES),
     )
-    return value[: SUM.start] + checksum(key, value) + value[SUM.stop :]
+    behind = b" " + _fit(entry.user, TOTAL_BYTES - USER_AT - len(key))
+    return b"%b%b%b" % (before, checksum(key, before, behind), behind)
 
 
 def decode(address: str, value: bytes) -> Entry | None:
