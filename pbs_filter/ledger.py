@@ -31,6 +31,7 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 
 from .model import Reason
@@ -74,6 +75,7 @@ class Authorisation:
         self.protocol = ""
         self.user = ""
         self.due = 0
+        """When `tick` looks at it; 0: it has not been told yet."""
         self.sessions: str | set[str] | None = None
         """The keys of the open sessions; one alone is kept without a set, which would cost 216
         bytes."""
@@ -169,7 +171,6 @@ class Ledger:
                 return Reason.TOO_MANY
             auth = self.authorisations[address] = Authorisation(until, now, at, at)
             self.version += 1
-            self._enqueue(address, auth, until)
             changed = True
         else:
             changed = until > auth.until or at > auth.last
@@ -187,6 +188,8 @@ class Ledger:
             auth.protocol = protocol
         if session is not None and self._open(session, address, at, protocol, user, auth, now):
             changed = True
+        elif not auth.due:
+            self._enqueue(address, auth, auth.until)
         if changed:
             self._journal_addresses[address] = line
             self._map_addresses[address] = None
@@ -222,7 +225,7 @@ class Ledger:
             held.add(key)
         self.sessions[key] = Session(address, at, protocol, user)
         renewal = auth.until - self.grace_seconds // 2
-        if auth.due > renewal:
+        if auth.due > renewal or not auth.due:
             self._enqueue(address, auth, renewal)
         self._journal_sessions[key] = None
         if self._by_user is not None:
@@ -448,29 +451,30 @@ class Ledger:
         Raises:
             ValueError: it begins like one of ours but is not.
         """
-        kind, *fields = payload.split("\t")
+        fields = payload.split("\t")
+        kind = fields[0]
         if kind == "a":
-            address, until, renewed, since, last, server, protocol, user, _line = fields
+            _, address, until, renewed, since, last, server, protocol, user, _line = fields
             auth = self.authorisations.get(address)
             if auth is None:
                 auth = self.authorisations[address] = Authorisation(0, 0, 0, 0)
             self._dropped.discard(address)
-            auth.until = int(until)
-            auth.renewed = int(renewed)
-            auth.since = int(since)
-            auth.last = int(last)
-            auth.server = server
-            auth.protocol = protocol
+            auth.until = _number(until)
+            auth.renewed = _number(renewed)
+            auth.since = _number(since)
+            auth.last = _number(last)
+            auth.server = _word(server)
+            auth.protocol = _word(protocol)
             auth.user = user
         elif kind == "d":
-            (address,) = fields
+            _, address = fields
             self.authorisations.pop(address, None)
             self._dropped.add(address)
         elif kind == "o":
-            key, address, opened, protocol, user = fields
-            self.sessions[key] = Session(address, int(opened), protocol, user)
+            _, key, address, opened, protocol, user = fields
+            self.sessions[key] = Session(address, _number(opened), _word(protocol), user)
         elif kind == "c":
-            (key,) = fields
+            _, key = fields
             self.sessions.pop(key, None)
         else:
             return False
@@ -582,6 +586,11 @@ class Ledger:
             auth.protocol,
             auth.user,
         )
+
+
+# A million addresses have the same few times and words: one object for each, not a million.
+_number = lru_cache(4096)(int)
+_word = lru_cache(256)(str)
 
 
 def _user_key(key: str, user: str, protocol: str) -> tuple[str, str]:

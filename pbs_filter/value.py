@@ -13,7 +13,6 @@ belt against a clock that was set back: no entry may be older than the moment it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -55,12 +54,16 @@ _short = lru_cache(256)(_fit)
 
 def encode(address: str, entry: Entry) -> bytes:
     """The value of `entry` for `address`; text that is too long is cut, numbers are capped."""
-    times: Iterable[int] = entry[:4]
+    times = entry[:4]
     if min(times) < 0 or max(times) > MAX_EPOCH:
-        times = (min(max(at, 0), MAX_EPOCH) for at in times)
+        times = tuple(min(max(at, 0), MAX_EPOCH) for at in times)  # type: ignore[assignment]
+    until, renewed, since, last = times
     key = address.encode("ascii")
     before = b"%010d %010d %010d %010d %04d %b %b " % (
-        *times,
+        until,
+        renewed,
+        since,
+        last,
         min(entry.sessions, MAX_SESSIONS),
         _short(entry.server, SERVER_BYTES),
         _short(entry.protocol, PROTOCOL_BYTES),
