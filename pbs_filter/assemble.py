@@ -68,7 +68,7 @@ def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozens
             try:
                 found.add(pwd.getpwnam(account).pw_uid)
             except KeyError:
-                continue
+                continue  # not on this machine, or AS_USER
         for name in config.trusted_accounts.get(server.name, ()):
             if isinstance(name, int):
                 found.add(name)
@@ -133,6 +133,7 @@ def policy_of(config: Config, servers: Iterable[Server], say: Callable[[str], No
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
         uid_of=uid_of,
+        writes_as_user=[server.name for server in servers if AS_USER in server.accounts],
         speaks_as_user=[
             server for server, names in config.trusted_accounts.items() if AS_USER in names
         ],

@@ -179,7 +179,7 @@ class Filter:
             return Outcome("none", reading)
         server = reading.server.name
         observation = reading.observation
-        distrust = self.policy.distrusts(record, server, getattr(observation, "user", None))
+        distrust = self.policy.distrusts(record, server, observation)
         if distrust is not None:
             if distrust is Reason.FORGED:
                 self._forged(record)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .addresses import SPECIAL, Networks
-from .model import Reason, Record
+from .model import Accepted, Connected, Observation, Reason, Record
 
 CACHE_SIZE = 50_000
 """Verdicts on addresses that are remembered: the same clients come again and again."""
@@ -29,9 +29,13 @@ class Policy:
     require_vouched: bool = False
     uid_of: Callable[[str], int | None] | None = None
     """The uid of a user's account, None where there is none: the machine's, told by the edge."""
+    writes_as_user: frozenset[str] = frozenset()
+    """Servers that write as the user who logged in (after setuid). Of his uid count a login whose
+    address stands in an earlier line (which only the server could write), and of any uid the end
+    of a session, which can only shorten."""
     speaks_as_user: frozenset[str] = frozenset()
-    """Servers that write a login's line as the user who logged in (after setuid): such a line
-    counts if its uid is that user's."""
+    """Those of them whose word also counts for a login with its address, if its uid is the
+    user's: that is the operator's choice, since a local user can then name any address."""
     _verdicts: dict[str, tuple[Reason, str] | None] = field(default_factory=dict)
     _by_reason: tuple[tuple[Networks, Reason], ...] = field(init=False)
     """The first that holds an address says why it is refused."""
@@ -59,6 +63,7 @@ class Policy:
         trusted_uids: Mapping[str, frozenset[int]] | None = None,
         require_vouched: bool = False,
         uid_of: Callable[[str], int | None] | None = None,
+        writes_as_user: Iterable[str] = (),
         speaks_as_user: Iterable[str] = (),
     ) -> Policy:
         """A policy from texts.
@@ -75,11 +80,12 @@ class Policy:
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,
             uid_of=uid_of,
+            writes_as_user=frozenset(writes_as_user) | frozenset(speaks_as_user),
             speaks_as_user=frozenset(speaks_as_user),
         )
 
-    def distrusts(self, record: Record, server: str, user: str | None = None) -> Reason | None:
-        """Why the sender of `record` may not speak for `server` (of `user`); None: it may.
+    def distrusts(self, record: Record, server: str, observation: Observation) -> Reason | None:
+        """Why the sender of `record` may not say `observation` for `server`; None: it may.
 
         The kernel's uid is the only proof there is (reference: exe, cmdline and the message's own
         pid are not); over the network it is the peer's address.
@@ -90,10 +96,17 @@ class Policy:
         if uid is not None:
             if uid == 0 or uid in self.trusted_uids.get(server, ()):
                 return None
-            if user and server in self.speaks_as_user and self.uid_of is not None:
-                return None if self.uid_of(user) == uid else Reason.FORGED
-            return Reason.FORGED
+            return None if self._as_user(uid, server, observation) else Reason.FORGED
         return Reason.NOT_VOUCHED if self.require_vouched else None
+
+    def _as_user(self, uid: int, server: str, observation: Observation) -> bool:
+        if server not in self.writes_as_user or isinstance(observation, Connected):
+            return False
+        if not isinstance(observation, Accepted):
+            return True
+        if observation.address is not None and server not in self.speaks_as_user:
+            return False
+        return self.uid_of is not None and self.uid_of(observation.user) == uid
 
     def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:
         """Why `user` at canonical `address` is never authorised, and the network or name that

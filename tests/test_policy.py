@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pbs_filter.errors import ConfigError
-from pbs_filter.model import Reason, Record
+from pbs_filter.model import Accepted, Connected, Ended, Ignored, Reason, Record, Refused
 from pbs_filter.policy import CACHE_SIZE, Policy
+
+LOGIN = Accepted(user="bob", address="192.0.2.7")
 
 
 def test_every_network_has_its_reason_and_is_named():
@@ -70,7 +72,7 @@ def test_what_is_remembered_is_bounded():
 def test_whose_word_counts(record, expected):
     policy = Policy.of(trusted_hosts=["192.0.2.10"], trusted_uids={"dovecot": frozenset({97})})
     made = Record(program="dovecot", message="", **record)
-    assert expected == policy.distrusts(made, "dovecot")
+    assert expected == policy.distrusts(made, "dovecot", LOGIN)
 
 
 def test_where_vouching_is_required_a_line_without_credentials_does_not_count():
@@ -81,24 +83,40 @@ def test_where_vouching_is_required_a_line_without_credentials_does_not_count():
         (Record("dovecot", "", uid=0, vouched=True), None),
         (Record("dovecot", "", peer="192.0.2.10", vouched=True), None),
     ):
-        assert expected == policy.distrusts(record, "dovecot")
+        assert expected == policy.distrusts(record, "dovecot", LOGIN)
 
 
 def test_another_servers_uid_does_not_count():
     policy = Policy.of(trusted_uids={"dovecot": frozenset({97})})
     record = Record("popa3d", "", uid=97, vouched=True)
-    assert Reason.FORGED is policy.distrusts(record, "popa3d")
+    assert Reason.FORGED is policy.distrusts(record, "popa3d", LOGIN)
 
 
-def test_a_server_that_writes_as_the_user_is_believed_only_as_that_user():
-    policy = Policy.of(uid_of={"bob": 1000, "eve": 1001}.get, speaks_as_user=["uw"])
-    record = Record("imapd", "", uid=1000, vouched=True)
-    assert policy.distrusts(record, "uw", "bob") is None
-    assert Reason.FORGED is policy.distrusts(record, "uw", "eve")
-    assert Reason.FORGED is policy.distrusts(record, "uw", "nobody-here")
-    assert Reason.FORGED is policy.distrusts(record, "uw", None)
-    assert Reason.FORGED is policy.distrusts(record, "dovecot", "bob")
-    assert Reason.FORGED is Policy.of(speaks_as_user=["uw"]).distrusts(record, "uw", "bob")
+UIDS = {"bob": 1000, "eve": 1001}.get
+AS_BOB = Record("imapd", "", uid=1000, vouched=True)
+
+
+def test_a_server_that_speaks_as_the_user_is_believed_only_as_that_user():
+    policy = Policy.of(uid_of=UIDS, speaks_as_user=["uw"])
+    assert policy.distrusts(AS_BOB, "uw", LOGIN) is None
+    for user in ("eve", "nobody-here", ""):
+        login = Accepted(user=user, address="192.0.2.7")
+        assert Reason.FORGED is policy.distrusts(AS_BOB, "uw", login)
+    assert Reason.FORGED is policy.distrusts(AS_BOB, "dovecot", LOGIN)
+    unknown = Policy.of(speaks_as_user=["uw"])
+    assert Reason.FORGED is unknown.distrusts(AS_BOB, "uw", LOGIN)
+
+
+def test_a_server_that_writes_as_the_user_names_no_address_of_its_own():
+    policy = Policy.of(uid_of=UIDS, writes_as_user=["popa3d"])
+    assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", LOGIN)
+    assert policy.distrusts(AS_BOB, "popa3d", Accepted(user="bob", session="81")) is None
+    assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", Accepted(user="eve", session="81"))
+    connected = Connected(address="203.0.113.66", session="81")
+    assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", connected)
+    for harmless in (Ended(session="81"), Refused(), Ignored()):
+        assert policy.distrusts(AS_BOB, "popa3d", harmless) is None
+        assert Reason.FORGED is policy.distrusts(AS_BOB, "dovecot", harmless)
 
 
 def test_a_bad_network_is_named():

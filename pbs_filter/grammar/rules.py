@@ -94,5 +94,6 @@ class Server:
     instances: bool = False
     """Whether a path may stand before the program's name (`backend2/imap`)."""
     accounts: tuple[str, ...] = ("root",)
-    """System accounts whose processes may write these lines; root always may."""
+    """System accounts whose processes may write these lines; root always may. `=user`: it writes
+    some of them as the user who logged in."""
     rules: tuple[Rule, ...] = field(repr=False)

@@ -120,6 +120,7 @@ SERVER = Server(
         "imap4d": "imap",
         "gnu-imap4d": "imap",
     },
+    accounts=("root", "=user"),
     rules=(
         Rule(
             name="connected",

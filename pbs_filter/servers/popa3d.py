@@ -35,7 +35,7 @@ SERVER = Server(
     title="popa3d",
     versions="0.4 - 1.0.3",
     programs={"popa3d": "pop3"},
-    accounts=("root", "popa3d"),
+    accounts=("root", "popa3d", "=user"),
     rules=(
         Rule(
             name="connected",

@@ -67,6 +67,7 @@ SERVER = Server(
     title="Qpopper",
     versions="2.x - 4.1",
     programs={"popper": "pop3", "qpopper": "pop3", "in.popper": "pop3", "in.qpopper": "pop3"},
+    accounts=("root", "=user"),
     rules=(
         Rule(
             name="login",

@@ -50,6 +50,7 @@ SERVER = Server(
     title="solid-pop3d (spop3d)",
     versions="0.14 - 0.15",
     programs={"solid-pop3d": "pop3", "spop3d": "pop3"},
+    accounts=("root", "=user"),
     rules=(
         Rule(
             name="connected",

@@ -50,6 +50,7 @@ SERVER = Server(
     title="tpop3d",
     versions="1.2 - 1.5",
     programs={"tpop3d": "pop3"},
+    accounts=("root", "=user"),
     rules=(
         Rule(
             name="login",

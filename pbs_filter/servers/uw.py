@@ -123,6 +123,7 @@ SERVER = Server(
         "ipop3sd": "pop3",
         "ipop2d": None,
     },
+    accounts=("root", "=user"),
     rules=(
         Rule(
             name="login",

@@ -49,6 +49,7 @@ SERVER = Server(
     title="vm-pop3d",
     versions="1.1.6 - 1.1.7, -cc",
     programs={"vm-pop3d": "pop3"},
+    accounts=("root", "=user"),
     rules=(
         Rule(
             name="connected",
