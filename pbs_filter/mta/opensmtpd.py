@@ -6,8 +6,8 @@
     -> check-result|6dd56174|found                  or not-found, or error
 
 The error goes without a text. The manual allows one, and 7.6 takes it, but an earlier parser
-(table_proc.c 1.18, table_proc_lookup()) compares the rest of the line with "error", and a reply that
-it cannot parse ends smtpd itself, like a table program that ends.
+(table_proc.c 1.18, table_proc_lookup()) compares the rest of the line with "error", and a reply
+that it cannot parse ends smtpd itself, like a table program that ends.
 """
 
 from __future__ import annotations
