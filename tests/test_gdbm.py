@@ -585,10 +585,10 @@ def test_a_member_of_the_group_reads_and_cannot_write(path: Path) -> None:
         os.chown(file, -1, group)
     script = f"""
 import os, sys
-os.setgroups([{group}]); os.setuid(54321)
 sys.path.insert(0, {str(ROOT)!r})
 from pbs_filter.errors import StoreBusy
 from pbs_filter.store.gdbm import GdbmMap
+os.setgroups([{group}]); os.setuid(54321)  # who may not be able to read this checkout
 reader = GdbmMap(sys.argv[1])
 assert reader.get({A!r}) is not None
 assert reader.get({B!r}) is None

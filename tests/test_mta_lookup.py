@@ -292,8 +292,8 @@ def test_a_damaged_bucket_reads_as_a_miss_unless_one_asks_again(map_path: Path) 
 def test_a_map_without_the_right_to_read_it_is_not_now(map_path: Path) -> None:
     map_path.chmod(0o600)
     script = (
-        "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
-        "from pbs_filter.mta.lookup import *;"
+        "import os, sys; from pbs_filter.mta.lookup import *;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534);"
         "l = Lookup(open_reader(sys.argv[1])); print(l.ask(b'192.0.2.7'), l.trouble)"
     )
     for directory in (map_path.parent, map_path.parent.parent, map_path.parent.parent.parent):
