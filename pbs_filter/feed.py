@@ -56,6 +56,8 @@ MAP_REST_SECONDS = 0.25
 PIPE_BYTES = 16_384
 """Without acknowledgements what is in the pipe is lost when we are killed. So it is made smaller:
 the rest waits in the daemon, which keeps it for the next filter."""
+YOUNG_OBJECTS = 50_000
+"""New objects after which Python looks for cycles among them, in two milliseconds."""
 HANG_SECONDS = 1.0
 """A line that is worked on longer than this is given up (see `Watchdog`)."""
 REWRITE_LINES = 500
@@ -173,8 +175,11 @@ class Feed:
         """Work until end of input. Everything that was read is in the store afterwards, or the log
         says that it is not."""
         self._listen_to_signals()
-        gc.collect()
+        # What there is now stays. What comes is in no cycles, but for accidents: it is looked through
+        # seldom, because that takes the longer the more addresses there are.
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, 50, 50)
+        gc.enable()
         watchdog = Watchdog(self.filter)
         poller = select.poll()
         poller.register(self.stdin, select.POLLIN)

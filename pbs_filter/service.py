@@ -7,6 +7,7 @@ and signals belong to the daemon, and while it starts nobody is told that it is 
 from __future__ import annotations
 
 import contextlib
+import gc
 import grp
 import os
 import pwd
@@ -106,6 +107,8 @@ def _run(make_config: Callable[[], Config]) -> int:
         )
     become(config, log.say)
     filter_ = assemble.filter_of(config, log.say)
+    # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
+    gc.disable()
     store = Store(config, filter_, log.say, _keep_alive if confirm else _silence)
     try:
         reload = _Reload(make_config, filter_, log)
