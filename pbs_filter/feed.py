@@ -175,8 +175,8 @@ class Feed:
         """Work until end of input. Everything that was read is in the store afterwards, or the log
         says that it is not."""
         self._listen_to_signals()
-        # What there is now stays. What comes is in no cycles, but for accidents: it is looked through
-        # seldom, because that takes the longer the more addresses there are.
+        # What there is now stays. What comes is in no cycles, but for accidents: it is looked
+        # through seldom, because that takes the longer the more addresses there are.
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS, 50, 50)
         gc.enable()
