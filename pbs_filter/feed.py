@@ -58,6 +58,7 @@ PIPE_BYTES = 16_384
 the rest waits in the daemon, which keeps it for the next filter."""
 YOUNG_OBJECTS = 50_000
 """New objects after which Python looks for cycles among them, in two milliseconds."""
+NEVER = 1 << 30
 HANG_SECONDS = 1.0
 """A line that is worked on longer than this is given up (see `Watchdog`)."""
 REWRITE_LINES = 500
@@ -74,6 +75,15 @@ MAP_BATCH = 500
 """Addresses written to the map at once: some three milliseconds."""
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
+
+
+def calm_collector() -> None:
+    """Let Python's search for cycles look at new objects only: a walk through what a million
+    addresses need takes a second, and through the last two million objects a tenth. No line makes
+    a cycle that could be found there (held by a test of the floods)."""
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, NEVER, NEVER)
+    gc.enable()
 
 
 class LineTooSlow(Exception):
@@ -175,11 +185,7 @@ class Feed:
         """Work until end of input. Everything that was read is in the store afterwards, or the log
         says that it is not."""
         self._listen_to_signals()
-        # What there is now stays. What comes is in no cycles, but for accidents: it is looked
-        # through seldom, because that takes the longer the more addresses there are.
-        gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS, 50, 50)
-        gc.enable()
+        calm_collector()
         watchdog = Watchdog(self.filter)
         poller = select.poll()
         poller.register(self.stdin, select.POLLIN)

@@ -50,7 +50,7 @@ def reprocess(config: Config, names: Sequence[str]) -> int:
                 failed = True
         _settle(filter_, wall)
         if store.journal is not None:
-            payloads = filter_.journal_payloads()
+            payloads = [store.clock.stamp(), *filter_.journal_payloads()]
             for start in range(0, len(payloads), JOURNAL_SLICE):
                 store.journal.append(payloads[start : start + JOURNAL_SLICE])
             changes = filter_.ledger.map_changes()
