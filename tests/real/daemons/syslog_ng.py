@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..packages import launch, unpack
@@ -40,9 +42,12 @@ def head() -> str:
 
 
 class SyslogNg:
-    """syslog-ng with `configuration` (behind `head()`) in a `directory` of its own."""
+    """syslog-ng with `configuration` (behind `head()`) in a `directory` of its own.
 
-    def __init__(self, directory: Path, configuration: str) -> None:
+    `within` is written before its command.
+    """
+
+    def __init__(self, directory: Path, configuration: str, *, within: Sequence[str] = ()) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.config = directory / "syslog-ng.conf"
@@ -51,6 +56,7 @@ class SyslogNg:
         self.process = Process(
             "syslog-ng",
             [
+                *within,
                 *command(),
                 "-F",
                 "-e",
@@ -90,7 +96,7 @@ class SyslogNg:
             text=True,
             check=True,
         )
-        rows = (line.split(";") for line in done.stdout.splitlines())
+        rows = csv.reader(done.stdout.splitlines(), delimiter=";")
         return sum(
             int(row[5])
             for row in rows

@@ -1,0 +1,403 @@
+"""The drop-ins of rsyslog/ with the real rsyslogd: no login is lost, and none is made up."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from .daemons.process import Process, wait_for
+from .mtas.namespace import Namespace
+from .packages import install
+from .shipped import (
+    CANARY,
+    KNOWN,
+    NOBODY,
+    UNKNOWN,
+    Installed,
+    LogSocket,
+    address,
+    addresses,
+    children,
+    filter_of,
+    forged,
+    from_mx1,
+    kill_filter_of,
+    log_as_nobody,
+    login,
+    odd_messages,
+    send_as_nobody,
+    shipped,
+    speaker,
+)
+
+LINES = 100_000
+KILLS = 5
+HANG_LINES = 200_000
+SLOWEST_SEND_SECONDS = 0.05
+MISSING_SECONDS = 15
+LONGEST_LINE = 8096
+"""rsyslog's maxMessageSize in this Debian: imtcp cuts there."""
+
+
+class Rsyslogd:
+    """rsyslogd with the shipped files, and a log of everything behind them, as Debian has it."""
+
+    def __init__(
+        self,
+        directory: Path,
+        installed: Installed,
+        *,
+        variant: str = "",
+        within: Sequence[str] = (),
+    ) -> None:
+        install("rsyslog")
+        directory.mkdir(exist_ok=True)
+        self.directory = directory
+        self.everything = directory / "everything.log"
+        # The test's own directory is closed to other users, and its name too long for a socket.
+        self._public = Path(tempfile.mkdtemp(prefix="pbs-"))
+        self._public.chmod(0o755)
+        self.socket_path = self._public / "log"
+        config = directory / "rsyslog.conf"
+        config.write_text(
+            f'global(workDirectory="{directory}" localHostname="mx1"\n'
+            '       processInternalMessages="on")\n'
+            'module(load="impstats" interval="1" log.syslog="off" resetCounters="off"\n'
+            f'       log.file="{directory}/impstats")\n'
+            + shipped(
+                "rsyslog/imuxsock.conf",
+                {'load="imuxsock" ': f'load="imuxsock" SysSock.Name="{self.socket_path}" '},
+            )
+            + shipped("rsyslog/pbs-filter.conf", installed.paths)
+            + variant
+            + 'template(name="text" type="string" string="%syslogtag%%msg%\\n")\n'
+            f'action(type="omfile" file="{self.everything}" template="text")\n'
+        )
+        self.process = Process(
+            "rsyslogd",
+            [
+                *within,
+                shutil.which("rsyslogd", path="/usr/sbin:/sbin") or "/usr/sbin/rsyslogd",
+                "-n",
+                *("-f", str(config)),
+                *("-i", str(directory / "rsyslogd.pid")),
+            ],
+            output=directory / "rsyslogd.out",
+            ready=self.socket_path.exists,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def start(self) -> None:
+        self.socket_path.unlink(missing_ok=True)
+        self.process.start()
+
+    def stop(self) -> None:
+        """Stop it as systemd does: SIGTERM to every process of the service."""
+        for pid in children(self.pid) if self.process.running() else ():
+            os.kill(pid, signal.SIGTERM)
+        self.process.stop()
+
+    def close(self) -> None:
+        self.stop()
+        shutil.rmtree(self._public)
+
+    def __enter__(self) -> Rsyslogd:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def log(self) -> LogSocket:
+        return LogSocket(self.socket_path)
+
+    def received(self, message: bytes) -> bool:
+        """Whether it has come through the socket: is in the log of everything."""
+        with self.everything.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
+            return message in log.read()
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    return Installed(tmp_path / "installed", "require_vouched = true\n")
+
+
+@pytest.fixture
+def rsyslogd(tmp_path: Path, installed: Installed) -> Iterator[Rsyslogd]:
+    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def log(rsyslogd: Rsyslogd) -> Iterator[LogSocket]:
+    with rsyslogd.log() as opened:
+        yield opened
+
+
+# ------------------------------------------------------------------ nothing is lost
+
+
+def test_a_filter_killed_in_bursts_and_idle_loses_no_login(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    chosen = random.Random()
+    in_bursts = {chosen.randrange(1000, LINES) for _ in range(KILLS - 2)}
+    when_idle = {LINES * 2 // 5, LINES * 4 // 5}
+    print("killed at line", sorted(in_bursts), "and idle at", sorted(when_idle))
+    killers = []
+    for number in range(LINES):
+        if number in in_bursts:
+            killers.append(threading.Thread(target=kill_filter_of, args=(rsyslogd.pid,)))
+            killers[-1].start()
+        if number in when_idle:
+            installed.wait_for_count(number)
+            kill_filter_of(rsyslogd.pid)
+        log.send(login(number))
+    for killer in killers:
+        killer.join()
+    installed.wait_for_count(LINES)
+    entries = installed.entries()
+    assert set(addresses(range(LINES))) == set(entries)
+    assert {1} == {entry.sessions for entry in entries.values()}, "a line taken twice counts once"
+
+
+def test_a_filter_that_is_missing_at_first_loses_no_login_and_does_no_harm(
+    tmp_path: Path, installed: Installed
+) -> None:
+    installed.remove()
+    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon, daemon.log() as log:
+        for number in range(MISSING_SECONDS * 10):
+            log.send(login(number))
+            time.sleep(0.1)  # ten a second is what is asked for
+        assert daemon.process.running()
+        assert {} == installed.entries()
+        installed.install()
+        installed.wait_for_count(MISSING_SECONDS * 10)
+
+
+def test_a_stop_with_lines_waiting_loses_none_of_them(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    for number in range(LINES // 4):
+        log.send(login(number))
+    wait_for(lambda: rsyslogd.received(login(LINES // 4 - 1)), "the last line")
+    began = time.monotonic()
+    rsyslogd.stop()
+    print(f"stopped in {time.monotonic() - began:.1f} s with {installed.count()} in the map")
+    assert installed.count() < LINES // 4, "nothing was waiting; the test shows nothing"
+    rsyslogd.start()
+    installed.wait_for_count(LINES // 4)
+    assert set(addresses(range(LINES // 4))) == set(installed.entries())
+
+
+def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    for round_ in range(5):
+        log.send(b"Session from 192.0.2.%d" % round_, tag=f"popa3d[{round_ + 100}]")
+        wait_for(lambda: installed.status()["half_sessions"] == 1, "the first line to be taken")
+        kill_filter_of(rsyslogd.pid)
+        log.send(b"Authentication passed for bob", tag=f"popa3d[{round_ + 100}]")
+        installed.wait_for_address(f"192.0.2.{round_}")
+
+
+# ------------------------------------------------------------------ nobody is held up
+
+
+def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(0))
+    installed.wait_for_count(1)
+    hanging = filter_of(rsyslogd.pid)
+    os.kill(hanging, signal.SIGSTOP)
+    failed = b"imap-login: Aborted login (auth failed, 1 attempts): user=<bob>, rip=192.0.2.9"
+    for number in range(1, HANG_LINES):
+        # As in a real log, not each line is a login.
+        log.send(login(number) if number % 10 == 1 else failed + b" %d" % number)
+    print(f"slowest send: {log.slowest_seconds * 1000:.1f} ms")
+    assert log.slowest_seconds < SLOWEST_SEND_SECONDS
+    last = failed + b" %d" % (HANG_LINES - 1)
+    wait_for(lambda: rsyslogd.received(last), "the last line in the other log")
+    with rsyslogd.everything.open("rb") as everything:
+        assert HANG_LINES == sum(b"imap-login: " in line for line in everything)
+    wait_for(lambda: hanging not in children(rsyslogd.pid), "the end of what hangs")
+    new = filter_of(rsyslogd.pid)
+    log.send(login(HANG_LINES))
+    installed.wait_for_address(address(HANG_LINES), 120)
+    print(f"{installed.status()['lines']} of {HANG_LINES} lines were kept")
+    assert new == filter_of(rsyslogd.pid)
+
+
+# ------------------------------------------------------------------ signals, rotation, restarts
+
+
+def test_hups_rotation_and_a_restart_under_load_lose_nothing(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    first = 0
+
+    def load(lines: int) -> None:
+        nonlocal first
+        for number in range(first, first + lines):
+            log.send(login(number))
+        first += lines
+
+    load(1000)
+    installed.wait_for_count(1000)
+    running = filter_of(rsyslogd.pid)
+    for _ in range(3):
+        load(1000)
+        rsyslogd.process.signal(signal.SIGHUP)
+        os.kill(running, signal.SIGHUP)  # Debian 12's rotation: to every process of the service
+    load(1000)
+    assert running == filter_of(rsyslogd.pid)
+    installed.wait_for_count(first)
+    old = installed.log.rename(installed.log.with_suffix(".1"))
+    size = old.stat().st_size
+    rsyslogd.process.signal(signal.SIGHUP)
+    wait_for(installed.log.exists, "a new log file after the rotation")
+    assert size == old.stat().st_size
+    load(5000)
+    # What lies in the socket when a daemon ends is gone; that is between it and its senders.
+    wait_for(lambda: rsyslogd.received(login(first - 1)), "the last line")
+    rsyslogd.stop()
+    rsyslogd.start()
+    load(5000)
+    installed.wait_for_count(first)
+    assert set(addresses(range(first))) == set(installed.entries())
+
+
+def test_a_second_rsyslogd_waits_for_the_filter_of_the_first(
+    tmp_path: Path, rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(0))
+    installed.wait_for_count(1)
+    with Rsyslogd(tmp_path / "second", installed) as second, second.log() as other_log:
+        for number in range(1, 1000):
+            (log if number % 2 else other_log).send(login(number))
+        installed.wait_for_count(501)
+        second_filter = filter_of(second.pid)
+        rsyslogd.stop()
+        installed.wait_for_count(1000)
+        assert second_filter == filter_of(second.pid), "it waited, and was not started again"
+
+
+# ------------------------------------------------------------------ forgery
+
+
+def test_nobody_gets_in_who_may_not_speak_for_a_server(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(1))
+    installed.wait_for_count(1)
+    send_as_nobody(rsyslogd.socket_path, forged(filter_of(rsyslogd.pid)))
+    log_as_nobody(rsyslogd.socket_path, rsyslogd.pid)
+    log.send(login(2))
+    installed.wait_for_count(2)
+    assert {address(1), address(2)} == set(installed.entries())
+    status = installed.status()
+    of_dovecot = [entry for entry in status["forged"] if entry["program"] == "dovecot"]
+    assert [NOBODY] == [entry["uid"] for entry in of_dovecot]
+    assert of_dovecot[0]["count"] >= 4 + 3
+    assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
+    wait_for(lambda: f"forged: uid {NOBODY}" in installed.said(), "the log to say so")
+
+
+def test_over_tcp_only_trusted_hosts_count_and_a_long_line_makes_no_second_one(
+    tmp_path: Path,
+) -> None:
+    trusted, stranger, here = "192.0.2.11", "192.0.2.12", "192.0.2.10"
+    installed = Installed(
+        tmp_path / "installed", f'require_vouched = true\ntrusted_hosts = ["{trusted}"]\n'
+    )
+    network = Namespace([trusted, stranger, here])
+    try:
+        daemon = Rsyslogd(
+            tmp_path / "rsyslog",
+            installed,
+            variant=shipped("rsyslog/imtcp.conf", {}),
+            within=network.command(),
+        )
+        with daemon, daemon.log() as log:
+            speak = speaker(network, here, 514)
+            forged_line = from_mx1(0, f"imap-login: Login: user=<eve>, rip={CANARY}, TLS\n")
+            begin = from_mx1(0, "imap-login: Aborted login: user=<")
+            for cut in LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1:
+                speak(trusted, begin + "D" * (cut - len(begin)) + forged_line)
+            for source in stranger, here, "127.0.0.1":
+                speak(source, forged_line)
+            for seconds_ago, last in (60, 7), (3600, 8):
+                text = f"imap-login: Login: user=<bob>, method=PLAIN, rip=198.51.100.{last}, TLS\n"
+                speak(trusted, from_mx1(seconds_ago, text))
+            log.send(login(1))
+            wait_for(lambda: installed.status()["lines"] >= 9, "all lines")
+            installed.wait_for_count(2)
+            entries = installed.entries()
+            assert {"198.51.100.7", address(1)} == set(entries)
+            late = entries["198.51.100.7"]
+            assert 1800 - 60 >= late.until - time.time() > 1800 - 90, "the sender's clock counts"
+            reasons = installed.status()["reasons"]
+            assert 2 == reasons["untrusted_host"]["count"]
+            assert 1 == reasons["not_vouched"]["count"]
+            assert 1 == reasons["too_late"]["count"]
+            assert not daemon.received(CANARY.encode()), "the local log files get no line of TCP"
+    finally:
+        network.close()
+
+
+# ------------------------------------------------------------------ the selection
+
+
+def test_exactly_the_lines_of_known_servers_reach_the_filter(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    for program in (*UNKNOWN, *KNOWN):
+        log.send(b"text that no rule reads", tag=f"{program}[4711]")
+    log.send(login(1))
+    installed.wait_for_count(1)
+    status = installed.status()
+    assert len(KNOWN) + 1 == status["lines"]
+    assert "other_program" not in status["reasons"]
+
+
+# ------------------------------------------------------------------ bytes
+
+
+def test_no_bytes_disturb_the_conversation(
+    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(1))
+    installed.wait_for_count(1)
+    running = filter_of(rsyslogd.pid)
+    sent = 1
+    for odd in odd_messages():
+        log.send(odd)
+        sent += 1
+    log.send(login(2))
+    sent += 1
+    installed.wait_for_count(2)
+    assert {address(1), address(2)} == set(installed.entries())
+    status = installed.status()
+    assert sent == status["lines"]
+    assert "bad_json" not in status["reasons"]
+    assert running == filter_of(rsyslogd.pid)

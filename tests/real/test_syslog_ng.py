@@ -1,0 +1,395 @@
+"""The block and log path of syslog-ng/ with the real syslog-ng: what is lost, who is refused."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from .daemons.process import wait_for
+from .daemons.syslog_ng import SyslogNg
+from .mtas.namespace import Namespace
+from .shipped import (
+    CANARY,
+    KNOWN,
+    NOBODY,
+    UNKNOWN,
+    Installed,
+    LogSocket,
+    address,
+    addresses,
+    alive,
+    children,
+    filter_of,
+    forged,
+    from_mx1,
+    kill_filter_of,
+    log_as_nobody,
+    login,
+    odd_messages,
+    send_as_nobody,
+    shipped,
+    speaker,
+    wait_for_new_filter,
+)
+
+LINES = 100_000
+KILLS = 5
+LOST_PER_KILL = 400
+"""More than this for one kill would mean that something else loses lines, too."""
+HANG_LINES = 200_000
+SLOWEST_SEND_SECONDS = 0.05
+FIFO = 20_000
+"""log-fifo-size() of the block."""
+LONGEST_LINE = 65_536
+"""syslog-ng's log-msg-size()."""
+
+
+class Daemon:
+    """syslog-ng with the shipped files behind a private log socket; `more` are further sources."""
+
+    def __init__(
+        self,
+        directory: Path,
+        installed: Installed,
+        *,
+        more: str = "",
+        within: list[str] | None = None,
+    ) -> None:
+        directory.mkdir(exist_ok=True)
+        # The test's own directory is closed to other users, and its name too long for a socket.
+        self._public = Path(tempfile.mkdtemp(prefix="pbs-"))
+        self._public.chmod(0o755)
+        self.socket_path = self._public / "log"
+        self.everything = directory / "everything.log"
+        self.daemon = SyslogNg(
+            directory,
+            "options { stats-level(1); use-dns(no); };\n"
+            f'source s_src {{ unix-dgram("{self.socket_path}"); internal(); {more} }};\n'
+            f'destination d_all {{ file("{self.everything}" template("$MSGHDR$MSG\\n")); }};\n'
+            "log { source(s_src); destination(d_all); };\n"
+            + shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
+            + shipped("syslog-ng/log-path.conf", {}),
+            within=within or [],
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.daemon.pid
+
+    def start(self) -> None:
+        self.socket_path.unlink(missing_ok=True)
+        self.daemon.start()
+
+    def stop(self) -> None:
+        """Stop it as systemd does: SIGTERM to every process of the service."""
+        for pid in children(self.pid) if self.daemon.process.running() else ():
+            os.kill(pid, signal.SIGTERM)
+        self.daemon.stop()
+
+    def __enter__(self) -> Daemon:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self._public)
+
+    def log(self) -> LogSocket:
+        return LogSocket(self.socket_path)
+
+    def wait_for_line(self, message: bytes) -> None:
+        """Return when it has come through the socket: is in the log of everything."""
+
+        def there() -> bool:
+            with self.everything.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
+                return message in log.read()
+
+        wait_for(there, "the last line")
+
+    def dropped(self) -> int:
+        """Lines that the filter's queue had no room for."""
+        return self.daemon.counter("dst.program", "dropped")
+
+    def waiting(self) -> int:
+        """Lines in the filter's queue."""
+        return self.daemon.counter("dst.program", "queued")
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    return Installed(tmp_path / "installed", "require_vouched = true\n")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, installed: Installed) -> Iterator[Daemon]:
+    with Daemon(tmp_path / "syslog-ng", installed) as running:
+        yield running
+
+
+@pytest.fixture
+def log(daemon: Daemon) -> Iterator[LogSocket]:
+    with daemon.log() as opened:
+        yield opened
+
+
+# ------------------------------------------------------------------ what is lost, and what is not
+
+
+def test_a_killed_filter_loses_what_is_in_its_pipe_and_nothing_else(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    chosen = random.Random()
+    in_bursts = sorted(chosen.randrange(1000, LINES) for _ in range(KILLS))
+    killers = []
+    for number in range(LINES):
+        if number in in_bursts:
+            killers.append(threading.Thread(target=kill_filter_of, args=(daemon.pid,)))
+            killers[-1].start()
+        if number % 500 == 0:
+            # No more than the fifo takes; what it has no room for is another matter.
+            wait_for(lambda: daemon.waiting() < FIFO // 2, "the queue", 60)
+        log.send(login(number))
+    for killer in killers:
+        killer.join()
+    daemon.wait_for_line(login(LINES - 1))
+    wait_for(lambda: daemon.waiting() == 0, "the end of the queue", 60)
+    log.send(login(LINES))
+    installed.wait_for_address(address(LINES))
+    lost = set(addresses(range(LINES))) - set(installed.entries())
+    print(f"{len(lost)} of {LINES} lost by {KILLS} kills at {in_bursts}")
+    assert 0 == daemon.dropped()
+    assert len(lost) <= KILLS * LOST_PER_KILL
+
+
+def test_a_filter_killed_while_idle_loses_nothing(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    for number in range(KILLS):
+        log.send(login(number))
+        installed.wait_for_count(number + 1)
+        # What is sent before syslog-ng has seen the end goes into the old pipe.
+        wait_for_new_filter(daemon.pid, kill_filter_of(daemon.pid))
+    log.send(login(KILLS))
+    installed.wait_for_count(KILLS + 1)
+
+
+def test_a_filter_that_cannot_start_is_not_started_again_and_again(
+    tmp_path: Path, installed: Installed
+) -> None:
+    good = installed.config.read_text()
+    installed.config.write_text("nonsense = 1\n")
+    with Daemon(tmp_path / "syslog-ng", installed) as daemon, daemon.log() as log:
+        wait_for(lambda: "nonsense" in installed.said(), "the reason")
+        running = filter_of(daemon.pid)
+        for number in range(100):
+            log.send(login(number))
+        installed.config.write_text(good)
+        installed.wait_for_count(100)
+        assert running == filter_of(daemon.pid)
+
+
+def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    for round_ in range(3):
+        log.send(b"Session from 192.0.2.%d" % round_, tag=f"popa3d[{round_ + 100}]")
+        wait_for(lambda: installed.status()["half_sessions"] == 1, "the first line to be taken")
+        wait_for_new_filter(daemon.pid, kill_filter_of(daemon.pid))
+        log.send(b"Authentication passed for bob", tag=f"popa3d[{round_ + 100}]")
+        installed.wait_for_address(f"192.0.2.{round_}")
+
+
+# ------------------------------------------------------------------ nobody is held up
+
+
+def test_a_filter_that_hangs_holds_nobody_up(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(0))
+    installed.wait_for_count(1)
+    hanging = filter_of(daemon.pid)
+    os.kill(hanging, signal.SIGSTOP)
+    for number in range(1, HANG_LINES):
+        log.send(login(number))
+    print(f"slowest send: {log.slowest_seconds * 1000:.1f} ms")
+    assert log.slowest_seconds < SLOWEST_SEND_SECONDS
+    daemon.wait_for_line(login(HANG_LINES - 1))
+    with daemon.everything.open("rb") as everything:
+        assert HANG_LINES == sum(b"imap-login: " in line for line in everything)
+    dropped = daemon.dropped()
+    assert dropped > HANG_LINES - FIFO - 1000, "it did not hang"
+    os.kill(hanging, signal.SIGCONT)
+    # What was in the pipe and in the queue is still taken, and every other line was counted.
+    installed.wait_for_count(HANG_LINES - dropped)
+    log.send(login(HANG_LINES))
+    installed.wait_for_address(address(HANG_LINES))
+    assert HANG_LINES + 1 - dropped == len(installed.entries())
+
+
+# ------------------------------------------------------------------ signals, rotation, restarts
+
+
+def test_reloads_rotation_and_a_restart_under_load(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    first = 0
+
+    def load(lines: int) -> None:
+        nonlocal first
+        for number in range(first, first + lines):
+            log.send(login(number))
+        first += lines
+
+    load(1000)
+    installed.wait_for_count(first)
+    running = filter_of(daemon.pid)
+    for _ in range(3):
+        load(1000)
+        daemon.daemon.reload()
+        os.kill(running, signal.SIGHUP)  # what systemd sends to every process of the service
+        load(1000)
+    installed.wait_for_count(first)
+    assert running == filter_of(daemon.pid), "keep-alive: a reload leaves the filter alone"
+    old = installed.log.rename(installed.log.with_suffix(".1"))
+    os.kill(running, signal.SIGHUP)
+    wait_for(installed.log.exists, "a new log file after the rotation")
+    load(2000)
+    daemon.wait_for_line(login(first - 1))
+    daemon.stop()
+    # What was in the pipe is still read; what was in the queue is gone.
+    wait_for(lambda: not alive(running), "the filter's end")
+    lost = first - installed.count()
+    print(f"{lost} of 2000 lost by a stop under load")
+    assert f"[{running}]" in old.read_text()
+    daemon.start()
+    load(2000)
+    installed.wait_for_count(first - lost)
+    assert set(addresses(range(first - 2000, first))) <= set(installed.entries())
+
+
+def test_a_second_syslog_ng_waits_for_the_filter_of_the_first(
+    tmp_path: Path, daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(0))
+    installed.wait_for_count(1)
+    with Daemon(tmp_path / "second", installed) as second, second.log() as other_log:
+        for number in range(1, 1000):
+            (log if number % 2 else other_log).send(login(number))
+        installed.wait_for_count(501)
+        waiting = filter_of(second.pid)
+        daemon.stop()
+        installed.wait_for_count(1000)
+        assert waiting == filter_of(second.pid), "it waited, and was not started again"
+
+
+# ------------------------------------------------------------------ forgery
+
+
+def test_nobody_gets_in_who_may_not_speak_for_a_server(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    log.send(login(1))
+    installed.wait_for_count(1)
+    send_as_nobody(daemon.socket_path, forged(filter_of(daemon.pid)))
+    log_as_nobody(daemon.socket_path, daemon.pid)
+    log.send(login(2))
+    installed.wait_for_count(2)
+    assert {address(1), address(2)} == set(installed.entries())
+    status = installed.status()
+    of_dovecot = [entry for entry in status["forged"] if entry["program"] == "dovecot"]
+    assert [NOBODY] == [entry["uid"] for entry in of_dovecot]
+    assert of_dovecot[0]["count"] >= 4 + 3
+    assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
+
+
+def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
+    trusted, stranger, here = "192.0.2.11", "192.0.2.12", "192.0.2.10"
+    installed = Installed(
+        tmp_path / "installed", f'require_vouched = true\ntrusted_hosts = ["{trusted}"]\n'
+    )
+    network = Namespace([trusted, stranger, here])
+    try:
+        daemon = Daemon(
+            tmp_path / "syslog-ng",
+            installed,
+            more=shipped("syslog-ng/network-source.conf", {}),
+            within=network.command(),
+        )
+        with daemon, daemon.log() as log:
+            speak = speaker(network, here, 601)
+            forged_line = from_mx1(0, f"imap-login: Login: user=<eve>, rip={CANARY}, TLS")
+            begin = from_mx1(0, "imap-login: Aborted login: user=<")
+            for cut in LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1:
+                speak(trusted, _counted(begin + "D" * (cut - len(begin)) + forged_line))
+            speak(trusted, _counted(begin + "\n" + forged_line))
+            for source in stranger, here, "127.0.0.1":
+                speak(source, _counted(forged_line))
+            for seconds_ago, last in (60, 7), (3600, 8):
+                text = f"imap-login: Login: user=<bob>, method=PLAIN, rip=198.51.100.{last}, TLS"
+                speak(trusted, _counted(from_mx1(seconds_ago, text)))
+            log.send(login(1))
+            installed.wait_for_count(2)
+            wait_for(lambda: installed.status()["lines"] >= 10, "all lines")
+            assert {"198.51.100.7", address(1)} == set(installed.entries())
+            reasons = installed.status()["reasons"]
+            assert 2 == reasons["untrusted_host"]["count"]
+            assert 1 == reasons["not_vouched"]["count"]
+            assert 1 == reasons["too_late"]["count"]
+    finally:
+        network.close()
+
+
+def _counted(line: str) -> str:
+    """A message in the framing of RFC 6587, 3.4.1."""
+    return f"{len(line.encode())} {line}"
+
+
+# ------------------------------------------------------------------ the selection
+
+
+def test_exactly_the_lines_of_known_servers_reach_the_filter(
+    daemon: Daemon, installed: Installed, log: LogSocket
+) -> None:
+    for program in (*UNKNOWN, *KNOWN):
+        log.send(b"text that no rule reads", tag=f"{program}[4711]")
+    log.send(login(1))
+    installed.wait_for_count(1)
+    status = installed.status()
+    assert len(KNOWN) + 1 == status["lines"]
+    assert "other_program" not in status["reasons"]
+
+
+# ------------------------------------------------------------------ bytes
+
+
+def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: LogSocket) -> None:
+    log.send(login(1))
+    installed.wait_for_count(1)
+    running = filter_of(daemon.pid)
+    sent = 1
+    for odd in odd_messages():
+        log.send(odd)
+        sent += 1
+    log.send(login(2))
+    sent += 1
+    installed.wait_for_count(2)
+    assert {address(1), address(2)} == set(installed.entries())
+    status = installed.status()
+    assert sent == status["lines"]
+    assert "bad_json" not in status["reasons"]
+    assert running == filter_of(daemon.pid)

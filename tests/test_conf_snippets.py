@@ -1,0 +1,188 @@
+"""The shipped configuration snippets are what their programs accept, and are not out of date."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.grammar.rules import Server
+from pbs_filter.servers import SERVERS
+
+from . import selection
+from .real.daemons import syslog_ng
+from .real.packages import CHECKOUT, install, launch, unpack
+
+needs_packages = pytest.mark.skipif(
+    os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root, to install or unpack"
+)
+
+
+def text(name: str) -> str:
+    return (CHECKOUT / name).read_text(encoding="utf-8")
+
+
+def accepts(command: list[str | Path]) -> str:
+    """What `command` says; it must end well."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert 0 == done.returncode, done.stdout
+    return done.stdout
+
+
+# ------------------------------------------------------------------ the selection
+
+
+@pytest.mark.parametrize("name", selection.FILES)
+def test_the_programs_are_those_of_the_server_files(name: str) -> None:
+    assert selection.written(name) == text(name), "run: python -m tests.selection"
+
+
+def test_each_name_of_each_server_is_in_a_selection() -> None:
+    plain, tails = selection.plain_names(SERVERS), selection.names_behind_a_path(SERVERS)
+    for server in SERVERS:
+        for name in server.programs:
+            assert name in plain or name.rpartition("/")[2] in tails
+    assert "cyrus/imap" not in plain
+    assert "imap" in tails
+
+
+def test_a_point_in_a_name_is_a_point() -> None:
+    server = Server(
+        name="x", title="x", versions="1", programs={"in.popd": "pop3", "a/b.c": None}, rules=()
+    )
+    assert '  program("^(in[.]popd)$")\n  or program("/(b[.]c)$")\n' == selection.syslog_ng(
+        [server]
+    )
+    assert '"in.popd"' in selection.rsyslog([server])
+    assert "'/(b[.]c)([:[]|$)'" in selection.rsyslog([server])
+
+
+# ------------------------------------------------------------------ rsyslog
+
+
+RSYSLOG_INPUTS = [
+    ["rsyslog/imuxsock.conf"],
+    ["rsyslog/imjournal.conf"],
+    ["rsyslog/imuxsock.conf", "rsyslog/imtcp.conf"],
+]
+
+
+@needs_packages
+@pytest.mark.parametrize("inputs", RSYSLOG_INPUTS, ids=" ".join)
+def test_rsyslog_accepts_the_drop_in_with_each_input(inputs: list[str], tmp_path: Path) -> None:
+    install("rsyslog")
+    config = tmp_path / "rsyslog.conf"
+    modules = [text(name) for name in inputs if "tcp" not in name]
+    behind = [text(name) for name in inputs if "tcp" in name]
+    config.write_text(
+        f'global(workDirectory="{tmp_path}")\n'
+        + "".join([*modules, text("rsyslog/pbs-filter.conf"), *behind])
+    )
+    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
+    assert not re.search("error|warning", said, re.IGNORECASE), said
+
+
+@needs_packages
+def test_rsyslog_accepts_the_drop_in_in_debians_own_configuration(tmp_path: Path) -> None:
+    install("rsyslog")
+    drop_ins = tmp_path / "rsyslog.d"
+    drop_ins.mkdir()
+    (drop_ins / "10-pbs-filter.conf").write_text(text("rsyslog/pbs-filter.conf"))
+    debian = Path("/etc/rsyslog.conf").read_text().replace("/etc/rsyslog.d", str(drop_ins))
+    config = tmp_path / "rsyslog.conf"
+    for first in ("", "one line for each local line: "):
+        if first:  # what imuxsock.conf tells to do
+            (line,) = re.findall(r"(?m)^module\(.*\)$", text("rsyslog/imuxsock.conf"))
+            debian, count = re.subn(r'(?m)^module\(load="imuxsock".*$', line, debian)
+            assert 1 == count
+        config.write_text(debian)
+        said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
+        assert not re.search("error|warning", said, re.IGNORECASE), said
+
+
+# ------------------------------------------------------------------ syslog-ng
+
+
+@needs_packages
+@pytest.mark.parametrize("place", ["conf.d", "scl"])
+def test_syslog_ng_accepts_block_and_log_path_in_debians_own_configuration(
+    place: str, tmp_path: Path
+) -> None:
+    root = unpack(*syslog_ng.PACKAGES)
+    etc = tmp_path / "etc"
+    (etc / "conf.d").mkdir(parents=True)
+    block, log_path = text("syslog-ng/pbs-filter/plugin.conf"), text("syslog-ng/log-path.conf")
+    include = f"{root}/usr/share/syslog-ng/include:{root}/etc/syslog-ng"
+    if place == "scl":
+        scl = tmp_path / "include" / "scl" / "pbs-filter"
+        scl.mkdir(parents=True)
+        (scl / "plugin.conf").write_text(block)
+        # scl.conf looks beside itself
+        original = (root / "etc/syslog-ng/scl.conf").read_text()
+        (etc / "scl.conf").write_text(f'{original}\n@include "{scl}/plugin.conf"\n')
+        block = ""
+        include = f"{etc}:{include}"
+    (etc / "conf.d" / "pbs-filter.conf").write_text(block + log_path)
+    network = text("syslog-ng/network-source.conf")
+    (etc / "conf.d" / "other.conf").write_text(f"source s_net {{\n{network}\n}};\n")
+    debian = (root / "etc/syslog-ng/syslog-ng.conf").read_text()
+    # The one part that runs a script from a fixed path, where nothing is installed.
+    debian = debian.replace("getvirtconsole()", 'file("/dev/null")')
+    version, rest = debian.split("\n", 1)
+    config = etc / "syslog-ng.conf"
+    config.write_text(
+        f'{version}\n@define include-path "{include}"\n'
+        + rest.replace("/etc/syslog-ng/conf.d", str(etc / "conf.d"))
+    )
+    expanded = tmp_path / "expanded"
+    said = accepts([*syslog_ng.command(), "-s", "-f", config, f"--preprocess-into={expanded}"])
+    assert "pbs-filter" not in said
+    assert "exec /opt/pbs-filter/bin/pbs-filter" in expanded.read_text()
+
+
+@needs_packages
+def test_the_parameters_of_the_block_reach_the_program(tmp_path: Path) -> None:
+    config = tmp_path / "syslog-ng.conf"
+    config.write_text(
+        syslog_ng.head()
+        + text("syslog-ng/pbs-filter/plugin.conf")
+        + "destination d_pbs { pbs-filter("
+        'command("/usr/local/bin/pbs-filter") options("--debug") logto("/tmp/log") '
+        "fifo-size(1000) throttle(77)); };\n"
+    )
+    expanded = tmp_path / "expanded"
+    accepts([*syslog_ng.command(), "-s", "-f", config, f"--preprocess-into={expanded}"])
+    block = expanded.read_text().rpartition("destination d_pbs")[2]
+    assert (
+        "exec /usr/local/bin/pbs-filter --confirm=no --retry-start --logto=/tmp/log --debug"
+        in block
+    )
+    assert "log-fifo-size(1000)" in block
+    assert "throttle(77)" in block
+
+
+# ------------------------------------------------------------------ around them
+
+
+@needs_packages
+def test_apparmor_accepts_the_snippet_in_a_profile_of_rsyslogd(tmp_path: Path) -> None:
+    root = unpack("apparmor")
+    profile = tmp_path / "usr.sbin.rsyslogd"
+    profile.write_text(
+        "abi <abi/3.0>,\ninclude <tunables/global>\n"
+        "profile rsyslogd /usr/sbin/rsyslogd {\n  include <abstractions/base>\n"
+        f'  include "{CHECKOUT}/rsyslog/apparmor"\n}}\n'
+    )
+    accepts(
+        [
+            *launch(root, "/usr/sbin/apparmor_parser"),
+            *("--skip-kernel-load", "--skip-cache", "--abort-on-error"),
+            *("--base", str(root / "etc/apparmor.d")),
+            profile,
+        ]
+    )
