@@ -310,7 +310,7 @@ KNOWN = sorted({name for server in SERVERS for name in server.programs} | {"back
 """Every program name that must come through a selection, and an instance of Cyrus."""
 UNKNOWN = (
     "postfix/smtpd", "cyrus/lmtp", "cyrus", "imapx", "ximap", "dovecotx", "Dovecot", "xdovecot",
-    "perditionximap4", "inxpopper", "rsyslogd", "back-end/imapx", "imap/x", "nginx/x",
+    "perditionximap4", "inxpopper", "rsyslogd", "back-end/imapx",
 )  # fmt: skip
 
 
