@@ -223,7 +223,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if chosen is None:
         from . import service
 
-        return service.run(lambda: configuration(arguments), retry=arguments.retry_start)
+        return service.run(
+            lambda: configuration(arguments),
+            retry=arguments.retry_start,
+            logto=arguments.option_logto or "",
+        )
     config = configuration(arguments)
     return chosen(config, arguments)
 
