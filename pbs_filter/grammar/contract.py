@@ -8,8 +8,9 @@ servers. What it demands (ARCHITECTURE 5):
 3. no line fits two rules, over all servers that claim its program
 4. every rule, alternative and optional part is reached, every optional part also left out
 5. every header shape gives the same record
-6. what a client can choose never becomes an address, and never makes a login of a refusal
-7. rules that log in, connect or end read field by field: no token reads past a field's end
+6. a login is one line, and whole: nothing before it, behind it, and no line break anywhere in it
+7. what a client can choose never becomes an address, and never makes a login of a refusal
+8. rules that log in, connect or end read field by field: no token reads past a field's end
 
 A violation says what, where, the text in repr, and what to do.
 """
@@ -58,6 +59,7 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
     violations += _coverage(server)
     if read is not None:
         violations += _headers(server, read)
+    violations += _nothing_else(server, reader)
     violations += _attacks(server, servers, reader)
     return violations
 
@@ -145,7 +147,7 @@ def _form_of_results(rule: Rule, pattern: Pattern, where: str) -> Iterator[str]:
         yield f"{where}: an Ended needs a session or a user"
 
 
-# ------------------------------------------------------------------ 7. lint
+# ------------------------------------------------------------------ 8. lint
 
 
 def _lint(server: Server) -> Iterator[str]:
@@ -280,7 +282,36 @@ def _headers(server: Server, read: Read) -> Iterator[str]:
                     )
 
 
-# ------------------------------------------------------------------ 6. attacks
+# ------------------------------------------------------------------ 6. nothing but the line
+
+
+def _nothing_else(server: Server, reader: Reader) -> Iterator[str]:
+    for rule in server.rules:
+        for sample in rule.samples:
+            if not isinstance(sample.observation, Accepted | Connected):
+                continue
+            program, pid, message = sample.parts()
+            for odd in _odd(message):
+                reading = reader.read(Record(program, odd, "mx1", pid))
+                if not isinstance(reading, Reason) and isinstance(reading.observation, DECISIVE):
+                    yield (
+                        f"{_where(rule, sample)}: {odd[:300]!r} is read as well, by rule "
+                        f"{reading.rule.name!r}; read what stands in the line, to its end"
+                    )
+                    break
+
+
+def _odd(message: str) -> Iterator[str]:
+    """Return the message with something before it, behind it, or a line break in it."""
+    for text in ("x ", "x: ", "\x00", f"{message} ", f"{message}: "):
+        yield text + message
+    for text in ("\x00", f" [{CANARY}]", f" {message}", f", {message}"):
+        yield message + text
+    for position in range(len(message) + 1):
+        yield f"{message[:position]}\n{message[position:]}"
+
+
+# ------------------------------------------------------------------ 7. attacks
 
 
 def _attacks(server: Server, servers: tuple[Server, ...], reader: Reader) -> Iterator[str]:
