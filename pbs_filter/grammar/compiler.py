@@ -21,7 +21,7 @@ An element that is not known here is a GrammarError, never a guess.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pyparsing as pp
@@ -36,6 +36,12 @@ _FLAGS = (
     ("s", re.DOTALL),
     ("x", re.VERBOSE),
 )
+_named_group = re.compile(r"(\\.|\[\^?\]?(?:[^\]\\]|\\.)*\])|\(\?P<\w+>", re.DOTALL)
+"""The opening of a named group; or, as group 1, what only looks like one: escapes and classes."""
+
+_is_possessive = re.compile(r"\[(?:[^\[\]\\]|\\.)+\]\{[0-9]{1,5},[0-9]{1,5}\}\+").fullmatch
+"""One class of characters, repeated possessively: what most tokens are."""
+
 _SUPPORTED = (
     "Literal, Regex (token, WORD, ...), And (+), MatchFirst (|), Opt, Each (&), Combine, one_of, "
     "NotAny (~), FollowedBy, Empty, StringEnd"
@@ -92,6 +98,16 @@ def translate(expression: pp.ParserElement, *, marked: bool = False) -> Pattern:
     text = translator.of(expression)
     groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
     return Pattern(text=text, groups=groups, marks=tuple(translator.marks))
+
+
+def any_of(expressions: Iterable[pp.ParserElement]) -> Pattern:
+    """Return the pattern that fits what at least one of `expressions` fits. Raises GrammarError.
+
+    Only whether it fits means anything, not its groups.
+    """
+    translator = _Translator(False)
+    text = "|".join(f"(?:{translator.of(expression)})" for expression in expressions)
+    return Pattern(text=text, groups={}, marks=())
 
 
 class _Translator:
@@ -151,17 +167,22 @@ class _Translator:
         text = regex.pattern
         if len(regex.groupindex) < regex.groups:
             raise _error(element, "capture groups in a token; write (?:...), or (?P<name>...)")
-        if regex.groups and re.search(r"\\[1-9]|\(\?\(", text):
-            raise _error(element, "a group's number, which is another in the whole rule")
+        if regex.groups and re.search(r"\\[1-9]|\(\?\(|\(\?P=", text):
+            raise _error(element, "a reference to a group, which is another in the whole rule")
         if regex.groups and element.resultsName:
             raise _error(element, "named groups inside a named result, which loses them")
         for name, number in regex.groupindex.items():
             self.groups.setdefault(name, []).append(self.count + number)
         self.count += regex.groups
+        # Other rules' patterns, with groups of the same names, may come to stand beside this one.
+        text = _named_group.sub(lambda found: found[1] or "(", text)
         flags = "".join(letter for letter, flag in _FLAGS if regex.flags & flag)
         if "x" in flags:
             text += "\n"  # ends a comment
-        return f"(?>(?{flags}:{text}))" if flags else f"(?>{text})"
+        if flags:
+            return f"(?>(?{flags}:{text}))"
+        # What gives nothing back needs no group that says so; that is half the time of a match.
+        return text if _is_possessive(text) else f"(?>{text})"
 
     def _sequence(self, element: pp.ParserElement) -> str:
         seen: set[str] = set()
@@ -179,7 +200,7 @@ class _Translator:
         return f"(?>{'|'.join(self.of(part) + self._mark(part, optional=False) for part in parts)})"
 
     def _optional(self, element: pp.ParserElement) -> str:
-        if element.defaultValue is not pp.Opt("").defaultValue:  # type: ignore[attr-defined]
+        if element.defaultValue is not pp.Opt("x").defaultValue:  # type: ignore[attr-defined]
             raise _error(element, "an Opt with a default; give the result a rule of its own")
         part = element.expr  # type: ignore[attr-defined]
         return f"(?>{self.of(part)}{self._mark(part, optional=True)}|)"
@@ -202,7 +223,9 @@ class _Translator:
             self.count += 1
             if self.marked and optional:
                 self.marks.append(Mark(group=self.count, what=str(inner), optional=True))
-            steps.append(f"(?({self.count})(?!)|(?>{text})())")
+            # With a literal in front `re` passes over the other parts by their first character.
+            head = _literal_head(inner)
+            steps.append(f"{head}(?({self.count})(?!)|(?>{text[len(head) :]})())")
             if not optional:
                 required.append(f"(?({self.count})|(?!))")
         return f"(?>(?:{'|'.join(steps)}){{0,{len(steps)}}}){''.join(required)}"
@@ -241,6 +264,15 @@ def _is_one_token(element: pp.ParserElement) -> bool:
         parts = element.exprs  # type: ignore[attr-defined]
         return all(_is_one_token(part) and not _names(part) for part in parts)
     return kind in LITERALS or kind is pp.Regex or kind is pp.Combine
+
+
+def _literal_head(element: pp.ParserElement) -> str:
+    """Return the pattern of the literal that a sequence begins with; "" where there is none."""
+    if element.resultsName:
+        return ""
+    if type(element) is pp.And:
+        return _literal_head(element.exprs[0])
+    return re.escape(element.match) if type(element) in LITERALS else ""  # type: ignore[attr-defined]
 
 
 def _names(element: pp.ParserElement) -> set[str]:

@@ -22,8 +22,8 @@ _Text = Callable[[Match], str | None]
 _Session = Callable[[Match, str], str | None]
 
 
-# A server has one address, or a few.
-_canonical_again = lru_cache(256)(canonical)
+# A line names the server's one address, and some the client's twice; the same clients come again.
+_canonical = lru_cache(4096)(canonical)
 
 
 @lru_cache(256)
@@ -139,11 +139,10 @@ def _address(groups: Groups, name: str) -> _Text:
     if name not in groups:
         return _absent
     text_of = _text(groups, name)
-    in_canon = _canonical_again if name == "local" else canonical
 
     def address(match: Match) -> str | None:
         text = text_of(match)
-        return None if text is None else in_canon(text)
+        return None if text is None else _canonical(text)
 
     return address
 

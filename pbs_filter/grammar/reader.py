@@ -18,7 +18,7 @@ import pyparsing as pp
 
 from ..model import Observation, Reason, Record
 from .beginnings import can_begin_alike, starts
-from .compiler import Pattern, prepared, translate
+from .compiler import Pattern, any_of, prepared, translate
 from .making import Maker, Match, maker
 from .rules import Rule, Server
 
@@ -47,7 +47,7 @@ class NearMiss(NamedTuple):
 class _Candidate:
     """A rule, ready to run for one program."""
 
-    __slots__ = ("fullmatch", "make", "rivals", "rule", "server", "starts")
+    __slots__ = ("fullmatch", "make", "rival_fits", "rivals", "rule", "server", "starts")
 
     def __init__(
         self,
@@ -64,6 +64,13 @@ class _Candidate:
         self.make = make
         self.rivals: tuple[_Candidate, ...] = ()
         """Later candidates that can fit the same line."""
+        self.rival_fits: Callable[[str], object] = self._first_time
+
+    def _first_time(self, message: str) -> object:
+        """Return whether any rival fits: one pattern for all, compiled when first needed."""
+        pattern = any_of(rival.rule.expression for rival in self.rivals)
+        self.rival_fits = pattern.compile().fullmatch
+        return self.rival_fits(message)
 
 
 class _Program(NamedTuple):
@@ -139,9 +146,10 @@ class Reader:
             match = candidate.fullmatch(message)
             if match is not None:
                 observation = candidate.make(match, record.pid)
-                for rival in candidate.rivals:
-                    if _contradicts(rival, record, observation):
-                        return Reason.TWO_RULES
+                if candidate.rivals and candidate.rival_fits(message) is not None:
+                    for rival in candidate.rivals:
+                        if _contradicts(rival, record, observation):
+                            return Reason.TWO_RULES
                 if isinstance(observation, Reason):
                     return observation
                 return Reading(candidate.server, candidate.rule, observation)
