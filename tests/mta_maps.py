@@ -26,6 +26,12 @@ def write(path: Path | str, entries: Mapping[str, bytes | Entry]) -> None:
         for address, entry in entries.items():
             database[address] = encode(address, entry) if isinstance(entry, Entry) else entry
         database.sync()
+    state(path)
+
+
+def state(path: Path | str, words: str = "closed 0 0 -") -> None:
+    """What the filter notes beside the map (pbs_filter/store/state.py)."""
+    Path(f"{path}.state").write_text(words + "\n")
 
 
 def lose_a_bucket(path: Path) -> None:

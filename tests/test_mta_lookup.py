@@ -289,6 +289,33 @@ def test_a_damaged_bucket_reads_as_a_miss_unless_one_asks_again(map_path: Path) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root reads everything, so it must become nobody")
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        (NO, "closed 16384 00000000 x-1"),
+        (NO, "ready {boot} {inode}"),
+        (NOT_NOW, "ready {boot} 1"),
+        (NOT_NOW, "ready another-boot {inode}"),
+        (NOT_NOW, "writing"),
+        (NOT_NOW, ""),
+    ],
+    ids=["closed", "ready", "another file", "before a power cut", "died in a change", "nothing"],
+)
+def test_absence_is_believed_only_where_the_filter_says_that_nothing_is_missing(
+    expected: str, words: str, map_path: Path
+) -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    mta_maps.state(map_path, words.format(boot=boot, inode=map_path.stat().st_ino))
+    assert expected == lookup_in(map_path).ask(b"198.51.100.1")
+    assert YES == lookup_in(map_path).ask(b"192.0.2.7")
+
+
+def test_a_map_without_its_state_lacks_nobody_who_is_in_it(map_path: Path) -> None:
+    Path(f"{map_path}.state").unlink()
+    assert NOT_NOW == lookup_in(map_path).ask(b"198.51.100.1")
+    assert YES == lookup_in(map_path).ask(b"192.0.2.7")
+
+
 def test_a_map_without_the_right_to_read_it_is_not_now(map_path: Path) -> None:
     map_path.chmod(0o600)
     script = (

@@ -96,12 +96,15 @@ class GdbmReader:
             ) from None
         self._path = path
         self._open, self._error = _gdbm.open, _gdbm.error
+        self._boot = b""
+        """Which start of this machine this is; empty: not known, or not yet."""
 
     def get(self, address: str) -> bytes | None:
         """The value stored for `address`; raises `Locked`, `StoreBusy` or `StoreDamaged`."""
         try:
+            found = posix.stat(self._path)
             # Anything else (a FIFO above all) could keep the open waiting for ever.
-            if posix.stat(self._path).st_mode & 0o170000 != 0o100000:
+            if found.st_mode & 0o170000 != 0o100000:
                 raise StoreDamaged(f"map {self._path}: not a regular file")
             database = self._open(self._path, "r")
         except OSError as error:  # _gdbm.error is one
@@ -114,9 +117,27 @@ class GdbmReader:
             value: bytes | None = database.get(key)
             if value is None:
                 self._make_sure(database, key)
+                if not self._complete(found.st_ino):
+                    # The filter is just about to say so; or it died inside a change, and then only
+                    # its next start knows what is missing.
+                    raise Locked(f"map {self._path}: its filter has not said that it is complete")
             return value
         finally:
             database.close()
+
+    def _complete(self, inode: int) -> bool:
+        """Whether the map in file number `inode`, with nobody writing in it, has every address.
+
+        The filter notes it beside the map: `pbs_filter/store/state.py` tells how.
+        """
+        words = _read(self._path + ".state").split()
+        if words[:1] == [b"closed"]:
+            return True
+        if not self._boot:
+            self._boot = _read("/proc/sys/kernel/random/boot_id").strip()
+        # A sandbox may hide which boot this is; then any will do.
+        boot = self._boot or b"".join(words[1:2])
+        return words == [b"ready", boot, b"%d" % inode]
 
     def _make_sure(self, database: object, key: bytes) -> None:
         """Tell "it is not there" from "the file is damaged": `get` says None to both.
@@ -163,6 +184,20 @@ def _content(path: str) -> bytes:
     descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
     try:
         return posix.read(descriptor, 200)
+    finally:
+        posix.close(descriptor)
+
+
+def _read(path: str) -> bytes:
+    """What a small file says; nothing where it cannot be read."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return posix.read(descriptor, 200)
+    except OSError:
+        return b""
     finally:
         posix.close(descriptor)
 

@@ -155,6 +155,7 @@ class Mta(ABC):
         mta_maps.write(fresh, {"192.0.2.250": mta_maps.value()})
         shutil.chown(fresh, LOOKUP_UID, self.map_group)
         fresh.rename(self.map)
+        fresh.with_name("fresh.state").rename(self.map.with_name(self.map.name + ".state"))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
