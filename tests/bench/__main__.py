@@ -11,13 +11,14 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from . import rows
 from .measure import machine
 
+PARTS = ("programs", "stages", "living", "lookups")
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -30,26 +31,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="time this too: it reads the log on stdin, or {input} in it is the log's path",
     )  # fmt: skip
     parser.add_argument("--json", metavar="FILE", type=Path, help="default: results.json beside")
-    parser.add_argument(
-        "--only", choices=("programs", "stages", "living"), help="a part; writes JSON only if asked"
-    )
+    parser.add_argument("--only", choices=PARTS, help="a part; writes JSON only if asked")
+    parser.add_argument("--repeat", type=int, metavar="N", help="runs of each (default: 5)")
     arguments = parser.parse_args(argv)
     sizes = rows.SHORT if arguments.short else rows.FULL
+    sizes = sizes._replace(repeat=arguments.repeat or sizes.repeat)
+    parts = (arguments.only,) if arguments.only else PARTS
     found: list[rows.Row] = []
-    result: dict[str, object] = {"machine": machine(), "lines": sizes.lines}
-    if arguments.only in (None, "programs"):
+    result: dict[str, object] = {
+        "machine": machine(),
+        "lines": sizes.lines,
+        "repeat": sizes.repeat,
+    }
+
+    def show(more: Iterable[rows.Row]) -> None:
+        for row in more:
+            found.append(row)
+            print(as_text(row), flush=True)
+
+    if "programs" in parts:
         with TemporaryDirectory(prefix="pbs-bench-") as directory:
             costs = rows.runs(Path(directory), sizes, shlex.split(arguments.peer))
-        found += [*rows.speed(costs, sizes), *rows.first_line(sizes)]
         result["programs"] = {name: cost._asdict() for name, cost in costs.items()}
-    if arguments.only in (None, "stages"):
+        show(rows.speed(costs, sizes))
+        show(rows.first_line(sizes))
+    if "stages" in parts:
         more, result["stages_microseconds"] = rows.stages(sizes)
-        found += more
-    if arguments.only in (None, "living"):
-        found += rows.living(sizes)
+        show(more)
+    if "living" in parts:
+        show(rows.living(sizes))
+    if "lookups" in parts:
+        show(rows.of_module("lookups", short=arguments.short))
     result["rows"] = [rows.figures(row) for row in found]
-    for row in found:
-        print(as_text(row))
     path = arguments.json
     if path is None and not arguments.short and arguments.only is None:
         path = RESULTS

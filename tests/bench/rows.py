@@ -235,6 +235,17 @@ def figures(row: Row) -> dict[str, Any]:
     }
 
 
+def of_module(name: str, *, short: bool) -> Iterator[Row]:
+    """The rows of a benchmark that is a program of its own, `tests.bench.NAME`."""
+    with TemporaryDirectory(prefix="pbs-bench-") as directory:
+        path = Path(directory) / "rows.json"
+        command = [sys.executable, "-m", f"tests.bench.{name}", f"--json={path}"]
+        command += ["--short"] if short else []
+        subprocess.run(command, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+        for row in json.loads(path.read_text())["rows"]:
+            yield Row(row["what"], row["value"], row["unit"], row["target"] or 0, row["at_least"])
+
+
 def runs(directory: Path, sizes: Sizes, peer: Sequence[str]) -> dict[str, Cost]:
     """Run `programs`."""
     return take_turns(programs(directory, sizes, peer), sizes.repeat)
