@@ -88,11 +88,29 @@ def as_objects(entries: Sequence[tuple[str, Entry]], now: int) -> list[dict[str,
 # ---------------------------------------------------------------------- --explain
 
 
+LOGINS_WITHOUT_EFFECT = frozenset(
+    {
+        Reason.LOCAL_NETWORK,
+        Reason.OWN_ADDRESS,
+        Reason.PROXY,
+        Reason.DENIED_NETWORK,
+        Reason.DENIED_USER,
+        Reason.TOO_LATE,
+        Reason.TOO_MANY,
+    }
+)
+"""Somebody logged in, and the site's policy is that it authorises nobody."""
+
+
 def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
-    """The object of one line for `--explain --json`."""
+    """The object of one line for `--explain --json`.
+
+    `event` is what happened, `reason` why it authorises nobody: a login authorises if its reason is
+    null.
+    """
     return {
         "line": number,
-        "event": outcome.event,
+        "event": "login" if outcome.reason in LOGINS_WITHOUT_EFFECT else outcome.event,
         "address": outcome.address,
         "user": outcome.user,
         "protocol": outcome.protocol,

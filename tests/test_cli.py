@@ -123,6 +123,19 @@ def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place)
     assert [] == list(place.iterdir())
 
 
+def test_a_login_that_the_policy_refuses_is_a_login_with_a_reason():
+    lines = login("127.0.0.1") + login("0.0.0.0") + login("198.51.100.254")
+    done = run(NO_CONFIG, "--explain", "--json", stdin=lines)
+    assert [
+        ("login", "127.0.0.1", "may relay anyway (local_networks)"),
+        ("none", "0.0.0.0", Reason.SPECIAL_ADDRESS.value),
+        ("login", "198.51.100.254", "the server's own address"),
+    ] == [
+        (found["event"], found["address"], found["reason"])
+        for found in map(json.loads, done.stdout.splitlines())
+    ]
+
+
 # ---------------------------------------------------------------------- --list
 
 
