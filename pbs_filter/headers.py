@@ -8,6 +8,7 @@ Shapes (HEAD is a stamp as below; `[PID]` may be missing):
 
 =================================  ============================================================
 JSON feed                          `{"t": .., "h": .., "p": .., "pid": .., "msg": .., ...}`
+journald (`journalctl -o json`)    `{"SYSLOG_IDENTIFIER": .., "MESSAGE": .., "_UID": .., ...}`
 RFC 5424                           `<22>1 2026-11-20T09:11:13Z mx1 dovecot 4711 - - imap-login: ..`
 RFC 3164, rsyslog's ISO format     `HEAD mx1 dovecot[4711]: imap-login: ..`
 ... no host (libc's own form)      `HEAD dovecot[4711]: imap-login: ..`
@@ -97,3 +98,5 @@ NGINX_ERROR_LOG = rf"{SLASHES} \[[a-z]{{1,8}}\] [0-9]{{1,10}}#[0-9]{{1,10}}: "
 
 JSON_PROGRAM = r'p"[ \t\r]*+:[ \t\r]*+'
 """The key `p`, behind its opening quote. Inside a string the quotes would be escaped."""
+JOURNAL_PROGRAM = r'SYSLOG_IDENTIFIER"[ \t\r]*+:[ \t\r]*+'
+"""The same of journald's entries."""

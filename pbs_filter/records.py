@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from typing import Any
 
 from .addresses import canonical
 from .headers import (
@@ -22,6 +23,7 @@ from .headers import (
     FACILITY,
     HOST,
     ISO,
+    JOURNAL_PROGRAM,
     JSON_PROGRAM,
     LEVEL,
     NGINX_ERROR_LOG,
@@ -93,8 +95,10 @@ _last_repeated = re.compile(
 ).fullmatch
 
 _first_program = re.compile(rf'"{JSON_PROGRAM}(?:"([^"]*)")?'.encode()).search
+_first_identifier = re.compile(rf'"{JOURNAL_PROGRAM}(?:"([^"]*)")?'.encode()).search
 _whole_tag = re.compile(rf"({TAG})(?:\[({PID})\])?:?").fullmatch
 _is_uid = re.compile("[0-9]{1,10}").fullmatch
+_is_microseconds = re.compile("[0-9]{1,17}").fullmatch
 _decode = json.JSONDecoder().raw_decode
 _NO_PEER = ("", "127.0.0.1", "::1")
 
@@ -155,7 +159,7 @@ def _nil(value: str) -> str:
 
 
 def _json(line: bytes) -> Record | Reason:
-    """Read an object of the JSON feed (`rsyslog/`, `syslog-ng/`).
+    """Read an object of the JSON feed (`rsyslog/`, `syslog-ng/`), or journald's.
 
     A key with a value of the wrong kind makes the whole line BAD_JSON: a uid or a time that cannot
     be read must not count as one that was not there. `p` may be the whole tag (`cyrus/imap[7]:`,
@@ -166,11 +170,10 @@ def _json(line: bytes) -> Record | Reason:
         values, end = _decode(text)
         if text[end:] not in ("", "\r"):
             return Reason.BAD_JSON
+        if "p" not in values:
+            return _journal(line, values)
         program, message = values["p"], values["msg"]
-        # The scanner goes by the first "p"; a second one, or one in an inner object, must not be
-        # read as something else here.
-        first = _first_program(line)
-        if not first or (b"\\" not in first[1] and first[1].decode() != program):
+        if not _is_first(_first_program(line), program):
             return Reason.BAD_JSON
         tag = _whole_tag(program)
         if not tag:
@@ -187,6 +190,51 @@ def _json(line: bytes) -> Record | Reason:
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Reason.BAD_JSON
+
+
+def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
+    """Read an entry as `journalctl -o json` prints it (systemd's JOURNAL_EXPORT_FORMATS).
+
+    What begins with "_" is journald's own word, and no sender can set it; the rest is the sender's.
+    A text that is not clean UTF-8 is an array of its bytes, one of more than 4096 bytes is null,
+    and a field that was sent twice is an array of its values. The latter two are nobody's word.
+    """
+    program, message = values["SYSLOG_IDENTIFIER"], values["MESSAGE"]
+    if not _is_first(_first_identifier(line), program):
+        return Reason.BAD_JSON
+    if isinstance(message, list):
+        message = bytes(message).decode("utf-8", "surrogateescape")
+    tag = _whole_tag(program)
+    if not tag:
+        return Reason.OTHER_PROGRAM
+    return Record(
+        tag[1],
+        _bare(message.lstrip(" ")),
+        _text(values.get("_HOSTNAME")),
+        _text(values.get("SYSLOG_PID")) or _text(values.get("_PID")),
+        min(
+            _seconds(values["__REALTIME_TIMESTAMP"]),
+            _seconds(values.get("_SOURCE_REALTIME_TIMESTAMP", "9" * 17)),
+        ),
+        _uid(values.get("_UID")),
+        "",
+        True,
+    )
+
+
+def _is_first(first: re.Match[bytes] | None, program: str) -> bool:
+    """Whether the scanner, which goes by the first key of the line, sees the same program there.
+
+    A second such key, or one in an inner object, must not be read as something else.
+    """
+    return first is not None and (b"\\" in first[1] or first[1].decode() == program)
+
+
+def _seconds(microseconds: str) -> float:
+    """Return journald's time as epoch seconds."""
+    if not _is_microseconds(microseconds):
+        raise ValueError
+    return int(microseconds) / 1_000_000
 
 
 def _text(value: object) -> str:

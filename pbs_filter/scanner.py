@@ -30,6 +30,7 @@ from .headers import (
     FACILITY,
     HOST,
     ISO,
+    JOURNAL_PROGRAM,
     JSON_PROGRAM,
     LEVEL,
     NGINX_ERROR_LOG,
@@ -86,15 +87,15 @@ class Scanner:
         ]
         # A slash may be escaped; a name with any other escape is for records.read to decide.
         json_names = _names(exact, behind_path, r"\\?/")
-        json = (
-            rf'"{JSON_PROGRAM}"'
-            rf'(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
-        )
+        value = rf'"(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
+        json = f'"{JSON_PROGRAM}{value}'
+        either = f'"(?:{JSON_PROGRAM}|{JOURNAL_PROGRAM}){value}'
         rfc5424 = f"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ {names} "
         others = rf"{rfc5424}|(?!1 |\{{)(?:{'|'.join(rare)})"
         text = rf"(?>{PRI})(?>({_USUAL})|)(?(2){names}[\[:]|(?:{others}))[^\n]*+"
-        self._lines = re.compile(rf"\n(\{{[^\n]*?{json}|{text})".encode()).findall
+        self._lines = re.compile(rf"\n(\{{[^\n]*?{either}|{text})".encode()).findall
         self._json = re.compile(json.encode()).finditer
+        self._journal = re.compile(either.encode()).finditer
 
     def candidates(self, block: bytes) -> list[bytes]:
         """Return the lines that may be ours, in order, without their newlines.
@@ -108,7 +109,9 @@ class Scanner:
     def _json_candidates(self, block: bytes) -> list[bytes]:
         lines = []
         start = 0
-        for found in self._json(block):
+        # Two keys to look for have no table of first bytes, so only where both may be.
+        search = self._journal if b"SYSLOG_IDENTIFIER" in block else self._json
+        for found in search(block):
             start = block.rfind(b"\n", start, found.start()) + 1 or start
             lines.append(block[start : found.end()])
             start = found.end()

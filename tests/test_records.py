@@ -393,6 +393,74 @@ def test_json_that_is_not_the_feed_is_no_record(reason, line):
     assert reason == read(line)
 
 
+# ---------------------------------------------------------------------- journald
+
+ENTRY = {
+    "__CURSOR": "s=1;i=2",
+    "__REALTIME_TIMESTAMP": "1795162273600000",
+    "_SOURCE_REALTIME_TIMESTAMP": "1795162273500000",
+    "_UID": "0",
+    "_PID": "4712",
+    "SYSLOG_PID": "4711",
+    "_HOSTNAME": "mx1",
+    "SYSLOG_IDENTIFIER": "dovecot",
+    "MESSAGE": LOGIN,
+}
+
+
+def entry(**changes):
+    """Return ENTRY as a line, with some values changed; ... leaves one out."""
+    return json.dumps({k: v for k, v in {**ENTRY, **changes}.items() if v is not ...}).encode()
+
+
+ENTRIES = [
+    (FED, entry()),
+    (FED, json.dumps(dict(reversed(ENTRY.items()))).encode()),
+    (FED, entry(MESSAGE=list(LOGIN.encode()))),
+    (FED._replace(message="caf\udce9\n"), entry(MESSAGE=list(b"caf\xe9\n"))),
+    (FED._replace(time_epoch=1795162273.6), entry(_SOURCE_REALTIME_TIMESTAMP=...)),
+    (FED, entry(__REALTIME_TIMESTAMP="1795999999000000")),
+    (FED._replace(pid="4712"), entry(SYSLOG_PID=...)),
+    (FED._replace(pid=""), entry(SYSLOG_PID=..., _PID=...)),
+    (FED._replace(host=""), entry(_HOSTNAME=...)),
+    (FED._replace(uid=None), entry(_UID=...)),
+    (FED._replace(program="cyrus/imap"), entry(SYSLOG_IDENTIFIER="cyrus/imap")),
+]
+
+
+@pytest.mark.parametrize(("expected", "line"), ENTRIES)
+def test_journald_says_who_wrote_the_line_and_when(expected, line):
+    assert expected == read(line)
+
+
+NOT_ENTRIES = [
+    (Reason.BAD_JSON, entry(SYSLOG_IDENTIFIER=...)),
+    (Reason.BAD_JSON, entry(SYSLOG_IDENTIFIER=["dovecot", "sshd"])),
+    (Reason.BAD_JSON, entry(SYSLOG_IDENTIFIER=None)),
+    (Reason.BAD_JSON, entry(MESSAGE=...)),
+    (Reason.BAD_JSON, entry(MESSAGE=None)),
+    (Reason.BAD_JSON, entry(MESSAGE=5)),
+    (Reason.BAD_JSON, entry(MESSAGE=[LOGIN, "x"])),
+    (Reason.BAD_JSON, entry(MESSAGE=[256])),
+    (Reason.BAD_JSON, entry(MESSAGE=[[76, 111], [103]])),
+    (Reason.BAD_JSON, entry(_UID="nobody")),
+    (Reason.BAD_JSON, entry(_UID=["0", "65534"])),
+    (Reason.BAD_JSON, entry(__REALTIME_TIMESTAMP=...)),
+    (Reason.BAD_JSON, entry(__REALTIME_TIMESTAMP="2026-11-20T09:11:13Z")),
+    (Reason.BAD_JSON, entry(__REALTIME_TIMESTAMP=1795162273600000)),
+    (Reason.BAD_JSON, entry(_SOURCE_REALTIME_TIMESTAMP="")),
+    (Reason.BAD_JSON, entry(SYSLOG_IDENTIFIER="sshd")[:-1] + b', "SYSLOG_IDENTIFIER": "dovecot"}'),
+    (Reason.BAD_JSON, b'{"X": {"SYSLOG_IDENTIFIER": "sshd"}, ' + entry()[1:]),
+    (Reason.BAD_JSON, entry().replace(b'"SYSLOG_', rb'"\u0053YSLOG_')),
+    (Reason.OTHER_PROGRAM, entry(SYSLOG_IDENTIFIER="no tag")),
+]
+
+
+@pytest.mark.parametrize(("reason", "line"), NOT_ENTRIES)
+def test_an_entry_that_is_not_one_clear_word_is_no_record(reason, line):
+    assert reason == read(line)
+
+
 # ---------------------------------------------------------------------- anything at all
 
 
@@ -403,7 +471,7 @@ def test_no_bytes_raise(line):
 
 
 TEXTS = [line.encode() for line in [*SAME, *(p[-1] for p in PARTS), *(o[-1] for o in OWN_LOGS)]]
-LINES = [*TEXTS, *(line for _, line in FEEDS)]
+LINES = [*TEXTS, *(line for _, line in (*FEEDS, *ENTRIES))]
 
 
 @pytest.mark.parametrize("line", LINES)

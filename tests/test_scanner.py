@@ -30,6 +30,11 @@ INSTANCES = ("imap", "pop3")
 SCANNER = Scanner(PROGRAMS, INSTANCES)
 
 
+JOURNALED = (
+    b'{"_UID":"0","SYSLOG_IDENTIFIER":"dovecot","MESSAGE":"x","__REALTIME_TIMESTAMP":"1795162273"}'
+)
+
+
 def is_ours(program):
     path, _, name = program.rpartition("/")
     return program in (*PROGRAMS, *INSTANCES) or (path != "" and name in INSTANCES)
@@ -151,6 +156,19 @@ def feed(draw):
     return line
 
 
+def journal(draw):
+    values = {
+        "SYSLOG_IDENTIFIER": draw(st.one_of(NAMES, st.lists(NAMES, max_size=2))),
+        "MESSAGE": draw(MESSAGES),
+        "__REALTIME_TIMESTAMP": "1795162273500000",
+        "_UID": "0",
+        "X": draw(st.sampled_from(["p", '"p":"dovecot"', '"SYSLOG_IDENTIFIER":"sshd"', "dovecot"])),
+    }
+    order = draw(st.permutations(list(values)))
+    separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    return json.dumps({key: values[key] for key in order}, separators=separators)
+
+
 def old_own(draw):
     front = draw(st.sampled_from(["dovecot: ", "imap-login: ", "pop3: ", "sshd: "]))
     return front + draw(STAMPS) + " " + draw(MESSAGES)
@@ -158,7 +176,7 @@ def old_own(draw):
 
 @st.composite
 def lines(draw):
-    shape = draw(st.sampled_from([bsd, rfc5424, feed, old_own]))
+    shape = draw(st.sampled_from([bsd, rfc5424, feed, journal, old_own]))
     line = shape(draw).encode("utf-8", "surrogatepass")
     if draw(st.integers(0, 3)) == 0:
         at = draw(st.integers(0, min(len(line), 80)))
@@ -170,6 +188,8 @@ def lines(draw):
 @given(st.lists(lines(), max_size=6))
 @example([b'{"h":"mx1","p":"dovecot","msg":"x"}'])
 @example([b'{"x":"p","p" : "dovecot[7]:","msg":"x"}'])
+@example([b'{"p":"pop3d","msg":"x"}', JOURNALED, b'{"p":"pop3d","msg":"y"}'])
+@example([JOURNALED, b"Nov 20 09:11:13 mx1 pop3d: x", JOURNALED])
 @example([b"Nov 20 09:11:13 mx1 dovecot: x", b"", b"Nov 20 09:11:13 pop3d: y"])
 def test_every_line_of_a_claimed_program_is_found_in_order(block):
     found = SCANNER.candidates(b"".join(line + b"\n" for line in block))
@@ -181,6 +201,9 @@ def test_every_line_of_a_claimed_program_is_found_in_order(block):
 
 
 OURS = [
+    JOURNALED,
+    JOURNALED.replace(b"dovecot", b"inst\\/imap"),
+    JOURNALED.replace(b"dovecot", b"d\\u006fvecot"),
     b"Nov 20 09:11:13 mx1 dovecot: x",
     b"Nov 20 09:11:13 mx1 cyrus/imap[7]: x",
     b"Nov 20 09:11:13 mx1 inst/imap[7]: x",
@@ -203,6 +226,8 @@ OTHERS = [
     b"Nov 20 09:11:13 mx1 sshd[7]: Info: x: Info: dovecot: x",
     b"1 2026-11-20T09:11:13Z mx1 sshd - - - dovecot x",
     b'{"h":"dovecot","p":"postfix\\/smtpd","msg":"\\"p\\":\\"dovecot\\""}',
+    JOURNALED.replace(b"dovecot", b"sshd"),
+    JOURNALED.replace(b"dovecot", b"sshd").replace(b'"x"', b'"\\"SYSLOG_IDENTIFIER\\":\\"dovecot"'),
     b'{"h":"dovecot","p":"sshd","msg":"dovecot"}',
 ]
 
