@@ -119,6 +119,12 @@ def parser() -> argparse.ArgumentParser:
         help="wait inside and try again when the start fails: for syslog-ng, which would start the "
         "program again 200 times a second",
     )
+    running.add_argument(
+        "--journal-cursor",
+        metavar="FILE",
+        default="",
+        help="keep in FILE how far systemd's journal (journalctl -o json) has been taken",
+    )
     options = made.add_argument_group("configuration")
     for option in OPTIONS:
         _add(options, option)
@@ -179,12 +185,18 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 
 def refuse_writable(descriptor: int, path: str) -> None:
-    """Refuse a configuration that anybody could have written.
+    """Refuse a configuration that somebody else could have written.
 
     Raises:
-        ConfigError: others may write it.
+        ConfigError: it is another account's, or others may write it.
     """
-    mode = os.fstat(descriptor).st_mode
+    status = os.fstat(descriptor)
+    mode = status.st_mode
+    if status.st_uid not in (0, os.geteuid()):
+        raise ConfigError(
+            f"{path!r} belongs to uid {status.st_uid}, who could write what he likes: "
+            f"chown root {path}, after a look at what it says"
+        )
     if stat.S_ISREG(mode) and mode & 0o002:
         raise ConfigError(
             f"{path!r} may be written by everybody (mode {mode & 0o7777:04o}): "
@@ -227,6 +239,7 @@ def _run(arguments: argparse.Namespace) -> int:
             lambda: configuration(arguments),
             retry=arguments.retry_start,
             logto=arguments.option_logto or "",
+            cursor_path=arguments.journal_cursor,
         )
     config = configuration(arguments)
     return chosen(config, arguments)

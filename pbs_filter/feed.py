@@ -132,6 +132,7 @@ class Feed:
         control: Control | None = None,
         on_hangup: Callable[[], None] = lambda: None,
         every_second: Callable[[int], None] = lambda _now: None,
+        on_taken: Callable[[bytes], None] = lambda _block: None,
         on_clock: Callable[[Clock], None] = lambda _clock: None,
         stdin: int = 0,
         stdout: int = 1,
@@ -147,6 +148,8 @@ class Feed:
         self.control = control
         self.on_hangup = on_hangup
         self.every_second = every_second
+        self.on_taken = on_taken
+        """Told of each block whose lines are in the journal."""
         self.on_clock = on_clock
         """Told when the map has the times of a clock that was set."""
         self.stdin = stdin
@@ -267,6 +270,7 @@ class Feed:
         if self._commit():
             self._unacknowledged = None
             self._acknowledge(line_count(block) + overlong)
+            self.on_taken(block)
         else:
             # Remembered so that the daemon's second try is not counted as a second line.
             self._unacknowledged = block

@@ -22,6 +22,7 @@ from . import assemble, clock, omprog, requests
 from .clock import Clock
 from .config import Config
 from .control import Control
+from .cursor import Cursor
 from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
 from .exporter import Exporter
 from .feed import Feed
@@ -49,13 +50,16 @@ FOREIGN = (
 )
 
 
-def run(make_config: Callable[[], Config], *, retry: bool, logto: str = "") -> int:
+def run(
+    make_config: Callable[[], Config], *, retry: bool, logto: str = "", cursor_path: str = ""
+) -> int:
     """Filter stdin until end of input; the exit status.
 
     Args:
         make_config: reads the configuration; called again for each attempt and on SIGHUP.
         retry: when the start fails, try again inside until the input ends.
         logto: where to say that, while no configuration can be read that tells.
+        cursor_path: keep here how far the journal of systemd has been taken; empty: do not.
 
     Raises:
         PbsFilterError: the start failed (with `retry`: only when the input has ended).
@@ -65,10 +69,10 @@ def run(make_config: Callable[[], Config], *, retry: bool, logto: str = "") -> i
     # Until the feed listens to them: the daemon's stop and rotation signals must not kill us.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    log = Log(logto)
+    log = Log(logto if logto.startswith("/") else "")
     while True:
         try:
-            return _run(make_config)
+            return _run(make_config, cursor_path)
         except PbsFilterError as error:
             if not retry:
                 raise
@@ -96,7 +100,7 @@ def _input_ended(seconds: float, keep_alive: Callable[[], None]) -> bool:
     return False
 
 
-def _run(make_config: Callable[[], Config]) -> int:
+def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
     config = make_config()
     os.umask(0o027)
     log = Log(config.logto, debug=config.debug)
@@ -114,6 +118,13 @@ def _run(make_config: Callable[[], Config]) -> int:
         reload = _Reload(make_config, filter_, log)
         control = Control(config.control) if config.write else None
         exporter = Exporter(config.export, log)
+        cursor = Cursor(cursor_path, log) if cursor_path else None
+
+        def every_second(now: int) -> None:
+            exporter.run(now, lambda: filter_.ledger.living(now), filter_.ledger.version)
+            if cursor is not None:
+                cursor.save()
+
         feed = Feed(
             filter_=filter_,
             journal=store.journal,
@@ -125,13 +136,14 @@ def _run(make_config: Callable[[], Config]) -> int:
             control=control,
             on_hangup=reload,
             on_clock=store.tell_clock,
-            every_second=lambda now: exporter.run(
-                now, lambda: filter_.ledger.living(now), filter_.ledger.version
-            ),
+            every_second=every_second,
+            on_taken=_silence if cursor is None else cursor.taken,
         )
         _say_what_can_be_trusted(config, log)
         feed.run()
         exporter.stop()
+        if cursor is not None:
+            cursor.save()
         if control is not None:
             control.close()
         store.close(clean=feed.clean)
@@ -147,7 +159,7 @@ def _keep_alive() -> None:
         pass  # the daemon is gone: end of input will tell
 
 
-def _silence() -> None:
+def _silence(*_: object) -> None:
     return
 
 
