@@ -60,6 +60,11 @@ def _canonical_ipv6(text: str) -> str | None:
     return str(address.ipv4() if address.is_ipv4_mapped() else address)
 
 
+@lru_cache(_IPV6_REMEMBERED)
+def _ipv6_number(address: str) -> int:
+    return int(IPAddress(address, 6))
+
+
 class Networks:
     """A set of networks that can say which of them an address belongs to.
 
@@ -90,6 +95,13 @@ class Networks:
                     lasts.append(-minus_last)
                     names.append(name)
             self._ranges[version] = (firsts, lasts, names)
+        firsts, lasts, _ = self._ranges[4]
+        self._octets = {
+            str(octet)
+            for first, last in zip(firsts, lasts, strict=True)
+            for octet in range(first >> 24, (last >> 24) + 1)
+        }
+        """What the IPv4 addresses begin with: most of those that are asked for do not."""
 
     def find(self, address: str) -> str | None:
         """Return the item (as it was given) that contains `address`, or None.
@@ -98,8 +110,10 @@ class Networks:
         """
         if ":" in address:
             firsts, lasts, names = self._ranges[6]
-            number = int(IPAddress(address, 6)) if firsts else 0
+            number = _ipv6_number(address) if firsts else 0
         else:
+            if address[: address.find(".")] not in self._octets:
+                return None
             firsts, lasts, names = self._ranges[4]
             a, b, c, d = address.split(".")
             number = int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d)

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from .addresses import SPECIAL, Networks
 from .model import Accepted, Connected, Observation, Reason, Record
 
-CACHE_SIZE = 50_000
-"""Verdicts on addresses that are remembered: the same clients come again and again."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Policy:
@@ -36,7 +33,6 @@ class Policy:
     speaks_as_user: frozenset[str] = frozenset()
     """Those of them whose word also counts for a login with its address, if its uid is the
     user's: that is the operator's choice, since a local user can then name any address."""
-    _verdicts: dict[str, tuple[Reason, str] | None] = field(default_factory=dict)
     _by_reason: tuple[tuple[Networks, Reason], ...] = field(init=False)
     """The first that holds an address says why it is refused."""
     _refused: Networks = field(init=False)
@@ -112,27 +108,14 @@ class Policy:
         """Why `user` at canonical `address` is never authorised, and the network or name that
         says so; `local` is the server's own address where the line has it.
         """
-        try:
-            verdict = self._verdicts[address]
-        except KeyError:
-            verdict = self._verdict(address)
-        if verdict is not None:
-            return verdict
+        if self._refused.find(address) is not None:
+            return next(
+                (reason, name)
+                for networks, reason in self._by_reason
+                if (name := networks.find(address)) is not None
+            )
         if address == local:
             return Reason.OWN_ADDRESS, address
         if user in self.deny_users:
             return Reason.DENIED_USER, user
         return None
-
-    def _verdict(self, address: str) -> tuple[Reason, str] | None:
-        verdict = None
-        if self._refused.find(address) is not None:
-            verdict = next(
-                (reason, name)
-                for networks, reason in self._by_reason
-                if (name := networks.find(address)) is not None
-            )
-        if len(self._verdicts) >= CACHE_SIZE:
-            self._verdicts.clear()
-        self._verdicts[address] = verdict
-        return verdict

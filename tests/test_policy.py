@@ -6,7 +6,7 @@ import pytest
 
 from pbs_filter.errors import ConfigError
 from pbs_filter.model import Accepted, Connected, Ended, Ignored, Reason, Record, Refused
-from pbs_filter.policy import CACHE_SIZE, Policy
+from pbs_filter.policy import Policy
 
 LOGIN = Accepted(user="bob", address="192.0.2.7")
 
@@ -45,14 +45,6 @@ def test_the_servers_own_address_and_denied_users():
 def test_a_denied_network_is_denied_although_it_is_local():
     policy = Policy.of(local_networks=["192.0.2.0/24"], deny_networks=["192.0.2.0/25"])
     assert (Reason.DENIED_NETWORK, "192.0.2.0/25") == policy.refuses("192.0.2.7", "b", None)
-
-
-def test_what_is_remembered_is_bounded():
-    policy = Policy.of(deny_networks=["192.0.2.0/24"])
-    for i in range(CACHE_SIZE + 10):
-        policy.refuses(f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}", "bob", None)
-    assert len(policy._verdicts) <= CACHE_SIZE
-    assert (Reason.DENIED_NETWORK, "192.0.2.0/24") == policy.refuses("192.0.2.1", "b", None)
 
 
 @pytest.mark.parametrize(
