@@ -14,7 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+_bytecode = TemporaryDirectory(prefix="pbs-bench-")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _bytecode.name}
+"""As an installed program starts: compiled before, by the first of the runs."""
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 MAP = "{map}"
 """Stands in a command for a path in a directory of its own, new for each run."""
 LINES = "{input}"
