@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -133,6 +134,12 @@ class Installed:
 
         return wait_for(ask, "a filter that answers")
 
+    def holder(self) -> int:
+        """The pid of the filter that has the map, 0 where none has had it yet."""
+        lock = Path(f"{self.map}.lock")
+        found = re.match(r"pid (\d+)", lock.read_text()) if lock.exists() else None
+        return int(found[1]) if found else 0
+
     def said(self) -> str:
         """The end of its log."""
         return self.log.read_text("utf-8", "replace")[-4000:] if self.log.exists() else ""
@@ -246,14 +253,17 @@ for datagram in sys.stdin.buffer.read().split(b"\\0\\0"):
 """
 
 
-def send_as_nobody(path: Path, datagrams: Iterable[bytes]) -> None:
-    """What a local user without any rights can write to a log socket: any datagram at all."""
+_AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+
+
+def send_as_nobody(path: str | Path, datagrams: Iterable[bytes], *within: str) -> None:
+    """What a local user without any rights can write to a log socket: any datagram at all.
+
+    `within` stands before the command.
+    """
     subprocess.run(
-        ["/usr/bin/python3", "-c", _SEND, str(path)],
+        [*within, *_AS_NOBODY, "/usr/bin/python3", "-c", _SEND, str(path)],
         input=b"\0\0".join(datagrams),
-        user=NOBODY,
-        group=NOBODY,
-        extra_groups=[],
         check=True,
     )
 
@@ -263,10 +273,7 @@ def log_as_nobody(path: Path, daemon: int) -> None:
     message = forged()[0].decode().partition(": ")[2]
     for pid in ([], ["--id=1"], [f"--id={daemon}"]):
         subprocess.run(
-            ["logger", *pid, "-t", "dovecot", "-u", path, "--", message],
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
+            [*_AS_NOBODY, "logger", *pid, "-t", "dovecot", "-u", str(path), "--", message],
             check=True,
         )
 

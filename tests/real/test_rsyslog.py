@@ -57,6 +57,7 @@ class Rsyslogd:
         directory: Path,
         installed: Installed,
         *,
+        source: str = "rsyslog/imuxsock.conf",
         variant: str = "",
         within: Sequence[str] = (),
     ) -> None:
@@ -68,16 +69,14 @@ class Rsyslogd:
         self._public = Path(tempfile.mkdtemp(prefix="pbs-"))
         self._public.chmod(0o755)
         self.socket_path = self._public / "log"
+        own_socket = f'load="imuxsock" SysSock.Name="{self.socket_path}" '
         config = directory / "rsyslog.conf"
         config.write_text(
             f'global(workDirectory="{directory}" localHostname="mx1"\n'
             '       processInternalMessages="on")\n'
             'module(load="impstats" interval="1" log.syslog="off" resetCounters="off"\n'
             f'       log.file="{directory}/impstats")\n'
-            + shipped(
-                "rsyslog/imuxsock.conf",
-                {'load="imuxsock" ': f'load="imuxsock" SysSock.Name="{self.socket_path}" '},
-            )
+            + shipped(source, {'load="imuxsock" ': own_socket} if "imuxsock" in source else {})
             + shipped("rsyslog/pbs-filter.conf", installed.paths)
             + variant
             + 'template(name="text" type="string" string="%syslogtag%%msg%\\n")\n'
@@ -93,7 +92,7 @@ class Rsyslogd:
                 *("-i", str(directory / "rsyslogd.pid")),
             ],
             output=directory / "rsyslogd.out",
-            ready=self.socket_path.exists,
+            ready=self.socket_path.exists if "imuxsock" in source else lambda: True,
         )
 
     @property
