@@ -336,12 +336,12 @@ def test_explain_says_how_far_each_rule_read() -> None:
     assert ("login", 16, "") == (whole.rule.name, whole.position, whole.expected)
 
 
-def test_warming_compiles_every_rule_before_its_first_line() -> None:
+def test_only_the_rules_of_programs_that_write_are_compiled() -> None:
     broken = rule("broken", Ignored, pp.Literal("a") + pp.Regex("(?i)b"))
     reader = Reader([server(LOGIN, broken), server(LOGIN, name="other", programs={"x": None})])
-    reader.warm(["x"])
+    assert "192.0.2.7" == read(reader, "in bob 192.0.2.7", "x").address
     with pytest.raises(GrammarError, match="complete in itself"):
-        reader.warm()
+        read(reader, "in bob 192.0.2.7")
 
 
 ALL = Reader(SERVERS)

@@ -39,18 +39,13 @@ def _starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
     if kind in EMPTIES or kind in (pp.NotAny, pp.FollowedBy, pp.StringEnd):
         return {("", True)}
     if kind is pp.Regex:
-        return _alternatives(element)
+        return _of_regex(element)
     if kind is pp.And:
         found: set[tuple[str, bool]] = {("", True)}
         for part in element.exprs:  # type: ignore[attr-defined]
             if not any(whole for _, whole in found):
                 break
-            after = _starts(part)
-            longer = {pair for pair in found if not pair[1]}
-            longer |= {(a + b, whole) for a, more in found if more for b, whole in after}
-            if len(longer) > _MOST_STARTS:
-                return {(text, False) for text, _ in found}
-            found = longer
+            found = _joined(found, _starts(part))
         return found
     if kind is pp.MatchFirst:
         union: set[tuple[str, bool]] = set()
@@ -64,15 +59,66 @@ def _starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
     return {("", False)}
 
 
-def _alternatives(element: pp.ParserElement) -> set[tuple[str, bool]]:
-    """Read `one_of`'s regular expression (escaped words between bars) back into its words."""
-    pattern: str = element.pattern  # type: ignore[attr-defined]
-    words = set()
+def _of_regex(element: pp.ParserElement) -> set[tuple[str, bool]]:
     if element.flags:  # type: ignore[attr-defined]
         return {("", False)}
-    for escaped in pattern.split("|"):
-        word = re.sub(r"\\(.)", r"\1", escaped)
-        if re.escape(word) != escaped:
-            return {("", False)}
-        words.add((word, True))
-    return words if len(words) <= _MOST_STARTS else {("", False)}
+    found, end = _of_pattern(element.pattern, 0)  # type: ignore[attr-defined]
+    # An odd parenthesis, in a class say, and we would not know what we read.
+    return found if end == len(element.pattern) else {("", False)}  # type: ignore[attr-defined]
+
+
+def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
+    """Return the starts of the alternatives from `position` on, and where they end.
+
+    Reads literal characters and groups of them (so `one_of`, which is words between bars); whatever
+    else there is ends the start of its alternative.
+    """
+    found: set[tuple[str, bool]] = set()
+    current: set[tuple[str, bool]] = {("", True)}
+    while position < len(pattern) and pattern[position] != ")":
+        if pattern[position] == "|":
+            found |= current
+            current = {("", True)}
+            position += 1
+            continue
+        begins, position = _of_one(pattern, position)
+        current = _joined(current, begins)
+    found |= current
+    return found if len(found) <= _MOST_STARTS else {("", False)}, position
+
+
+def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
+    """Return the starts of the character, class or group at `position`, and where it ends."""
+    begins = {("", False)}
+    group = _group.match(pattern, position)
+    if group:
+        inside, end = _of_pattern(pattern, group.end())
+        end += 1
+        if group[1] in ("?:", "?>"):
+            begins = inside
+        elif group[1] is not None:
+            begins = {("", True)}
+    else:
+        one = _one.match(pattern, position)
+        end = position + 1 if one is None else one.end()
+        if one is not None and (one[1] or one[2]):
+            begins = {((one[1] or one[2]).removeprefix("\\"), True)}
+    repeated = _repeated.match(pattern, end)
+    if repeated:
+        once = repeated.group().startswith("+")
+        begins = {(text, False) for text, _ in begins} if once else {("", False)}
+        end = repeated.end()
+    return begins, end
+
+
+def _joined(before: set[tuple[str, bool]], after: set[tuple[str, bool]]) -> set[tuple[str, bool]]:
+    longer = {pair for pair in before if not pair[1]}
+    longer |= {(a + b, whole) for a, more in before if more for b, whole in after}
+    return longer if len(longer) <= _MOST_STARTS else {(text, False) for text, _ in before}
+
+
+_group = re.compile(r"\((\?[:>]|\?<?[=!])?(?!\?)")
+_one = re.compile(
+    r"(\\[^0-9A-Za-z])|([^\\.\[^$(){}?*+|])|\[\^?\]?(?:[^\]\\]|\\.)*\]|\\.|.", re.DOTALL
+)
+_repeated = re.compile(r"(?:[?*+]|\{[0-9]*,?[0-9]*\})[?+]?")

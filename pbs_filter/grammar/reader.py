@@ -5,8 +5,8 @@ characters: every program has a table from them to its candidate rules, so that 
 one or two patterns. Two rules with which no line can begin alike need not be tried after each
 other; all others are, and two that fit with different meanings are nobody's word.
 
-A program's rules are compiled when its first line arrives (`warm` does it beforehand): an
-installation uses two or three of the servers, and start-up should not pay for the rest.
+A program's rules are compiled when its first line arrives: an installation uses two or three of the
+servers, and start-up should not pay for the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from .compiler import Pattern, any_of, prepared, translate
 from .making import Maker, Match, maker
 from .rules import Rule, Server
 
-_LONGEST_KEY = 32
+_new_reading = tuple.__new__
+_WIDTHS_TRIED = 12
 
 
 class Reading(NamedTuple):
@@ -73,12 +74,12 @@ class _Candidate:
         return self.rival_fits(message)
 
 
-class _Program(NamedTuple):
-    """A program's dispatch table."""
+class _Table(NamedTuple):
+    """Chooses candidates by a message's first characters."""
 
     width: int
-    """How many of a message's first characters choose the candidates."""
-    table: dict[str, tuple[_Candidate, ...]]
+    """How many characters choose."""
+    table: dict[str, _Table | tuple[_Candidate, ...]]
     others: tuple[_Candidate, ...]
     """The candidates for a message that begins like none in the table."""
 
@@ -106,8 +107,8 @@ class Reader:
         self._enabled = frozenset(enable)
         self._claims: dict[str, list[tuple[Server, str | None]]] = {}
         self._instance_claims: dict[str, list[tuple[Server, str | None]]] = {}
-        self._programs: dict[str, _Program] = {}
-        self._instances: dict[str, _Program] = {}
+        self._programs: dict[str, _Table] = {}
+        self._instances: dict[str, _Table] = {}
         """Of the name behind the last slash; whatever stands before it, the claims are the same."""
         self._patterns: dict[Rule, tuple[Pattern, frozenset[str], Callable[..., Match | None]]] = {}
         for server in self.servers:
@@ -142,7 +143,12 @@ class Reader:
             if program is None:
                 return Reason.OTHER_PROGRAM
         message = record.message
-        for candidate in program.table.get(message[: program.width], program.others):
+        width, table, others = program
+        candidates = table.get(message[:width], others)
+        while type(candidates) is _Table:
+            width, table, others = candidates
+            candidates = table.get(message[:width], others)
+        for candidate in candidates:
             match = candidate.fullmatch(message)
             if match is not None:
                 observation = candidate.make(match, record.pid)
@@ -152,7 +158,7 @@ class Reader:
                             return Reason.TWO_RULES
                 if isinstance(observation, Reason):
                     return observation
-                return Reading(candidate.server, candidate.rule, observation)
+                return _new_reading(Reading, (candidate.server, candidate.rule, observation))
         return Reason.NO_RULE
 
     def all_fitting(self, record: Record) -> list[tuple[Server, Rule]]:
@@ -173,11 +179,6 @@ class Reader:
         ]
         return sorted(misses, key=lambda miss: -miss.position)
 
-    def warm(self, programs: Iterable[str] | None = None) -> None:
-        """Compile the rules of `programs` (all, if not given) now."""
-        for program in self._claims if programs is None else programs:
-            self._program(program)
-
     def _claims_on(self, program: str) -> list[tuple[Server, str | None]]:
         claims = self._claims.get(program, [])
         instance, slash, name = program.rpartition("/")
@@ -192,7 +193,7 @@ class Reader:
             if not rule.off or f"{server.name}-{rule.name}" in self._enabled
         ]
 
-    def _program(self, name: str) -> _Program | None:
+    def _program(self, name: str) -> _Table | None:
         claims = self._claims_on(name)
         if not claims:
             return None
@@ -233,31 +234,53 @@ def _contradicts(rival: _Candidate, record: Record, observation: Observation | R
     )
 
 
-def _dispatch(candidates: list[_Candidate]) -> _Program:
-    """Return the table that leaves the fewest candidates for the worst beginning."""
+def _dispatch(candidates: list[_Candidate]) -> _Table:
     for i, candidate in enumerate(candidates):
         candidate.rivals = tuple(
             other
             for other in candidates[i + 1 :]
             if can_begin_alike(candidate.starts, other.starts)
         )
-    widths = {min(len(start), _LONGEST_KEY) for c in candidates for start in c.starts} - {0}
-    tables = [_table(candidates, width) for width in sorted(widths or {1})]
-    return min(tables, key=lambda p: max(len(c) for c in [p.others, *p.table.values()]))
+    table = _table(tuple(candidates), 0)
+    return table if isinstance(table, _Table) else _Table(0, {}, table)
 
 
-def _table(candidates: list[_Candidate], width: int) -> _Program:
-    others = tuple(c for c in candidates if any(len(start) < width for start in c.starts))
-    keys = {start[:width] for c in candidates for start in c.starts if len(start) >= width}
+def _table(candidates: tuple[_Candidate, ...], width: int) -> _Table | tuple[_Candidate, ...]:
+    """Return the table that tells `candidates`, alike in `width` characters, further apart.
+
+    The candidates themselves, where more characters would tell nothing.
+    """
+    widths = sorted({len(s) for c in candidates for s in c.starts if len(s) > width})
+    found = [_split(candidates, more) for more in widths[:_WIDTHS_TRIED]]
+    best = min(found, key=_worst, default=None)
+    if best is None or _worst(best) == len(candidates):
+        return candidates
+    more, table, others = best
+    deeper = {key: _table(some, more) if len(some) > 1 else some for key, some in table.items()}
+    return _Table(more, deeper, others)
+
+
+_Split = tuple[int, dict[str, tuple[_Candidate, ...]], tuple[_Candidate, ...]]
+
+
+def _split(candidates: tuple[_Candidate, ...], width: int) -> _Split:
+    """Return (width, the candidates for each beginning of that width, those for any other)."""
+    keyed = [{start[:width] for start in c.starts if len(start) >= width} for c in candidates]
+    short = [tuple(start for start in c.starts if len(start) < width) for c in candidates]
     table = {
         key: tuple(
             c
-            for c in candidates
-            if any(start.startswith(key) or key.startswith(start) for start in c.starts)
+            for c, keys, starts in zip(candidates, keyed, short, strict=True)
+            if key in keys or (starts and key.startswith(starts))
         )
-        for key in keys
+        for key in set().union(*keyed)
     }
-    return _Program(width, table, others)
+    return width, table, tuple(c for c, starts in zip(candidates, short, strict=True) if starts)
+
+
+def _worst(split: _Split) -> int:
+    _, table, others = split
+    return max(map(len, [others, *table.values()]))
 
 
 def _near_miss(server: Server, rule: Rule, message: str) -> NearMiss:
