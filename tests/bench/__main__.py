@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,11 @@ from tempfile import TemporaryDirectory
 from . import rows
 from .measure import machine
 
-PARTS = ("programs", "stages", "living", "lookups")
+MODULES = ("lookups", "transports")
+"""Benchmarks that are programs of their own, with --short and --json as here."""
+WITH_DAEMONS = "transports"
+"""Only for root, who installs and starts real daemons; the short form leaves it to its own."""
+PARTS = ("programs", "stages", "living", *MODULES)
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -36,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     sizes = rows.SHORT if arguments.short else rows.FULL
     sizes = sizes._replace(repeat=arguments.repeat or sizes.repeat)
-    parts = (arguments.only,) if arguments.only else PARTS
+    parts = PARTS
+    if arguments.only:
+        parts = (arguments.only,)
+    elif arguments.short or os.geteuid() != 0:
+        parts = tuple(part for part in PARTS if part != WITH_DAEMONS)
     found: list[rows.Row] = []
     result: dict[str, object] = {
         "machine": machine(),
@@ -44,10 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "repeat": sizes.repeat,
     }
 
+    path = arguments.json
+    if path is None and not arguments.short and arguments.only is None:
+        path = RESULTS
+
     def show(more: Iterable[rows.Row]) -> None:
         for row in more:
             found.append(row)
             print(as_text(row), flush=True)
+        result["rows"] = [rows.figures(row) for row in found]
+        if path is not None:
+            text = json.dumps(result, indent=1, ensure_ascii=False)
+            path.write_text(text + "\n", encoding="utf-8")
 
     if "programs" in parts:
         with TemporaryDirectory(prefix="pbs-bench-") as directory:
@@ -60,14 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(more)
     if "living" in parts:
         show(rows.living(sizes))
-    if "lookups" in parts:
-        show(rows.of_module("lookups", short=arguments.short))
-    result["rows"] = [rows.figures(row) for row in found]
-    path = arguments.json
-    if path is None and not arguments.short and arguments.only is None:
-        path = RESULTS
-    if path is not None:
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for name in MODULES:
+        if name in parts:
+            show(rows.of_module(name, short=arguments.short))
     return 0
 
 
