@@ -93,21 +93,23 @@ class LineTooSlow(Exception):
 class Watchdog:
     """The belt under "time stays linear": a line that hangs a rule is counted and acknowledged.
 
-    The alarm rings once a second while the filter works. If it finds the filter at the same line as
-    a second before, it raises `LineTooSlow` there (`re` looks for signals while it matches).
+    The alarm rings after each second that the processor works for the filter (a process that was
+    stopped, or has a busy machine, must not give a login up). If it finds the filter at the same
+    line as a second before, it raises `LineTooSlow` there (`re` looks for signals while it
+    matches).
     """
 
     def __init__(self, filter_: Filter) -> None:
         self._filter = filter_
         self._seen = -1
-        signal.signal(signal.SIGALRM, self._ring)
+        signal.signal(signal.SIGVTALRM, self._ring)
 
     def __enter__(self) -> None:
         self._seen = -1
-        signal.setitimer(signal.ITIMER_REAL, HANG_SECONDS, HANG_SECONDS)
+        signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS, HANG_SECONDS)
 
     def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
         at = self._filter.counts.candidates

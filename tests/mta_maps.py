@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _gdbm
 import time
+from binascii import crc32
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,8 +30,11 @@ def write(path: Path | str, entries: Mapping[str, bytes | Entry]) -> None:
     state(path)
 
 
-def state(path: Path | str, words: str = "closed 0 0 -") -> None:
+def state(path: Path | str, words: str | None = None) -> None:
     """What the filter notes beside the map (pbs_filter/store/state.py)."""
+    if words is None:
+        content = Path(path).read_bytes()
+        words = f"closed {len(content)} {crc32(content):08x} -"
     Path(f"{path}.state").write_text(words + "\n")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from binascii import crc32
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,7 @@ def test_a_map_that_is_replaced_by_rename_is_seen_by_the_same_reader(map_path: P
     other = map_path.with_name("other")
     mta_maps.write(other, {"198.51.100.1": mta_maps.value()})
     other.rename(map_path)
+    mta_maps.state(map_path)
     assert NO == lookup.ask(b"192.0.2.7")
     assert YES == lookup.ask(b"198.51.100.1")
 
@@ -292,20 +294,37 @@ def test_a_damaged_bucket_reads_as_a_miss_unless_one_asks_again(map_path: Path) 
 @pytest.mark.parametrize(
     ("expected", "words"),
     [
-        (NO, "closed 16384 00000000 x-1"),
+        (NO, "closed {size} {sum:08x} x-1"),
+        (NOT_NOW, "closed {size} 00000000 x-1"),
+        (NOT_NOW, "closed 1 {sum:08x} x-1"),
         (NO, "ready {boot} {inode}"),
         (NOT_NOW, "ready {boot} 1"),
         (NOT_NOW, "ready another-boot {inode}"),
         (NOT_NOW, "writing"),
         (NOT_NOW, ""),
     ],
-    ids=["closed", "ready", "another file", "before a power cut", "died in a change", "nothing"],
+    ids=[
+        "closed",
+        "closed and changed",
+        "closed and cut",
+        "ready",
+        "another file",
+        "before a power cut",
+        "died in a change",
+        "nothing",
+    ],
 )
 def test_absence_is_believed_only_where_the_filter_says_that_nothing_is_missing(
     expected: str, words: str, map_path: Path
 ) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    mta_maps.state(map_path, words.format(boot=boot, inode=map_path.stat().st_ino))
+    content = map_path.read_bytes()
+    mta_maps.state(
+        map_path,
+        words.format(
+            boot=boot, inode=map_path.stat().st_ino, size=len(content), sum=crc32(content)
+        ),
+    )
     assert expected == lookup_in(map_path).ask(b"198.51.100.1")
     assert YES == lookup_in(map_path).ask(b"192.0.2.7")
 

@@ -46,6 +46,9 @@ PAUSE_SECONDS = 0.001
 HANG_SECONDS = 1.5
 """An attempt that takes longer ends the process (see `guarded`)."""
 
+SUM_BYTES = 1 << 22
+"""A closed map of up to this size is summed (2 ms) before a miss in it is believed."""
+
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -98,6 +101,8 @@ class GdbmReader:
         self._open, self._error = _gdbm.open, _gdbm.error
         self._boot = b""
         """Which start of this machine this is; empty: not known, or not yet."""
+        self._good: tuple[int, ...] = ()
+        """The closed map that was found right."""
 
     def get(self, address: str) -> bytes | None:
         """The value stored for `address`; raises `Locked`, `StoreBusy` or `StoreDamaged`."""
@@ -131,13 +136,28 @@ class GdbmReader:
         The filter notes it beside the map: `pbs_filter/store/state.py` tells how.
         """
         words = _read(self._path + ".state").split()
-        if words[:1] == [b"closed"]:
-            return True
+        if words[:1] == [b"closed"] and len(words) > 2:
+            return self._as_closed(words[1], words[2])
         if not self._boot:
             self._boot = _read("/proc/sys/kernel/random/boot_id").strip()
         # A sandbox may hide which boot this is; then any will do.
         boot = self._boot or b"".join(words[1:2])
         return words == [b"ready", boot, b"%d" % inode]
+
+    def _as_closed(self, length: bytes, checksum: bytes) -> bool:
+        """Whether the map is what it was when it was closed: nobody writes, so it should be.
+
+        A file that has lost its end, or some bytes, otherwise says "not there".
+        """
+        found = posix.stat(self._path)
+        name = found.st_ino, found.st_mtime_ns, found.st_size
+        if name != self._good:
+            if length != b"%d" % found.st_size:
+                raise StoreDamaged(f"map {self._path}: not what it was when it was closed")
+            if found.st_size <= SUM_BYTES and checksum != _sum(self._path):
+                raise StoreDamaged(f"map {self._path}: not what it was when it was closed")
+            self._good = name
+        return True
 
     def _make_sure(self, database: object, key: bytes) -> None:
         """Tell "it is not there" from "the file is damaged": `get` says None to both.
@@ -200,6 +220,20 @@ def _read(path: str) -> bytes:
         return b""
     finally:
         posix.close(descriptor)
+
+
+def _sum(path: str) -> bytes:
+    """The CRC-32 of a file, as the map's state has it. Raises `OSError`."""
+    from binascii import crc32
+
+    total = 0
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        while block := posix.read(descriptor, 1 << 20):
+            total = crc32(block, total)
+    finally:
+        posix.close(descriptor)
+    return b"%08x" % total
 
 
 def open_reader(location: str) -> Reader:

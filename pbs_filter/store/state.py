@@ -61,8 +61,12 @@ class State:
     def _words(self) -> list[str]:
         """What the file says; nothing where it cannot be read."""
         try:
-            with open(self._path, "rb") as file:
-                return file.read(_LINE_BYTES).decode("ascii", "replace").split()
+            # A pipe in its place must not keep us waiting.
+            fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                return os.read(fd, _LINE_BYTES).decode("ascii", "replace").split()
+            finally:
+                os.close(fd)
         except OSError:
             return []
 

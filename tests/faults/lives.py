@@ -66,7 +66,7 @@ def _arm(death: Death) -> None:
             real(arguments[0], data[: len(data) // 2], *arguments[2:], **keywords)
         else:
             real(*arguments, **keywords)
-        _die()
+        return _die()
 
     def some(database: Any, changes: dict[str, bytes | None]) -> None:
         for address, value in changes.items():

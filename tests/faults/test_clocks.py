@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -230,7 +229,6 @@ def test_no_authorisation_outlives_its_grace(
     print("seed", seed)
     chance = random.Random(seed)
     asked = 0
-    alarm = signal.getsignal(signal.SIGALRM)
     for turn in range(HISTORIES):
         directory = quick_place / str(turn)
         directory.mkdir(mode=0o750)
@@ -238,7 +236,6 @@ def test_no_authorisation_outlives_its_grace(
         asked += history(site, chance)
         if site.feed is not None:
             site.kill()
-    signal.signal(signal.SIGALRM, alarm)
     figure("histories of clocks that were set", HISTORIES)
     figure("questions in them", asked)
     figure("authorisations beyond their end", 0)

@@ -1,5 +1,5 @@
-"""Promise 6: whatever is poured in, memory stays within its bound, no line takes 5 ms, and everybody
-else is served.
+"""Promise 6: whatever is poured in, memory stays within its bound, no line takes 5 ms, and
+everybody else is served.
 
 Each flood runs in a fork. Time is the processor's, so that a busy machine does not fail the test.
 A Python dictionary that outgrows its room is copied, at a million addresses in some 30 ms: that
@@ -107,8 +107,8 @@ def long_names(n: int, _chance: random.Random) -> str:
 
 def logins(n: int, _chance: random.Random) -> str:
     return (
-        f"dovecot: imap-login: Login: user=<u{n}>, method=PLAIN, rip={some_address(n % ADDRESSES)}, "
-        f"lip=198.51.100.254, mpid=41, TLS, session=<s{n}>"
+        f"dovecot: imap-login: Login: user=<u{n}>, method=PLAIN, "
+        f"rip={some_address(n % ADDRESSES)}, lip=198.51.100.254, mpid=41, TLS, session=<s{n}>"
     )
 
 

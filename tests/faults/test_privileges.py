@@ -1,0 +1,210 @@
+"""Promise 9: as little power as possible, and files that nobody else can have made."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..running import COMMAND, ENVIRONMENT, Running, login, run, wait_for
+from . import figure
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = pwd.getpwnam("nobody")
+GROUP = grp.getgrgid(NOBODY.pw_gid)
+READER = pwd.getpwnam("daemon")
+WORST_SCORE = 2.0
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that other accounts can reach."""
+    directory = Path(tempfile.mkdtemp(prefix="pbs-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def words_of(pid: int, name: str) -> list[str]:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.split()[1:]
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_started_as_root_it_is_somebody_else_before_the_first_line(
+    public: Path, umask: int
+) -> None:
+    store = public / "store"
+    os.umask(umask)
+    try:
+        filter_ = Running(
+            store, "--user=nobody", f"--group={GROUP.gr_name}", f"--logto={public}/log"
+        )
+    finally:
+        os.umask(0o022)
+    with filter_:
+        assert b"OK" == filter_.reply()
+        pid = filter_.process.pid
+        assert [str(NOBODY.pw_uid)] * 4 == words_of(pid, "Uid")
+        assert [str(NOBODY.pw_gid)] * 4 == words_of(pid, "Gid")
+        assert [str(NOBODY.pw_gid)] == words_of(pid, "Groups")
+        assert 0 == int(words_of(pid, "CapEff")[0], 16)
+        assert b"OK" == filter_.ask(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == filter_.addresses(), "the map")
+        for entry in [store, *store.iterdir()]:
+            found = entry.lstat()
+            assert NOBODY.pw_uid == found.st_uid, entry
+            assert NOBODY.pw_gid == found.st_gid, entry
+            assert 0 == stat.S_IMODE(found.st_mode) & 0o027, entry
+        for uid, gid, expected in (
+            (READER.pw_uid, NOBODY.pw_gid, 0),
+            (READER.pw_uid, READER.pw_gid, 75),
+        ):
+            asked = as_other(uid, gid, "-m", "pbs_filter.mta", "check", f"--map={store}/map",
+                             "192.0.2.7")  # fmt: skip
+            assert expected == asked.returncode, asked.stderr
+        writes = "import sys; open(sys.argv[1], 'r+b')"
+        for entry in store.iterdir():
+            if entry.is_file():
+                tried = as_other(READER.pw_uid, NOBODY.pw_gid, "-c", writes, str(entry))
+                assert b"PermissionError" in tried.stderr, entry
+        assert 0 == filter_.end()
+
+
+def as_other(uid: int, gid: int, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Python, as another account."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        user=uid,
+        group=gid,
+        extra_groups=[],
+        env=ENVIRONMENT,
+        cwd="/",
+        capture_output=True,
+        check=False,
+    )
+
+
+NAMES = ("map", "map.journal", "map.lock", "map.state")
+
+
+def refused(place: Path) -> str:
+    """What a start says that ends with "mend the configuration"."""
+    done = subprocess.run(
+        [*COMMAND, f"--dbfile={place}/map", "--config=/dev/null"],
+        input=login("192.0.2.7").encode(),
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert 78 == done.returncode, said
+    assert "Traceback" not in said
+    return said
+
+
+def link(path: Path) -> None:
+    (path.parent / "elsewhere").write_bytes(b"precious")
+    path.symlink_to("elsewhere")
+
+
+def foreign(path: Path) -> None:
+    path.write_bytes(b"")
+    os.chown(path, READER.pw_uid, -1)
+
+
+def writable(path: Path) -> None:
+    path.write_bytes(b"")
+    path.chmod(0o666)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("what", [link, foreign, writable, pipe])
+def test_a_file_that_somebody_else_may_have_made_is_refused(
+    place: Path, name: str, what: Callable[[Path], None]
+) -> None:
+    what(place / name)
+    assert str(place / name) in refused(place)
+    if what is link:
+        assert b"precious" == (place / "elsewhere").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["map.new", "map.journal.new", "map.clock", "map.clock.new"])
+@pytest.mark.parametrize("what", [link, foreign, writable, pipe])
+def test_what_is_only_in_the_way_is_replaced(
+    place: Path, name: str, what: Callable[[Path], None]
+) -> None:
+    what(place / name)
+    with Running(place) as filter_:
+        assert b"OK" == filter_.reply()
+        assert b"OK" == filter_.ask(login("192.0.2.7"))
+        assert 0 == filter_.end()
+        assert {"192.0.2.7"} == filter_.addresses()
+    if what is link:
+        assert b"precious" == (place / "elsewhere").read_bytes()
+    if name == "map.clock":
+        assert stat.S_ISREG((place / name).lstat().st_mode)
+        assert 0o640 == stat.S_IMODE((place / name).lstat().st_mode)
+
+
+@pytest.mark.parametrize(("mode", "uid"), [(0o777, 0), (0o770, 0), (0o750, READER.pw_uid)])
+def test_a_directory_in_which_others_could_swap_files_is_refused(
+    place: Path, mode: int, uid: int
+) -> None:
+    store = place / "store"
+    store.mkdir()
+    store.chmod(mode)
+    os.chown(store, uid, -1)
+    assert str(store) in refused(store)
+
+
+@pytest.mark.parametrize(("mode", "uid"), [(0o646, 0), (0o644, READER.pw_uid)])
+def test_a_configuration_that_others_could_have_written_is_refused(
+    place: Path, mode: int, uid: int
+) -> None:
+    config = place / "pbs-filter.toml"
+    config.write_text(f'map = "{place}/map"\n')
+    config.chmod(mode)
+    os.chown(config, uid, -1)
+    done = run(f"--config={config}", stdin=login("192.0.2.7"))
+    assert 78 == done.returncode
+    assert str(config) in done.stderr.decode()
+    assert not (place / "map").exists()
+
+
+def units() -> list[Path]:
+    return sorted((ROOT / "examples" / "systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("unit", units(), ids=lambda unit: unit.name)
+def test_the_units_are_rated_safe(unit: Path, tmp_path: Path) -> None:
+    """By systemd-analyze, without a running systemd."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze here")
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager",
+         f"--threshold={WORST_SCORE * 10:.0f}", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert 0 == rated.returncode, rated.stdout + rated.stderr
+    last = [line for line in rated.stdout.splitlines() if "exposure level" in line][0]
+    figure(f"exposure of {unit.name}", last.rpartition(": ")[2].split()[0])
