@@ -131,6 +131,7 @@ CASES: list[tuple[pp.ParserElement, str, dict[str, str] | None]] = [
     ((A + NUMBER("n")) & pp.Opt(B) & pp.Opt(C), "a1a2", None),
     ("(" + (pp.Opt(A + NUMBER("n")) & pp.Opt(B)) + "a2)", "(a1a2)", {"n": "1"}),
     (pp.Each([pp.Opt(A), B]) + "c", "bac", {}),
+    ((A("x") + NUMBER) & pp.Opt(B), "ba1", {"x": "a"}),
 ]
 
 
@@ -223,6 +224,7 @@ BEGINNINGS = [
     (pp.Regex("(?:ab)+c"), {"ab"}),
     (pp.Regex("x(?:ab)*c"), {"x"}),
     (pp.Regex("a|"), {"a", ""}),
+    (pp.Regex("(a)b"), {""}),
     (pp.Regex("a[)]b"), {"a"}),
     (pp.Regex("(?P<x>ab)c"), {""}),
     (pp.Regex(r"a\db"), {"a"}),

@@ -186,6 +186,18 @@ VIOLATIONS = {
         in_out("  in " + USER("user") + " " + ADDRESS("address"), "  in bob 192.0.2.7", **BOB),
         "as a line of BSD syslog it is read as ('testd', '7', 'in bob 192.0.2.7')",
     ),
+    "a program that no header can name": (
+        server(
+            rule(
+                samples=(
+                    yes("testé: in bob 192.0.2.7", Accepted(**BOB)),
+                    no("testé: out", "no login"),
+                )
+            ),
+            programs={"testé": None},
+        ),
+        "it is read as <Reason.",
+    ),
     # Attacks.
     "the first of two addresses": (
         in_out(
@@ -244,6 +256,9 @@ def test_contract_finds_out(what: str) -> None:
 
 def test_what_keeps_the_contract_is_let_alone() -> None:
     assert [] == check(one(), SERVERS, records.read)
+    # A line break only the JSON feed can carry.
+    broken = no("testd[7]: in bob\n203.0.113.66", "two lines")
+    assert [] == check(one(samples=(*SAMPLES, broken)), SERVERS, records.read)
 
 
 def test_without_a_reader_of_lines_headers_are_not_tried() -> None:

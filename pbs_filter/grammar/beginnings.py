@@ -100,8 +100,9 @@ def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
             begins = {("", True)}
     else:
         one = _one.match(pattern, position)
-        end = position + 1 if one is None else one.end()
-        if one is not None and (one[1] or one[2]):
+        assert one is not None
+        end = one.end()
+        if one[1] or one[2]:
             begins = {((one[1] or one[2]).removeprefix("\\"), True)}
     repeated = _repeated.match(pattern, end)
     if repeated:

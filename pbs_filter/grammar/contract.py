@@ -208,10 +208,9 @@ def _samples(server: Server, reader: Reader) -> Iterator[str]:
 
 def near_miss(reader: Reader, program: str, message: str) -> str:
     """Return how far the best rule read `message`, as the end of a sentence."""
-    misses = reader.explain(Record(program, message))
-    if not misses:
-        return ""
-    best = misses[0]
+    best = reader.explain(Record(program, message))[0]
+    if not best.expected:
+        return f"; rule {best.rule.name!r} fits, if its session (the pid, say) is there"
     return (
         f"; rule {best.rule.name!r} read up to {message[: best.position]!r} and stopped at "
         f"{message[best.position : best.position + 20]!r}: {best.expected}"

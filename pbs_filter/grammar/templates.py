@@ -31,7 +31,7 @@ def results(key: str, template: str) -> frozenset[str]:
     found = []
     for part in _part.finditer(template):
         text, field = part.group(), part[1]
-        if text in "{}":
+        if text in ("{", "}"):
             raise GrammarError(f"{key} = {template!r}: a lone {text!r}; write {text * 2} for it")
         if field is not None and field not in _FIELDS:
             raise GrammarError(
