@@ -206,5 +206,5 @@ def test_the_units_are_rated_safe(unit: Path, tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert 0 == rated.returncode, rated.stdout + rated.stderr
-    last = [line for line in rated.stdout.splitlines() if "exposure level" in line][0]
+    last = next(line for line in rated.stdout.splitlines() if "exposure level" in line)
     figure(f"exposure of {unit.name}", last.rpartition(": ")[2].split()[0])
