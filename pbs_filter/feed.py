@@ -73,6 +73,7 @@ MAX_CHANGES = 100_000
 """Changes that a store in trouble has not taken and that are kept one by one."""
 MAP_BATCH = 500
 """Addresses written to the map at once: some three milliseconds."""
+DAY_SECONDS = 86400
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
 
@@ -449,6 +450,7 @@ class Feed:
         if not self.trouble:
             self._commit()
         self._say_forged()
+        self._say_shared()
         self.every_second(now)
 
     def _say_forged(self) -> None:
@@ -461,6 +463,16 @@ class Feed:
                     f"forged: uid {uid} wrote {number} lines as {program!r} so far, refused; if it "
                     "is the server's account, name it in trusted_accounts",
                 )
+
+    def _say_shared(self) -> None:
+        for address, users in self.filter.crowded.items():
+            self.log.once(
+                f"shared {address}",
+                f"{len(users)} users and more logged in from {address} "
+                f"({', '.join(sorted(users))}): if a proxy or webmail host is there, name it in "
+                "proxy_networks, or everybody behind it may relay",
+                DAY_SECONDS,
+            )
 
     def _rewrite_some(self) -> None:
         """Write the next part of a new journal, when the old one has grown past what lives."""

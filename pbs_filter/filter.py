@@ -104,6 +104,8 @@ class Filter:
         self.counts = Counts()
         self.shared: dict[str, set[str]] = {}
         """Users of the addresses that more than one user logged in from."""
+        self.crowded: dict[str, set[str]] = {}
+        """Those of them that `MANY_USERS` logged in from."""
         self.scanner = Scanner(reader.program_names, reader.instance_names)
         self._waiting: Iterator[bytes] = iter(())
         self._tied = frozenset(
@@ -319,6 +321,8 @@ class Filter:
             users = self.shared[address] = {known.user}
         if len(users) < MANY_USERS:
             users.add(user)
+            if len(users) == MANY_USERS and len(self.crowded) < MAX_SHARED:
+                self.crowded[address] = users
 
     # ------------------------------------------------------------------ time and the journal
 

@@ -211,6 +211,7 @@ def status(feed: Feed, now: int) -> dict[str, Any]:
             {"uid": uid, "program": program, "count": number}
             for (uid, program), number in counts.forged.items()
         ],
+        "crowded": {address: sorted(users) for address, users in feed.filter.crowded.items()},
         "authorised": len(ledger.authorisations),
         "open_sessions": len(ledger.sessions),
         "half_sessions": len(feed.filter.correlator.pending),
@@ -243,6 +244,11 @@ def status_text(values: dict[str, Any]) -> str:
         rows += [
             f"  {item['count']:>10}  {program}: {item['example'][:120]!r}"
             for program, item in values["unread"].items()
+        ]
+    if values["crowded"]:
+        rows.append("addresses that many users logged in from (a proxy?)")
+        rows += [
+            f"  {address}: {', '.join(users)}, ..." for address, users in values["crowded"].items()
         ]
     if values["forged"]:
         rows.append("forged lines")

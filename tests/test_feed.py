@@ -238,6 +238,16 @@ def test_exported_files_follow_the_logins_and_the_ends_without_a_line(place):
         wait_for(lambda: "192.0.2.7" not in copy.read_text(), "the end to be exported")
 
 
+def test_many_users_from_one_address_are_told_once_with_the_address(place):
+    with Running(place) as filter_:
+        filter_.reply()
+        for i in range(7):
+            filter_.ask(login("192.0.2.7", user=f"u{i}"))
+        wait_for(lambda: "users and more logged in from 192.0.2.7" in filter_.log.read_text())
+        assert 1 == filter_.log.read_text().count("proxy_networks")
+        assert "192.0.2.7: u0, u1, u2" in filter_.mode("--status").stdout.decode()
+
+
 def test_a_second_filter_waits_for_the_first(place):
     with Running(place) as first:
         first.reply()

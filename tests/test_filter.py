@@ -200,6 +200,14 @@ def test_users_who_share_an_address_are_noticed_and_bounded():
     for i in range(MANY_USERS + 3):
         feed(made, COURIER.replace("bob", f"u{i}"))
     assert MANY_USERS == len(made.shared["192.0.2.7"])
+    assert {"192.0.2.7"} == set(made.crowded)
+    for i in range(MANY_USERS - 1):
+        feed(made, COURIER.replace("bob", f"v{i}").replace("192.0.2.7", "192.0.2.8"))
+    assert {"192.0.2.7"} == set(made.crowded)
+    made.crowded = {f"x{i}": set() for i in range(MAX_SHARED)}
+    for i in range(MANY_USERS):
+        feed(made, COURIER.replace("bob", f"v{i}").replace("192.0.2.7", "192.0.2.9"))
+    assert MAX_SHARED == len(made.crowded)
     made.shared = {f"x{i}": set() for i in range(MAX_SHARED)}
     feed(made, COURIER.replace("bob", "other"))
     assert MAX_SHARED == len(made.shared)
