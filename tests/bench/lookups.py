@@ -1,0 +1,303 @@
+"""`python -m tests.bench.lookups`: what a question costs, and the process that answers it.
+
+With `--postfix` also what it adds to a RCPT at a real Postfix (root, Debian's package). Ratios are
+of one run, the compared programs in turns; figures that miss their target are no error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tests import mta_maps
+
+from .__main__ import as_text
+from .measure import ENVIRONMENT, ROOT, machine
+from .rows import Row, figures
+
+# The distribution's own: a developer's virtual environment starts slower and is larger, by what its
+# .pth files load.
+PYTHON = os.path.join(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+LOOKUP = [PYTHON, str(ROOT / "bin/pbs-lookup")]
+# As installed: compiled before, and the standard library too, not in the start that is measured.
+INSTALLED = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONPYCACHEPREFIX"}
+KNOWN, ABSENT = "192.0.2.7", "198.51.100.1"
+MEBIBYTE = 1 << 20
+
+
+class Sizes(NamedTuple):
+    """How much is measured."""
+
+    starts: int = 60
+    questions: int = 10_000
+    many: int = 1_000_000
+    connections: int = 200
+    sessions: int = 400
+
+
+SHORT = Sizes(starts=3, questions=200, many=2_000, connections=20, sessions=5)
+
+
+def fill(path: Path, entries: int) -> Path:
+    """A map of `entries` addresses, KNOWN among them."""
+    entry = mta_maps.value()
+    addresses = (f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(entries - 1))
+    mta_maps.write(path, dict.fromkeys([KNOWN, *addresses], entry))
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    mta_maps.state(path, f"ready {boot} {path.stat().st_ino}")  # as of a filter that runs
+    return path
+
+
+# ------------------------------------------------------------------ start
+
+
+def start(path: Path, sizes: Sizes) -> Iterator[Row]:
+    """Starting for one question, against the interpreter that does nothing."""
+    commands = {
+        "pass": [PYTHON, "-c", "pass"],
+        "check": [*LOOKUP, "check", f"--map={path}", ABSENT],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(sizes.starts):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            subprocess.run(command, env=INSTALLED, check=False)
+            taken[name].append(time.perf_counter() - began)
+    bare, check = (statistics.median(taken[name]) for name in commands)
+    yield Row("python3 -c pass", bare * 1000, "ms", 0)
+    yield Row("pbs-lookup check", check * 1000, "ms", 0)
+    yield Row("pbs-lookup check against python3 -c pass", check / bare, "times", 1.5)
+
+
+# ------------------------------------------------------------------ questions
+
+
+@contextlib.contextmanager
+def lookup(*arguments: str, **descriptors: socket.socket) -> Iterator[subprocess.Popen[bytes]]:
+    """A running pbs-lookup."""
+    process = subprocess.Popen(
+        [*LOOKUP, *arguments], env=INSTALLED, **descriptors  # type: ignore[call-overload]
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
+def by_stdio(path: Path) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
+    """A connection to a `pbs-lookup socketmap` of its own, as spawn(8) makes it."""
+    ours, theirs = socket.socketpair()
+    with (
+        ours,
+        theirs,
+        lookup("socketmap", f"--map={path}", stdin=theirs, stdout=theirs) as process,
+    ):
+        theirs.close()
+        yield ours, process
+        ours.close()
+
+
+def rate(sock: socket.socket, address: str, questions: int) -> float:
+    """Questions a second, one after the other."""
+    payload = f"pbs {address}"
+    question = f"{len(payload)}:{payload},".encode()
+    began = time.perf_counter()
+    for _ in range(questions):
+        sock.sendall(question)
+        sock.recv(100)
+    return questions / (time.perf_counter() - began)
+
+
+def best(measure: Callable[[], float], times: int = 5) -> float:
+    """The best of several: what else the machine did is not our cost."""
+    return max(measure() for _ in range(times))
+
+
+def questions(small: Path, large: Path, sizes: Sizes) -> Iterator[Row]:
+    """One connection by stdio: the map is opened for each question."""
+    rates: dict[tuple[str, str], float] = {}
+    with by_stdio(small) as (few, process), by_stdio(large) as (many, _):
+        for turn in range(5):
+            for name, sock in (("1,000", few), (f"{sizes.many:,}", many)):
+                for kind, address in (("hit", KNOWN), ("miss", ABSENT)):
+                    if turn == 0:
+                        rate(sock, address, 50)  # the first ones bring the file into memory
+                    found = rate(sock, address, sizes.questions // 5)
+                    rates[name, kind] = max(rates.get((name, kind), 0), found)
+        cost = cpu_of_each(few, process.pid, sizes.questions)
+        memory = resident(process.pid)
+    yield Row("CPU time of a hit among 1,000", cost, "microseconds", 50)
+    for (name, kind), found in rates.items():
+        yield Row(f"socketmap on stdin, {kind} among {name}", found, "lookups/s", 20_000, True)
+    for kind in ("hit", "miss"):
+        ratio = rates["1,000", kind] / rates[f"{sizes.many:,}", kind]
+        yield Row(f"{kind}: time with {sizes.many:,} against 1,000 entries", ratio, "times", 1.5)
+    yield Row("memory of pbs-lookup socketmap", memory / MEBIBYTE, "MiB", 12)
+
+
+def served(path: Path, sizes: Sizes) -> Iterator[Row]:
+    """The server on one connection and on many."""
+    with TemporaryDirectory(prefix="pbs-bench-") as directory:
+        where = f"{directory}/socket"
+        user = ["--user=root"] if os.geteuid() == 0 else []
+        with lookup("serve", f"--map={path}", f"--socketmap=unix:{where}", *user) as process:
+            while not os.path.exists(where):
+                time.sleep(0.01)
+
+            def connect() -> socket.socket:
+                sock = socket.socket(socket.AF_UNIX)
+                sock.connect(where)
+                return sock
+
+            with contextlib.ExitStack() as stack:
+                one = stack.enter_context(connect())
+                single = best(lambda: rate(one, KNOWN, sizes.questions // 5))
+                peers = [stack.enter_context(connect()) for _ in range(sizes.connections)]
+                all_of_them = best(lambda: rate_of_all(peers, sizes.questions // 5))
+                memory = resident(process.pid)
+    yield Row("serve, one connection", single, "lookups/s", 16_000, True)
+    what = f"serve, {sizes.connections} connections"
+    yield Row(what, all_of_them, "lookups/s", 0)
+    yield Row(f"{what} against one", all_of_them / single, "times", 0.8, True)
+    yield Row(f"memory of pbs-lookup {what}", memory / MEBIBYTE, "MiB", 12)
+
+
+def rate_of_all(peers: Sequence[socket.socket], questions: int) -> float:
+    """Questions a second, one at a time on each of `peers`."""
+    payload = f"pbs {KNOWN}"
+    question = f"{len(payload)}:{payload},".encode()
+    began = time.perf_counter()
+    rounds = max(1, questions // len(peers))
+    for _ in range(rounds):
+        for peer in peers:
+            peer.sendall(question)
+        for peer in peers:
+            peer.recv(100)
+    return rounds * len(peers) / (time.perf_counter() - began)
+
+
+def cpu_of_each(sock: socket.socket, pid: int, questions: int) -> float:
+    """Microseconds of the process's CPU for a hit, whatever else the machine does."""
+
+    def spent() -> float:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before = spent()
+    rate(sock, KNOWN, questions)
+    return (spent() - before) / questions * 1e6
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+# ------------------------------------------------------------------ Postfix
+
+
+def postfix(sizes: Sizes) -> Iterator[Row]:
+    """A refused RCPT at the same Postfix: without a lookup, with socketmap, with policy."""
+    from tests.real.mtas import REMOTE, SERVER, STRANGER
+    from tests.real.mtas.postfix import Postfix
+
+    ways = {
+        "nothing": (26, "permit_auth_destination"),
+        "socketmap": (
+            27,
+            "permit_auth_destination,check_client_access,socketmap:unix:private/pbs:pbs",
+        ),
+        "policy": (28, "permit_auth_destination,check_policy_service,unix:private/pbs-policy"),
+    }
+
+    class Measured(Postfix):
+        def configure(self):  # type: ignore[no-untyped-def]
+            processes = super().configure()
+            master = (self.root.path / "etc/postfix/master.cf").read_text()
+            master += self.example("postfix/master-policy.cf")
+            for port, way in ways.values():
+                master += (
+                    f"{port} inet n - y - - smtpd\n"
+                    f"  -o smtpd_relay_restrictions={way},reject_unauth_destination\n"
+                )
+            self.root.write("/etc/postfix/master.cf", master)
+            return processes
+
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    with TemporaryDirectory(prefix="pbs-bench-") as directory, Measured(Path(directory)) as mta:
+        for _ in range(sizes.sessions):
+            for name, (port, _) in ways.items():
+                sock = mta.network.inside(
+                    lambda port=port: socket.create_connection(  # type: ignore[misc]
+                        (SERVER, port), 20, source_address=(STRANGER, 0)
+                    )
+                )
+                with sock, sock.makefile("rb") as replies:
+                    replies.readline()
+                    for line in ("HELO client.example", "MAIL FROM:<bob@example.org>"):
+                        sock.sendall(f"{line}\r\n".encode())
+                        replies.readline()
+                    began = time.perf_counter()
+                    sock.sendall(f"RCPT TO:<{REMOTE}>\r\n".encode())
+                    reply = replies.readline()
+                    taken[name].append(time.perf_counter() - began)
+                    assert reply.startswith(b"554"), reply
+                    sock.sendall(b"QUIT\r\n")
+                    replies.readline()
+    base = statistics.median(taken["nothing"])
+    for name, times in taken.items():
+        times.sort()
+        yield Row(f"RCPT, lookup by {name}: median", times[len(times) // 2] * 1000, "ms", 0)
+        yield Row(f"RCPT, lookup by {name}: p99", times[len(times) * 99 // 100] * 1000, "ms", 0)
+        if name != "nothing":
+            added = (statistics.median(times) - base) * 1000
+            yield Row(f"RCPT, lookup by {name}: median added", added, "ms", 0.2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.lookups", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="only see that it works")
+    parser.add_argument("--postfix", action="store_true", help="with a real Postfix (root)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    arguments = parser.parse_args(argv)
+    sizes = SHORT if arguments.short else Sizes()
+    found: list[Row] = []
+
+    def show(rows: Iterator[Row]) -> None:
+        for row in rows:
+            found.append(row)
+            print(as_text(row), flush=True)
+
+    compiling = [PYTHON, "-m", "compileall", "-q", str(ROOT / "pbs_filter")]
+    subprocess.run(compiling, env=INSTALLED, check=True)
+    with TemporaryDirectory(prefix="pbs-bench-") as directory:
+        small = fill(Path(directory) / "small", 1_000)
+        large = fill(Path(directory) / "large", sizes.many)
+        show(start(small, sizes))
+        show(questions(small, large, sizes))
+        show(served(small, sizes))
+    if arguments.postfix:
+        show(postfix(sizes))
+    if arguments.json is not None:
+        result = {"machine": machine(), "rows": [figures(row) for row in found]}
+        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
