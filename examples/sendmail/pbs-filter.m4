@@ -5,7 +5,7 @@ divert(-1)
 # separated by tabs: keep them when you copy.
 divert(0)dnl
 LOCAL_CONFIG
-Kpbs socket -T<TMPF> local:/run/pbs-filter/socketmap
+Kpbs socket -T<TMPF> local:/run/pbs-lookup/socketmap
 
 LOCAL_RULESETS
 SLocal_check_rcpt

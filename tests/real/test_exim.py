@@ -34,14 +34,14 @@ class TestReadsocket(Contract):
             self.assert_not_now(mta)
         finally:
             mta.processes["pbs-lookup"].start()
-        assert "failed to connect to socket /run/pbs-filter/socketmap" in main_log(mta)
+        assert "failed to connect to socket /run/pbs-lookup/socketmap" in main_log(mta)
         assert self.yes == mta.rcpt(CLIENT)
 
     def test_a_service_that_hangs_costs_two_seconds(self, mta: Exim) -> None:
         mta.allow(CLIENT)
         mta.processes["pbs-lookup"].stop()
         try:
-            with hung_socket(mta.root.alias / "run/pbs-filter/socketmap"):
+            with hung_socket(mta.root.alias / "run/pbs-lookup/socketmap"):
                 self.assert_not_now(mta, seconds=4)
         finally:
             mta.processes["pbs-lookup"].start()

@@ -105,7 +105,7 @@ class Tcprules(Qmail):
     def configure(self) -> Sequence[Process]:
         processes = super().configure()
         run = (self.root.path / "service/run").read_text()
-        lock = "    /usr/bin/pbs-lookup relaylock --keep --on-trouble=continue \\\n"
+        lock = "    /opt/pbs-filter/bin/pbs-lookup relaylock --keep --on-trouble=continue \\\n"
         assert lock in run
         self.root.write("/service/run", run.replace(lock, ""), mode=0o755)
         return processes

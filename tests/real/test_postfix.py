@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from .daemons.process import wait_for
-from .mtas import CLIENT, LOCAL, OTHER_CLIENT, REMOTE, STRANGER, Mta, Sink, hung_socket
+from .mtas import CLIENT, LOCAL, LOOKUP_UID, OTHER_CLIENT, REMOTE, STRANGER, Mta, Sink, hung_socket
 from .mtas.contract import Contract, logged
 from .mtas.postfix import Postfix
 
@@ -45,7 +45,7 @@ def lookups(mta: Mta) -> list[int]:
         pid
         for pid in mta.root.pids()
         if (words := Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))[0].endswith(b"python3")
-        and words[1] == b"/usr/bin/pbs-lookup"
+        and words[1] == b"/opt/pbs-filter/bin/pbs-lookup"
     ]
 
 
@@ -71,7 +71,7 @@ class TestSocketmap(Contract):
             smtp.mail("bob@example.org")
             smtp.rcpt(REMOTE)
             for pid in lookups(mta):
-                assert 61200 == Path(f"/proc/{pid}").stat().st_uid
+                assert LOOKUP_UID == Path(f"/proc/{pid}").stat().st_uid
             roots = {
                 os.readlink(f"/proc/{pid}/root")
                 for pid in mta.root.pids()

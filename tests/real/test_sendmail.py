@@ -38,7 +38,7 @@ class TestSocketMap(Contract):
         mta.allow(CLIENT)
         mta.processes["pbs-lookup"].stop()
         try:
-            with hung_socket(mta.root.alias / "run/pbs-filter/socketmap"):
+            with hung_socket(mta.root.alias / "run/pbs-lookup/socketmap"):
                 began = time.monotonic()
                 assert mta.rcpt(STRANGER, LOCAL).startswith(self.yes)
                 assert time.monotonic() - began < 2

@@ -25,7 +25,8 @@ from .namespace import Namespace
 MAP = "/var/lib/pbs-filter/map.gdbm"
 EXAMPLES = CHECKOUT / "examples"
 
-LOOKUP_UID = 61200
+FILTER_UID, LOOKUP_UID = 61200, 61203
+"""pbs-filter, who writes the map, and pbs-lookup, who may read it: the first one's group has both."""
 CLIENT, OTHER_CLIENT, IPV6_CLIENT = "192.0.2.7", "192.0.2.8", "2001:db8::7"
 STRANGER = "198.51.100.99"
 """The addresses of those who log in and of one who never does. None of them may relay anyway."""
@@ -44,7 +45,7 @@ class Mta(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
     service_accounts: ClassVar[tuple[tuple[str, int], ...]] = ()
-    map_group: ClassVar[int] = LOOKUP_UID
+    map_group: ClassVar[int] = FILTER_UID
     """The group that may read the map: `group` of pbs-filter's configuration."""
 
     def __init__(self, directory: Path) -> None:
@@ -65,7 +66,11 @@ class Mta(ABC):
                 *self.packages,
                 "python3",
                 "python3-gdbm",
-                service_accounts=(("pbs-filter", LOOKUP_UID), *self.service_accounts),
+                service_accounts=(
+                    ("pbs-filter", FILTER_UID),
+                    ("pbs-lookup", LOOKUP_UID),
+                    *self.service_accounts,
+                ),
             )
             undo.callback(self.root.close)
             self.network = Namespace(
@@ -106,10 +111,16 @@ class Mta(ABC):
             ignore=shutil.ignore_patterns("__pycache__"),
         )
         script = (CHECKOUT / "bin/pbs-lookup").read_text()
-        self.root.write("/usr/bin/pbs-lookup", script.replace("#!python", "#!/usr/bin/python3"),
+        self.root.write("/opt/pbs-filter/bin/pbs-lookup", script.replace("#!python", "#!/usr/bin/python3"),
                         mode=0o755)  # fmt: skip
         directory = self.root.directory("/var/lib/pbs-filter", mode=0o750)
-        shutil.chown(directory, LOOKUP_UID, self.map_group)
+        shutil.chown(directory, FILTER_UID, self.map_group)
+        passwd = (self.root.path / "etc/passwd").read_text()
+        own_group = f"pbs-lookup:x:{LOOKUP_UID}:{LOOKUP_UID}:"
+        assert own_group in passwd
+        self.root.write(
+            "/etc/passwd", passwd.replace(own_group, f"pbs-lookup:x:{LOOKUP_UID}:{FILTER_UID}:")
+        )
         self.map = self.root.path / MAP.lstrip("/")
         self.clear()
 
@@ -127,7 +138,9 @@ class Mta(ABC):
 
     def serve(self, *arguments: str) -> Process:
         """`pbs-lookup serve` as user pbs-filter."""
-        process = self.process("/usr/bin/pbs-lookup", "serve", *arguments, name="pbs-lookup")
+        process = self.process(
+            "/opt/pbs-filter/bin/pbs-lookup", "serve", *arguments, name="pbs-lookup"
+        )
         sockets = [a.partition("unix:")[2] for a in arguments if "unix:" in a]
         process.ready = lambda: all(map(self._answers, sockets))
         return process
@@ -153,7 +166,7 @@ class Mta(ABC):
         fresh = self.map.with_name("fresh")
         fresh.unlink(missing_ok=True)
         mta_maps.write(fresh, {"192.0.2.250": mta_maps.value()})
-        shutil.chown(fresh, LOOKUP_UID, self.map_group)
+        shutil.chown(fresh, FILTER_UID, self.map_group)
         fresh.rename(self.map)
         fresh.with_name("fresh.state").rename(self.map.with_name(self.map.name + ".state"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..daemons.process import Process
-from . import Mta
+from . import LOOKUP_UID, Mta
 
 _DEBCONF = """\
 dc_eximconfig_configtype='internet'
@@ -60,12 +60,12 @@ class Exim(Mta):
         exim = self.process("/usr/sbin/exim4", "-bdf", "-oP", "/run/exim.pid", name="exim")
         if not self.service:
             return [exim]
-        self.root.directory("/run/pbs-filter", owner=61200)
+        self.root.directory("/run/pbs-lookup", owner=LOOKUP_UID)
         return [
             self.serve(
-                "--user=pbs-filter",
+                "--user=pbs-lookup",
                 "--group=Debian-exim",
-                "--socketmap=unix:/run/pbs-filter/socketmap",
+                "--socketmap=unix:/run/pbs-lookup/socketmap",
             ),
             exim,
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..daemons.process import Process
-from . import IPV6_SERVER, SERVER, Mta
+from . import IPV6_SERVER, LOOKUP_UID, SERVER, Mta
 
 _INCLUDE = "include(`/etc/mail/pbs-filter.m4')dnl\n"
 """What the README tells to add at the end of sendmail.mc."""
@@ -59,11 +59,11 @@ class Sendmail(Mta):
             self.root.run(makemap, "hash", f"/etc/mail/{name}", text=text)
         for directory in ("/var/spool/mqueue", "/var/run/sendmail/mta", "/var/lib/sendmail"):
             self.root.directory(directory, owner=61221, mode=0o755)
-        self.root.directory("/run/pbs-filter", owner=61200)
+        self.root.directory("/run/pbs-lookup", owner=LOOKUP_UID)
         return [
             # The daemon runs as root, which is in every group.
             self.serve(
-                "--user=pbs-filter", "--mode=0600", "--socketmap=unix:/run/pbs-filter/socketmap"
+                "--user=pbs-lookup", "--mode=0600", "--socketmap=unix:/run/pbs-lookup/socketmap"
             ),
             self.process("/usr/libexec/sendmail/sendmail", "-bD", name="sendmail"),
         ]
