@@ -83,7 +83,10 @@ VIOLATIONS = {
         one(samples=(*SAMPLES, no("in bob", "x"))),
         "must look like 'program[pid]: message'",
     ),
-    "an element the compiler does not know": (one(expression=pp.Word("ab")), "does not know Word"),
+    "an element the compiler does not know": (
+        one(expression=pp.Group(LOGIN)),
+        "does not know Group",
+    ),
     "a token that is no pattern": (
         one(expression="in " + USER("user") + pp.Regex("(?i) ") + ADDRESS("address")),
         "complete in itself",

@@ -31,7 +31,11 @@ LOGIN = LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
 LOGIN_WITHOUT_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
 
 ENDS = pp.one_of(["LOGOUT", "TIMEOUT", "DISCONNECTED", "I/O error disconnect"])
-TRAFFIC = pp.Opt(", rcvd=" + NUMBER + ", sent=" + NUMBER) + pp.Opt(", time=" + NUMBER) + pp.Opt(TLS)
+# A long line may be cut; where that is in its last field, it is a session's end all the same.
+CUT = token(", s[a-z]{0,7}+(?!.)", "the last field, cut")
+TRAFFIC = (
+    pp.Opt(", rcvd=" + NUMBER + ", sent=" + NUMBER) + pp.Opt(", time=" + NUMBER) + pp.Opt(TLS | CUT)
+)
 POP3_COUNTS = ", top=" + NUMBER + ", retr=" + NUMBER + TRAFFIC
 IMAP_COUNTS = ", headers=" + NUMBER + ", body=" + NUMBER + TRAFFIC
 LOGOUT = LEVEL + ENDS + ", " + WHO + pp.Opt(AT_PORT)
@@ -169,6 +173,10 @@ SERVER = Server(
                     "courierpop3login: DISCONNECTED, user=bob, ip=[192.0.2.7], top=0, retr=0",
                     Ended(user="bob", protocol="pop3", address="192.0.2.7"),
                 ),
+                yes(
+                    "pop3d: LOGOUT, user=bob, ip=[192.0.2.7], top=0, retr=0, time=0, st",
+                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
+                ),
                 no(
                     "pop3d: LOGOUT, user=bob, ip=[203.0.113.66], port=[1], top=0, retr=0 and more",
                     "text after the end",
@@ -199,6 +207,10 @@ SERVER = Server(
                 ),
                 yes(
                     "imapd: INFO: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0",
+                    Ended(user="bob", protocol="imap", address="192.0.2.7"),
+                ),
+                yes(
+                    "imapd: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0, time=0, sta",
                     Ended(user="bob", protocol="imap", address="192.0.2.7"),
                 ),
                 no(
