@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterable
 
+from . import records
 from .addresses import parse_mynetworks
 from .config import Config, nearest
 from .correlate import Correlator
@@ -47,9 +48,22 @@ def servers_of(config: Config) -> tuple[Server, ...]:
     chosen = [known[name] for name in config.servers] if config.servers else list(SERVERS)
     if not config.server:
         return tuple(chosen)
+    from . import site_file
     from .grammar import site
 
-    return (*chosen, *(site.server(table) for table in config.server))
+    made = chosen
+    for table in config.server:
+        if "python" not in table:
+            made.append(site.server(table, made, records.read))
+            continue
+        path = table["python"]
+        if len(table) != 1 or not isinstance(path, str) or not path.startswith("/"):
+            raise ConfigError(
+                f'{config.sources["server"]}: [[server]]: write python = "/a/path.py" and '
+                f"nothing else, not {dict(table)!r}"
+            )
+        made.append(site.checked(site_file.load(path), made, records.read))
+    return tuple(made)
 
 
 def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozenset[int]]:

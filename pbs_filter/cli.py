@@ -329,6 +329,7 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _check(config: Config, _arguments: argparse.Namespace) -> int:
+    from . import records
     from .assemble import filter_of, servers_of
     from .grammar import contract
 
@@ -336,7 +337,7 @@ def _check(config: Config, _arguments: argparse.Namespace) -> int:
     servers = servers_of(config)
     broken = 0
     for server in servers:
-        violations = contract.check(server, servers)
+        violations = contract.check(server, servers, records.read)
         broken += len(violations)
         for violation in violations:
             print(f"{server.name}: {violation}")

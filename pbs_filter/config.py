@@ -227,7 +227,8 @@ OPTIONS = (
         kind="tables",
         default=(),
         about="A site's own server: name, program, login, logout, connected, accepted, refused "
-        "(templates), or pop-before-smtp's patterns; samples. Or python = a file with a grammar.",
+        "(templates), or pop-before-smtp's patterns; samples. Or only python, the path of a file "
+        "with a grammar.",
     ),
 )
 

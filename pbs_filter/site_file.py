@@ -6,6 +6,7 @@ The file holds `SERVER = Server(...)`, as the files in `servers/` do, with impor
 
 from __future__ import annotations
 
+import os
 import runpy
 
 from .errors import GrammarError
@@ -18,6 +19,15 @@ def load(path: str) -> Server:
     Raises:
         GrammarError: the file cannot be read or run, or has no SERVER.
     """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise GrammarError(f"{path}: {error.strerror}") from None
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        raise GrammarError(
+            f"{path}: belongs to uid {found.st_uid} and has mode {found.st_mode & 0o7777:04o}; it "
+            "is a program that we run, so only root and our own account may be able to write it"
+        )
     try:
         names = runpy.run_path(path)
     except Exception as error:  # whatever it raises, it is the file that is wrong

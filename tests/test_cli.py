@@ -324,6 +324,83 @@ def test_check_passes_the_contract_for_every_server():
     assert 0 == done.returncode
 
 
+OURS = """
+[[server]]
+name = "ours"
+program = "ourd"
+login = "user {user} in from {ip}"
+samples = [
+    {line = "ourd[1]: user bob in from 192.0.2.7", user = "bob", ip = "192.0.2.7"},
+    {line = "ourd[1]: user bob in from 192.0.2.7 x", refuse = true},
+]
+"""
+MINE = """
+import pyparsing as pp
+from pbs_filter.grammar import ADDRESS, USER, Rule, Server, no, yes
+from pbs_filter.model import Accepted
+
+SAMPLES = (
+    yes("mined[3]: hello bob at 192.0.2.7",
+        Accepted(user="bob", address="192.0.2.7", protocol="imap")),
+    no("mined[3]: hello bob at 192.0.2.7 ", "text behind the end"),
+)
+LOGIN = pp.Literal("hello ") + USER("user") + " at " + ADDRESS("address")
+SERVER = Server(
+    name="mine", title="Mine", versions="1", programs={"mined": "imap"},
+    rules=(Rule(name="login", kind=Accepted, expression=LOGIN, samples=SAMPLES),),
+)
+"""
+
+
+@pytest.fixture
+def site(place):
+    python = place / "mine.py"
+    python.write_text(MINE)
+    config = place / "c.toml"
+    config.write_text(OURS + f'[[server]]\npython = "{python}"\n')
+    return config
+
+
+def test_a_sites_own_servers_are_read_and_checked_with_the_others(site):
+    lines = (
+        "Nov 20 10:00:00 mx1 ourd[7]: user eve in from 192.0.2.9\n"
+        "Nov 20 10:00:00 mx1 mined[7]: hello eve at 192.0.2.10\n"
+        "Nov 20 10:00:00 mx1 mined[7]: hello eve at 203.0.113.66 at 192.0.2.10\n"
+    )
+    done = run(f"--config={site}", "--explain", "--json", stdin=lines)
+    assert [
+        ("login", "192.0.2.9", "ours"),
+        ("login", "192.0.2.10", "mine"),
+        ("none", None, None),
+    ] == [
+        (found["event"], found["address"], found["server"])
+        for found in map(json.loads, done.stdout.splitlines())
+    ]
+    checked = run(f"--config={site}", "--check").stdout
+    assert b"ours: 1 rules, 2 samples: ok\n" in checked
+    assert b"mine: 1 rules, 2 samples: ok\n" in checked
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda site: (site.parent / "mine.py").chmod(0o666), b"mode 0666"),
+        (lambda site: os.chown(site.parent / "mine.py", 12345, -1), b"belongs to uid 12345"),
+        (lambda site: (site.parent / "mine.py").unlink(), b"No such file"),
+        (lambda site: (site.parent / "mine.py").write_text("1/0"), b"ZeroDivisionError"),
+        (lambda site: site.write_text("[[server]]\npython = 5\n"), b"write python ="),
+        (lambda site: site.write_text(OURS + OURS), b"'ours'"),
+        (lambda site: site.write_text(OURS.replace("192.0.2.7 x", "192.0.2.7")), b"ourd[1]"),
+    ],
+)
+def test_a_sites_own_server_that_cannot_be_trusted_stops_the_start(site, spoil, words):
+    spoil(site)
+    done = run(f"--config={site}", "--explain")
+    assert 78 == done.returncode
+    assert words in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_dumpconfig_shows_each_value_and_where_it_came_from(place):
     config = place / "c.toml"
     config.write_text("patience_seconds = 9\n")

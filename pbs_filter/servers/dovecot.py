@@ -108,7 +108,7 @@ PROXY = START + "proxy(" + (PROXY_22 | PROXY_23) + ": " + ELEMENTS
 
 PROCESS = pp.one_of(["imap", "IMAP", "imap-hibernate", "pop3", "POP3"])
 # Words, and parentheses nested at most once; a word that is followed by `=` begins the numbers.
-_PARENTHESES = r"\((?>(?:[^()]{1,400}+|\([^()]{0,200}+\)){0,9})\)"
+_PARENTHESES = r"\((?>(?:[^()\n]{1,400}+|\([^()\n]{0,200}+\)){0,9})\)"
 _WORD = rf"(?>(?:[^\s()<>=:]{{1,100}}+|:(?! [a-z_]{{1,30}}+=)|{_PARENTHESES}){{1,20}})"
 _WORDS = rf"(?>(?: (?![a-z_]{{1,30}}+=){_WORD}){{0,80}})"
 _NUMBERS = r"(?>(?:,? [a-z_]{1,30}+=(?>[0-9]{1,20}+(?:/[0-9]{1,20}+|))){0,40})"
