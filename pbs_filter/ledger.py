@@ -269,11 +269,10 @@ class Ledger:
         if self._by_user is None:
             return
         user = _user_key(key, session.user, session.protocol)
-        keys = self._by_user.get(user)
-        if keys is not None:
-            keys.pop(key, None)
-            if not keys:
-                del self._by_user[user]
+        keys = self._by_user[user]
+        del keys[key]
+        if not keys:
+            del self._by_user[user]
 
     @staticmethod
     def _release(auth: Authorisation, key: str) -> None:

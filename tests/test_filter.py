@@ -389,3 +389,11 @@ def test_what_a_rule_reads_and_what_still_leads_to_nothing():
 def test_a_record_that_is_none_says_why():
     assert Reason.EMPTY is new().line(b"", NOW).reason
     assert Reason.NOT_A_RECORD is new().line(b"nonsense", NOW).reason
+
+
+def test_how_much_the_journal_has_to_be_told_is_known():
+    made = feed(new(), COURIER, CONNECT)
+    assert len(made.journal_payloads()) == made.changes()
+    assert 3 == made.changes()
+    made.journaled()
+    assert 0 == made.changes()

@@ -406,3 +406,15 @@ def test_exports_are_told_who_lives():
     ledger.login(ADDRESSES[1], "eve", "x", "", None, START + 5, START + 5)
     assert [ADDRESSES[1]] == [address for address, _ in ledger.living(START + GRACE)]
     assert ["eve"] == [entry.user for _, entry in ledger.living(START + GRACE)]
+
+
+def test_what_was_ended_by_hand_is_not_learned_from_an_old_map():
+    ledger = new_ledger()
+    ledger.login(ADDRESSES[0], "bob", "x", "", None, START, START)
+    entry = Ledger.entry(ledger.authorisations[ADDRESSES[0]])
+    again = new_ledger()
+    assert again.apply(f"d\t{ADDRESSES[0]}")
+    assert not again.learn(ADDRESSES[0], entry)
+    assert again.learn(ADDRESSES[1], entry)
+    assert not again.learn(ADDRESSES[1], entry)
+    assert {ADDRESSES[1]} == set(again.authorisations)
