@@ -8,6 +8,7 @@ import shutil
 import smtplib
 import socket
 import socketserver
+import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -23,10 +24,11 @@ from ..roots import PrivateRoot
 from .namespace import Namespace
 
 MAP = "/var/lib/pbs-filter/map.gdbm"
+PROGRAM = "/opt/pbs-filter/bin/pbs-lookup"
 EXAMPLES = CHECKOUT / "examples"
 
 FILTER_UID, LOOKUP_UID = 61200, 61203
-"""pbs-filter, who writes the map, and pbs-lookup, who may read it: the first one's group has both."""
+"""pbs-filter, who writes the map, and pbs-lookup, who may read it as one of its group."""
 CLIENT, OTHER_CLIENT, IPV6_CLIENT = "192.0.2.7", "192.0.2.8", "2001:db8::7"
 STRANGER = "198.51.100.99"
 """The addresses of those who log in and of one who never does. None of them may relay anyway."""
@@ -111,8 +113,13 @@ class Mta(ABC):
             ignore=shutil.ignore_patterns("__pycache__"),
         )
         script = (CHECKOUT / "bin/pbs-lookup").read_text()
-        self.root.write("/opt/pbs-filter/bin/pbs-lookup", script.replace("#!python", "#!/usr/bin/python3"),
-                        mode=0o755)  # fmt: skip
+        self.root.write(PROGRAM, script.replace("#!python", "#!/usr/bin/python3"), mode=0o755)
+        # Compiled, as packages are when they are installed: the lookups' own user could not do it.
+        compiling = ("/usr/bin/python3", "-m", "compileall", "-q")
+        for argv in ((*compiling, f"/{packages.relative_to(self.root.path)}"), (PROGRAM, "--help")):
+            subprocess.run(
+                self.root.command(*argv), env=ENVIRONMENT, stdout=subprocess.DEVNULL, check=True
+            )
         directory = self.root.directory("/var/lib/pbs-filter", mode=0o750)
         shutil.chown(directory, FILTER_UID, self.map_group)
         passwd = (self.root.path / "etc/passwd").read_text()
@@ -137,10 +144,8 @@ class Mta(ABC):
         )
 
     def serve(self, *arguments: str) -> Process:
-        """`pbs-lookup serve` as user pbs-filter."""
-        process = self.process(
-            "/opt/pbs-filter/bin/pbs-lookup", "serve", *arguments, name="pbs-lookup"
-        )
+        """`pbs-lookup serve`."""
+        process = self.process(PROGRAM, "serve", *arguments)
         sockets = [a.partition("unix:")[2] for a in arguments if "unix:" in a]
         process.ready = lambda: all(map(self._answers, sockets))
         return process
