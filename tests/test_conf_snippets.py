@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter import cli
 from pbs_filter.grammar.rules import Server
 from pbs_filter.servers import SERVERS
 
 from . import selection
 from .real.daemons import syslog_ng
+from .real.daemons.journald import Journald
 from .real.packages import CHECKOUT, install, launch, unpack
 
 needs_packages = pytest.mark.skipif(
@@ -186,3 +188,51 @@ def test_apparmor_accepts_the_snippet_in_a_profile_of_rsyslogd(tmp_path: Path) -
             profile,
         ]
     )
+
+
+@needs_packages
+@pytest.mark.parametrize("name", ["journal", "tail"])
+def test_systemd_accepts_the_units(name: str) -> None:
+    unit = CHECKOUT / f"examples/systemd/pbs-filter-{name}.service"
+    command = [*Journald.program("/usr/bin/systemd-analyze"), "verify", "--man=no", unit]
+    assert "" == accepts(command)
+
+
+@needs_packages
+@pytest.mark.parametrize("daemon", ["rsyslog", "syslog-ng"])
+def test_logrotate_accepts_the_snippets(daemon: str) -> None:
+    command = launch(unpack("logrotate"), "/usr/sbin/logrotate")
+    said = accepts([*command, "--debug", CHECKOUT / daemon / "logrotate"])
+    assert "rotating pattern: /var/log/pbs-filter.log" in said
+    assert "error" not in said
+
+
+# ------------------------------------------------------------------ what the texts say
+
+
+@pytest.mark.parametrize(
+    "readme", ["rsyslog/README.md", "syslog-ng/README.md", "examples/systemd/README.md"]
+)
+def test_what_a_readme_links_to_is_there(readme: str) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text(readme)):
+        assert (CHECKOUT / readme).parent.joinpath(link).exists(), link
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("rsyslog/pbs-filter.conf", r"\\t(--[a-z=-]+)"),
+        ("syslog-ng/pbs-filter/plugin.conf", r" (--(?!omit|version)[a-z-]+)[ =]"),
+        ("examples/systemd/pbs-filter-journal.service", r"pbs-filter (--[a-z=-]+) (--[a-z-]+)="),
+        ("examples/systemd/pbs-filter-tail.service", r"pbs-filter (--[a-z=-]+)"),
+    ],
+)
+def test_the_options_in_the_snippets_exist(file: str, options: str) -> None:
+    found = [
+        option.partition("=")[0]
+        for match in re.findall(options, re.sub(r"(?m)^ *#.*$", "", text(file)))
+        for option in ([match] if isinstance(match, str) else match)
+    ]
+    assert found
+    known = cli.parser().format_help()
+    assert [] == [option for option in found if option not in known]

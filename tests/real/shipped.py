@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -95,6 +96,12 @@ class Installed:
             assert entry is not None, f"{address}: {value!r}"
             found[address] = entry
         return found
+
+    def has(self, address: str) -> bool:
+        """Whether it is in the map; False also while a writer has that."""
+        if not self.map.exists():
+            return False
+        return _unless_busy(lambda: GdbmMap(str(self.map)).get(address)) is not None
 
     def count(self) -> int:
         """Addresses in the map; -1 while a writer has it."""
@@ -196,12 +203,29 @@ def wait_for_new_filter(daemon: int, old: int) -> int:
 
 
 class LogSocket:
-    """Writes to a log socket as syslog(3) does, and measures how long that takes."""
+    """Writes to a log socket as syslog(3) does, and measures how long that takes.
 
-    def __init__(self, path: Path) -> None:
+    `slowest_seconds` is without the time that we, or the process `daemon`, waited for a CPU: that
+    is other programs' doing.
+    """
+
+    def __init__(self, path: Path, daemon: int = 0) -> None:
         self.path = path
         self.slowest_seconds = 0.0
+        self._pids = (os.getpid(), *((daemon,) if daemon else ()))
+        self._sent = 0
+        self._queued: dict[str, int] = {}
+        self._waited_for_cpu()
         self._socket = self._connected()
+
+    def _waited_for_cpu(self) -> float:
+        """Seconds that threads waited for a CPU since the last call."""
+        before, self._queued = self._queued, {}
+        for pid in self._pids:
+            for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+                with contextlib.suppress(OSError):  # it has ended
+                    self._queued[task.parent.name] = int(task.read_text().split()[1])
+        return sum(now - before.get(task, 0) for task, now in self._queued.items()) / 1e9
 
     def _connected(self) -> socket.socket:
         def try_it() -> socket.socket | None:
@@ -230,7 +254,10 @@ class LogSocket:
                 self._socket.close()
                 self._socket = self._connected()
                 continue
-            self.slowest_seconds = max(self.slowest_seconds, time.perf_counter() - began)
+            taken = time.perf_counter() - began
+            self._sent += 1
+            if taken > self.slowest_seconds or self._sent % 256 == 0:
+                self.slowest_seconds = max(self.slowest_seconds, taken - self._waited_for_cpu())
             return
 
     def close(self) -> None:
@@ -346,10 +373,13 @@ def speaker(network: Namespace, server: str, port: int) -> Callable[[str, str], 
     """A function that connects from a source address and sends a text."""
 
     def speak(source: str, line: str) -> None:
-        def connected() -> socket.socket:
-            return socket.create_connection((server, port), source_address=(source, 0))
+        def connected() -> socket.socket | None:
+            try:
+                return socket.create_connection((server, port), source_address=(source, 0))
+            except ConnectionRefusedError:
+                return None
 
-        with network.inside(connected) as connection:
+        with network.inside(lambda: wait_for(connected, f"port {port}")) as connection:
             connection.sendall(line.encode())
 
     return speak

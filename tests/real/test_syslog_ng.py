@@ -109,7 +109,7 @@ class Daemon:
         shutil.rmtree(self._public)
 
     def log(self) -> LogSocket:
-        return LogSocket(self.socket_path)
+        return LogSocket(self.socket_path, self.pid)
 
     def wait_for_line(self, message: bytes) -> None:
         """Return when it has come through the socket: is in the log of everything."""
