@@ -52,6 +52,12 @@ class TestReadsocket(Contract):
         mta.rcpt(CLIENT)
         assert "TEMP map /var/lib/pbs-filter/map.gdbm: No such file or directory" in main_log(mta)
 
+    def test_the_readmes_session_without_a_network_gives_the_same(self, mta: Exim) -> None:
+        mta.allow(CLIENT)
+        session = "HELO x\nMAIL FROM:<you@example.org>\nRCPT TO:<you@elsewhere.example>\nQUIT\n"
+        for address, reply in ((CLIENT, self.yes), (STRANGER, NO)):
+            assert reply in mta.root.run("/usr/sbin/exim4", "-bh", address, text=session)
+
     def test_one_answer_is_not_taken_for_the_next_recipient(self, mta: Exim) -> None:
         mta.allow(CLIENT)
         with mta.client(CLIENT) as smtp:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import smtplib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from .daemons.process import wait_for
+from .daemons.process import Process, wait_for
 from .mtas import CLIENT, LOCAL, LOOKUP_UID, OTHER_CLIENT, REMOTE, STRANGER, Mta, Sink, hung_socket
 from .mtas.contract import Contract, logged
 from .mtas.postfix import Postfix
@@ -27,7 +28,7 @@ class Policy(Postfix):
 class BoundSenders(Policy):
     """As the README has it: only for senders of the user who logged in."""
 
-    def configure(self):  # type: ignore[no-untyped-def]
+    def configure(self) -> Sequence[Process]:
         processes = super().configure()
         master = self.root.path / "etc/postfix/master.cf"
         text = master.read_text()
@@ -131,6 +132,11 @@ class TestSocketmap(Contract):
         mta.rcpt(CLIENT)
         logged(mta, "map /var/lib/pbs-filter/map.gdbm: No such file or directory")
 
+    def test_postmap_asks_the_same_service(self, mta: Postfix) -> None:
+        mta.allow(CLIENT)
+        table = "socketmap:unix:/var/spool/postfix/private/pbs:pbs"
+        assert "OK\n" == mta.root.run("/usr/sbin/postmap", "-q", CLIENT, table)
+
     def test_twenty_clients_at_once_do_not_wait_for_each_other(self, mta: Postfix) -> None:
         mta.allow(CLIENT)
         with contextlib.ExitStack() as stack:
@@ -139,6 +145,41 @@ class TestSocketmap(Contract):
                 smtp.ehlo("client.example")
                 smtp.mail("bob@example.org")
                 assert 250 == smtp.rcpt(REMOTE)[0]
+
+
+class Shared(Postfix):
+    """One `pbs-lookup serve` for all smtpd processes, as the README has it."""
+
+    def configure(self) -> Sequence[Process]:
+        postfix = super().configure()
+        main = self.root.path / "etc/postfix/main.cf"
+        self.root.write(
+            "/etc/postfix/main.cf",
+            main.read_text().replace("unix:private/pbs:", "unix:pbs/socketmap:"),
+        )
+        self.root.directory("/var/spool/postfix")
+        directory = self.root.directory("/var/spool/postfix/pbs", mode=0o750)
+        shutil.chown(directory, "root", self.service_accounts[0][1])
+        where = "unix:/var/spool/postfix/pbs/socketmap"
+        served = self.serve("--user=pbs-lookup", "--group=postfix", f"--socketmap={where}")
+        return [served, *postfix]
+
+
+class TestShared(Contract):
+    make = Shared
+    yes, no, later = TestSocketmap.yes, TestSocketmap.no, TestSocketmap.later
+
+    def test_without_the_service_relaying_waits_and_mail_for_us_comes_in(
+        self, mta: Postfix
+    ) -> None:
+        mta.allow(CLIENT)
+        assert self.yes == mta.rcpt(CLIENT)
+        mta.processes["pbs-lookup"].stop()
+        try:
+            self.assert_not_now(mta)
+        finally:
+            mta.processes["pbs-lookup"].start()
+        assert self.yes == mta.rcpt(CLIENT)
 
 
 class TestPolicy(Contract):

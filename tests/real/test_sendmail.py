@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 
-from .mtas import CLIENT, LOCAL, OTHER_CLIENT, STRANGER, hung_socket
+from .mtas import CLIENT, ENVIRONMENT, LOCAL, OTHER_CLIENT, STRANGER, hung_socket
 from .mtas.contract import Contract, logged
 from .mtas.sendmail import Sendmail
 
@@ -46,6 +47,16 @@ class TestSocketMap(Contract):
                 assert time.monotonic() - began < 40
         finally:
             mta.processes["pbs-lookup"].start()
+
+    def test_the_readmes_address_test_gives_the_same(self, mta: Sendmail) -> None:
+        mta.allow(CLIENT)
+        for address, result in ((CLIENT, "$# OK"), (STRANGER, "you @ elsewhere . example")):
+            asked = f".D{{client_addr}}{address}\nLocal_check_rcpt you@elsewhere.example\n"
+            test_mode = mta.process("/usr/libexec/sendmail/sendmail", "-bt").argv
+            said = subprocess.run(
+                test_mode, input=asked, capture_output=True, text=True, env=ENVIRONMENT, check=False
+            ).stdout
+            assert f"Local_check_rcpt returns: {result}\n" in said
 
     def test_the_log_says_that_the_map_was_the_reason(self, mta: Sendmail) -> None:
         mta.map.unlink()
