@@ -1,4 +1,4 @@
-"""The transports' benchmark works: its figures are for people to look at, and are not judged here."""
+"""The transports' benchmark works; its figures are for people to look at, and not judged here."""
 
 from __future__ import annotations
 
