@@ -101,6 +101,8 @@ _is_uid = re.compile("[0-9]{1,10}").fullmatch
 _is_microseconds = re.compile("[0-9]{1,17}").fullmatch
 _decode = json.JSONDecoder().raw_decode
 _NO_PEER = ("", "127.0.0.1", "::1")
+_NO_NETWORK = ("", "0")
+"""IP protocol numbers of what did not come by IP."""
 
 
 def read(line: bytes) -> Record | Reason:
@@ -185,7 +187,7 @@ def _json(line: bytes) -> Record | Reason:
             _text(values.get("pid")) or tag[2] or "",
             _oldest(values.get("t"), values.get("s")),
             _uid(values.get("uid"), values.get("juid")),
-            _peer(values.get("from")),
+            _peer(values.get("from"), values.get("proto")),
             True,
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -276,13 +278,18 @@ def _uid(*values: object) -> int | None:
     return None
 
 
-def _peer(value: object) -> str:
-    """Return the canonical address the daemon got the line from; "" for this machine."""
+def _peer(value: object, protocol: object) -> str:
+    """Return the canonical address the daemon got the line from; "" for this machine.
+
+    What came by TCP or UDP has a peer even where that is this machine: any local user can connect.
+    """
     text = _text(value)
-    if text in _NO_PEER:
+    by_network = _text(protocol) not in _NO_NETWORK
+    if text in _NO_PEER and not by_network:
         return ""
     # A link-local sender has a zone; which link it is on makes no difference to who may send.
     address = canonical(text.partition("%")[0])
     if address is None:
         raise ValueError
-    return "" if address.startswith("127.") or address == "::1" else address
+    is_here = address.startswith("127.") or address == "::1"
+    return "" if is_here and not by_network else address

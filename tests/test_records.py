@@ -337,6 +337,12 @@ FEEDS = [
     ),
     (FED._replace(message="caf\udce9"), feed(msg="caf?").replace(b"?", b"\xe9")),
     (FED._replace(message='x","p":"sshd'), feed(msg='x","p":"sshd')),
+    (FED, feed(proto=0)),
+    (FED, feed(proto="")),
+    (FED._replace(peer="127.0.0.1"), feed(proto=6)),
+    (FED._replace(peer="127.0.0.5"), feed(**{"from": "127.0.0.5", "proto": "17"})),
+    (FED._replace(peer="::1"), feed(**{"from": "::1", "proto": "6"})),
+    (FED._replace(peer="192.0.2.10"), feed(**{"from": "192.0.2.10", "proto": 6})),
 ]
 
 
@@ -373,6 +379,9 @@ NOT_FEEDS = [
     (Reason.BAD_JSON, feed(s="x")),
     (Reason.BAD_JSON, feed(**{"from": "mx1"})),
     (Reason.BAD_JSON, feed(**{"from": "192.0.2"})),
+    (Reason.BAD_JSON, feed(**{"from": "", "proto": 6})),
+    (Reason.BAD_JSON, feed(**{"from": ..., "proto": 6})),
+    (Reason.BAD_JSON, feed(proto=[6])),
     (Reason.BAD_JSON, feed(p="sshd")[:-1] + b', "p": "dovecot"}'),
     (Reason.BAD_JSON, b'{"x": {"p": "sshd"}, ' + feed()[1:]),
     (Reason.BAD_JSON, feed().replace(b'"p"', rb'"\u0070"')),

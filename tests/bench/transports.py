@@ -114,7 +114,7 @@ class OurFilter(Target):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self._installed = Installed(directory / "installed")
+        self._installed = Installed(directory / "installed", 'trusted_hosts = ["127.0.0.1"]\n')
 
     @property
     def paths(self) -> dict[str, str]:

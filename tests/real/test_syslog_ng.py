@@ -319,9 +319,7 @@ def test_nobody_gets_in_who_may_not_speak_for_a_server(
 
 def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
     trusted, stranger, here = "192.0.2.11", "192.0.2.12", "192.0.2.10"
-    installed = Installed(
-        tmp_path / "installed", f'require_vouched = true\ntrusted_hosts = ["{trusted}"]\n'
-    )
+    installed = Installed(tmp_path / "installed", f'trusted_hosts = ["{trusted}"]\n')
     network = Namespace([trusted, stranger, here])
     try:
         daemon = Daemon(
@@ -347,8 +345,7 @@ def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
             wait_for(lambda: installed.status()["lines"] >= 10, "all lines")
             assert {"198.51.100.7", address(1)} == set(installed.entries())
             reasons = installed.status()["reasons"]
-            assert 2 == reasons["untrusted_host"]["count"]
-            assert 1 == reasons["not_vouched"]["count"]
+            assert 3 == reasons["untrusted_host"]["count"]
             assert 1 == reasons["too_late"]["count"]
     finally:
         network.close()
