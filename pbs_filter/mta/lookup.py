@@ -294,9 +294,9 @@ class Lookup:
             if value is None:
                 return NO
             key = canonical_address.encode("ascii")
-            if not living.whole(key, value):
-                raise StoreDamaged(f"the entry of {canonical_address} is damaged")
             if not living.living(key, value, self._now() if now is None else now):
+                if not living.whole(key, value):
+                    raise StoreDamaged(f"the entry of {canonical_address} is damaged")
                 return NO
             if self._owns is None:
                 return YES

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .policy import Conversation as Policy
     from .socketmap import Conversation as Socketmap
 
-BLOCK = 65536
+BLOCK = 8192
 """Bytes of one read."""
 
 
