@@ -264,6 +264,17 @@ def test_a_senders_file_is_read_again_when_it_changes(map_path: Path, tmp_path: 
     assert "yes" == lookup.ask(b"192.0.2.7", b"bob@example.org")
 
 
+def test_a_senders_file_that_everybody_may_write_is_refused(map_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "senders"
+    path.write_text("bob@example.org bob@example.org\n")
+    lookup = Lookup(open_reader(str(map_path)), owns=SendersFile(str(path)).owns)
+    path.chmod(0o666)
+    assert "not now" == lookup.ask(b"192.0.2.7", b"bob@example.org")
+    assert f"senders {path}: everybody may write to it; chmod o-w {path}" == lookup.trouble
+    with pytest.raises(ConfigError, match="everybody may write"):
+        SendersFile(str(path))
+
+
 def test_a_senders_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "senders").write_bytes(b"bob \xff@example.org\n")
     with pytest.raises(ConfigError, match="senders: not UTF-8 text"):

@@ -28,7 +28,11 @@ class SendersFile:
             status = posix.stat(self._path)
         except OSError as error:
             raise StoreBusy(f"senders {self._path}: {error.strerror}") from None
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        if status.st_mode & 0o002:
+            raise ConfigError(
+                f"senders {self._path}: everybody may write to it; chmod o-w {self._path}"
+            )
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
     def _read(self) -> Binding:
         stamp = self._status()

@@ -179,6 +179,8 @@ class Server:
                 sock, _ = listener.accept()
             except BlockingIOError:
                 return
+            except ConnectionAbortedError:
+                continue  # gone while it waited
             except OSError as error:  # no descriptors left, above all
                 self._log.trouble(f"cannot accept a connection: {error.strerror}")
                 if not self._make_room():
@@ -189,8 +191,6 @@ class Server:
                 sock.close()
                 continue
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = Connection(sock, self._listeners[listener], time.monotonic())
             self._connections.add(connection)
             self._selector.register(sock, selectors.EVENT_READ, connection)

@@ -42,9 +42,9 @@ class Isolated:
             if self._child is None:
                 self._start()
             reply = self._exchange(socketmap.netstring(b"pbs " + address))
-        except (OSError, EOFError) as error:
+        except Exception as error:  # whatever it is: smtpd would end with us
             self.stop()
-            self._log.trouble(str(error))
+            self._log.trouble(str(error) or repr(error))
             return NOT_NOW
         for answer in (YES, NO):
             if reply == socketmap.reply(answer):
