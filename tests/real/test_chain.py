@@ -17,7 +17,7 @@ import pytest
 from .daemons.dovecot import Dovecot
 from .daemons.process import wait_for
 from .daemons.syslog_ng import SyslogNg
-from .mtas import LOOKUP_UID, REMOTE, STRANGER, Sink
+from .mtas import REMOTE, STRANGER, Sink
 from .mtas.postfix import Postfix
 from .scenario import BOB
 from .shipped import Installed, shipped
@@ -39,7 +39,7 @@ class Chain:
         place = postfix.map.parent
         for left in place.iterdir():
             left.unlink()
-        shutil.chown(place, 0, LOOKUP_UID)
+        shutil.chown(place, 0, postfix.map_group)
         place.chmod(0o2750)
         self.installed = Installed(directory / "installed")
         self.installed.map = postfix.map
