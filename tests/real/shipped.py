@@ -177,9 +177,20 @@ def alive(pid: int) -> bool:
         return False
 
 
+def filters(daemon: int) -> list[int]:
+    """The filters that `daemon` runs: not the shell, nor the daemon's own fork, that become one."""
+
+    def name(pid: int) -> str:
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{pid}/comm").read_text().strip()
+        return ""
+
+    return [pid for pid in children(daemon) if name(pid) == "pbs-filter"]
+
+
 def filter_of(daemon: int) -> int:
     """The pid of the daemon's filter, when there is one."""
-    return wait_for(lambda: next(iter(children(daemon)), 0), "a filter started by the daemon")
+    return wait_for(lambda: next(iter(filters(daemon)), 0), "a filter started by the daemon")
 
 
 def kill_filter_of(daemon: int) -> int:
@@ -197,7 +208,7 @@ def wait_for_new_filter(daemon: int, old: int) -> int:
     """The pid of the filter that the daemon started after `old` was gone."""
 
     def new() -> int:
-        return next((pid for pid in children(daemon) if pid != old), 0)
+        return next((pid for pid in filters(daemon) if pid != old), 0)
 
     return wait_for(new, "a new filter")
 
