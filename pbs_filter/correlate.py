@@ -1,7 +1,8 @@
 """What the observations of one session lead to: a login, a logout, or a reason why not.
 
 A session is (host, server, key), written `host server key`. The pid alone is never the key: two POP
-hosts have the same pids, and so have two servers on one host.
+hosts have the same pids, and so have two servers on one host. A host of the network is its address
+and the name it claims, `192.0.2.10 mx1`.
 
 Forgetting has two forms: by age, set when the entry is made, and by number, oldest first. Anybody
 can open connections, so whatever a connection makes us remember is bounded.

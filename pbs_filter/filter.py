@@ -30,10 +30,24 @@ MAX_PROGRAMS = 200
 
 EXAMPLE_BYTES = 500
 
+TEST_PROGRAM = "pbs-filter-doctor"
+"""The name under which `--doctor` writes lines of its own, to see whether they come through."""
+
+MAX_TESTS = 8
+"""Such lines that are remembered, the newest: anybody can write them."""
+
+MAX_TOKEN = 64
+
 
 def line_count(block: bytes) -> int:
     """The newlines in `block`. `count` would take 0.13 µs a line, five times as long as this."""
     return len(block) - len(block.replace(b"\n", b""))
+
+
+def _sender(record: Record) -> str:
+    """Whose sessions a record is about. A name is only claimed: one host of the network that calls
+    itself as another does must not end that one's sessions, or take its connections over."""
+    return f"{record.peer} {record.host}" if record.peer else record.host
 
 
 class Outcome(NamedTuple):
@@ -50,6 +64,16 @@ class Outcome(NamedTuple):
     protocol: str | None = None
     detail: str = ""
     """The network or name that decided."""
+
+
+class TestLine(NamedTuple):
+    """What the feed said of a line of `--doctor`. It leads to nothing else."""
+
+    at_epoch: float | None
+    """When it was written, by the record; None: the feed cannot say."""
+    seen_epoch: int
+    uid: int | None
+    peer: str
 
 
 class Counts:
@@ -106,7 +130,9 @@ class Filter:
         """Users of the addresses that more than one user logged in from."""
         self.crowded: dict[str, set[str]] = {}
         """Those of them that `MANY_USERS` logged in from."""
-        self.scanner = Scanner(reader.program_names, reader.instance_names)
+        self.tests: dict[str, TestLine] = {}
+        """The newest lines of `--doctor`, by their tokens."""
+        self.scanner = Scanner(reader.program_names | {TEST_PROGRAM}, reader.instance_names)
         self._waiting: Iterator[bytes] = iter(())
         self._tied = frozenset(
             server.name
@@ -178,6 +204,8 @@ class Filter:
         if isinstance(reading, Reason):
             if reading is Reason.NO_RULE:
                 self._unread(record)
+            elif record.program == TEST_PROGRAM:
+                return self._test(record, now)
             return Outcome("none", reading)
         server = reading.server.name
         observation = reading.observation
@@ -204,7 +232,7 @@ class Filter:
         user = clean(observation.user)
         protocol = observation.protocol or ""
         key = observation.session
-        session = None if key is None else clean(f"{record.host} {server} {key}")
+        session = None if key is None else clean(f"{_sender(record)} {server} {key}")
         address = observation.address
         if address is None:
             address = None if session is None else self.correlator.address_of(session, at)
@@ -251,7 +279,7 @@ class Filter:
         at: int,
         now: int,
     ) -> Outcome:
-        prefix = clean(f"{record.host} {server} ")
+        prefix = clean(f"{_sender(record)} {server} ")
         if isinstance(observation, Connected):
             session = prefix + clean(observation.session)
             self.correlator.connected(session, observation.address, at, now)
@@ -296,6 +324,14 @@ class Filter:
         )
 
     # ------------------------------------------------------------------ what people should hear of
+
+    def _test(self, record: Record, now: int) -> Outcome:
+        token = clean(record.message)[:MAX_TOKEN]
+        self.tests.pop(token, None)
+        if len(self.tests) >= MAX_TESTS:
+            del self.tests[next(iter(self.tests))]
+        self.tests[token] = TestLine(record.time_epoch, now, record.uid, record.peer)
+        return Outcome("none", Reason.IGNORED, detail="a test line of --doctor")
 
     def _unread(self, record: Record) -> None:
         counts = self.counts

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pbs_filter import requests
 from pbs_filter.correlate import Correlator
-from pbs_filter.filter import MANY_USERS, MAX_PROGRAMS, MAX_SHARED, Filter
+from pbs_filter.filter import MANY_USERS, MAX_PROGRAMS, MAX_SHARED, MAX_TESTS, Filter
 from pbs_filter.grammar.reader import Reader
 from pbs_filter.ledger import Ledger
 from pbs_filter.model import Connected, Reason
@@ -73,6 +73,37 @@ def test_the_pid_of_another_host_or_server_is_another_session():
     made = feed(new(), CONNECT, PASSED.replace("mx1", "mx2"), PASSED.replace("[81]", "[82]"))
     assert {} == made.ledger.authorisations
     assert 2 == made.counts.reasons[Reason.UNKNOWN_SESSION]
+
+
+def from_peer(peer: str, message: str, **fields) -> str:
+    return as_json(
+        message, **({"from": peer, "proto": 6, "p": "popa3d", "pid": "81"} | fields)
+    ).decode()
+
+
+def test_hosts_that_claim_the_same_name_have_sessions_of_their_own():
+    made = new(trusted_hosts=["198.51.100.1", "198.51.100.2"])
+    feed(made, from_peer("198.51.100.1", "Session from 192.0.2.8"))
+    feed(made, from_peer("198.51.100.2", "Authentication passed for alice"))
+    assert {} == made.ledger.authorisations
+    feed(made, from_peer("198.51.100.2", "Session from 192.0.2.9"))
+    feed(made, from_peer("198.51.100.1", "Authentication passed for alice"))
+    assert {"192.0.2.8"} == set(made.ledger.authorisations)
+
+
+@pytest.mark.parametrize("ends", ["198.51.100.2", ""])
+def test_a_host_that_claims_anothers_name_ends_none_of_its_sessions(ends):
+    logout = (
+        "LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[4711], top=0, retr=0, rcvd=12, sent=39, "
+        "time=0"
+    )
+    made = new(trusted_hosts=["198.51.100.1", "198.51.100.2"])
+    feed(made, from_peer("198.51.100.1", LOGIN, p="pop3d"))
+    assert 1 == len(made.ledger.sessions)
+    feed(made, from_peer(ends, logout, p="pop3d", proto=6 if ends else 0))
+    assert 1 == len(made.ledger.sessions)
+    feed(made, from_peer("198.51.100.1", logout, p="pop3d"))
+    assert {} == made.ledger.sessions
 
 
 def test_a_logout_ends_what_its_login_held():
@@ -397,3 +428,36 @@ def test_how_much_the_journal_has_to_be_told_is_known():
     assert 3 == made.changes()
     made.journaled()
     assert 0 == made.changes()
+
+
+# ---------------------------------------------------------------------- the doctor's test lines
+
+
+def asked(made: Filter, token: str) -> dict | None:
+    return requests.handle(made, {"do": "test", "token": token}, NOW)["test"]
+
+
+def test_a_line_of_the_doctor_is_seen_with_what_the_feed_says_of_it_and_leads_to_nothing():
+    made = new(require_vouched=True)
+    line = as_json(" 0123abcd", p="pbs-filter-doctor[7]:", uid=1000, s="2027-01-15T07:00:00+00:00")
+    made.block(line + b"\n", NOW)
+    expected = {"at_epoch": NOW - 3600.0, "seen_epoch": NOW, "uid": 1000, "peer": ""}
+    assert expected == asked(made, "0123abcd")
+    assert asked(made, "another") is None
+    assert {Reason.IGNORED: 1} == made.counts.by_reason()
+    assert {} == made.counts.unread
+    assert [] == made.journal_payloads()
+
+
+def test_a_login_in_a_line_of_the_doctor_lets_nobody_in():
+    made = feed(new(), HEAD + "pbs-filter-doctor: imap-login: Login: user=<a>, rip=203.0.113.66")
+    assert {} == made.ledger.authorisations
+    assert {} == made.ledger.sessions
+
+
+def test_only_the_newest_lines_of_the_doctor_are_remembered():
+    lines = [f"{HEAD}pbs-filter-doctor: token-{number}" for number in range(MAX_TESTS + 1)]
+    made = feed(new(), *lines, lines[1])
+    assert asked(made, "token-0") is None
+    assert MAX_TESTS == len(made.tests)
+    assert "token-1" == [*made.tests][-1]
