@@ -3,6 +3,7 @@
     {"do": "forget", "address": A}                             -> {"changed": bool}
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
+    {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
 
 Every answer to a request that makes no sense is {"error": why}.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import __version__
 from .addresses import canonical, widen
 from .filter import Filter
 from .ledger import clean
@@ -24,6 +26,9 @@ def handle(filter_: Filter, request: Mapping[str, Any], now: int) -> dict[str, A
     do = request.get("do")
     if do == "status":
         return {}
+    if do == "test":
+        found = filter_.tests.get(str(request.get("token")))
+        return {"test": None if found is None else found._asdict(), "version": __version__}
     if do not in ("forget", "authorise"):
         return {"error": f"unknown request {do!r}"}
     text = request.get("address")

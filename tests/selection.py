@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pbs_filter.filter import TEST_PROGRAM
 from pbs_filter.grammar.rules import Server
 from pbs_filter.servers import SERVERS
 
@@ -19,8 +20,9 @@ _REGION = re.compile(
 
 
 def plain_names(servers: Iterable[Server]) -> list[str]:
-    """Names that stand alone in the header."""
-    return sorted({name for server in servers for name in server.programs if "/" not in name})
+    """Names that stand alone in the header, and that of the doctor's test lines."""
+    names = {name for server in servers for name in server.programs if "/" not in name}
+    return sorted(names | {TEST_PROGRAM})
 
 
 def names_behind_a_path(servers: Iterable[Server]) -> list[str]:
