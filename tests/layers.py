@@ -24,6 +24,7 @@ PURE: dict[str, frozenset[str]] = {
         "stamps": "",
         "value": "living",
         "addresses": "errors",
+        "redis_location": "errors",
         "scanner": "headers",
         "records": "addresses headers model scanner",
         "omprog": "records",
@@ -55,7 +56,7 @@ THIRD_PARTY = {"grammar": {"pyparsing"}, "servers": {"pyparsing"}, "addresses": 
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
-LOOKUP_MAY = {"errors", "living", "value"}
+LOOKUP_MAY = {"errors", "living", "redis_location", "value"}
 """What the lookup side, which starts for every connection, may import beside itself."""
 
 
