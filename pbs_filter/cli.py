@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump
+from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
 from .errors import EX_TEMPFAIL, ConfigError, PbsFilterError, StoreBusy
 
 MODES = (
@@ -48,11 +48,6 @@ class _Gone(argparse.Action):
     ) -> NoReturn:
         name = (option_string or "").partition("=")[0]
         parser.exit(2, f"pbs-filter: {name} is no more: {GONE[name]}\n")
-
-
-def flag_of(option: Option) -> str:
-    """The command line's name of an option of the configuration."""
-    return option.flag or "--" + option.name.replace("_", "-")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -406,6 +406,20 @@ def toml(value: Any) -> str:
     return "[" + ", ".join(toml(item) for item in value) + "]"
 
 
+def flag_of(option: Option) -> str:
+    """The command line's name of an option."""
+    return option.flag or "--" + option.name.replace("_", "-")
+
+
+def accepts(option: Option) -> str:
+    """What values an option takes, as a sentence; empty where its default shows it."""
+    if option.kind == "number":
+        return f"A whole number from {option.least} to {option.most}."
+    if option.kind == "choice":
+        return f"One of: {', '.join(option.choices)}."
+    return ""
+
+
 def example() -> str:
     """`examples/pbs-filter.toml`: every option with its default, as comments to copy from."""
     parts = [
@@ -414,13 +428,10 @@ def example() -> str:
     ]
     for option in OPTIONS:
         text = textwrap.fill(option.about, 94, initial_indent="# ", subsequent_indent="# ")
-        flag = option.flag or "--" + option.name.replace("_", "-")
-        if option.kind == "number":
-            text += f"\n# A whole number from {option.least} to {option.most}."
-        elif option.kind == "choice":
-            text += f"\n# One of: {', '.join(option.choices)}."
+        if values := accepts(option):
+            text += f"\n# {values}"
         if option.kind not in ("table", "tables"):
-            text += f"\n# Command line: {flag}"
+            text += f"\n# Command line: {flag_of(option)}"
         if option.kind == "tables":
             text += f"\n# One [[{option.name}]] table each; they stand at the end of the file."
             parts.append(f"{text}\n")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import report
-from pbs_filter.cli import GONE, flag_of, main, parser
-from pbs_filter.config import OPTIONS
+from pbs_filter.cli import GONE, main, parser
+from pbs_filter.config import OPTIONS, flag_of
 from pbs_filter.filter import Outcome
 from pbs_filter.model import Reason
 from pbs_filter.reprocess import stamper
