@@ -94,25 +94,30 @@ class LineTooSlow(Exception):
 class Watchdog:
     """The belt under "time stays linear": a line that hangs a rule is counted and acknowledged.
 
-    The alarm rings after each second that the processor works for the filter (a process that was
-    stopped, or has a busy machine, must not give a login up). If it finds the filter at the same
-    line as a second before, it raises `LineTooSlow` there (`re` looks for signals while it
-    matches).
+    The alarm rings after each second that the processor works for us (a process that was stopped,
+    or has a busy machine, must not give a login up). If it finds the filter at the same line of the
+    same block as a second before, it raises `LineTooSlow` there (`re` looks for signals while it
+    matches). It rings between blocks too, and is not heard: to set it for each block would cost
+    more than most blocks.
     """
 
     def __init__(self, filter_: Filter) -> None:
         self._filter = filter_
+        self._working = False
         self._seen = -1
         signal.signal(signal.SIGVTALRM, self._ring)
+        signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS, HANG_SECONDS)
 
     def __enter__(self) -> None:
         self._seen = -1
-        signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS, HANG_SECONDS)
+        self._working = True
 
     def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        self._working = False
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._working:
+            return
         at = self._filter.counts.candidates
         if at == self._seen:
             raise LineTooSlow
@@ -339,8 +344,8 @@ class Feed:
         try:
             if self._journal_anew:
                 self._write_whole_journal(journal)
-            payloads = self.filter.journal_payloads()
-            if payloads:
+            if self.filter.changes():
+                payloads = self.filter.journal_payloads()
                 offset, at = self.clock.offset, time.monotonic()
                 if (
                     self._stamped is None
@@ -353,11 +358,12 @@ class Feed:
                     self._stamped = offset, at
                 else:
                     journal.append(payloads)
+                self.filter.journaled()
         except StoreBusy as error:
             self._in_trouble("journal", str(error))
             return False
-        self._out_of_trouble("journal")
-        self.filter.journaled()
+        if self.troubles:
+            self._out_of_trouble("journal")
         return True
 
     def _write_whole_journal(self, journal: Journal) -> None:
@@ -428,9 +434,10 @@ class Feed:
         if now != self._last_second:
             self._last_second = now
             self._each_second(now)
-        if time.monotonic() >= self._rebuild_at:
+        rebuilding = self._rebuild is not None or self._map_broken or self._map_old_clock
+        if rebuilding and time.monotonic() >= self._rebuild_at:
             self._rebuild_some()
-        if self.trouble:
+        if self.troubles:
             if time.monotonic() >= self._retry_at and self._commit():
                 self._write_map()
             return
@@ -443,15 +450,28 @@ class Feed:
             at = time.monotonic()
             if at >= self._map_rest_until and (quiet or at - since >= MAP_LAG_SECONDS):
                 self._write_map(whole=False)
-        self._rewrite_some()
+        if self._rewrite is not None:
+            self._rewrite_some()
 
     def _each_second(self, now: int) -> None:
         self.filter.tick(now)
         if not self.trouble:
             self._commit()
+            self._begin_what_is_worth_it()
         self._say_forged()
         self._say_shared()
         self.every_second(now)
+
+    def _begin_what_is_worth_it(self) -> None:
+        """Start a new journal or a new map, where the old one has grown past what lives."""
+        ledger = self.filter.ledger
+        addresses = len(ledger.authorisations)
+        live = addresses + len(ledger.sessions) + len(self.filter.correlator.pending)
+        journal = self.journal
+        if journal is not None and self._rewrite is None and journal.should_rewrite(live):
+            self._rewrite_some()
+        if self._rebuild is None and self.map.should_rebuild(addresses):
+            self._rebuild_some()
 
     def _say_forged(self) -> None:
         for who, number in self.filter.counts.forged.items():
@@ -475,19 +495,14 @@ class Feed:
             )
 
     def _rewrite_some(self) -> None:
-        """Write the next part of a new journal, when the old one has grown past what lives."""
+        """Begin a new journal, or write the next part of it."""
         journal = self.journal
-        if journal is None:
-            return
+        assert journal is not None
         try:
             if self._rewrite is None:
-                ledger = self.filter.ledger
-                live = len(ledger.authorisations) + len(ledger.sessions)
-                live += len(self.filter.correlator.pending)
-                if journal.should_rewrite(live):
-                    journal.begin_rewrite()
-                    journal.rewrite_step([self.clock.stamp()])
-                    self._rewrite = self.filter.live_payloads()
+                journal.begin_rewrite()
+                journal.rewrite_step([self.clock.stamp()])
+                self._rewrite = self.filter.live_payloads()
                 return
             some = list(itertools.islice(self._rewrite, REWRITE_LINES))
             if some:
@@ -501,14 +516,11 @@ class Feed:
             self.log.once("rewrite", f"{error}; the journal goes on growing for now")
 
     def _rebuild_some(self) -> None:
-        """Write the next part of a new map, when the old one is broken or has grown too large."""
+        """Begin a new map, or write the next part of it."""
         try:
             if self._rebuild is None:
-                live = len(self.filter.ledger.authorisations)
-                wanted = self._map_broken or self._map_old_clock
-                if wanted or self.map.should_rebuild(live):
-                    self.map.begin_rebuild()
-                    self._rebuild = self.filter.ledger.map_values()
+                self.map.begin_rebuild()
+                self._rebuild = self.filter.ledger.map_values()
                 return
             some = list(itertools.islice(self._rebuild, REBUILD_ADDRESSES))
             if some:
