@@ -35,6 +35,9 @@ PURE: dict[str, frozenset[str]] = {
         "policy": "addresses model",
         "filter": "addresses correlate grammar ledger model policy records scanner",
         "requests": "addresses filter ledger",
+        "terminal": "",
+        "pace": "model records stamps",
+        "lookout": "filter model pace terminal",
         "config": "addresses errors",
         "mta.opensmtpd": "errors mta.lookup",
         "mta.policy": "errors mta.lookup",
@@ -47,7 +50,7 @@ the words Lookup and Answer, which the protocols need as types."""
 
 LIBRARY = {"__future__", "binascii", "bisect", "collections", "collections.abc", "dataclasses",
            "datetime", "difflib", "enum", "functools", "heapq", "itertools", "json", "operator",
-           "re", "textwrap", "tomllib", "typing"}  # fmt: skip
+           "re", "textwrap", "tomllib", "typing", "unicodedata"}  # fmt: skip
 """What pure modules may have of the standard library: nothing that knows of files, clocks,
 processes or the network."""
 
