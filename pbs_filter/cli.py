@@ -1,7 +1,6 @@
 """The command line (edge): options to one of the modes. `main(argv) -> exit status`.
 
-Results go to stdout, everything else to stderr or the log. Exit: 0 done or yes, 1 no, 2 usage,
-75 try again, 78 configuration.
+Results go to stdout, everything else to stderr or the log.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, NoReturn
 
 from . import __version__
 from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
-from .errors import EX_TEMPFAIL, ConfigError, PbsFilterError, StoreBusy
+from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError, StoreBusy
 
 MODES = (
     "list",
@@ -57,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="Filter the mail log on stdin: who logged in by POP3 or IMAP may relay for a "
         "while. Without a mode: read until end of input.",
-        epilog="The configuration file has the same options and more: see pbs-filter.toml.",
+        epilog="The configuration file has the same options and more: see pbs-filter.toml. Exit "
+        f"status {'. '.join(f'{number}: {about}' for number, about in EXIT_STATUSES)}.",
     )
     made.add_argument(
         "--config", metavar="FILE", help=f"the configuration file (default: {DEFAULT_PATH})"

@@ -9,6 +9,15 @@ from __future__ import annotations
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
 
+EXIT_STATUSES = (
+    (0, "done, or yes"),
+    (1, "no: not authorised, or a check has failed"),
+    (2, "the command line is wrong"),
+    (EX_TEMPFAIL, "not now: the store cannot be used, or no filter runs; try again"),
+    (EX_CONFIG, "the configuration or a grammar is wrong; mend it first"),
+)
+"""What pbs-filter ends with, for --help and the manual."""
+
 
 class PbsFilterError(Exception):
     """The root; never raised itself. `str()` is what people read."""

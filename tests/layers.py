@@ -42,6 +42,10 @@ PURE: dict[str, frozenset[str]] = {
         "mta.opensmtpd": "errors mta.lookup",
         "mta.policy": "errors mta.lookup",
         "mta.socketmap": "errors mta.lookup",
+        "manual.completion": "manual.words",
+        "manual.pages": "config errors manual.roff manual.words",
+        "manual.roff": "",
+        "manual.words": "",
     }.items()
 }
 """A pure module (or package, with all its files) and the only ones of ours that it may import.

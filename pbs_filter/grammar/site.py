@@ -19,7 +19,7 @@ server writes two lines; `logout`; `refused`. Each is one wording or a list. Fie
 {pid} {session} {word} {number} {host} {port}; {rest} at the end of `refused`; {{ and }} for braces.
 
 Or pop-before-smtp's variables, each a regular expression: `pat`, `out_pat`, or `PID_pat`, `IP_pat`,
-`OK_pat`, `FAIL_pat`, `OUT_pat` (see `patterns`).
+`OK_pat`, `FAIL_pat`, `OUT_pat`.
 
 What ties the lines of a session: {session} if the templates have it, else {pid}, else the pid of
 the header, else user and address where login and logout both have them. With `pat` and `out_pat`:

@@ -87,8 +87,9 @@ usage: pbs-lookup relaylock [OPTION ...] PROGRAM [ARGUMENT ...]
 
 Removes RELAYCLIENT, sets it where TCPREMOTEIP may relay, and becomes PROGRAM.
 
-  --on-trouble=WHAT     where the map cannot be read: `refuse` answers 451 and ends (default);
-                        `continue` starts PROGRAM without RELAYCLIENT: for ports that also take mail
+  --on-trouble=refuse|continue
+                        where the map cannot be read: refuse (the default) answers 451 and ends;
+                        continue starts PROGRAM without RELAYCLIENT: for ports that also take mail
                         from the world
   --keep                leave a RELAYCLIENT that tcpserver's own rules have set
 {_MAP}{_HELP}""",
