@@ -19,6 +19,9 @@ from .model import Accepted, Connected, Ended, Ignored, Observation, Reason, Rec
 from .policy import Policy
 from .scanner import Scanner
 
+_new_outcome = tuple.__new__
+"""Makes one in half the time that its own constructor, which is written in Python, takes."""
+
 MANY_USERS = 5
 """That many users from one address look like a proxy (or a proxy's backend) to an administrator."""
 
@@ -155,8 +158,9 @@ class Filter:
 
     def work(self, now: int) -> None:
         """Work on what `take` took. Called again after an alarm it goes on with the next line."""
+        read, take, count = records.read, self.read, self._count
         for line in self._waiting:
-            self._count(line, self.line(line, now))
+            count(line, take(read(line), now))
 
     def replay(self, block: bytes, stamp: Callable[[bytes], int | None], wall: int) -> None:
         """Take complete lines of a log file, each judged at the time that `stamp` reads from it.
@@ -258,16 +262,19 @@ class Filter:
                     record.message,
                     holds=rule.holds and server in self._tied,
                 )
-        return Outcome(
-            "login" if reason is None else "none",
-            reason,
-            server,
-            rule.name,
-            observation,
-            address,
-            user,
-            observation.protocol,
-            detail,
+        return _new_outcome(
+            Outcome,
+            (
+                "login" if reason is None else "none",
+                reason,
+                server,
+                rule.name,
+                observation,
+                address,
+                user,
+                observation.protocol,
+                detail,
+            ),
         )
 
     def _other(

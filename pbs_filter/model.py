@@ -92,6 +92,8 @@ Observation = Connected | Accepted | Refused | Ended | Ignored
 class Reason(enum.Enum):
     """Why a line led to no authorisation. The value is what people and counters see."""
 
+    __hash__ = object.__hash__  # each line is counted under one; Enum's own is in Python, and slow
+
     # records
     EMPTY = "empty line"
     NOT_A_RECORD = "no syslog header we know"

@@ -99,6 +99,7 @@ _first_identifier = re.compile(rf'"{JOURNAL_PROGRAM}(?:"([^"]*)")?'.encode()).se
 _whole_tag = re.compile(rf"({TAG})(?:\[({PID})\])?:?").fullmatch
 _is_uid = re.compile("[0-9]{1,10}").fullmatch
 _is_microseconds = re.compile("[0-9]{1,17}").fullmatch
+_new_record = tuple.__new__
 _decode = json.JSONDecoder().raw_decode
 _NO_PEER = ("", "127.0.0.1", "::1")
 _NO_NETWORK = ("", "0")
@@ -121,7 +122,7 @@ def read(line: bytes) -> Record | Reason:
     found = _common(text)
     if found:
         host, program, pid, message = found.groups("")
-        return Record(program, message, host, pid)
+        return _new_record(Record, (program, message, host, pid, None, None, "", False))
     found = _rfc5424(text)
     if found:
         host, program, pid, message = found.groups("")
@@ -175,6 +176,7 @@ def _json(line: bytes) -> Record | Reason:
         if "p" not in values:
             return _journal(line, values)
         program, message = values["p"], values["msg"]
+        received, sent = values.get("t"), values.get("s")
         if not _is_first(_first_program(line), program):
             return Reason.BAD_JSON
         tag = _whole_tag(program)
@@ -185,7 +187,7 @@ def _json(line: bytes) -> Record | Reason:
             _bare(message.lstrip(" ")),
             _text(values.get("h")),
             _text(values.get("pid")) or tag[2] or "",
-            _oldest(values.get("t"), values.get("s")),
+            _oldest(received) if sent == received else _oldest(received, sent),
             _uid(values.get("uid"), values.get("juid")),
             _peer(values.get("from"), values.get("proto")),
             True,
