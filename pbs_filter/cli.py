@@ -98,6 +98,12 @@ def parser() -> argparse.ArgumentParser:
     with_modes.add_argument("--json", action="store_true", help="--list, --explain, --status: JSON")
     with_modes.add_argument("--plain", action="store_true", help="--list: addresses only")
     with_modes.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours: auto is on a terminal, unless NO_COLOR is set",
+    )
+    with_modes.add_argument(
         "--for",
         dest="seconds",
         type=int,
@@ -268,35 +274,9 @@ def _dumpconfig(config: Config, _arguments: argparse.Namespace) -> int:
 
 
 def _list(config: Config, arguments: argparse.Namespace) -> int:
-    from . import report
-    from .addresses import canonical, widen
-    from .service import map_of
-    from .value import decode
+    from .see import list_
 
-    now = int(time.time())
-    stored = map_of(config)
-    if arguments.list:
-        address = canonical(arguments.list)
-        if address is None:
-            raise ConfigError(f"--list: {arguments.list!r} is not an address")
-        address = widen(address, config.ipv6_prefix)
-        value = stored.get(address)
-        found = [(address, value)] if value is not None else []
-    else:
-        found = list(stored.items())
-    entries = [(address, entry) for address, value in found if (entry := decode(address, value))]
-    shown = report.select(entries, now, ended=arguments.all)
-    if arguments.json:
-        sys.stdout.write(report.to_json(report.as_objects(shown, now)))
-    elif arguments.plain:
-        sys.stdout.writelines(f"{address}\n" for address, _ in shown)
-    elif shown or not arguments.list:
-        sys.stdout.write(report.as_table(shown, now))
-    else:
-        print(f"{arguments.list}: not authorised")
-    if not arguments.list:
-        return 0
-    return 0 if report.select(entries, now, ended=False) else 1
+    return list_(config, arguments)
 
 
 def _explain(config: Config, arguments: argparse.Namespace) -> int:
@@ -388,17 +368,9 @@ def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _status(config: Config, arguments: argparse.Namespace) -> int:
-    from . import control, report
+    from .see import status_
 
-    answer = control.ask(config.control, {"do": "status"})
-    if answer is None or "status" not in answer:
-        raise StoreBusy(
-            f"no filter is running on {config.map!r}: look at the syslog daemon that should feed it"
-        )
-    values = answer["status"]
-    text = report.to_json(values) if arguments.json else report.status_text(values)
-    sys.stdout.write(text)
-    return 0
+    return status_(config, arguments)
 
 
 def _complain(text: str) -> None:

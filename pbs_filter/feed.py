@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from . import omprog, report, requests
+from . import omprog, requests
 from .clock import Clock
 from .control import Control
 from .errors import StoreBusy, StoreDamaged
@@ -73,7 +73,6 @@ MAX_CHANGES = 100_000
 """Changes that a store in trouble has not taken and that are kept one by one."""
 MAP_BATCH = 500
 """Addresses written to the map at once: some three milliseconds."""
-DAY_SECONDS = 86400
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
 
@@ -142,6 +141,7 @@ class Feed:
         every_second: Callable[[int], None] = lambda _now: None,
         on_taken: Callable[[bytes], None] = lambda _block: None,
         on_clock: Callable[[Clock], None] = lambda _clock: None,
+        status: Callable[[int], dict[str, Any]] = lambda _now: {},
         stdin: int = 0,
         stdout: int = 1,
     ) -> None:
@@ -160,15 +160,17 @@ class Feed:
         """Told of each block whose lines are in the journal."""
         self.on_clock = on_clock
         """Told when the map has the times of a clock that was set."""
+        self.status = status
+        """Tells what --status shows."""
         self.stdin = stdin
         self.stdout = stdout
         self.splitter = omprog.Splitter()
         self.last_input_epoch = 0
+        self.newest = b""
+        """The block of lines that came then."""
         self._map_dirty_since: float | None = None
         self._map_rest_until = 0.0
         self._pipe_is_wide = not confirm
-        self._forged: dict[tuple[int, str], int] = {}
-        """The counts of forged lines when they were last looked at."""
         self._unacknowledged: bytes | None = None
         self.clean = False
         """The store was up to date when the input ended."""
@@ -273,6 +275,7 @@ class Feed:
         self._look_at_clock()
         now = self.clock.now()
         self.last_input_epoch = now
+        self.newest = block
         if block != self._unacknowledged:
             self._filter(block, now, watchdog)
         if self._commit():
@@ -458,8 +461,6 @@ class Feed:
         if not self.trouble:
             self._commit()
             self._begin_what_is_worth_it()
-        self._say_forged()
-        self._say_shared()
         self.every_second(now)
 
     def _begin_what_is_worth_it(self) -> None:
@@ -472,27 +473,6 @@ class Feed:
             self._rewrite_some()
         if self._rebuild is None and self.map.should_rebuild(addresses):
             self._rebuild_some()
-
-    def _say_forged(self) -> None:
-        for who, number in self.filter.counts.forged.items():
-            if number != self._forged.get(who):
-                self._forged[who] = number
-                uid, program = who
-                self.log.once(
-                    f"forged {who}",
-                    f"forged: uid {uid} wrote {number} lines as {program!r} so far, refused; if it "
-                    "is the server's account, name it in trusted_accounts",
-                )
-
-    def _say_shared(self) -> None:
-        for address, users in self.filter.crowded.items():
-            self.log.once(
-                f"shared {address}",
-                f"{len(users)} users and more logged in from {address} "
-                f"({', '.join(sorted(users))}): if a proxy or webmail host is there, name it in "
-                "proxy_networks, or everybody behind it may relay",
-                DAY_SECONDS,
-            )
 
     def _rewrite_some(self) -> None:
         """Begin a new journal, or write the next part of it."""
@@ -555,10 +535,6 @@ class Feed:
         if request.get("do") == "status":
             answer["status"] = self.status(now)
         return answer
-
-    def status(self, now: int) -> dict[str, Any]:
-        """What --status shows: plain numbers and texts."""
-        return report.status(self, now)
 
     # ------------------------------------------------------------------ the end
 

@@ -1,19 +1,17 @@
-"""What people read: --list, --status, --explain. Pure: values in, text out."""
+"""What people read: --list and --explain. Pure: values in, text out."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from .filter import Outcome
 from .grammar.reader import NearMiss
 from .model import Reason, Record
+from .terminal import Span, ansi, table
 from .value import Entry
-
-if TYPE_CHECKING:
-    from .feed import Feed
 
 NEAR_MISSES = 3
 """Rules whose near miss --explain shows, the one that read furthest first."""
@@ -32,7 +30,7 @@ def left(seconds: int) -> str:
 
 def moment(epoch: int) -> str:
     """A time for people, in the local zone."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch))
+    return datetime.fromtimestamp(epoch).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def select(
@@ -43,28 +41,28 @@ def select(
     return sorted(shown, key=lambda item: (item[1].until, item[0]))
 
 
-def as_table(entries: Sequence[tuple[str, Entry]], now: int) -> str:
+def as_table(entries: Sequence[tuple[str, Entry]], now: int, *, colour: bool = False) -> str:
     """One row an address, aligned; columns as `COLUMNS`."""
-    rows = [COLUMNS]
+    rows = [[Span(name, "bold") for name in COLUMNS]]
     for address, entry in entries:
         rows.append(
-            (
-                address,
-                left(entry.until - now),
-                moment(entry.until),
-                moment(entry.last),
-                str(entry.sessions),
-                entry.user or "-",
-                entry.protocol or "-",
-                entry.server or "-",
-            )
+            [
+                Span(address),
+                Span(left(entry.until - now), urgency(entry.until - now)),
+                Span(moment(entry.until)),
+                Span(moment(entry.last)),
+                Span(str(entry.sessions), "green" if entry.sessions else "dim"),
+                Span(entry.user or "-"),
+                Span(entry.protocol or "-"),
+                Span(entry.server or "-"),
+            ]
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return "".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        + "\n"
-        for row in rows
-    )
+    return "".join(f"{ansi(line, colour=colour)}\n" for line in table(rows))
+
+
+def urgency(seconds: int) -> str:
+    """The style of a time left."""
+    return "dim" if seconds <= 0 else "red" if seconds < 60 else "yellow" if seconds < 300 else ""
 
 
 def as_objects(entries: Sequence[tuple[str, Entry]], now: int) -> list[dict[str, Any]]:
@@ -177,86 +175,6 @@ def decision(outcome: Outcome) -> str:
     assert outcome.reason is not None
     detail = f" ({outcome.detail})" if outcome.detail else ""
     return f"nothing: {outcome.reason.value}{detail}"
-
-
-# ---------------------------------------------------------------------- --status
-
-
-def status(feed: Feed, now: int) -> dict[str, Any]:
-    """What a running filter knows of itself: plain numbers and texts."""
-    counts = feed.filter.counts
-    ledger = feed.filter.ledger
-    return {
-        "now": now,
-        "since": feed.since_epoch,
-        "last_input": feed.last_input_epoch or None,
-        "lines": counts.lines,
-        "logins": dict(counts.logins),
-        "logouts": counts.logouts,
-        "reasons": {
-            reason.name.lower(): {
-                "count": number,
-                "text": reason.value,
-                "example": counts.examples.get(reason, b"").decode("utf-8", "backslashreplace"),
-            }
-            for reason, number in sorted(
-                counts.by_reason().items(), key=lambda item: item[1], reverse=True
-            )
-        },
-        "unread": {
-            program: {"count": number, "example": counts.unread_examples[program]}
-            for program, number in counts.unread.items()
-        },
-        "forged": [
-            {"uid": uid, "program": program, "count": number}
-            for (uid, program), number in counts.forged.items()
-        ],
-        "crowded": {address: sorted(users) for address, users in feed.filter.crowded.items()},
-        "authorised": len(ledger.authorisations),
-        "open_sessions": len(ledger.sessions),
-        "half_sessions": len(feed.filter.correlator.pending),
-        "trouble": feed.trouble or None,
-    }
-
-
-def status_text(values: dict[str, Any]) -> str:
-    """The same for people."""
-    last = values["last_input"]
-    rows = [
-        f"running since    {moment(values['since'])}",
-        f"last line        {moment(last) if last else 'none yet'}",
-        f"lines            {values['lines']}",
-        f"authorised now   {values['authorised']} addresses, "
-        f"{values['open_sessions']} open sessions, {values['half_sessions']} half-finished",
-        f"store            {values['trouble'] or 'ok'}",
-        "logins           "
-        + (", ".join(f"{name} {n}" for name, n in sorted(values["logins"].items())) or "none"),
-        f"logouts          {values['logouts']}",
-    ]
-    if values["reasons"]:
-        rows.append("nothing came of")
-        for item in values["reasons"].values():
-            rows.append(f"  {item['count']:>10}  {item['text']}")
-            if item["example"]:
-                rows.append(f"              e.g. {item['example'][:160]!r}")
-    if values["unread"]:
-        rows.append("lines of known programs that no rule reads (a new version?)")
-        rows += [
-            f"  {item['count']:>10}  {program}: {item['example'][:120]!r}"
-            for program, item in values["unread"].items()
-        ]
-    if values["crowded"]:
-        rows.append("addresses that many users logged in from (a proxy?)")
-        rows += [
-            f"  {address}: {', '.join(users)}, ..." for address, users in values["crowded"].items()
-        ]
-    if values["forged"]:
-        rows.append("forged lines")
-        rows += [
-            f"  {item['count']:>10}  uid {item['uid']} as {item['program']}"
-            for item in values["forged"]
-        ]
-    return "\n".join(rows) + "\n"
 
 
 def to_json(value: Any) -> str:

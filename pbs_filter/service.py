@@ -29,6 +29,7 @@ from .feed import Feed
 from .filter import Filter
 from .living import whole
 from .log import Log
+from .sight import Sight
 from .store import AddressMap, files
 from .store.gdbm import GdbmMap
 from .store.journal import Journal
@@ -119,8 +120,10 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
         control = Control(config.control) if config.write else None
         exporter = Exporter(config.export, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
+        sight = Sight(log)
 
         def every_second(now: int) -> None:
+            sight.look(feed, now)
             exporter.run(now, lambda: filter_.ledger.living(now), filter_.ledger.version)
             if cursor is not None:
                 cursor.save()
@@ -137,6 +140,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
             on_hangup=reload,
             on_clock=store.tell_clock,
             every_second=every_second,
+            status=lambda now: sight.status(feed, now),
             on_taken=_silence if cursor is None else cursor.taken,
         )
         _say_what_can_be_trusted(config, log)

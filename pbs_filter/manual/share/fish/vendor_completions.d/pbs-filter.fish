@@ -13,6 +13,7 @@ complete -c pbs-filter -l dumpconfig -d 'show each option\'s value and its sourc
 complete -c pbs-filter -l all -d '--list: also what has ended and is not yet removed'
 complete -c pbs-filter -l json -d '--list, --explain, --status: JSON'
 complete -c pbs-filter -l plain -d '--list: addresses only'
+complete -c pbs-filter -l color -d 'colours: auto is on a terminal, unless NO_COLOR is set' -x -a 'auto always never'
 complete -c pbs-filter -l for -d '--authorise: for how long (default: the grace)' -x
 complete -c pbs-filter -l note -d '--authorise: why; --list shows it as the user' -x
 complete -c pbs-filter -l retry-start -d 'wait inside and try again when the start fails: for syslog-ng, which...'

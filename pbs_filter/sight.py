@@ -1,0 +1,44 @@
+"""What can be seen of a running filter (edge): warnings to the log, --status, the metrics file.
+
+Called once a second. The decisions are in `lookout`, the texts in `status` and `metrics`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from . import status
+from .feed import Feed
+from .log import Log
+from .lookout import Lookout
+
+
+class Sight:
+    """One running filter, looked at."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._lookout = Lookout()
+        self._newest = b""
+
+    def look(self, feed: Feed, now: int) -> None:
+        """`now` is seconds since the epoch. Does not raise."""
+        uptime = int(now - feed.clock.offset)
+        said = self._lookout.look(feed.filter, now, uptime)
+        if feed.newest is not self._newest:
+            self._newest = feed.newest
+            came = feed.last_input_epoch
+            zone = datetime.fromtimestamp(came).astimezone().tzinfo
+            assert zone is not None
+            line = self._newest[self._newest.rfind(b"\n", 0, -1) + 1 : -1]
+            said += self._lookout.line(line, came, uptime, zone)
+        for sentence in said:
+            self._log.say(sentence)
+
+    def status(self, feed: Feed, now: int) -> dict[str, Any]:
+        """What --status shows of it; `now` as above."""
+        self.look(feed, now)
+        position = None if feed.journal is None else feed.journal.position
+        run = status.Run(feed.since_epoch, feed.last_input_epoch, feed.troubles, position)
+        return status.collect(feed.filter, self._lookout, run, now)
