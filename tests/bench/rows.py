@@ -70,6 +70,8 @@ FULL = Sizes(lines=200_000, repeat=5, many=1_000_000, stage_lines=20_000)
 SHORT = Sizes(lines=2_000, repeat=1, many=2_000, stage_lines=500)
 
 CLIENTS = 3000
+LONGER = 10
+"""A log so many times as long: what the start costs no longer shows."""
 
 
 def programs(directory: Path, sizes: Sizes, peer: Sequence[str] = ()) -> dict[str, Program]:
@@ -88,10 +90,14 @@ def programs(directory: Path, sizes: Sizes, peer: Sequence[str] = ()) -> dict[st
     noise = log("noise", inputs.text(inputs.noise(sizes.lines, now)))
     logins = log("logins", inputs.text(inputs.logins(sizes.lines // 10, now)))
     bsd = mixed["BSD"]
+    with (directory / "longer").open("wb") as file:
+        for event in inputs.mixed(LONGER * sizes.lines, CLIENTS, now):
+            file.write(inputs.bsd(event).encode())
     made = {
         "bare loop": Program(BARE, bsd),
         "start only": Program(WRITE, log("empty", b"")),
         "mixed": Program(WRITE, bsd),
+        "mixed, longer": Program(WRITE, directory / "longer"),
         "mixed, one server": Program((*WRITE, "--servers=dovecot"), bsd),
         "mixed, no store": Program(NOWRITE, bsd),
         "other programs": Program(NOWRITE, noise),
@@ -125,6 +131,9 @@ def speed(costs: Mapping[str, Cost], sizes: Sizes) -> Iterator[Row]:
         yield Row("mixed log: this / the peer", peer / costs["mixed"].cpu_seconds, "times", 0)
     without_start = sizes.lines / running("mixed")
     yield Row("mixed log, without the start", without_start, "lines per CPU s", 0)
+    longer = LONGER * sizes.lines
+    yield Row(f"mixed log of {longer:,} lines", longer / costs["mixed, longer"].cpu_seconds,
+              "lines per CPU s", 900_000, True)  # fmt: skip
     yield Row("mixed log, no store", sizes.lines / costs["mixed, no store"].cpu_seconds,
               "lines per CPU s", 0)  # fmt: skip
     yield Row("logins only, new addresses, durable", new, "logins per CPU s", 0)
