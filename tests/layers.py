@@ -25,6 +25,7 @@ PURE: dict[str, frozenset[str]] = {
         "value": "living",
         "addresses": "errors",
         "redis_location": "errors",
+        "redis_values": "errors living",
         "scanner": "headers",
         "records": "addresses headers model scanner",
         "omprog": "records",
@@ -38,14 +39,18 @@ PURE: dict[str, frozenset[str]] = {
         "terminal": "",
         "pace": "model records stamps",
         "lookout": "filter model pace terminal",
+        "report": "filter grammar model terminal value",
+        "status": "filter lookout report terminal",
+        "history": "report terminal",
         "config": "addresses errors",
-        "mta.opensmtpd": "errors mta.lookup",
-        "mta.policy": "errors mta.lookup",
-        "mta.socketmap": "errors mta.lookup",
         "manual.completion": "manual.words",
         "manual.pages": "config errors manual.roff manual.words",
         "manual.roff": "",
         "manual.words": "",
+        "mta.opensmtpd": "errors mta.lookup",
+        "mta.policy": "errors mta.lookup",
+        "mta.redis_wire": "errors",
+        "mta.socketmap": "errors mta.lookup",
     }.items()
 }
 """A pure module (or package, with all its files) and the only ones of ours that it may import.
@@ -63,7 +68,7 @@ THIRD_PARTY = {"grammar": {"pyparsing"}, "servers": {"pyparsing"}, "addresses": 
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
-LOOKUP_MAY = {"errors", "living", "redis_location", "value"}
+LOOKUP_MAY = {"errors", "living", "redis_location", "redis_values", "value"}
 """What the lookup side, which starts for every connection, may import beside itself."""
 
 

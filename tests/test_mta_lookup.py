@@ -397,8 +397,14 @@ def test_a_read_that_hangs_ends_the_process_in_time(tmp_path: Path) -> None:
 
 
 def test_a_map_of_a_kind_that_nobody_reads_is_refused_with_advice() -> None:
-    with pytest.raises(ConfigError, match=r"'rediss://'.*GDBM file"):
-        open_reader("rediss://localhost/0")
+    with pytest.raises(ConfigError, match=r"'http' is no kind of map; give the path of a GDBM file"):
+        open_reader("http://localhost/0")
+
+
+@pytest.mark.parametrize("locations", [("/map", "/other"), ("redis://r1", "/map")])
+def test_a_map_in_a_file_is_alone(locations: tuple[str, str]) -> None:
+    with pytest.raises(ConfigError, match=r"map '/map' is a file, and a map in a file is alone"):
+        open_reader(*locations)
 
 
 class Troubled:

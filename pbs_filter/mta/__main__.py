@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from ..errors import ConfigError, PbsFilterError
 from .log import Log
@@ -43,12 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _lookup(options: Options, location: str = DEFAULT_MAP) -> Lookup:
-    location = options.text("map", location)
+    locations = options.all("map") or [location]
     return Lookup(
-        open_reader(location),
+        open_reader(*locations),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
-        now=Watch(location).now,
+        # The filters behind a map in Redis have clocks of their own.
+        now=time.time if "://" in locations[0] else Watch(locations[0]).now,
     )
 
 

@@ -230,17 +230,23 @@ def _sum(path: str) -> bytes:
     return b"%08x" % total
 
 
-def open_reader(location: str) -> Reader:
-    """The reader for the map at `location`: the path of a GDBM file.
+def open_reader(*locations: str) -> Reader:
+    """The reader for the map at `locations`: the path of a GDBM file, or where it is in Redis.
 
-    Raises `ConfigError` where we have no reader for that kind of location.
+    Several are servers with the same map, asked in this order until one can say. Raises
+    `ConfigError` where we have no reader for that.
     """
-    scheme, colon, _ = location.partition("://")
-    if colon:
+    files = [location for location in locations if "://" not in location]
+    if len(locations) == 1 and files:
+        return GdbmReader(files[0])
+    if files:
         raise ConfigError(
-            f"map {location!r}: no reader for {scheme + colon!r}; give the path of a GDBM file"
+            f"map {files[0]!r} is a file, and a map in a file is alone; give it without "
+            "the others, or several maps in Redis"
         )
-    return GdbmReader(location)
+    from .redis import RedisReader
+
+    return RedisReader(locations)
 
 
 def guarded(reader: Reader, address: str) -> bytes | None:

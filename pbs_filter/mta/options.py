@@ -10,7 +10,10 @@ from ..errors import ConfigError
 from .lookup import DEFAULT_MAP
 
 _MAP = f"""\
-  --map=PATH            the map that pbs-filter writes (default {DEFAULT_MAP})
+  --map=MAP             the map that pbs-filter writes: a file, or a place in Redis: redis://HOST,
+                        rediss://HOST, unix:///PATH, redis+sentinel://HOST,HOST/SERVICE; several
+                        in Redis are asked in this order, the local replica first
+                        (default {DEFAULT_MAP})
   --ipv6-prefix=BITS    ipv6_prefix of pbs-filter's configuration (default 128)
 """
 _SENDERS = """\

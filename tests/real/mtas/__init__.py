@@ -105,7 +105,13 @@ class Mta(ABC):
     def _install_lookup(self) -> None:
         """What `pip install` puts there, for the root's own Python; nothing it depends on."""
         packages = self.root.directory("/usr/lib/python3/dist-packages/pbs_filter")
-        for source in ("__init__.py", "errors.py", "living.py"):
+        for source in (
+            "__init__.py",
+            "errors.py",
+            "living.py",
+            "redis_location.py",
+            "redis_values.py",
+        ):
             shutil.copy(CHECKOUT / "pbs_filter" / source, packages)
         shutil.copytree(
             CHECKOUT / "pbs_filter/mta",

@@ -1,0 +1,173 @@
+"""What Redis and its Sentinel say, as bytes: RESP2, as far as reading the map needs it.
+
+Sources: redis.io, "Redis serialization protocol specification", "Redis Cluster specification"
+(redirections), "High availability with Redis Sentinel". Whatever arrives, a parser here takes no
+more than MAX_BYTES of it, and raises nothing but `ProtocolError`.
+"""
+
+from __future__ import annotations
+
+from ..errors import ProtocolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+Reply: TypeAlias = "bytes | int | list[Reply] | None"
+"""One reply; a `Refusal` among the bytes is an error."""
+
+MAX_BYTES = 1 << 19
+"""Of all replies to one question. An address has 160 bytes for each POP host, and `INFO
+replication` of a master about 80 for each replica."""
+SILENT_SECONDS = 30
+"""A filter that says for so long less than the others that it has sent everything, has ended."""
+_DEPTH = 3
+_DIGITS = 10
+
+
+class Refusal(bytes):
+    """An error that the server answers, without its `-`: `NOAUTH Authentication required.`"""
+
+
+def command(*words: bytes) -> bytes:
+    """The bytes that send one command."""
+    return b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
+
+
+def replies(data: bytes, count: int) -> list[Reply] | None:
+    """The `count` replies that `data` consists of; None where they have not arrived in full.
+
+    Raises `ProtocolError` for what can never become that.
+    """
+    if len(data) > MAX_BYTES:
+        raise ProtocolError(f"replies of more than {MAX_BYTES} bytes")
+    found: list[Reply] = []
+    at = 0
+    for _ in range(count):
+        reply, at = _reply(data, at, _DEPTH)
+        if at < 0:
+            return None
+        found.append(reply)
+    if at != len(data):
+        raise ProtocolError(f"more than was asked for: {data[at : at + 80]!r}")
+    return found
+
+
+def _reply(data: bytes, at: int, depth: int) -> tuple[Reply, int]:
+    """The reply at `at` and where it ends: below 0 where it is not complete."""
+    kind = data[at : at + 1]
+    if kind not in (b"", b"$", b"*", b"+", b"-", b":"):
+        raise ProtocolError(f"not Redis's protocol: {data[at : at + 80]!r}")
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        return None, -1
+    line = data[at + 1 : end]
+    at = end + 2
+    if kind == b"+":
+        return line, at
+    if kind == b"-":
+        return Refusal(line), at
+    number = _number(line)
+    if kind == b":":
+        return number, at
+    if number == -1:
+        return None, at
+    if not 0 <= number <= MAX_BYTES or depth == 0:
+        raise ProtocolError(f"not a reply to what was asked: {(kind + line)[:80]!r}")
+    if kind == b"$":
+        end = at + number
+        if data[end : end + 2] != b"\r\n"[: max(0, len(data) - end)]:
+            raise ProtocolError(f"a text of another length than {number}")
+        return (data[at:end], end + 2) if len(data) >= end + 2 else (None, -1)
+    items: list[Reply] = []
+    for _ in range(number):
+        item, at = _reply(data, at, depth - 1)
+        if at < 0:
+            return None, -1
+        items.append(item)
+    return items, at
+
+
+def _number(line: bytes) -> int:
+    digits = line.removeprefix(b"-")
+    if not digits.isdigit() or len(digits) > _DIGITS:
+        raise ProtocolError(f"not a number: {line[:80]!r}")
+    return int(line)
+
+
+def texts(reply: Reply) -> list[bytes]:
+    """The texts that a list of texts consists of. Raises `ProtocolError` for any other reply."""
+    if isinstance(reply, list):
+        found = [item for item in reply if type(item) is bytes]
+        if len(found) == len(reply):
+            return found
+    raise ProtocolError(f"not a list of texts: {str(reply)[:80]}")
+
+
+def redirection(reply: Reply) -> tuple[str, int, bool] | None:
+    """Host ("": the same), port and whether to say ASKING, where another node has the answer.
+
+    `MOVED 3999 127.0.0.1:6381` once its slot has moved, `ASK ...` while it does. None for all other
+    replies.
+    """
+    if not isinstance(reply, Refusal):
+        return None
+    words = reply.split(b" ")
+    if len(words) != 3 or words[0] not in (b"MOVED", b"ASK"):
+        return None
+    host, _, port = words[2].rpartition(b":")
+    if not port.isdigit() or len(port) > 5:
+        return None
+    return host.decode("utf-8", "replace"), int(port), words[0] == b"ASK"
+
+
+def doubt(info: Reply, marks: list[bytes]) -> str:
+    """Why "there is no such address" must not be believed; empty: it may be.
+
+    `info` is the server's answer to `INFO replication`, `marks` are the values of the filters' key:
+    `EPOCH REPLID ...`, the replication ids of the servers that had a filter's whole state at EPOCH.
+    A server that was restarted or promoted has another id, and may lack what was written last; so
+    may a replica that has lost its master. A filter that fell silent long before the others counts
+    no more.
+    """
+    if type(info) is not bytes:
+        raise ProtocolError(f"INFO replication: {str(info)[:80]}")
+    told = dict(line.partition(b":")[::2] for line in info.split(b"\r\n"))
+    if told.get(b"role") != b"master" and told.get(b"master_link_status") != b"up":
+        return "this replica has lost its master"
+    said = [(int(words[0]), words[1:]) for words in map(bytes.split, marks) if _is_epoch(words)]
+    if not said:
+        return "no filter has sent its addresses"
+    oldest = max(epoch for epoch, _ in said) - SILENT_SECONDS
+    replid = told.get(b"master_replid", b"")
+    if not all(replid in replids for epoch, replids in said if epoch >= oldest):
+        return "not every filter has sent its addresses since the last restart or failover"
+    return ""
+
+
+def _is_epoch(words: list[bytes]) -> bool:
+    return bool(words) and words[0].isdigit() and len(words[0]) <= _DIGITS
+
+
+def watched(master: Reply, replicas: Reply) -> list[tuple[str, int]]:
+    """Where a service is, by Sentinel's `get-master-addr-by-name` and `replicas`: the master first.
+
+    Replicas that Sentinel thinks are down are left out. Raises `ProtocolError`.
+    """
+    found = []
+    if master is not None:
+        words = texts(master)
+        found.append(_address(words[0], words[1]) if len(words) == 2 else _address(b"", b""))
+    for replica in replicas if isinstance(replicas, list) else []:
+        words = texts(replica)
+        told = dict(zip(words[::2], words[1::2], strict=False))
+        flags = told.get(b"flags", b"").split(b",")
+        if not {b"s_down", b"o_down", b"disconnected"}.intersection(flags):
+            found.append(_address(told.get(b"ip", b""), told.get(b"port", b"")))
+    return found
+
+
+def _address(host: bytes, port: bytes) -> tuple[str, int]:
+    if not host or not port.isdigit() or len(port) > 5:
+        raise ProtocolError(f"not an address: {host[:80]!r} port {port[:80]!r}")
+    return host.decode("utf-8", "replace"), int(port)
