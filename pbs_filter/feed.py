@@ -104,8 +104,15 @@ class Watchdog:
         self._filter = filter_
         self._working = False
         self._seen = -1
+
+    def start(self) -> None:
+        """Listen from now on."""
         signal.signal(signal.SIGVTALRM, self._ring)
         signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS, HANG_SECONDS)
+
+    def stop(self) -> None:
+        """No more alarms: an ending interpreter takes the handler away, and one would kill us."""
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def __enter__(self) -> None:
         self._seen = -1
@@ -200,6 +207,15 @@ class Feed:
         self._listen_to_signals()
         calm_collector()
         watchdog = Watchdog(self.filter)
+        watchdog.start()
+        try:
+            self._work(watchdog)
+        finally:
+            watchdog.stop()
+        self._finish()
+
+    def _work(self, watchdog: Watchdog) -> None:
+        """The loop."""
         poller = select.poll()
         poller.register(self.stdin, select.POLLIN)
         poller.register(self._wake_read, select.POLLIN)
@@ -221,7 +237,6 @@ class Feed:
             if self.control is not None and self.control.fileno() in ready:
                 self._serve_control()
             self._housekeeping(quiet=self.stdin not in ready)
-        self._finish()
 
     def _narrow_pipe(self) -> None:
         try:
