@@ -71,6 +71,9 @@ CLOCKS = frozenset({"now", "utcnow", "today"})
 LOOKUP_MAY = {"errors", "living", "redis_location", "redis_values", "value"}
 """What the lookup side, which starts for every connection, may import beside itself."""
 
+STORE_MAY = {"", "errors", "redis_location", "redis_values"}
+"""What a store may import beside the other stores: it knows nothing of the ledger."""
+
 
 class Import(NamedTuple):
     """One imported module: ours by its name below the package (`grammar.rules`), or foreign."""
@@ -147,7 +150,7 @@ def breaches(name: str, text: str, *, is_package: bool = False) -> list[str]:
         broken += [
             f"line {line}: a store knows nothing of {other}"
             for ours, other, _, line in found
-            if ours and other not in ("", "errors") and not other.startswith("store")
+            if ours and other not in STORE_MAY and not other.startswith("store")
         ]
     pure = layer(name)
     if pure is None:

@@ -1,4 +1,5 @@
-"""Where state is kept: `journal` (the truth), and a map that lookups read (`gdbm`, `memory`).
+"""Where state is kept: `journal` (the truth), and a map that lookups read (`gdbm`, `redis`, or
+`memory`, which nobody reads).
 
 Generic: addresses are text, values are bytes, payloads are lines; nothing here knows the ledger.
 """
@@ -6,7 +7,18 @@ Generic: addresses are text, values are bytes, payloads are lines; nothing here 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Behind(NamedTuple):
+    """What a map elsewhere has not taken yet."""
+
+    waiting: int | None
+    """Addresses; None: the whole state."""
+    away_since: int | None
+    """Since when it cannot be reached, seconds since the epoch."""
+    trouble: str
+    """Why."""
 
 
 class AddressMap(Protocol):
@@ -48,6 +60,9 @@ class AddressMap(Protocol):
 
     def abort_rebuild(self) -> None:
         """Give the new map up, if there is one."""
+
+    def behind(self) -> Behind | None:
+        """What it took note of and lookups cannot see yet; None: they see everything."""
 
     def damaged(self) -> str | None:
         """A sentence on what is wrong with the map, None where nothing is seen."""

@@ -439,6 +439,9 @@ class GdbmMap:
 
     # ------------------------------------------------------------------ start and end
 
+    def behind(self) -> None:
+        """Never: `write` has written."""
+
     def damaged(self) -> str | None:
         """See `AddressMap`. Walks the buckets: 9 ms for a million addresses."""
         if self._broken is not None:

@@ -66,6 +66,9 @@ class MemoryMap:
         """See `AddressMap`."""
         self._next = None
 
+    def behind(self) -> None:
+        """Never."""
+
     def damaged(self) -> str | None:
         """Never."""
         return None
