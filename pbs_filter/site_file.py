@@ -17,17 +17,21 @@ def load(path: str) -> Server:
     """Return the `SERVER` of the file at `path`, not yet checked.
 
     Raises:
-        GrammarError: the file cannot be read or run, or has no SERVER.
+        GrammarError: the file cannot be read or run, somebody else could have written it, or it
+            has no SERVER.
     """
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise GrammarError(f"{path}: {error.strerror}") from None
-    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
-        raise GrammarError(
-            f"{path}: belongs to uid {found.st_uid} and has mode {found.st_mode & 0o7777:04o}; it "
-            "is a program that we run, so only root and our own account may be able to write it"
-        )
+    real = os.path.realpath(path)
+    for place in (real, os.path.dirname(real)):
+        try:
+            found = os.stat(place)
+        except OSError as error:
+            raise GrammarError(f"{path}: {error.strerror}") from None
+        if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+            raise GrammarError(
+                f"{path}: {place!r} belongs to uid {found.st_uid} and has mode "
+                f"{found.st_mode & 0o7777:04o}; what stands there is a program that we run, so "
+                "only root and our own account may be able to write it"
+            )
     try:
         names = runpy.run_path(path)
     except Exception as error:  # whatever it raises, it is the file that is wrong
