@@ -149,7 +149,7 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
     elif option.kind == "number":
         metavar = option.metavar or "N"
         group.add_argument(flag, type=int, metavar=metavar, help=about, **common)
-    elif option.kind in ("text", "path", "choice"):
+    elif option.kind in ("text", "path", "map", "name", "choice"):
         metavar = option.metavar or "TEXT"
         group.add_argument(flag, metavar=metavar, help=about, **common)
     elif option.kind in ("texts", "networks"):

@@ -13,12 +13,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from . import redis_location
 from .addresses import LOOPBACK, Networks
 from .errors import ConfigError
 
 DEFAULT_PATH = "/etc/pbs-filter.toml"
+MAX_NAME = 64
+_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
-Kind = Literal["number", "yes-no", "text", "path", "texts", "networks", "table", "tables", "choice"]
+Kind = Literal[
+    "number", "yes-no", "text", "path", "map", "name", "texts", "networks", "table", "tables",
+    "choice",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +47,30 @@ class Option:
 OPTIONS = (
     Option(
         name="map",
-        kind="path",
+        kind="map",
         default="/var/lib/pbs-filter/map.gdbm",
         flag="--dbfile",
-        metavar="FILE",
+        metavar="FILE|URL",
         about="The GDBM map that the MTA's lookups read. Beside it, with its name: .journal (the "
-        "truth it is made from), .lock and .control.",
+        "truth it is made from), .lock and .control. For several hosts a Redis: redis://HOST, "
+        "rediss:// (TLS), unix:///PATH of a socket, redis+sentinel://HOST,HOST/SERVICE; see "
+        "examples/redis.",
+    ),
+    Option(
+        name="local_state",
+        kind="path",
+        default="/var/lib/pbs-filter/redis",
+        metavar="PATH",
+        about="With a map in Redis: the names of this host's own files begin with it, .journal, "
+        ".lock and .control.",
+    ),
+    Option(
+        name="redis_name",
+        kind="name",
+        default="",
+        metavar="NAME",
+        about="With a map in Redis: what this filter is called there; no other one may have the "
+        "same. Empty: the name of this host.",
     ),
     Option(
         name="grace_seconds",
@@ -240,6 +264,8 @@ class Config:
     """Every option with its value; see `OPTIONS` for their meaning and units."""
 
     map: str
+    local_state: str
+    redis_name: str
     grace_seconds: int
     max_session_seconds: int
     patience_seconds: int
@@ -270,19 +296,24 @@ class Config:
     """Where each value came from, for --dumpconfig."""
 
     @property
+    def files(self) -> str:
+        """What the paths of this host's own files begin with."""
+        return self.local_state if redis_location.is_redis(self.map) else self.map
+
+    @property
     def journal(self) -> str:
         """The journal's path."""
-        return self.map + ".journal"
+        return self.files + ".journal"
 
     @property
     def lock(self) -> str:
         """The lock file's path."""
-        return self.map + ".lock"
+        return self.files + ".lock"
 
     @property
     def control(self) -> str:
         """The path of the socket on which a running filter takes requests."""
-        return self.map + ".control"
+        return self.files + ".control"
 
 
 def nearest(word: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:
@@ -343,11 +374,10 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         if value not in option.choices:
             raise ConfigError(f"{where}: {value!r} is not one of {', '.join(option.choices)}")
         return value
-    if kind in ("text", "path"):
+    if kind in ("text", "path", "map", "name"):
         if not isinstance(value, str) or not value.isprintable():
             raise ConfigError(f"{where}: {value!r} is not a text of printable characters")
-        if kind == "path" and value not in ("", "-") and not value.startswith("/"):
-            raise ConfigError(f"{where}: {value!r} is not an absolute path; it must begin with /")
+        _check_text(kind, value, where)
         return value
     if kind == "table":
         return _table(value, where)
@@ -362,6 +392,20 @@ def _checked(option: Option, value: Any, where: str) -> Any:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
     return texts
+
+
+def _check_text(kind: Kind, value: str, where: str) -> None:
+    if kind == "map" and "://" in value:
+        try:
+            redis_location.parse(value)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    elif kind in ("path", "map") and value not in ("", "-") and not value.startswith("/"):
+        raise ConfigError(f"{where}: {value!r} is not an absolute path; it must begin with /")
+    elif kind == "name" and not (_NAME.issuperset(value) and len(value) <= MAX_NAME):
+        raise ConfigError(
+            f"{where}: {value!r} is not a name of at most {MAX_NAME} letters, digits, '.', '_', '-'"
+        )
 
 
 def _texts(value: Any, where: str) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ import signal
 import stat
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import assemble, clock, omprog, requests
+from . import assemble, clock, omprog, redis_location, requests
 from .clock import Clock
 from .config import Config
 from .control import Control
@@ -31,11 +31,14 @@ from .living import whole
 from .log import Log
 from .sight import Sight
 from .store import AddressMap, files
-from .store.gdbm import GdbmMap
 from .store.journal import Journal
 from .store.lock import Lock
 from .store.memory import MemoryMap
 from .value import decode
+
+if TYPE_CHECKING:
+    from .store.gdbm import GdbmMap
+    from .store.redis import RedisMap
 
 RETRY_SECONDS = 10
 LOCK_SECONDS = 600
@@ -211,7 +214,7 @@ def become(config: Config, say: Callable[[str], None]) -> None:
     Raises:
         ConfigError: there is no such account or group.
     """
-    directory = os.path.dirname(config.map)
+    directory = os.path.dirname(config.files)
     try:
         account = pwd.getpwnam(config.user) if config.user else None
         group = grp.getgrnam(config.group) if config.group else None
@@ -256,18 +259,31 @@ def _once(say: Callable[[], None]) -> Callable[[], None]:
     return lambda: left.pop()() if left else None
 
 
-def map_of(config: Config, say: Callable[[str], None] = lambda _sentence: None) -> GdbmMap:
+def map_of(
+    config: Config, say: Callable[[str], None] = lambda _sentence: None
+) -> GdbmMap | RedisMap:
     """The map of `config`. Reading it needs no right but that.
 
     Raises:
-        ConfigError: this Python has no GDBM, or there is no such group.
+        ConfigError: this Python has no GDBM, or no redis-py; there is no such group; a password
+            file is not as it should be.
     """
-    return GdbmMap(
-        config.map,
-        flock=config.flock,
-        group=config.group,
+
+    def genuine(address: str, value: bytes) -> bool:
+        return whole(address.encode("ascii", "replace"), value)
+
+    if not redis_location.is_redis(config.map):
+        from .store.gdbm import GdbmMap
+
+        return GdbmMap(config.map, flock=config.flock, group=config.group, say=say, genuine=genuine)
+    from .store.redis import RedisMap
+
+    return RedisMap(
+        redis_location.parse(config.map),
+        config.redis_name or os.uname().nodename,
         say=say,
-        genuine=lambda address, value: whole(address.encode(), value),
+        ends=lambda value: int(value[:10]),
+        genuine=genuine,
     )
 
 
@@ -304,7 +320,7 @@ class Store:
         if not config.write:
             self.map = MemoryMap()
             return
-        files.check_directory(os.path.dirname(config.map) or ".", _uids(config))
+        files.check_directory(os.path.dirname(config.files) or ".", _uids(config))
         self._lock = Lock(config.lock, group=config.group)
         waiting = _once(lambda: say(f"waiting for another pbs-filter: {config.lock!r} is locked"))
 
@@ -342,7 +358,9 @@ class Store:
             self._shift(step)
         clean = not step and self.map.was_clean(self.journal.position)
         found: list[str] = []
-        lost = self.journal.lost_lines and os.path.lexists(config.map)
+        lost = self.journal.lost_lines and (
+            config.files != config.map or os.path.lexists(config.map)
+        )
         if not clean and (lost or address_map.in_order()):
             # That the end of a journal was cut off is seen only by the map.
             self._say(f"journal and map of {config.map!r} were not closed together: both count")
@@ -382,6 +400,8 @@ class Store:
         Without it they cannot see that the clock was set back. With an old one they answer no
         earlier than they should.
         """
+        if self._config.files != self._config.map:
+            return  # hosts in many places read the map, each by its own clock
         path = self._config.map + ".clock"
         boot = clock.boot_id()
         try:

@@ -42,7 +42,7 @@ PURE: dict[str, frozenset[str]] = {
         "report": "filter grammar model terminal value",
         "status": "filter lookout report terminal",
         "history": "report terminal",
-        "config": "addresses errors",
+        "config": "addresses errors redis_location",
         "manual.completion": "manual.words",
         "manual.pages": "config errors manual.roff manual.words",
         "manual.roff": "",

@@ -49,6 +49,34 @@ def test_what_dumpconfig_shows_can_be_read_again():
         assert getattr(config, option.name) == getattr(again, option.name)
 
 
+def test_with_a_map_in_redis_the_hosts_own_files_are_where_local_state_says():
+    config = build('map = "redis://redis.example"', "f")
+    assert "/var/lib/pbs-filter/redis.journal" == config.journal
+    config = build('map = "redis://redis.example"\nlocal_state = "/x/r"', "f")
+    assert ("/x/r.journal", "/x/r.lock", "/x/r.control") == (
+        config.journal,
+        config.lock,
+        config.control,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('map = "redis://:secret@redis.example"', ["f.toml: map", "password_file"]),
+        ('map = "http://redis.example"', ["f.toml: map", "'http'", "redis://"]),
+        ('map = "map.gdbm"', ["f.toml: map", "absolute"]),
+        ('redis_name = "!forget"', ["f.toml: redis_name", "'!forget'", "letters"]),
+        (f'redis_name = "{"x" * 65}"', ["f.toml: redis_name", "64"]),
+    ],
+)
+def test_a_location_or_a_name_that_cannot_be_is_refused(text, words):
+    with pytest.raises(ConfigError) as caught:
+        build(text, "f.toml")
+    assert all(word in str(caught.value) for word in words)
+    assert "secret" not in str(caught.value)
+
+
 def test_the_files_beside_the_map_have_its_name():
     config = build('map = "/x/m"', "f")
     assert ("/x/m.journal", "/x/m.lock", "/x/m.control") == (
