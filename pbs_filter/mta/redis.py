@@ -33,11 +33,11 @@ ANSWER_SECONDS = 0.4
 """For one server to be connected to, and to answer."""
 TOTAL_SECONDS = 1.2
 """For all servers together; `lookup.HANG_SECONDS` is longer."""
-REST_SECONDS = 2.0
-"""A server that hung, or could not be reached, is not asked again before."""
+REST_SECONDS = 1.0
+"""A server that hung, refused, or could not be reached is not asked again before."""
 BELIEF_SECONDS = 1.0
 """How long a server is believed that an address is not there, once it was found in order."""
-HOPS = 4
+HOPS = 5
 """Redirections that one question follows."""
 MAX_SERVERS = 1000
 """Connections kept for one location."""
@@ -76,20 +76,22 @@ class Server:
         try:
             found = self._exchange(commands, deadline) if kept else self._start(commands, deadline)
         except (EOFError, OSError, ProtocolError) as error:
-            self.close()
-            why = getattr(error, "strerror", None) or str(error)
-            self._trouble = f"Redis at {self.name}: {why}"
             if kept and isinstance(error, EOFError | ConnectionError):
                 # It was idle for too long, or the server was restarted.
-                raise Lost(self._trouble) from None
-            self._rest_until = time.monotonic() + REST_SECONDS
-            raise StoreBusy(self._trouble) from None
+                self.close()
+                raise Lost(f"Redis at {self.name}: {error}") from None
+            raise self._rest(getattr(error, "strerror", None) or str(error)) from None
         for reply in found:
             if isinstance(reply, redis_wire.Refusal) and not redis_wire.redirection(reply):
-                self.close()
-                said = reply[:120].decode("utf-8", "replace")
-                raise StoreBusy(f"Redis at {self.name}: {said}")
+                raise self._rest(reply[:120].decode("utf-8", "replace"))
         return found[-len(commands) :]
+
+    def _rest(self, why: str) -> StoreBusy:
+        """End the connection and leave the server alone for a while; the error that says so."""
+        self.close()
+        self._rest_until = time.monotonic() + REST_SECONDS
+        self._trouble = f"Redis at {self.name}: {why}"
+        return StoreBusy(self._trouble)
 
     def close(self) -> None:
         """End the connection, if there is one, and what was believed."""
