@@ -18,7 +18,9 @@ complete -c pbs-filter -l for -d '--authorise: for how long (default: the grace)
 complete -c pbs-filter -l note -d '--authorise: why; --list shows it as the user' -x
 complete -c pbs-filter -l retry-start -d 'wait inside and try again when the start fails: for syslog-ng, which...'
 complete -c pbs-filter -l journal-cursor -d 'keep in FILE how far systemd\'s journal (journalctl -o json) has been...' -r -F
-complete -c pbs-filter -l dbfile -d 'The GDBM map that the MTA\'s lookups read' -r -F
+complete -c pbs-filter -l dbfile -d 'The GDBM map that the MTA\'s lookups read' -x -a 'FILE URL'
+complete -c pbs-filter -l local-state -d 'With a map in Redis: the names of this host\'s own files begin with it...' -r -F
+complete -c pbs-filter -l redis-name -d 'With a map in Redis: what this filter is called there; no other one m...' -x
 complete -c pbs-filter -l grace -d 'How long an address may relay after a login or the end of a session' -x
 complete -c pbs-filter -l max-session-seconds -d 'The longest an open session holds its address, should its logout neve...' -x
 complete -c pbs-filter -l patience-seconds -d 'How long after the connection the login of a server that writes two l...' -x
