@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from pbs_filter.value import encode
 from tests import mta_maps
 
 from .__main__ import as_text
@@ -32,7 +33,7 @@ PYTHON = os.path.join(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}
 LOOKUP = [PYTHON, str(ROOT / "bin/pbs-lookup")]
 # As installed: compiled before, and the standard library too, not in the start that is measured.
 INSTALLED = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONPYCACHEPREFIX"}
-KNOWN, ABSENT = "192.0.2.7", "198.51.100.1"
+KNOWN, ABSENT, MANY_HOSTS = "192.0.2.7", "198.51.100.1", "192.0.2.8"
 MEBIBYTE = 1 << 20
 
 
@@ -62,11 +63,11 @@ def fill(path: Path, entries: int) -> Path:
 # ------------------------------------------------------------------ start
 
 
-def start(path: Path, sizes: Sizes) -> Iterator[Row]:
+def start(where: Path | str, sizes: Sizes, what: str = "", target: float = 1.5) -> Iterator[Row]:
     """Starting for one question, against the interpreter that does nothing."""
     commands = {
         "pass": [PYTHON, "-c", "pass"],
-        "check": [*LOOKUP, "check", f"--map={path}", ABSENT],
+        "check": [*LOOKUP, "check", f"--map={where}", ABSENT],
     }
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(sizes.starts):
@@ -76,8 +77,8 @@ def start(path: Path, sizes: Sizes) -> Iterator[Row]:
             taken[name].append(time.perf_counter() - began)
     bare, check = (statistics.median(taken[name]) for name in commands)
     yield Row("python3 -c pass", bare * 1000, "ms", 0)
-    yield Row("pbs-lookup check", check * 1000, "ms", 0)
-    yield Row("pbs-lookup check against python3 -c pass", check / bare, "times", 1.5)
+    yield Row(f"pbs-lookup check{what}", check * 1000, "ms", 0)
+    yield Row(f"pbs-lookup check{what} against python3 -c pass", check / bare, "times", target)
 
 
 # ------------------------------------------------------------------ questions
@@ -97,13 +98,13 @@ def lookup(*arguments: str, **descriptors: socket.socket) -> Iterator[subprocess
 
 
 @contextlib.contextmanager
-def by_stdio(path: Path) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
+def by_stdio(where: Path | str) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
     """A connection to a `pbs-lookup socketmap` of its own, as spawn(8) makes it."""
     ours, theirs = socket.socketpair()
     with (
         ours,
         theirs,
-        lookup("socketmap", f"--map={path}", stdin=theirs, stdout=theirs) as process,
+        lookup("socketmap", f"--map={where}", stdin=theirs, stdout=theirs) as process,
     ):
         theirs.close()
         yield ours, process
@@ -211,6 +212,36 @@ def resident(pid: int) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
+# ------------------------------------------------------------------ Redis
+
+
+def in_redis(sizes: Sizes) -> Iterator[Row]:
+    """The map in a real redis-server, asked through its unix socket."""
+    from tests.real.daemons.redis import RedisServer
+
+    what = ", map in Redis"
+    with (
+        TemporaryDirectory(prefix="pbs-bench-") as directory,
+        RedisServer(Path(directory) / "r") as server,
+    ):
+        server.cli("HSET", "pbs:!filters", "pop1", f"1 {server.info('master_replid')}")
+        for address, hosts in ((KNOWN, 1), (MANY_HOSTS, 10)):
+            value = encode(address, mta_maps.value()).decode()
+            for host in range(hosts):
+                server.cli("HSET", f"pbs:{address}", f"pop{host}", value)
+        yield from start(server.url, sizes, what, 3)
+        with by_stdio(server.url) as (sock, process):
+            kinds = {"hit": KNOWN, "miss": ABSENT, "hit, known to 10 POP hosts": MANY_HOSTS}
+            for kind, address in kinds.items():
+                rate(sock, address, 50)
+                found = best(lambda a=address: rate(sock, a, sizes.questions // TURNS))  # type: ignore[misc]
+                yield Row(f"socketmap on stdin{what}, {kind}", found, "lookups/s", 8_000, True)
+            cost = cpu_of_each(sock, process.pid, sizes.questions)
+            yield Row(f"CPU time of a hit{what}", cost, "microseconds", 0)
+            memory = resident(process.pid) / MEBIBYTE
+            yield Row(f"memory of pbs-lookup socketmap{what}", memory, "MiB", 12)
+
+
 # ------------------------------------------------------------------ Postfix
 
 
@@ -295,6 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(start(small, sizes))
         show(questions(small, large, sizes))
         show(served(small, sizes))
+        show(in_redis(sizes))
     if arguments.postfix:
         show(postfix(sizes))
     if arguments.json is not None:
