@@ -22,8 +22,10 @@ from .ledger import Ledger
 from .model import Reason
 
 EARLY_END_SECONDS = 10
-"""How long the end of an unknown session is remembered: Dovecot 2.2 may write it before the login
-(two processes)."""
+"""A login may be this much younger than the end of its session: Dovecot 2.2 writes them in two
+processes. One that is older than the end, by any time, was ended by it: a syslog daemon that had to
+queue lines on disk hands on new ones before old ones. So the end of an unknown session is
+remembered for a grace, after which such a login authorises nobody anyway."""
 
 MAX_EARLY_ENDS = 10_000
 
@@ -92,7 +94,7 @@ class Correlator:
         prefix = session[: session.rindex(" ") + 1]
         for key in ((session, ""), (prefix + user, protocol)):
             end = self._early_ends.pop(key, None)
-            if end is not None and abs(at - end) <= EARLY_END_SECONDS:
+            if end is not None and at - end <= EARLY_END_SECONDS:
                 return True
         return False
 
@@ -135,7 +137,7 @@ class Correlator:
             limit -= 1
         while self._early_ends:
             key, at = next(iter(self._early_ends.items()))
-            if now - at <= EARLY_END_SECONDS:
+            if now - at <= max(EARLY_END_SECONDS, self.ledger.grace_seconds):
                 break
             del self._early_ends[key]
 

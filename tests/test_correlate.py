@@ -96,6 +96,18 @@ def test_an_end_long_before_a_login_is_somebody_elses():
     assert {SESSION} == set(correlator.ledger.sessions)
 
 
+def test_a_login_that_comes_after_its_end_was_ended_however_late_it_is():
+    correlator = new()
+    assert correlator.ended(SESSION, START + 50, START + 50) is None
+    for late in range(51, 90):
+        correlator.tick(START + late)
+    names = ("bob", "popa3d", "pop3")
+    reason = correlator.accepted(SESSION, ADDRESS, *names, START, START + 90, "", holds=True)
+    assert reason is None
+    assert {} == correlator.ledger.sessions
+    assert START + 100 == correlator.ledger.authorisations[ADDRESS].until
+
+
 def test_an_end_by_user_ends_the_oldest_session_of_that_user():
     correlator = new()
     login(correlator, ADDRESS, "mx dovecot a", START)
@@ -129,10 +141,10 @@ def test_early_ends_are_forgotten_by_age_and_by_number():
         correlator.ended(f"mx dovecot {i}", START, START)
     login(correlator, ADDRESS, "mx dovecot 0", START)
     assert {"mx dovecot 0"} == set(correlator.ledger.sessions)
-    correlator.tick(START + EARLY_END_SECONDS)
+    correlator.tick(START + 100)  # the grace
     login(correlator, ADDRESS, "mx dovecot 9", START + EARLY_END_SECONDS)
     assert {"mx dovecot 0"} == set(correlator.ledger.sessions)
-    correlator.tick(START + EARLY_END_SECONDS + 1)
+    correlator.tick(START + 101)
     login(correlator, ADDRESS, "mx dovecot 10", START)
     assert "mx dovecot 10" in correlator.ledger.sessions
 
