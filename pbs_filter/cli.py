@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from . import __version__
 from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
-from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError, StoreBusy
+from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError
 
 MODES = (
     "list",
@@ -26,6 +26,8 @@ MODES = (
     "authorise",
     "status",
     "dumpconfig",
+    "setup",
+    "doctor",
 )
 GONE = {
     "--watchlog": "the syslog daemon pipes its lines into pbs-filter: see rsyslog/ and syslog-ng/; "
@@ -88,14 +90,33 @@ def parser() -> argparse.ArgumentParser:
     modes.add_argument("--authorise", metavar="ADDRESS", help="authorise an address by hand")
     modes.add_argument("--status", action="store_true", help="what the running filter did so far")
     modes.add_argument(
+        "--history",
+        metavar="ADDRESS",
+        help="when and by whom it was authorised, and by which line, as far as the journal knows",
+    )
+    modes.add_argument(
         "--dumpconfig", action="store_true", help="show each option's value and its source"
+    )
+    modes.add_argument(
+        "--setup",
+        nargs="*",
+        metavar="NAME",
+        help="look at this machine, and print what to put where for the syslog daemon (rsyslog, "
+        "syslog-ng) and the MTA (postfix, exim, sendmail, opensmtpd, courier, qmail)",
+    )
+    modes.add_argument(
+        "--doctor",
+        action="store_true",
+        help="check the whole way from a log line to the MTA; exit 0 if all is well, 1 if not",
     )
     made.add_argument("files", nargs="*", metavar="FILE", help="for --reprocess")
     with_modes = made.add_argument_group("with modes")
     with_modes.add_argument(
         "--all", action="store_true", help="--list: also what has ended and is not yet removed"
     )
-    with_modes.add_argument("--json", action="store_true", help="--list, --explain, --status: JSON")
+    with_modes.add_argument(
+        "--json", action="store_true", help="--list, --explain, --status, --history, --doctor: JSON"
+    )
     with_modes.add_argument("--plain", action="store_true", help="--list: addresses only")
     with_modes.add_argument(
         "--color",
@@ -112,6 +133,12 @@ def parser() -> argparse.ArgumentParser:
     )
     with_modes.add_argument(
         "--note", default="", metavar="TEXT", help="--authorise: why; --list shows it as the user"
+    )
+    with_modes.add_argument(
+        "--apply", action="store_true", help="--setup: do it, after showing the difference"
+    )
+    with_modes.add_argument(
+        "--undo", action="store_true", help="--setup: put back all that --apply did"
     )
     running = made.add_argument_group("running")
     running.add_argument(
@@ -242,8 +269,9 @@ def _run(arguments: argparse.Namespace) -> int:
             logto=arguments.option_logto or "",
             cursor_path=arguments.journal_cursor,
         )
-    config = configuration(arguments)
-    return chosen(config, arguments)
+    if chosen in (_setup, _doctor):  # they also help where the configuration is wrong
+        return chosen(None, arguments)
+    return chosen(configuration(arguments), arguments)
 
 
 def _mode(
@@ -263,8 +291,14 @@ def _mode(
         return _authorise
     if arguments.status:
         return _status
+    if arguments.history is not None:
+        return _history
     if arguments.dumpconfig:
         return _dumpconfig
+    if arguments.setup is not None:
+        return _setup
+    if arguments.doctor:
+        return _doctor
     return None
 
 
@@ -371,6 +405,29 @@ def _status(config: Config, arguments: argparse.Namespace) -> int:
     from .see import status_
 
     return status_(config, arguments)
+
+
+def _history(config: Config, arguments: argparse.Namespace) -> int:
+    from .past import history_
+
+    return history_(config, arguments)
+
+
+def _setup(_config: object, arguments: argparse.Namespace) -> int:
+    from .setup import run
+
+    return run.run(
+        arguments.setup,
+        lambda: configuration(arguments),
+        apply=arguments.apply,
+        undo=arguments.undo,
+    )
+
+
+def _doctor(_config: object, arguments: argparse.Namespace) -> int:
+    from .doctor import run
+
+    return run.run(lambda: configuration(arguments), json=arguments.json)
 
 
 def _complain(text: str) -> None:

@@ -9,13 +9,18 @@ complete -c pbs-filter -l reprocess -d 'read mail logs (FILE..., plain or .gz; s
 complete -c pbs-filter -l forget -d 'end the authorisation of an address' -x -a '(pbs-filter --list --plain 2>/dev/null)'
 complete -c pbs-filter -l authorise -d 'authorise an address by hand' -x -a '(pbs-filter --list --plain 2>/dev/null)'
 complete -c pbs-filter -l status -d 'what the running filter did so far'
+complete -c pbs-filter -l history -d 'when and by whom it was authorised, and by which line, as far as the...' -x -a '(pbs-filter --list --plain 2>/dev/null)'
 complete -c pbs-filter -l dumpconfig -d 'show each option\'s value and its source'
+complete -c pbs-filter -l setup -d 'look at this machine, and print what to put where for the syslog daem...' -x
+complete -c pbs-filter -l doctor -d 'check the whole way from a log line to the MTA; exit 0 if all is well...'
 complete -c pbs-filter -l all -d '--list: also what has ended and is not yet removed'
-complete -c pbs-filter -l json -d '--list, --explain, --status: JSON'
+complete -c pbs-filter -l json -d '--list, --explain, --status, --history, --doctor: JSON'
 complete -c pbs-filter -l plain -d '--list: addresses only'
 complete -c pbs-filter -l color -d 'colours: auto is on a terminal, unless NO_COLOR is set' -x -a 'auto always never'
 complete -c pbs-filter -l for -d '--authorise: for how long (default: the grace)' -x
 complete -c pbs-filter -l note -d '--authorise: why; --list shows it as the user' -x
+complete -c pbs-filter -l apply -d '--setup: do it, after showing the difference'
+complete -c pbs-filter -l undo -d '--setup: put back all that --apply did'
 complete -c pbs-filter -l retry-start -d 'wait inside and try again when the start fails: for syslog-ng, which...'
 complete -c pbs-filter -l journal-cursor -d 'keep in FILE how far systemd\'s journal (journalctl -o json) has been...' -r -F
 complete -c pbs-filter -l dbfile -d 'The GDBM map that the MTA\'s lookups read' -x -a 'FILE URL'
