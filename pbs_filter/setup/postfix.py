@@ -1,0 +1,206 @@
+"""The question of Postfix: where main.cf has to ask, and the service in master.cf. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from ..addresses import Networks, parse_mynetworks
+from .machine import Machine
+from .plan import ACCOUNT, LOOKUP_ACCOUNT, Change, Check, Plan, edited, swapped, swaps_of
+from .rsyslog import PROFILE
+
+SHIPPED = ("examples/postfix/main.cf", "examples/postfix/master.cf")
+MAIN = "/etc/postfix/main.cf"
+MASTER = "/etc/postfix/master.cf"
+FILES = (MAIN, MASTER)
+MYNETWORKS = "postconf -hx mynetworks"
+COMMANDS = (MYNETWORKS, "postconf -h smtpd_recipient_restrictions")
+LIST = "smtpd_relay_restrictions"
+CLOSES = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
+"""What refuses to relay: the check stands before the first of them."""
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+class NotSafe(Exception):
+    """A file that a person must edit; says why."""
+
+
+def settings_of(text: str) -> Iterator[tuple[str, int, int]]:
+    """Each setting of a main.cf: name, and where its logical line begins and ends.
+
+    postconf(5): a line that begins with white space goes on with the one before; comments and empty
+    lines between them count for nothing.
+    """
+    name, begin, end, at = "", 0, 0, 0
+    for line in text.splitlines(keepends=True):
+        here, at = at, at + len(line)
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0] not in " \t":
+            if name:
+                yield name, begin, end
+            name, begin = line.partition("=")[0].strip(), here
+        end = at
+    if name:
+        yield name, begin, end
+
+
+def _words(text: str, begin: int, end: int) -> list[tuple[int, str]]:
+    """The words of a setting's value, and where they stand."""
+    found = []
+    at = begin
+    for line in text[begin:end].splitlines(keepends=True):
+        start = line.find("=") + 1 if at == begin else 0
+        if not line.lstrip().startswith("#"):
+            found += [(at + m.start(), m[0]) for m in re.finditer(r"[^\s,]+", line[start:])]
+            found = [(p + start, w) if p >= at else (p, w) for p, w in found]
+        at += len(line)
+    return found
+
+
+def check_of(shipped_main: str) -> str:
+    """The restriction that asks, as the shipped main.cf has it."""
+    found = re.search(r"check_client_access \S+(?=,)", shipped_main)
+    assert found is not None, "the shipped main.cf asks"
+    return found[0]
+
+
+def with_check(main: str, shipped_main: str) -> str:
+    """main.cf that asks the map before it refuses to relay.
+
+    Raises:
+        NotSafe: its restrictions are such that a person must decide.
+    """
+    check = check_of(shipped_main)
+    there = [(begin, end) for name, begin, end in settings_of(main) if name == LIST]
+    names = {name for name, _, _ in settings_of(main)}
+    timing = shipped_main[shipped_main.index("# How long") :]
+    if not there:
+        return _ended(main) + "\n" + shipped_main
+    if len(there) > 1:
+        raise NotSafe(f"it has {LIST} {len(there)} times")
+    words = _words(main, *there[0])
+    plain = [word for _, word in words]
+    if check.split()[1] not in plain:
+        main = _inserted(main, words, check)
+    if "pbs_time_limit" not in names:
+        main = _ended(main) + "\n" + timing
+    return main
+
+
+def _inserted(main: str, words: list[tuple[int, str]], check: str) -> str:
+    odd = [word for _, word in words if word[0] in "{$" or word[-1] == "}"]
+    if odd:
+        raise NotSafe(f"{LIST} has {odd[0]!r} in it")
+    at = next((at for at, word in words if word in CLOSES), None)
+    if at is None:
+        raise NotSafe(f"{LIST} has none of {', '.join(CLOSES)}: it may relay for everybody")
+    before = [word for where, word in words if where < at]
+    if "permit" in before:
+        raise NotSafe(f"{LIST} has permit before it refuses: it relays for everybody")
+    new = [] if "permit_auth_destination" in before else ["permit_auth_destination"]
+    behind = [word for where, word in words if where > at and word != "permit"]
+    if new and behind:
+        raise NotSafe(f"{LIST} has {behind[0]} at its end, which mail for you would then skip")
+    indent = main[main.rfind("\n", 0, at) + 1 : at]
+    space = "\n" + indent if indent and not indent.strip() else " "
+    return main[:at] + "".join(f"{item},{space}" for item in [*new, check]) + main[at:]
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+def open_networks(mynetworks: str) -> list[str]:
+    """The networks of `mynetworks` that strangers are in: wider than any site's."""
+    networks, _ = parse_mynetworks(mynetworks)
+    wide = []
+    for item in networks:
+        address, _, length = item.partition("/")
+        least = 16 if ":" in address else 8
+        if length and int(length) < least:
+            wide.append(item)
+    return wide
+
+
+def holds(mynetworks: str, address: str) -> str | None:
+    """The network of `mynetworks` that canonical `address` is in."""
+    return Networks(parse_mynetworks(mynetworks)[0]).find(address)
+
+
+def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
+    """The question's part of the plan."""
+    left, notes = [], []
+    changes: tuple[Change, ...] = ()
+    main, master = machine.files.get(MAIN, ""), machine.files.get(MASTER, "")
+    shipped_main, shipped_master = (swapped(shipped[n], swaps_of(machine)) for n in SHIPPED)
+    check = check_of(shipped_main)
+    if MAIN in machine.files:
+        try:
+            after = with_check(main, shipped_main)
+            changes += edited(machine, MAIN, after, "Postfix asks before it refuses to relay")
+        except NotSafe as why:
+            left.append(
+                f"{MAIN}: {why}. Put `{check}` into {LIST} yourself, behind "
+                "permit_auth_destination and before reject_unauth_destination, and "
+                "`pbs_time_limit = 3600` behind it"
+            )
+    else:
+        left.append(f"{MAIN} is not there: {machine.share}/{SHIPPED[0]} has what belongs into it")
+    service = re.search(r"(?m)^pbs[ \t]+unix(?:.*\n)(?:[ \t]+.*\n?)*", master)
+    if service is None:
+        if MASTER in machine.files:
+            after = _ended(master) + "\n" + shipped_master
+            changes += edited(machine, MASTER, after, "Postfix starts pbs-lookup")
+    elif machine.lookup not in service[0]:
+        left.append(
+            f"{MASTER} has a service `pbs` that does not run {machine.lookup}: compare it "
+            f"with {machine.share}/{SHIPPED[1]}"
+        )
+    recipient = machine.answers.get(COMMANDS[1], "")
+    if set(re.split(r"[\s,]+", recipient)) & {
+        "reject_unauth_destination",
+        "defer_unauth_destination",
+    }:
+        left.append(
+            "smtpd_recipient_restrictions refuses to relay, too, whatever the map says: take "
+            "reject_unauth_destination (defer_unauth_destination) out of it; "
+            f"{LIST} has it"
+        )
+    mynetworks = machine.answers.get(MYNETWORKS, "")
+    wide = open_networks(mynetworks)
+    if wide:
+        left.append(f"OPEN RELAY: mynetworks has {', '.join(wide)}: strangers are in it")
+    networks, skipped = parse_mynetworks(mynetworks)
+    if skipped:
+        notes.append(
+            f"mynetworks has {', '.join(skipped)}, which pbs-filter does not read: list those "
+            "networks in local_networks"
+        )
+    # Under AppArmor rsyslogd's child may not run it.
+    settings: dict[str, object] = (
+        {"local_networks": list(dict.fromkeys([*LOOPBACK, *networks]))}
+        if PROFILE in machine.files
+        else {"local_networks_command": MYNETWORKS}
+    )
+    return Plan(
+        accounts=(ACCOUNT, LOOKUP_ACCOUNT),
+        changes=changes,
+        settings={"group": ACCOUNT, **settings},
+        checks=(
+            Check(argv=("postfix", "check")),
+            *(
+                (Check(argv=("postconf", "-h", LIST), contains=check),)
+                if any(change.path == MAIN for change in changes)
+                else ()
+            ),
+        ),
+        then=("postfix reload",),
+        see=(
+            f"runuser -u {LOOKUP_ACCOUNT} -- {machine.lookup} check --verbose 192.0.2.7",
+            "postmap -q 192.0.2.7 socketmap:unix:/var/spool/postfix/private/pbs:pbs",
+        ),
+        left=tuple(left),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,154 @@
+"""The feed through rsyslog: the drop-in, who wrote a line, sandboxes. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .machine import Machine, version
+from .plan import ACCOUNT, PROGRAM, Check, Directory, Plan, copy, edited
+
+SHIPPED = (
+    "rsyslog/pbs-filter.conf",
+    "rsyslog/imuxsock.conf",
+    "rsyslog/logrotate",
+    "rsyslog/apparmor",
+    "rsyslog/systemd.conf",
+)
+MAIN = "/etc/rsyslog.conf"
+DROP_IN = "10-pbs-filter.conf"
+PROFILE = "/etc/apparmor.d/usr.sbin.rsyslogd"
+UNITS = ("/usr/lib/systemd/system/rsyslog.service", "/lib/systemd/system/rsyslog.service")
+JOURNALD = "/etc/systemd/journald.conf"
+LOGROTATE = "/etc/logrotate.d"
+APPARMOR = "/etc/apparmor.d/rsyslog.d/pbs-filter"
+SANDBOX = "/etc/systemd/system/rsyslog.service.d/pbs-filter.conf"
+FILES = (MAIN, PROFILE, *UNITS, JOURNALD, f"{LOGROTATE}/pbs-filter", APPARMOR, SANDBOX)
+OLDEST = (8, 2302)
+
+_INCLUDE = re.compile(
+    r'(?m)^[ \t]*(?:\$IncludeConfig[ \t]+|include\(file=")(/[^\s"*]+)/\*\.conf', re.IGNORECASE
+)
+_MODULE = re.compile(r'(?m)^[ \t]*module\(\s*load="imuxsock"([^)]*)\)[^\n]*$', re.IGNORECASE)
+_OLD_MODULE = re.compile(r"(?m)^[ \t]*\$ModLoad[ \t]+imuxsock", re.IGNORECASE)
+_JOURNAL = re.compile(r'(?m)^[ \t]*(?:module\(\s*load="imjournal"|\$ModLoad[ \t]+imjournal)')
+_DROPS_TO = re.compile(
+    r'(?m)^[ \t]*(?:\$PrivDropToUser[ \t]+|global\([^)]*privdrop\.user\.name=")([\w-]+)',
+    re.IGNORECASE,
+)
+
+
+def drop_in(machine: Machine) -> str:
+    """Where the drop-in goes; "" where rsyslog.conf includes no directory."""
+    found = _INCLUDE.search(machine.files.get(MAIN, ""))
+    return f"{found[1]}/{DROP_IN}" if found else ""
+
+
+def vouches(text: str) -> bool:
+    """Whether rsyslog with this rsyslog.conf says which uid wrote a local line."""
+    module = _MODULE.search(text)
+    if module is None:
+        return _JOURNAL.search(text) is not None
+    said = re.findall(r'SysSock\.(?:Annotate|ParseTrusted)="on"', module[1], re.IGNORECASE)
+    return len(said) == 2
+
+
+def becomes(machine: Machine) -> str:
+    """The account that rsyslogd becomes (Ubuntu's syslog); "" where it stays root."""
+    found = _DROPS_TO.search(machine.files.get(MAIN, ""))
+    return found[1] if found else ""
+
+
+def sandboxed(machine: Machine) -> bool:
+    """Whether its unit takes away the capability to become another user (Debian 13)."""
+    unit = next((machine.files[path] for path in UNITS if path in machine.files), "")
+    sets = re.findall(r"(?m)^CapabilityBoundingSet=(.*)$", unit)
+    return bool(sets) and not any("CAP_SETUID" in line for line in sets)
+
+
+def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
+    """The feed's part of the plan."""
+    left, notes, then = [], [], []
+    checks = [Check(argv=("rsyslogd", "-N1"))]
+    number = machine.versions.get("rsyslog", "")
+    if number and version(number) < OLDEST:
+        notes.append(f"rsyslog {number} is older than 8.2302, with which this was tried")
+    path = drop_in(machine)
+    if path:
+        changes = copy(
+            machine, shipped, path, "rsyslog/pbs-filter.conf", why="rsyslog feeds pbs-filter"
+        )
+    else:
+        changes = ()
+        left.append(
+            f"{MAIN} includes no directory of *.conf files: put the text of "
+            f"{machine.share}/rsyslog/pbs-filter.conf (with {machine.program} in it) at its end"
+        )
+    settings: dict[str, object] = {}
+    text = machine.files.get(MAIN, "")
+    line = next(row for row in shipped["rsyslog/imuxsock.conf"].splitlines() if row[:1] == "m")
+    module = _MODULE.search(text)
+    if vouches(text):
+        settings["require_vouched"] = True
+    elif module is not None and not module[1].strip():
+        after = text[: module.start()] + line + text[module.end() :]
+        changes += edited(machine, MAIN, after, "rsyslog notes which uid wrote each local line")
+        settings["require_vouched"] = True
+    elif module is not None or _OLD_MODULE.search(text):
+        left.append(
+            f"{MAIN} loads imuxsock with settings of its own. Until they include "
+            'SysSock.Annotate="on" SysSock.ParseTrusted="on" any local user can forge a login; '
+            "then set require_vouched = true in /etc/pbs-filter.toml"
+        )
+    if re.search(r"(?m)^ForwardToSyslog=(no|false|0|off)", machine.files.get(JOURNALD, "")):
+        left.append(
+            f"{JOURNALD} has ForwardToSyslog=no: local lines do not reach imuxsock; set it to yes, "
+            f"or use {machine.share}/rsyslog/imjournal.conf"
+        )
+    if LOGROTATE in machine.directories:
+        changes += copy(
+            machine,
+            shipped,
+            f"{LOGROTATE}/pbs-filter",
+            "rsyslog/logrotate",
+            why="the filter's log is rotated",
+        )
+    if PROFILE in machine.files:
+        prefix = machine.program.removesuffix("/bin/pbs-filter")
+        changes += copy(
+            machine,
+            shipped,
+            APPARMOR,
+            "rsyslog/apparmor",
+            why="AppArmor lets rsyslogd run it",
+            swaps=((PROGRAM.removesuffix("/bin/pbs-filter") + "/", prefix + "/"),),
+        )
+        checks.append(Check(argv=("apparmor_parser", "-Q", "-K", PROFILE)))
+        then.append(f"apparmor_parser -r {PROFILE}")
+    directories: tuple[Directory, ...] = ()
+    account = becomes(machine)
+    if account:
+        # It can become nobody else; what it makes gets the group of the directory.
+        directories = (Directory(path=machine.state, owner=account, group=ACCOUNT, mode=0o2750),)
+        notes.append(f"rsyslogd runs as {account}, and so does the filter")
+    else:
+        settings |= {"user": ACCOUNT, "group": ACCOUNT}
+        if sandboxed(machine):
+            changes += copy(
+                machine,
+                shipped,
+                SANDBOX,
+                "rsyslog/systemd.conf",
+                why="the filter may become its own user in rsyslog's sandbox",
+            )
+            then.append("systemctl daemon-reload")
+    return Plan(
+        accounts=(ACCOUNT,),
+        directories=directories,
+        changes=changes,
+        settings=settings,
+        checks=tuple(checks),
+        then=(*then, machine.restart("rsyslog")),
+        left=tuple(left),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,83 @@
+"""The feed through syslog-ng: block and log path in one file. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .machine import Machine, version
+from .plan import ACCOUNT, Change, Check, Plan, copy
+from .rsyslog import LOGROTATE
+
+SHIPPED = ("syslog-ng/pbs-filter/plugin.conf", "syslog-ng/log-path.conf", "syslog-ng/logrotate")
+MAIN = "/etc/syslog-ng/syslog-ng.conf"
+PROFILES = ("/etc/apparmor.d/sbin.syslog-ng", "/etc/apparmor.d/usr.sbin.syslog-ng")
+FILES = (MAIN, *PROFILES)
+OLDEST = (3, 38)
+
+_INCLUDE = re.compile(r'(?m)^[ \t]*@include[ \t]+"(/[^"*]+)/\*\.conf"')
+_LOCAL = re.compile(
+    r"(?m)^[ \t]*source[ \t]+([\w.-]+)[ \t]*\{[^}]*?\b(?:system|unix-dgram|"
+    r"unix-stream|systemd-syslog|systemd-journal)\s*\("
+)
+
+
+def drop_in(machine: Machine) -> str:
+    """Where the drop-in goes; "" where syslog-ng.conf includes no directory."""
+    found = _INCLUDE.search(machine.files.get(MAIN, ""))
+    return f"{found[1]}/pbs-filter.conf" if found else ""
+
+
+def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
+    """The feed's part of the plan."""
+    left, notes = [], []
+    number = machine.versions.get("syslog-ng", "")
+    if number and version(number) < OLDEST:
+        notes.append(f"syslog-ng {number} is older than 3.38, with which this was tried")
+    text = re.sub(r"(?m)^[ \t]*#.*$", "", machine.files.get(MAIN, ""))
+    sources = _LOCAL.findall(text)
+    path = drop_in(machine)
+    changes: tuple[Change, ...] = ()
+    if path and len(sources) == 1:
+        changes = copy(
+            machine,
+            shipped,
+            path,
+            *SHIPPED[:2],
+            why="syslog-ng feeds pbs-filter",
+            swaps=(("source(s_src)", f"source({sources[0]})"),) if sources[0] != "s_src" else (),
+        )
+    else:
+        why = (
+            f"{MAIN} has {len(sources)} sources of local lines ({', '.join(sources) or 'none'})"
+            if path
+            else f"{MAIN} includes no directory of *.conf files"
+        )
+        left.append(
+            f"{why}: put the text of {machine.share}/{SHIPPED[0]} and, with your source, that of "
+            f"{machine.share}/{SHIPPED[1]} into the configuration (the program here: "
+            f"{machine.program})"
+        )
+    if LOGROTATE in machine.directories:
+        changes += copy(
+            machine,
+            shipped,
+            f"{LOGROTATE}/pbs-filter",
+            "syslog-ng/logrotate",
+            why="the filter's log is rotated",
+        )
+    left += [
+        f"AppArmor has a profile of syslog-ng, {profile}: it must allow what "
+        f"{machine.share}/rsyslog/apparmor lists for rsyslogd"
+        for profile in PROFILES
+        if profile in machine.files
+    ]
+    return Plan(
+        accounts=(ACCOUNT,),
+        changes=changes,
+        settings={"require_vouched": True, "user": ACCOUNT, "group": ACCOUNT},
+        checks=(Check(argv=("syslog-ng", "-s")),),
+        then=(machine.restart("syslog-ng"),),
+        left=tuple(left),
+        notes=tuple(notes),
+    )
