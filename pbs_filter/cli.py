@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from . import __version__
 from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
 from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError
+from .redis_location import is_redis
 
 MODES = (
     "list",
@@ -367,7 +368,12 @@ def _reprocess(config: Config, arguments: argparse.Namespace) -> int:
 
 def _forget(config: Config, arguments: argparse.Namespace) -> int:
     answer = _ask(config, {"do": "forget", "address": arguments.forget})
-    if answer["changed"]:
+    elsewhere = False
+    if is_redis(config.map):
+        from .service import forget_elsewhere
+
+        elsewhere = forget_elsewhere(config, answer["address"])
+    if answer["changed"] or elsewhere:
         print(f"{answer['address']}: forgotten")
         return 0
     print(f"{arguments.forget}: was not authorised")

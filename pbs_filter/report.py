@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,10 +41,18 @@ def select(
     return sorted(shown, key=lambda item: (item[1].until, item[0]))
 
 
-def as_table(entries: Sequence[tuple[str, Entry]], now: int, *, colour: bool = False) -> str:
-    """One row an address, aligned; columns as `COLUMNS`."""
-    rows = [[Span(name, "bold") for name in COLUMNS]]
+def as_table(
+    entries: Sequence[tuple[str, Entry]],
+    now: int,
+    *,
+    colour: bool = False,
+    filters: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """One row an address, aligned; columns as `COLUMNS`, and `filters` of each address if given."""
+    more = ["FILTERS"] if filters is not None else []
+    rows = [[Span(name, "bold") for name in (*COLUMNS, *more)]]
     for address, entry in entries:
+        by = [Span(" ".join(filters[address]))] if filters is not None else []
         rows.append(
             [
                 Span(address),
@@ -55,6 +63,7 @@ def as_table(entries: Sequence[tuple[str, Entry]], now: int, *, colour: bool = F
                 Span(entry.user or "-"),
                 Span(entry.protocol or "-"),
                 Span(entry.server or "-"),
+                *by,
             ]
         )
     return "".join(f"{ansi(line, colour=colour)}\n" for line in table(rows))
@@ -65,8 +74,14 @@ def urgency(seconds: int) -> str:
     return "dim" if seconds <= 0 else "red" if seconds < 60 else "yellow" if seconds < 300 else ""
 
 
-def as_objects(entries: Sequence[tuple[str, Entry]], now: int) -> list[dict[str, Any]]:
-    """One object an address, for --json: times in seconds since the epoch, durations in seconds."""
+def as_objects(
+    entries: Sequence[tuple[str, Entry]],
+    now: int,
+    *,
+    filters: Mapping[str, Sequence[str]] | None = None,
+) -> list[dict[str, Any]]:
+    """One object an address, for --json: times in seconds since the epoch, durations in seconds;
+    `filters` where they are given."""
     return [
         {
             "address": address,
@@ -78,6 +93,7 @@ def as_objects(entries: Sequence[tuple[str, Entry]], now: int) -> list[dict[str,
             "user": entry.user,
             "protocol": entry.protocol or None,
             "server": entry.server,
+            **({} if filters is None else {"filters": list(filters[address])}),
         }
         for address, entry in entries
     ]

@@ -12,8 +12,10 @@ from .addresses import canonical, widen
 from .config import Config
 from .errors import ConfigError, StoreBusy
 from .service import map_of
+from .shared import merge
+from .store.gdbm import GdbmMap
 from .terminal import wants_colour
-from .value import decode
+from .value import Entry, decode
 
 
 def colour_of(arguments: argparse.Namespace) -> bool:
@@ -33,24 +35,39 @@ def address_of(option: str, text: str, config: Config) -> str:
     return widen(address, config.ipv6_prefix)
 
 
+def _stored(
+    config: Config, address: str, now: int
+) -> tuple[list[tuple[str, Entry]], dict[str, tuple[str, ...]] | None]:
+    """What the map says of `address`, or ("") of all; and which filters do, where it is shared."""
+    stored = map_of(config)
+    if isinstance(stored, GdbmMap):
+        if address:
+            value = stored.get(address)
+            found = [] if value is None else [(address, value)]
+        else:
+            found = list(stored.items())
+        return [(a, entry) for a, value in found if (entry := decode(a, value))], None
+    entries, filters = [], {}
+    for one, fields in stored.everybodys(address):
+        shared = merge(one, fields, now)
+        if shared is not None:
+            entries.append((one, shared.entry))
+            filters[one] = shared.filters
+    return entries, filters
+
+
 def list_(config: Config, arguments: argparse.Namespace) -> int:
     """--list: who may relay; with an address 0 if it may, 1 if not."""
     now = int(time.time())
-    stored = map_of(config)
-    if arguments.list:
-        address = address_of("--list", arguments.list, config)
-        value = stored.get(address)
-        found = [(address, value)] if value is not None else []
-    else:
-        found = list(stored.items())
-    entries = [(address, entry) for address, value in found if (entry := decode(address, value))]
+    address = address_of("--list", arguments.list, config) if arguments.list else ""
+    entries, filters = _stored(config, address, now)
     shown = report.select(entries, now, ended=arguments.all)
     if arguments.json:
-        sys.stdout.write(report.to_json(report.as_objects(shown, now)))
+        sys.stdout.write(report.to_json(report.as_objects(shown, now, filters=filters)))
     elif arguments.plain:
         sys.stdout.writelines(f"{address}\n" for address, _ in shown)
     elif shown or not arguments.list:
-        sys.stdout.write(report.as_table(shown, now, colour=colour_of(arguments)))
+        sys.stdout.write(report.as_table(shown, now, colour=colour_of(arguments), filters=filters))
     else:
         print(f"{arguments.list}: not authorised")
     if not arguments.list:

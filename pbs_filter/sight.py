@@ -40,5 +40,12 @@ class Sight:
         """What --status shows of it; `now` as above."""
         self.look(feed, now)
         position = None if feed.journal is None else feed.journal.position
-        run = status.Run(feed.since_epoch, feed.last_input_epoch, feed.troubles, position)
+        behind = feed.map.behind()
+        run = status.Run(
+            feed.since_epoch,
+            feed.last_input_epoch,
+            feed.troubles,
+            position,
+            None if behind is None else behind._asdict(),
+        )
         return status.collect(feed.filter, self._lookout, run, now)

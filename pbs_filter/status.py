@@ -41,6 +41,8 @@ FIELDS = {
     "half_sessions": "connections whose login has not come yet",
     "trouble": "what is wrong with the store; null: nothing",
     "troubles": "the same by part of the store, journal or map",
+    "map": "what a map in Redis has not taken yet: waiting (addresses; null: all), away_since, "
+    "trouble; null: it has everything",
     "journal": "the journal: position (file and length) and bytes; null: nothing is written",
 }
 """Times are whole seconds since the epoch, durations seconds."""
@@ -56,6 +58,8 @@ class Run(NamedTuple):
     """What is wrong, by part of the store."""
     journal: str | None
     """`Journal.position`; None: there is no journal."""
+    behind: Mapping[str, Any] | None
+    """The fields of `store.Behind`."""
 
 
 def collect(filter_: Filter, lookout: Lookout, run: Run, now: int) -> dict[str, Any]:
@@ -98,6 +102,7 @@ def collect(filter_: Filter, lookout: Lookout, run: Run, now: int) -> dict[str, 
         "half_sessions": len(filter_.correlator.pending),
         "trouble": "; ".join(run.troubles.values()) or None,
         "troubles": dict(run.troubles),
+        "map": run.behind,
         "journal": None
         if run.journal is None
         else {"position": run.journal, "bytes": int(run.journal.rpartition("-")[2])},
@@ -122,6 +127,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
             "",
         ),
         ("store", values["trouble"] or "ok", "red" if values["trouble"] else "green"),
+        *([("map", _behind(values["map"]), "yellow")] if values["map"] else []),
         (
             "journal",
             f"{size(journal['bytes'])}, position {journal['position']}"
@@ -153,6 +159,17 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
             for item in values["forged"]
         ),
     )
+
+
+def _behind(values: Mapping[str, Any]) -> str:
+    waiting = (
+        "all of the state waits"
+        if values["waiting"] is None
+        else (f"{values['waiting']} addresses wait")
+    )
+    if values["away_since"] is None:
+        return f"{waiting} to be sent"
+    return f"away since {moment(values['away_since'])}, {waiting}: {values['trouble']}"
 
 
 def _last_line(values: Mapping[str, Any]) -> str:
