@@ -1,21 +1,11 @@
 """The feed (edge): stdin to filter to store to acknowledgement, until end of input.
 
 A block of input is what one read gave, cut at its last newline. For each block, in this order: the
-clock is asked, the lines go through the filter, what changed is appended to the journal and made
-durable, and the lines are acknowledged. The map follows at once when no more input is waiting, and
-under load at the latest `MAP_LAG_SECONDS` (on a slow disk `MAP_REST_SECONDS`) after a change: it is
-an index for readers that the journal can make again, and writing it for every line would cost more
-than the line.
+clock is asked, the lines go through the filter, the `keeper` makes durable what changed, and the
+lines are acknowledged; where that is not possible now, a syslog daemon that waits for
+acknowledgements sends the line again; it is recognised and not counted twice.
 
-Trouble with the store: the lines are not acknowledged, the changes are kept, and every second (and
-before any later line is acknowledged) they are tried again. A syslog daemon that waits for
-acknowledgements sends the line again; it is recognised and not counted twice. One that does not
-wait goes on: then more than `MAX_CHANGES` changes are not kept one by one; the whole state, which
-has its own limits, is written when the trouble is over.
-
-A clock that was set: every time of the ledger moves with it before the next line is read. The
-journal says so in one line; the map is made again in slices, and meanwhile readers go by the offset
-in `PATH.clock`.
+A clock that was set: every time of the ledger moves with it before the next line is read.
 """
 
 from __future__ import annotations
@@ -23,56 +13,31 @@ from __future__ import annotations
 import errno
 import fcntl
 import gc
-import itertools
 import os
 import select
 import signal
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
 from . import omprog, requests
 from .clock import Clock
 from .control import Control
-from .errors import StoreBusy, StoreDamaged
 from .filter import Filter, line_count
+from .keeper import Keeper
 from .log import Log
 from .model import Reason
-from .store import AddressMap
-from .store.journal import Journal
+from .watchdog import LineTooSlow, Watchdog
 
 READ_BYTES = 1 << 20
-MAP_LAG_SECONDS = 0.005
-"""Under load the map may be this far behind the journal."""
-QUIET_SECONDS = 0.0005
-"""No line for this long is a pause: time to write the map. rsyslog sends the next line within 0.05
-ms of an acknowledgement."""
-MAP_SHARE = 5
-"""While lines keep coming, at most one part in so many of the time goes into writing the map: a
-busy disk makes a write take ten times as long."""
-MAP_REST_SECONDS = 0.25
-"""The longest that the map is left alone for that."""
 PIPE_BYTES = 16_384
 """Without acknowledgements what is in the pipe is lost when we are killed. So it is made smaller:
 the rest waits in the daemon, which keeps it for the next filter."""
 YOUNG_OBJECTS = 50_000
 """New objects after which Python looks for cycles among them, in two milliseconds."""
 NEVER = 1 << 30
-HANG_SECONDS = 1.0
-"""A line that is worked on longer than this is given up (see `Watchdog`)."""
-REWRITE_LINES = 500
-"""Payloads written to a new journal between two blocks of input: about a millisecond."""
-REBUILD_ADDRESSES = 200
-"""Entries written to a new map between two blocks of input: about two milliseconds."""
-STAMP_SECONDS = 60
-RETRY_SECONDS = 1.0
 LOOK_SECONDS = 0.5
 """How often the clock is looked at without lines: a readers' yes may be late by as much."""
-MAX_CHANGES = 100_000
-"""Changes that a store in trouble has not taken and that are kept one by one."""
-MAP_BATCH = 500
-"""Addresses written to the map at once: some three milliseconds."""
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
 
@@ -86,50 +51,6 @@ def calm_collector() -> None:
     gc.enable()
 
 
-class LineTooSlow(Exception):
-    """Raised by the alarm inside the filter: this line is given up."""
-
-
-class Watchdog:
-    """The belt under "time stays linear": a line that hangs a rule is counted and acknowledged.
-
-    The alarm rings after each second that the processor works for us (a process that was stopped,
-    or has a busy machine, must not give a login up). If it finds the filter at the same line of the
-    same block as a second before, it raises `LineTooSlow` there (`re` looks for signals while it
-    matches). It rings between blocks too, and is not heard: to set it for each block would cost
-    more than most blocks.
-    """
-
-    def __init__(self, filter_: Filter) -> None:
-        self._filter = filter_
-        self._working = False
-        self._seen = -1
-
-    def start(self) -> None:
-        """Listen from now on."""
-        signal.signal(signal.SIGVTALRM, self._ring)
-        signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS, HANG_SECONDS)
-
-    def stop(self) -> None:
-        """No more alarms: an ending interpreter takes the handler away, and one would kill us."""
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-
-    def __enter__(self) -> None:
-        self._seen = -1
-        self._working = True
-
-    def __exit__(self, *_: object) -> None:
-        self._working = False
-
-    def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._working:
-            return
-        at = self._filter.counts.candidates
-        if at == self._seen:
-            raise LineTooSlow
-        self._seen = at
-
-
 class Feed:
     """One run over one input."""
 
@@ -137,8 +58,7 @@ class Feed:
         self,
         *,
         filter_: Filter,
-        journal: Journal | None,
-        address_map: AddressMap,
+        keeper: Keeper,
         log: Log,
         confirm: bool,
         greet: bool = True,
@@ -147,14 +67,12 @@ class Feed:
         on_hangup: Callable[[], None] = lambda: None,
         every_second: Callable[[int], None] = lambda _now: None,
         on_taken: Callable[[bytes], None] = lambda _block: None,
-        on_clock: Callable[[Clock], None] = lambda _clock: None,
         status: Callable[[int], dict[str, Any]] = lambda _now: {},
         stdin: int = 0,
         stdout: int = 1,
     ) -> None:
         self.filter = filter_
-        self.journal = journal
-        self.map = address_map
+        self.keeper = keeper
         self.log = log
         self.confirm = confirm
         self.greet = greet
@@ -165,8 +83,6 @@ class Feed:
         self.every_second = every_second
         self.on_taken = on_taken
         """Told of each block whose lines are in the journal."""
-        self.on_clock = on_clock
-        """Told when the map has the times of a clock that was set."""
         self.status = status
         """Tells what --status shows."""
         self.stdin = stdin
@@ -175,27 +91,12 @@ class Feed:
         self.last_input_epoch = 0
         self.newest = b""
         """The block of lines that came then."""
-        self._map_dirty_since: float | None = None
-        self._map_rest_until = 0.0
         self._pipe_is_wide = not confirm
         self._unacknowledged: bytes | None = None
         self.clean = False
         """The store was up to date when the input ended."""
-        self.troubles: dict[str, str] = {}
-        """What is wrong, by part of the store."""
         self.since_epoch = clock_.now()
-        self._retry_at = 0.0
         self._last_second = 0
-        self._stamped: tuple[float, float] | None = None
-        """The offset that the journal was last told, and when."""
-        self._journal_anew = False
-        """There were too many changes: the journal gets the whole state, not what changed."""
-        self._rewrite: Iterator[str] | None = None
-        self._rebuild: Iterator[tuple[str, bytes]] | None = None
-        self._rebuild_at = 0.0
-        self._map_broken = False
-        self._map_old_clock = False
-        """The map has the times from before the clock was set."""
         self._hangups = 0
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -267,10 +168,9 @@ class Feed:
             self.on_hangup()
 
     def _timeout_ms(self) -> float:
-        if self._rewrite is not None or self._rebuild is not None:
-            return 1
-        if self._map_dirty_since is not None and not self.trouble:
-            return max(QUIET_SECONDS, self._map_rest_until - time.monotonic()) * 1000
+        seconds = self.keeper.timeout_seconds()
+        if seconds is not None:
+            return seconds * 1000
         due = self.filter.ledger.next_due()
         if due is not None and due <= self._last_second:
             return 1
@@ -293,7 +193,7 @@ class Feed:
         self.newest = block
         if block != self._unacknowledged:
             self._filter(block, now, watchdog)
-        if self._commit():
+        if self.keeper.commit():
             self._unacknowledged = None
             self._acknowledge(line_count(block) + overlong)
             self.on_taken(block)
@@ -301,7 +201,7 @@ class Feed:
             # Remembered so that the daemon's second try is not counted as a second line.
             self._unacknowledged = block
             if self.confirm:
-                self._reply(omprog.trouble(self.trouble))
+                self._reply(omprog.trouble(self.keeper.trouble))
 
     def _filter(self, block: bytes, now: int, watchdog: Watchdog) -> None:
         with watchdog:
@@ -324,113 +224,8 @@ class Feed:
                 reply = reply[os.write(self.stdout, reply) :]
         except BrokenPipeError:
             # The daemon is gone; what is left in the pipe is still read.
-            self.confirm = False
+            self.confirm = self.keeper.patient = False
             self.log.say("the syslog daemon no longer reads our replies; reading on without them")
-
-    # ------------------------------------------------------------------ the store
-
-    @property
-    def trouble(self) -> str:
-        """What is wrong with the store, empty when nothing is."""
-        return "; ".join(self.troubles.values())
-
-    def _commit(self) -> bool:
-        """Make what changed durable; whether the lines so far may be acknowledged."""
-        if not self._write_journal():
-            return False
-        if self._map_dirty_since is None and self.filter.ledger.map_dirty():
-            self._map_dirty_since = time.monotonic()
-        return "map" not in self.troubles or (self._try_again() and self._write_map())
-
-    def _try_again(self) -> bool:
-        """Whether a store in trouble is tried now: a daemon that waits for us asks seldom enough,
-        another must not wait at each block."""
-        return self.confirm or time.monotonic() >= self._retry_at
-
-    def _write_journal(self) -> bool:
-        """Bring the journal up to the ledger; whether it is."""
-        journal = self.journal
-        if journal is None:
-            self.filter.journaled()
-            return True
-        if "journal" in self.troubles:
-            if self.filter.changes() > MAX_CHANGES:
-                self.filter.journaled()
-                self._journal_anew = True
-            if not self._try_again():
-                return False
-        try:
-            if self._journal_anew:
-                self._write_whole_journal(journal)
-            if self.filter.changes():
-                payloads = self.filter.journal_payloads()
-                offset, at = self.clock.offset, time.monotonic()
-                if (
-                    self._stamped is None
-                    or self._stamped[0] != offset
-                    or at - self._stamped[1] >= STAMP_SECONDS
-                ):
-                    # In front of what is told by it.
-                    payloads.insert(0, self.clock.stamp())
-                    journal.append(payloads)
-                    self._stamped = offset, at
-                else:
-                    journal.append(payloads)
-                self.filter.journaled()
-        except StoreBusy as error:
-            self._in_trouble("journal", str(error))
-            return False
-        if self.troubles:
-            self._out_of_trouble("journal")
-        return True
-
-    def _write_whole_journal(self, journal: Journal) -> None:
-        """Raises: StoreBusy."""
-        self._rewrite = None
-        journal.begin_rewrite()
-        journal.rewrite_step([self.clock.stamp()])
-        live = self.filter.live_payloads()
-        while some := list(itertools.islice(live, REWRITE_LINES)):
-            journal.rewrite_step(some)
-        journal.finish_rewrite()
-        self._journal_anew = False
-
-    def _write_map(self, *, whole: bool = True) -> bool:
-        """Bring the map up to the ledger, or a batch nearer to it; whether nothing went wrong."""
-        ledger = self.filter.ledger
-        began = time.monotonic()
-        if ledger.map_dirty() > MAX_CHANGES:
-            ledger.map_forgotten()
-            self._map_broken = True
-        try:
-            while changes := ledger.map_changes(MAP_BATCH):
-                self.map.write(changes)
-                ledger.mapped(changes)
-                if not whole:
-                    break
-        except StoreDamaged as error:
-            self._map_broken = True
-            self._in_trouble("map", str(error))
-            return False
-        except StoreBusy as error:
-            self._in_trouble("map", str(error))
-            return False
-        now = time.monotonic()
-        self._map_rest_until = now + min((MAP_SHARE - 1) * (now - began), MAP_REST_SECONDS)
-        if self._map_broken:
-            return False  # until the new one is there
-        self._map_dirty_since = now if ledger.map_dirty() else None
-        self._out_of_trouble("map")
-        return True
-
-    def _in_trouble(self, what: str, why: str) -> None:
-        self.troubles[what] = why
-        self._retry_at = time.monotonic() + RETRY_SECONDS
-        self.log.once(what, f"{why}; lines are not acknowledged until that is mended")
-
-    def _out_of_trouble(self, what: str) -> None:
-        if self.troubles.pop(what, None) is not None:
-            self.log.over(what, f"the {what} can be written again")
 
     # ------------------------------------------------------------------ between blocks
 
@@ -440,11 +235,7 @@ class Feed:
             return
         self.log.say(f"the clock was set by {step} seconds; every end moves with it")
         self.filter.shift(step)
-        self.filter.ledger.map_forgotten()
-        # One that was begun has other times.
-        self._rebuild = None
-        self.map.abort_rebuild()
-        self._map_old_clock = True
+        self.keeper.clock_was_set()
 
     def _housekeeping(self, *, quiet: bool) -> None:
         self._look_at_clock()
@@ -452,87 +243,19 @@ class Feed:
         if now != self._last_second:
             self._last_second = now
             self._each_second(now)
-        rebuilding = self._rebuild is not None or self._map_broken or self._map_old_clock
-        if rebuilding and time.monotonic() >= self._rebuild_at:
-            self._rebuild_some()
-        if self.troubles:
-            if time.monotonic() >= self._retry_at and self._commit():
-                self._write_map()
-            return
+        keeper = self.keeper
         due = self.filter.ledger.next_due()
-        if due is not None and due <= now:
+        if due is not None and due <= now and not keeper.troubles:
             self.filter.tick(now)
-            self._commit()
-        since = self._map_dirty_since
-        if since is not None:
-            at = time.monotonic()
-            if at >= self._map_rest_until and (quiet or at - since >= MAP_LAG_SECONDS):
-                self._write_map(whole=False)
-        if self._rewrite is not None:
-            self._rewrite_some()
+            keeper.commit()
+        keeper.step(quiet=quiet)
 
     def _each_second(self, now: int) -> None:
         self.filter.tick(now)
-        if not self.trouble:
-            self._commit()
-            self._begin_what_is_worth_it()
+        if not self.keeper.troubles:
+            self.keeper.commit()
+            self.keeper.begin_what_is_worth_it()
         self.every_second(now)
-
-    def _begin_what_is_worth_it(self) -> None:
-        """Start a new journal or a new map, where the old one has grown past what lives."""
-        ledger = self.filter.ledger
-        addresses = len(ledger.authorisations)
-        live = addresses + len(ledger.sessions) + len(self.filter.correlator.pending)
-        journal = self.journal
-        if journal is not None and self._rewrite is None and journal.should_rewrite(live):
-            self._rewrite_some()
-        if self._rebuild is None and self.map.should_rebuild(addresses):
-            self._rebuild_some()
-
-    def _rewrite_some(self) -> None:
-        """Begin a new journal, or write the next part of it."""
-        journal = self.journal
-        assert journal is not None
-        try:
-            if self._rewrite is None:
-                journal.begin_rewrite()
-                journal.rewrite_step([self.clock.stamp()])
-                self._rewrite = self.filter.live_payloads()
-                return
-            some = list(itertools.islice(self._rewrite, REWRITE_LINES))
-            if some:
-                journal.rewrite_step(some)
-            else:
-                self._rewrite = None
-                journal.finish_rewrite()
-        except StoreBusy as error:
-            self._rewrite = None
-            journal.abort_rewrite()
-            self.log.once("rewrite", f"{error}; the journal goes on growing for now")
-
-    def _rebuild_some(self) -> None:
-        """Begin a new map, or write the next part of it."""
-        try:
-            if self._rebuild is None:
-                self.map.begin_rebuild()
-                self._rebuild = self.filter.ledger.map_values()
-                return
-            some = list(itertools.islice(self._rebuild, REBUILD_ADDRESSES))
-            if some:
-                self.map.rebuild_step(some)
-            elif self.map.finish_rebuild():
-                self._rebuild = None
-                self._map_broken = False
-                if self._map_old_clock:
-                    self._map_old_clock = False
-                    self.on_clock(self.clock)
-                if self._write_map():
-                    self.log.debug("the map was made again")
-        except StoreBusy as error:
-            self._rebuild = None
-            self.map.abort_rebuild()
-            self.log.once("rebuild", f"{error}; the map is made again later")
-            self._rebuild_at = time.monotonic() + 1
 
     def _serve_control(self) -> None:
         assert self.control is not None
@@ -545,8 +268,9 @@ class Feed:
         """
         now = self.clock.now()
         answer = requests.handle(self.filter, request, now)
-        if answer.get("changed") and not (self._commit() and self._write_map()):
-            return {"error": self.trouble}
+        keeper = self.keeper
+        if answer.get("changed") and not (keeper.commit() and keeper.write_map()):
+            return {"error": keeper.trouble}
         if request.get("do") == "status":
             answer["status"] = self.status(now)
         return answer
@@ -558,10 +282,6 @@ class Feed:
         unfinished = self.splitter.unfinished()
         if unfinished:
             self.log.say(f"the input ended inside a line; its {unfinished} bytes are dropped")
-        give_up = time.monotonic() + CLOSE_SECONDS
-        while not (self._commit() and (not self.filter.ledger.map_dirty() or self._write_map())):
-            if time.monotonic() >= give_up:
-                self.log.say(f"leaving although the store is not up to date: {self.trouble}")
-                return
-            time.sleep(0.2)
-        self.clean = True
+        self.clean = self.keeper.finish(CLOSE_SECONDS)
+        if not self.clean:
+            self.log.say(f"leaving although the store is not up to date: {self.keeper.trouble}")

@@ -27,6 +27,7 @@ from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
 from .exporter import Exporter
 from .feed import Feed
 from .filter import Filter
+from .keeper import Keeper
 from .living import whole
 from .log import Log
 from .sight import Sight
@@ -131,17 +132,24 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
             if cursor is not None:
                 cursor.save()
 
-        feed = Feed(
+        keeper = Keeper(
             filter_=filter_,
             journal=store.journal,
             address_map=store.map,
+            log=log,
+            clock_=store.clock,
+            patient=confirm,
+            on_clock=store.tell_clock,
+        )
+        feed = Feed(
+            filter_=filter_,
+            keeper=keeper,
             log=log,
             confirm=confirm,
             greet=config.confirm != "lines",
             clock_=store.clock,
             control=control,
             on_hangup=reload,
-            on_clock=store.tell_clock,
             every_second=every_second,
             status=lambda now: sight.status(feed, now),
             on_taken=_silence if cursor is None else cursor.taken,

@@ -39,12 +39,12 @@ class Sight:
     def status(self, feed: Feed, now: int) -> dict[str, Any]:
         """What --status shows of it; `now` as above."""
         self.look(feed, now)
-        position = None if feed.journal is None else feed.journal.position
-        behind = feed.map.behind()
+        position = None if feed.keeper.journal is None else feed.keeper.journal.position
+        behind = feed.keeper.map.behind()
         run = status.Run(
             feed.since_epoch,
             feed.last_input_epoch,
-            feed.troubles,
+            feed.keeper.troubles,
             position,
             None if behind is None else behind._asdict(),
         )

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pbs_filter import feed
-from pbs_filter.feed import LineTooSlow, Watchdog
+from pbs_filter import watchdog as module
 from pbs_filter.filter import Counts
+from pbs_filter.watchdog import LineTooSlow, Watchdog
 
 RING_SECONDS = 0.02
 
@@ -24,7 +24,7 @@ def filter_() -> Any:
 
 @pytest.fixture
 def watchdog(filter_: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watchdog]:
-    monkeypatch.setattr(feed, "HANG_SECONDS", RING_SECONDS)
+    monkeypatch.setattr(module, "HANG_SECONDS", RING_SECONDS)
     made = Watchdog(filter_)
     before = signal.getsignal(signal.SIGVTALRM)
     made.start()

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pbs_filter import assemble, config, feed, service
+from pbs_filter import assemble, config, keeper, service
 from pbs_filter.filter import Filter
 from pbs_filter.store import gdbm, journal, lines
 from pbs_filter.store.gdbm import GdbmMap
@@ -92,8 +92,8 @@ def small_steps() -> None:
     journal.SPARE_LINES = 300
     gdbm.SPARE_BYTES = 1 << 14
     gdbm.BYTES_PER_ADDRESS = 250
-    feed.REWRITE_LINES = 40
-    feed.REBUILD_ADDRESSES = 40
+    keeper.REWRITE_LINES = 40
+    keeper.REBUILD_ADDRESSES = 40
 
 
 class Life:

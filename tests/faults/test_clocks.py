@@ -14,13 +14,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pbs_filter import assemble, clock
-from pbs_filter.feed import Feed, Watchdog
+from pbs_filter.feed import Feed
+from pbs_filter.keeper import Keeper
 from pbs_filter.log import Log
 from pbs_filter.mta import lookup
 from pbs_filter.mta.lookup import NO, YES, GdbmReader, Lookup, Watch
 from pbs_filter.service import Store
 from pbs_filter.stamps import Stamps
 from pbs_filter.store.gdbm import GdbmMap
+from pbs_filter.watchdog import Watchdog
 
 from . import figure, number
 from .lives import made
@@ -99,15 +101,17 @@ class Site:
     def start(self) -> None:
         filter_ = assemble.filter_of(self.settings, lambda _text: None)
         store = Store(self.settings, filter_, lambda _text: None)
-        self.feed = Feed(
+        log = Log(self.settings.logto)
+        keeper = Keeper(
             filter_=filter_,
             journal=store.journal,
             address_map=store.map,
-            log=Log(self.settings.logto),
-            confirm=False,
+            log=log,
             clock_=store.clock,
+            patient=False,
             on_clock=store.tell_clock,
         )
+        self.feed = Feed(filter_=filter_, keeper=keeper, log=log, confirm=False, clock_=store.clock)
         self.store = store
         self.watchdog = Watchdog(filter_)
 
@@ -128,14 +132,15 @@ class Site:
         feed = self.feed
         if feed is None:
             return
-        address_map = feed.map
+        keeper = feed.keeper
+        address_map = keeper.map
         assert isinstance(address_map, GdbmMap)
         for _ in range(200):
             feed._housekeeping(quiet=True)
-            feed._map_rest_until = 0.0
+            keeper._map_rest_until = 0.0
             if address_map._syncing is not None:
                 address_map._syncing.join()
-            if not (feed._rebuild or feed._map_old_clock or feed._map_dirty_since):
+            if not (keeper._rebuild or keeper._map_old_clock or keeper._map_dirty_since):
                 return
 
     def line(self, text: str, late: float) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, feed
-from pbs_filter.feed import Feed, Watchdog
+from pbs_filter import assemble, keeper
+from pbs_filter.feed import Feed
+from pbs_filter.keeper import Keeper
 from pbs_filter.log import Log
 from pbs_filter.service import Store
+from pbs_filter.watchdog import Watchdog
 
 from ..running import Running, login, wait_for
 from ..store_tools import filled, small_file_system
@@ -142,11 +144,19 @@ class Unanswered:
         self.settings = made(directory, servers=("dovecot", "popa3d"), confirm="no")
         self.filter = assemble.filter_of(self.settings, lambda _text: None)
         self.store = Store(self.settings, self.filter, lambda _text: None)
-        self.feed = Feed(
+        log = Log(str(directory.parent / "log"))
+        self.keeper = Keeper(
             filter_=self.filter,
             journal=self.store.journal,
             address_map=self.store.map,
-            log=Log(str(directory.parent / "log")),
+            log=log,
+            clock_=self.store.clock,
+            patient=False,
+        )
+        self.feed = Feed(
+            filter_=self.filter,
+            keeper=self.keeper,
+            log=log,
             confirm=False,
             clock_=self.store.clock,
         )
@@ -161,13 +171,13 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More changes than are kept one by one: then the whole state is written, which has less."""
-    monkeypatch.setattr(feed, "MAX_CHANGES", 500)
+    monkeypatch.setattr(keeper, "MAX_CHANGES", 500)
     feeding = Unanswered(disk / "store")
     feeding.take(login("192.0.2.200", session="first"))
     most = 0
     with filled(disk, leaving=0):
         sent = 0
-        while not feeding.feed.trouble:
+        while not feeding.keeper.trouble:
             feeding.take(big(sent))
             sent += 1
             assert sent < 20_000
@@ -181,7 +191,7 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
             )
             most = max(most, feeding.filter.changes() + feeding.filter.ledger.map_dirty())
     assert most < 2 * 500 + 1200
-    feeding.feed._retry_at = 0.0
+    feeding.keeper._retry_at = 0.0
     wait_for(lambda: _settled(feeding), "the store")
     feeding.store.map.close()
     feeding.store.release()
@@ -196,11 +206,11 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
 
 
 def _settled(feeding: Unanswered) -> bool:
-    feeding.feed._retry_at = feeding.feed._rebuild_at = 0.0
-    feeding.feed._map_rest_until = 0.0
+    feeding.keeper._retry_at = feeding.keeper._rebuild_at = 0.0
+    feeding.keeper._map_rest_until = 0.0
     feeding.feed._housekeeping(quiet=True)
     ledger = feeding.filter.ledger
-    return not (feeding.feed.trouble or ledger.map_dirty() or feeding.filter.changes())
+    return not (feeding.keeper.trouble or ledger.map_dirty() or feeding.filter.changes())
 
 
 def test_a_log_on_a_full_disk_stops_nobody(disk: Path) -> None:
