@@ -366,9 +366,7 @@ class Store:
             self._shift(step)
         clean = not step and self.map.was_clean(self.journal.position)
         found: list[str] = []
-        lost = self.journal.lost_lines and (
-            config.files != config.map or os.path.lexists(config.map)
-        )
+        lost = self.journal.lost_lines and address_map.exists()
         if not clean and (lost or address_map.in_order()):
             # That the end of a journal was cut off is seen only by the map.
             self._say(f"journal and map of {config.map!r} were not closed together: both count")

@@ -61,11 +61,16 @@ def run(*options: str, stdin: str | bytes = b"", **keywords: Any) -> subprocess.
 
 
 class Running:
-    """A filter on the map `directory/map`; `confirm` is what its --confirm says."""
+    """A filter on the map `directory/map`, or on the one in Redis at `location`; `confirm` is what
+    its --confirm says."""
 
-    def __init__(self, directory: Path, *options: str, confirm: str = "yes") -> None:
+    def __init__(
+        self, directory: Path, *options: str, confirm: str = "yes", location: str = ""
+    ) -> None:
         self.map = directory / "map"
-        self.options = [f"--dbfile={self.map}", "--config=/dev/null"]
+        self.options = [f"--dbfile={location or self.map}", "--config=/dev/null"]
+        if location:
+            self.options += [f"--local-state={self.map}", f"--redis-name={directory.name}"]
         self.log = directory / "log"
         self.confirm = confirm
         self.process = subprocess.Popen(

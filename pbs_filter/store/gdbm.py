@@ -487,6 +487,10 @@ class GdbmMap:
         self._complete = self._state.was_closed(of)
         return self._complete
 
+    def exists(self) -> bool:
+        """At start: there is something at the map's path."""
+        return os.path.lexists(self._path)
+
     def in_order(self) -> bool:
         """At start: the map is what it was at an orderly end, for some journal."""
         return self._state.in_order()

@@ -472,6 +472,15 @@ class RedisMap:
         """Never: all is sent again at each start, Redis may have lost what it had."""
         return False
 
+    def exists(self) -> bool:
+        """At start: a filter of our name has written here. Waits for Redis, `TIMEOUT_SECONDS` at
+        the most for each answer."""
+        try:
+            return self._read().marked(self._name) is not None
+        except StoreBusy as error:
+            self._say(str(error))
+            return False
+
     def in_order(self) -> bool:
         """Never believed, see `was_clean`."""
         return False
