@@ -1,4 +1,4 @@
-"""The transports' benchmark works; its figures are for people to look at, and not judged here."""
+"""The benchmarks with real daemons work; their figures are for people, and not judged here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from . import transports
+from . import chain, transports
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root, to install or unpack"
@@ -24,4 +24,13 @@ def test_the_short_form_measures_each_daemon_and_writes_it(tmp_path, capsys):
         row["what"].partition(",")[0] for row in rows
     }
     assert 14 == len(capsys.readouterr().out.splitlines())
+    assert all(row["value"] > 0 for row in rows)
+
+
+@needs_root
+def test_the_short_form_follows_logins_to_the_lookup(tmp_path, capsys):
+    path = tmp_path / "rows.json"
+    assert 0 == chain.main(["--short", f"--json={path}"])
+    rows = json.loads(path.read_text())["rows"]
+    assert 2 == len(rows) == len(capsys.readouterr().out.splitlines())
     assert all(row["value"] > 0 for row in rows)
