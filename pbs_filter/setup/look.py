@@ -101,10 +101,10 @@ def machine(config: Config | None) -> Machine:
 
     paths = (DEFAULT_PATH, *rsyslog.FILES, *syslog_ng.FILES, *postfix.FILES, *mtas.FILES)
     versions = _versions()
-    program = _program()
+    here = program()
     known = Machine(
-        program=program,
-        lookup=os.path.join(os.path.dirname(program), "pbs-lookup"),
+        program=here,
+        lookup=os.path.join(os.path.dirname(here), "pbs-lookup"),
         share=directory(),
         map=MAP if config is None else config.map,
         state=os.path.dirname(MAP if config is None else config.journal),
@@ -132,8 +132,12 @@ def _files(paths: Sequence[str]) -> dict[str, str]:
     return {path: text for path in paths if path and (text := read(path)) is not None}
 
 
-def _program() -> str:
-    """The installed pbs-filter: the one that runs now, or the one beside this Python."""
+def program() -> str:
+    """The installed pbs-filter: the one that runs now, or the one beside this Python.
+
+    Raises:
+        ConfigError: there is none, or a syslog daemon could not start it.
+    """
     here = os.path.abspath(sys.argv[0])
     beside = os.path.join(os.path.dirname(sys.executable), "pbs-filter")
     candidates = [here if os.path.basename(here) == "pbs-filter" else "", beside]

@@ -81,7 +81,10 @@ def copy_command(change: Change, share: str) -> str:
     """The command that makes a new file of the shipped ones."""
     files = " ".join(f"{share}/{name}" for name in change.sources)
     if change.swaps:
-        edits = " ".join(f"-e 's|{re.escape(old)}|{new}|g'" for old, new in change.swaps)
+        edits = " ".join(
+            f"-e 's|{re.escape(old)}|{re.sub(r'[&|]', _escaped, new)}|g'"
+            for old, new in change.swaps
+        )
         command = f"sed {edits} {files} > {change.path}"
     elif len(change.sources) == 1:
         command = f"cp {files} {change.path}"
@@ -90,9 +93,13 @@ def copy_command(change: Change, share: str) -> str:
     if change.mode != 0o644:
         command += f" && chmod {change.mode:04o} {change.path}"
     parent = change.path.rpartition("/")[0]
-    if parent.endswith((".d", "opensmtpd")):
+    if parent.endswith((".service.d", "apparmor.d/rsyslog.d", "/opensmtpd")):
         command = f"mkdir -p {parent} && {command}"
     return command
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "\\" + found[0]
 
 
 def diff(change: Change) -> str:
