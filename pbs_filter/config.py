@@ -240,6 +240,14 @@ OPTIONS = (
         about="The group whose members may read the map. Empty: the account's own group.",
     ),
     Option(
+        name="metrics",
+        kind="path",
+        default="",
+        metavar="FILE",
+        about="A file for the textfile collector of Prometheus' node_exporter, whose name ends in "
+        ".prom; written at most every 15 seconds. Empty: none.",
+    ),
+    Option(
         name="export",
         kind="tables",
         default=(),
@@ -290,6 +298,7 @@ class Config:
     logto: str
     user: str
     group: str
+    metrics: str
     export: tuple[Mapping[str, Any], ...]
     server: tuple[Mapping[str, Any], ...]
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from .filter import Filter
 from .keeper import Keeper
 from .living import whole
 from .log import Log
+from .metrics_file import MetricsFile
 from .sight import Sight
 from .store import AddressMap, files
 from .store.journal import Journal
@@ -124,7 +125,8 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
         control = Control(config.control) if config.write else None
         exporter = Exporter(config.export, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
-        sight = Sight(log)
+        servers = [server.name for server in filter_.reader.servers]
+        sight = Sight(log, MetricsFile(config.metrics, servers, log))
 
         def every_second(now: int) -> None:
             sight.look(feed, now)

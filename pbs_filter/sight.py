@@ -12,13 +12,15 @@ from . import status
 from .feed import Feed
 from .log import Log
 from .lookout import Lookout
+from .metrics_file import MetricsFile
 
 
 class Sight:
     """One running filter, looked at."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, metrics_file: MetricsFile) -> None:
         self._log = log
+        self._metrics_file = metrics_file
         self._lookout = Lookout()
         self._newest = b""
 
@@ -35,10 +37,14 @@ class Sight:
             said += self._lookout.line(line, came, uptime, zone)
         for sentence in said:
             self._log.say(sentence)
+        self._metrics_file.run(lambda: self._values(feed, now), uptime)
 
     def status(self, feed: Feed, now: int) -> dict[str, Any]:
         """What --status shows of it; `now` as above."""
         self.look(feed, now)
+        return self._values(feed, now)
+
+    def _values(self, feed: Feed, now: int) -> dict[str, Any]:
         position = None if feed.keeper.journal is None else feed.keeper.journal.position
         behind = feed.keeper.map.behind()
         run = status.Run(

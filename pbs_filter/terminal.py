@@ -57,13 +57,11 @@ def cut(text: str, columns: int) -> str:
         return text
     if columns < 1:
         return ""
-    left, kept = columns - 1, []
-    for character in text:
-        left -= _columns(character)
-        if left < 0:
-            break
-        kept.append(character)
-    return "".join(kept) + "…"
+    left, end = columns - 1, 0
+    while left >= (taken := _columns(text[end])):
+        left -= taken
+        end += 1
+    return text[:end] + "…"
 
 
 def fit(text: str, columns: int) -> str:

@@ -42,6 +42,7 @@ PURE: dict[str, frozenset[str]] = {
         "report": "filter grammar model terminal value",
         "status": "filter lookout report terminal",
         "history": "report terminal",
+        "metrics": "lookout model",
         "config": "addresses errors redis_location",
         "shared": "redis_values value",
         "manual.completion": "manual.words",

@@ -48,3 +48,4 @@ complete -c pbs-filter -l debug -d 'Log every decision'
 complete -c pbs-filter -l logto -d 'The log file; - is stdout (not while confirming), empty is stderr' -x -a 'FILE -'
 complete -c pbs-filter -l user -d 'The account to become when started as root' -x
 complete -c pbs-filter -l group -d 'The group whose members may read the map' -x
+complete -c pbs-filter -l metrics -d 'A file for the textfile collector of Prometheus\' node_exporter, whose...' -r -F
