@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..daemons.process import Process
 from . import Mta
 
-_BASE = """\
+BASE = """\
 compatibility_level = 3.6
 myhostname = mx1.lab.test
 mydestination = lab.test
@@ -40,7 +40,7 @@ class Postfix(Mta):
     def configure(self) -> Sequence[Process]:
         shipped = (self.root.path / "usr/share/postfix/master.cf.dist").read_text()
         self.root.write("/etc/postfix/master.cf", shipped + self.example(f"postfix/{self.master}"))
-        self.root.write("/etc/postfix/main.cf", _BASE + self.example(f"postfix/{self.main}"))
+        self.root.write("/etc/postfix/main.cf", BASE + self.example(f"postfix/{self.main}"))
         dynamic = (self.root.path / "usr/share/postfix/dynamicmaps.cf").read_text()
         self.root.write("/etc/postfix/dynamicmaps.cf", dynamic)
         self.root.directory("/var/lib/postfix", owner=61201)

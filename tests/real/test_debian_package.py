@@ -1,0 +1,285 @@
+"""The Debian package: built from the checkout, installed on a fresh Debian, used, and purged.
+
+What is typed here is what README.Debian says; nothing of the package is adapted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import poplib
+import re
+import shutil
+import smtplib
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .daemons.process import Process, wait_for
+from .debian import Debian
+from .mtas import CLIENT, REMOTE, SERVER, STRANGER, Sink
+from .mtas.namespace import Namespace
+from .mtas.postfix import BASE
+from .packages import CHECKOUT
+from .roots import ACCOUNTS, PrivateRoot, end_processes
+from .scenario import BOB
+
+MAP = "/var/lib/pbs-filter/map.gdbm"
+LINTIAN_NEEDS = (
+    "dash", "coreutils", "dpkg", "tar", "gzip", "bash", "sed", "grep", "findutils", "diffutils",
+)  # fmt: skip
+DAEMONS = ("rsyslog", "postfix", "popa3d")
+REFUSED = f"554 5.7.1 <{REMOTE}>: Relay access denied"
+
+
+def build(directory: Path) -> Path:
+    """The package, built by the shipped script."""
+    directory.mkdir()
+    done = subprocess.run(
+        [CHECKOUT / "examples/debian/build", directory],
+        # Without it the time of the last commit is taken, and somebody may commit meanwhile.
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "" == done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("package") / "first")
+
+
+def typed(*beginning: str) -> list[list[str]]:
+    """The commands of README.Debian that begin so."""
+    text = (CHECKOUT / "examples/debian/README.Debian").read_text()
+    lines = [line.split() for line in re.findall(r"(?m)^ {4,}(\S.*)$", text)]
+    found = [line for line in lines if line[: len(beginning)] == list(beginning)]
+    assert found, f"README.Debian says nothing of {beginning}"
+    return found
+
+
+# ------------------------------------------------------------------ the file
+
+
+def test_the_same_checkout_gives_the_same_package(package: Path, tmp_path: Path) -> None:
+    assert re.fullmatch(r"pbs-filter_\d+\.\d+\.\d+_all\.deb", package.name)
+    assert package.read_bytes() == build(tmp_path / "second").read_bytes()
+
+
+def test_lintian_finds_no_error_and_no_warning(package: Path) -> None:
+    with contextlib.closing(PrivateRoot("lintian", *LINTIAN_NEEDS)) as root:
+        for name in ("default", "debian"):
+            root.write(f"/etc/dpkg/origins/{name}", "Vendor: Debian\n")
+        shutil.copy(package, root.path)
+        said = root.run(
+            "env", "LC_ALL=C", "lintian", "--allow-root", "--fail-on", "error,warning",
+            "--suppress-tags", "groff-message", f"/{package.name}",
+        )  # fmt: skip
+    assert "" == said
+
+
+def test_no_path_of_another_installation_is_left_in_it(package: Path) -> None:
+    root = package.parent / "unpacked"
+    subprocess.run(["dpkg-deb", "-x", package, root], check=True)
+    for path in (*root.glob("usr/share/pbs-filter/**/*"), *root.glob("etc/**/*")):
+        if path.is_file() and path.name != "README.md":
+            assert "/opt/" not in path.read_text(), path
+    drop_in = (root / "usr/share/pbs-filter/rsyslog/pbs-filter.conf").read_text()
+    assert "/usr/bin/pbs-filter" in drop_in
+
+
+# ------------------------------------------------------------------ on a machine
+
+
+class Machine(contextlib.ExitStack):
+    """A fresh Debian with daemons, in a network of its own."""
+
+    def __init__(self, directory: Path, *names: str, suite: str) -> None:
+        super().__init__()
+        self.directory = directory
+        self.debian = self.enter_context(contextlib.closing(Debian(*names, suite=suite)))
+        self.network = self.enter_context(contextlib.closing(Namespace([CLIENT, STRANGER, SERVER])))
+
+    def install(self, package: Path) -> None:
+        shutil.copy(package, self.debian.path / "root")
+        self.debian.apt_get("install", f"/root/{package.name}")
+        (self.debian.path / "root" / package.name).unlink()
+
+    def daemon(self, *argv: str, forks: bool = False) -> Process:
+        name = Path(argv[0]).name
+        return Process(
+            name,
+            [*self.network.command(), *self.debian.command(*argv)],
+            output=self.directory / f"{name}.out",
+            ready=lambda: True,
+            forks=forks,
+        )
+
+    def log_in(self, source: str, password: str) -> bool:
+        """By POP3, as bob."""
+
+        def connect() -> poplib.POP3:
+            with contextlib.suppress(ConnectionRefusedError):
+                return self.network.inside(lambda: _Pop3(source))
+            return None  # type: ignore[return-value]
+
+        client = wait_for(connect, "popa3d")
+        client.user(BOB.name)
+        try:
+            client.pass_(password)
+        except poplib.error_proto:
+            client.close()
+            return False
+        client.quit()
+        return True
+
+    def send(self, source: str) -> str:
+        """Send a message to somebody elsewhere: what Postfix says to its recipient."""
+        with self.network.inside(
+            lambda: smtplib.SMTP(SERVER, 25, source_address=(source, 0), timeout=60)
+        ) as smtp:
+            smtp.ehlo("scanner.example")
+            smtp.mail("bob@example.org")
+            code, text = smtp.rcpt(REMOTE)
+            if code == 250:
+                assert smtp.data(b"Subject: a scan\r\n\r\nfrom " + source.encode())[0] == 250
+            return f"{code} {text.decode()}"
+
+
+class _Pop3(poplib.POP3):
+    def __init__(self, source: str) -> None:
+        self._source = source
+        super().__init__(SERVER, 110, timeout=60)
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        return socket.create_connection((self.host, self.port), timeout, (self._source, 0))
+
+
+@pytest.fixture
+def bookworm(tmp_path: Path) -> Iterator[Machine]:
+    with Machine(tmp_path, *DAEMONS, suite="bookworm") as machine:
+        yield machine
+
+
+def prepare_mail(debian: Debian) -> None:
+    """What a mail server has before pbs-filter comes: an account, and Postfix's configuration."""
+    (bob,) = (account for account in ACCOUNTS if account.name == BOB.name)
+    debian.run("useradd", "--create-home", "--password", bob.crypted, bob.name)
+    (debian.path / "var/mail/bob").touch()
+    debian.run("chown", "bob:mail", "/var/mail/bob")
+    (debian.path / "etc/postfix/main.cf").write_text(BASE)
+
+
+def paste_into_postfix(debian: Debian) -> None:
+    """As examples/postfix/README.md says."""
+    examples = debian.path / "usr/share/pbs-filter/examples/postfix"
+    for name in ("main.cf", "master.cf"):
+        with (debian.path / "etc/postfix" / name).open("a") as file:
+            file.write((examples / name).read_text())
+
+
+def test_install_switch_on_log_in_relay_purge(bookworm: Machine, package: Path) -> None:
+    debian = bookworm.debian
+    prepare_mail(debian)
+    bookworm.install(package)
+    debian.run("apt-get", "-q", "-y", "purge", "pbs-filter")
+    before = debian.tree()
+    assert not [path for path in before if "pbs" in path]
+
+    bookworm.install(package)
+    assert (
+        "drwxr-x--- pbs-filter pbs-filter"
+        == debian.run("stat", "-c", "%A %U %G", "/var/lib/pbs-filter").strip()
+    )
+    assert "pbs-filter" == debian.run("id", "-gn", "pbs-lookup").strip()
+    # Installed, not switched on.
+    assert [] == list((debian.path / "etc/rsyslog.d").glob("*pbs*"))
+    assert [] == list((debian.path / "etc/systemd/system").rglob("pbs*"))
+    compiled = debian.path / "usr/lib/python3/dist-packages/pbs_filter/__pycache__"
+    assert list(compiled.glob("cli.*.pyc"))
+    assert debian.run("pbs-filter", "--check").endswith("configuration: ok\n")
+
+    postfix_before = {p: p.read_text() for p in (debian.path / "etc/postfix").glob("ma*.cf")}
+    paste_into_postfix(debian)
+    (link,) = typed("ln", "-s", "/usr/share/pbs-filter/rsyslog/pbs-filter.conf")
+    debian.run(*link)
+    debian.run("rsyslogd", "-N1")
+
+    with contextlib.ExitStack() as running:
+        running.enter_context(Sink(bookworm.network))
+        rsyslogd = running.enter_context(bookworm.daemon("/usr/sbin/rsyslogd", "-n"))
+        wait_for((debian.path / "dev/log").exists, "the log socket")
+        running.enter_context(bookworm.daemon("/usr/sbin/popa3d", "-D", forks=True))
+        running.enter_context(bookworm.daemon("/usr/sbin/postfix", "start-fg"))
+        # The first line of a POP server, here a refused login, starts the filter.
+        assert not bookworm.log_in(STRANGER, "wrong")
+        wait_for((debian.path / MAP[1:]).exists, "the filter's map")
+        wait_for(lambda: _sends(bookworm, CLIENT) == REFUSED, "the answer no")
+        assert bookworm.log_in(CLIENT, BOB.password)
+        wait_for(lambda: bookworm.send(CLIENT).startswith("250"), "the relay to be open")
+        assert REFUSED == bookworm.send(STRANGER)
+
+        listed = debian.run("pbs-filter", "--list").splitlines()
+        assert [CLIENT] == [line.split()[0] for line in listed[1:]]
+        assert "popa3d" in listed[1]
+        assert (
+            "-rw-r----- pbs-filter pbs-filter" == debian.run("stat", "-c", "%A %U %G", MAP).strip()
+        )
+        as_lookup = ("runuser", "-u", "pbs-lookup", "--", "pbs-lookup", "check", "--verbose")
+        assert f"{CLIENT} may relay\n" == debian.run(*as_lookup, CLIENT)
+        assert f"{STRANGER} may not relay\n" == debian.run(*as_lookup, STRANGER, status=1)
+        debian.run("runuser", "-u", "nobody", "--", "pbs-lookup", "check", CLIENT, status=75)
+        rsyslogd.stop()
+    end_processes(debian.path)
+
+    for path, text in postfix_before.items():
+        path.write_text(text)
+    debian.run("apt-get", "-q", "-y", "purge", "pbs-filter")
+    after = debian.tree()
+    made_by_daemons = re.compile(r"/var/(log|spool|lib/(postfix|logrotate))\b|/etc/postfix/")
+    changed = {
+        path: (before.get(path), after.get(path))
+        for path in before.keys() | after.keys()
+        if before.get(path) != after.get(path) and not made_by_daemons.match(path)
+    }
+    assert {} == changed
+    # Postfix's own are from the lines in its master.cf.
+    assert not [p for p in after if "pbs" in p and not p.startswith("/var/spool/postfix/")]
+    accounts = [(debian.path / f"etc/{name}").read_text() for name in ("passwd", "group")]
+    assert "pbs" not in "".join(accounts)
+
+
+def _sends(machine: Machine, source: str) -> str:
+    try:
+        return machine.send(source)
+    except ConnectionRefusedError:
+        return "Postfix is not there yet"
+
+
+def test_debian_13(package: Path, tmp_path: Path) -> None:
+    """Its Python, pyparsing and netaddr, and its adduser and dpkg."""
+    with Machine(tmp_path, "rsyslog", suite="trixie") as machine:
+        debian = machine.debian
+        machine.install(package)
+        assert debian.run("pbs-filter", "--check").endswith("configuration: ok\n")
+        debian.run(*typed("ln", "-s", "/usr/share/pbs-filter/rsyslog/pbs-filter.conf")[0])
+        with machine.daemon("/usr/sbin/rsyslogd", "-n"):
+            wait_for((debian.path / "dev/log").exists, "the log socket")
+            (line,) = re.findall(
+                r"(?m)^    logger .*? '(.*)'$", (CHECKOUT / "rsyslog/README.md").read_text()
+            )
+            debian.run("logger", "-p", "mail.info", "-t", "dovecot", line)
+            as_lookup = ("runuser", "-u", "pbs-lookup", "--", "pbs-lookup", "check", "192.0.2.7")
+            wait_for(lambda: _status(debian, *as_lookup) == 0, "the login in the map")
+        debian.run("apt-get", "-q", "-y", "purge", "pbs-filter")
+        assert not [path for path in debian.tree() if "pbs" in path]
+
+
+def _status(debian: Debian, *argv: str) -> int:
+    return subprocess.run(debian.command(*argv), stderr=subprocess.DEVNULL).returncode
