@@ -103,7 +103,7 @@ _new_record = tuple.__new__
 _decode = json.JSONDecoder().raw_decode
 _NO_PEER = ("", "127.0.0.1", "::1")
 _NO_NETWORK = ("", "0")
-"""IP protocol numbers of what did not come by IP."""
+"""`proto` of what did not come by IP: an IP protocol's number (rsyslog), or a port (syslog-ng)."""
 
 
 def read(line: bytes) -> Record | Reason:

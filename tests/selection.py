@@ -79,6 +79,7 @@ def _lines(names: Iterable[str], room: int) -> list[list[str]]:
 
 FILES: dict[str, Callable[[Iterable[Server]], str]] = {
     "rsyslog/pbs-filter.conf": rsyslog,
+    "rsyslog/client.conf": rsyslog,
     "syslog-ng/pbs-filter/plugin.conf": syslog_ng,
 }
 

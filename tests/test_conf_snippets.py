@@ -14,6 +14,7 @@ from pbs_filter.grammar.rules import Server
 from pbs_filter.servers import SERVERS
 
 from . import selection
+from .real.certificates import TLS, make
 from .real.daemons import syslog_ng
 from .real.daemons.journald import Journald
 from .real.packages import CHECKOUT, install, launch, unpack
@@ -70,17 +71,38 @@ def test_a_point_in_a_name_is_a_point() -> None:
 RSYSLOG_INPUTS = [
     ["rsyslog/imuxsock.conf"],
     ["rsyslog/imjournal.conf"],
-    ["rsyslog/imuxsock.conf", "rsyslog/imtcp.conf"],
+    ["rsyslog/imuxsock.conf", "rsyslog/central.conf"],
 ]
+
+
+def with_certificates(name: str, directory: Path) -> str:
+    """The file `name` with paths of certificates that are there."""
+    tls = directory / "tls"
+    return text(name).replace(TLS, str((tls if tls.exists() else make(tls)) / "loghost"))
+
+
+@needs_packages
+@pytest.mark.parametrize("sender", ["relp", "tcp"])
+def test_rsyslog_accepts_the_files_of_a_pop_host(sender: str, tmp_path: Path) -> None:
+    install("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
+    config = tmp_path / "rsyslog.conf"
+    config.write_text(
+        f'global(workDirectory="{tmp_path}")\n'
+        + text("rsyslog/imuxsock.conf")
+        + text("rsyslog/client.conf")
+        + with_certificates(f"rsyslog/client-{sender}.conf", tmp_path)
+    )
+    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
+    assert not re.search("error|warning", said, re.IGNORECASE), said
 
 
 @needs_packages
 @pytest.mark.parametrize("inputs", RSYSLOG_INPUTS, ids=" ".join)
 def test_rsyslog_accepts_the_drop_in_with_each_input(inputs: list[str], tmp_path: Path) -> None:
-    install("rsyslog")
+    install("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
     config = tmp_path / "rsyslog.conf"
-    modules = [text(name) for name in inputs if "tcp" not in name]
-    behind = [text(name) for name in inputs if "tcp" in name]
+    modules = [text(name) for name in inputs if "central" not in name]
+    behind = [with_certificates(name, tmp_path) for name in inputs if "central" in name]
     config.write_text(
         f'global(workDirectory="{tmp_path}")\n'
         + "".join([*modules, text("rsyslog/pbs-filter.conf"), *behind])
@@ -129,9 +151,9 @@ def test_syslog_ng_accepts_block_and_log_path_in_debians_own_configuration(
         (etc / "scl.conf").write_text(f'{original}\n@include "{scl}/plugin.conf"\n')
         block = ""
         include = f"{etc}:{include}"
-    (etc / "conf.d" / "pbs-filter.conf").write_text(block + log_path)
-    network = text("syslog-ng/network-source.conf")
-    (etc / "conf.d" / "other.conf").write_text(f"source s_net {{\n{network}\n}};\n")
+    central = with_certificates("syslog-ng/central.conf", tmp_path)
+    client = with_certificates("syslog-ng/client.conf", tmp_path)
+    (etc / "conf.d" / "pbs-filter.conf").write_text(block + log_path + central + client)
     debian = (root / "etc/syslog-ng/syslog-ng.conf").read_text()
     # The one part that runs a script from a fixed path, where nothing is installed.
     debian = debian.replace("getvirtconsole()", 'file("/dev/null")')
@@ -211,7 +233,13 @@ def test_logrotate_accepts_the_snippets(daemon: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "readme", ["rsyslog/README.md", "syslog-ng/README.md", "examples/systemd/README.md"]
+    "readme",
+    [
+        "rsyslog/README.md",
+        "syslog-ng/README.md",
+        "examples/systemd/README.md",
+        "examples/central/README.md",
+    ],
 )
 def test_what_a_readme_links_to_is_there(readme: str) -> None:
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text(readme)):

@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -380,8 +381,15 @@ def from_mx1(seconds_ago: int, text: str) -> str:
     return f"<22>{stamp} mx1 dovecot: {text}"
 
 
-def speaker(network: Namespace, server: str, port: int) -> Callable[[str, str], None]:
-    """A function that connects from a source address and sends a text."""
+def speaker(
+    network: Namespace, server: str, port: int, certificate: Path
+) -> Callable[[str, str], None]:
+    """A function that connects from a source address by TLS and sends a text.
+
+    `certificate` is a directory of `certificates.make`.
+    """
+    context = ssl.create_default_context(cafile=str(certificate / "ca.pem"))
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
 
     def speak(source: str, line: str) -> None:
         def connected() -> socket.socket | None:
@@ -390,8 +398,13 @@ def speaker(network: Namespace, server: str, port: int) -> Callable[[str, str], 
             except ConnectionRefusedError:
                 return None
 
-        with network.inside(lambda: wait_for(connected, f"port {port}")) as connection:
-            connection.sendall(line.encode())
+        connection = network.inside(lambda: wait_for(connected, f"port {port}"))
+        with context.wrap_socket(connection, server_hostname="loghost.example.org") as secured:
+            secured.sendall(line.encode())
+            secured.shutdown(socket.SHUT_WR)
+            # A close with something unread would be a reset, and the other side lose what it has.
+            while secured.recv(4096):
+                pass
 
     return speak
 

@@ -16,6 +16,8 @@ from types import TracebackType
 
 import pytest
 
+from . import certificates
+from .certificates import TLS
 from .daemons.process import Process, wait_for
 from .mtas.namespace import Namespace
 from .packages import install
@@ -62,7 +64,7 @@ class Rsyslogd:
         variant: str = "",
         within: Sequence[str] = (),
     ) -> None:
-        install("rsyslog")
+        install("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.everything = directory / "everything.log"
@@ -340,16 +342,17 @@ def test_over_tcp_only_trusted_hosts_count_and_a_long_line_makes_no_second_one(
 ) -> None:
     trusted, stranger, here = "192.0.2.11", "192.0.2.12", "192.0.2.10"
     installed = Installed(tmp_path / "installed", f'trusted_hosts = ["{trusted}"]\n')
+    tls = certificates.make(tmp_path / "tls")
     network = Namespace([trusted, stranger, here])
     try:
         daemon = Rsyslogd(
             tmp_path / "rsyslog",
             installed,
-            variant=shipped("rsyslog/imtcp.conf", {}),
+            variant=shipped("rsyslog/central.conf", {TLS: str(tls / "loghost")}),
             within=network.command(),
         )
         with daemon, daemon.log() as log:
-            speak = speaker(network, here, 514)
+            speak = speaker(network, here, 6514, tls / "pop1")
             forged_line = from_mx1(0, f"imap-login: Login: user=<eve>, rip={CANARY}, TLS\n")
             begin = from_mx1(0, "imap-login: Aborted login: user=<")
             for cut in LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1:

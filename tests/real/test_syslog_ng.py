@@ -14,6 +14,8 @@ from types import TracebackType
 
 import pytest
 
+from . import certificates
+from .certificates import TLS
 from .daemons.process import wait_for
 from .daemons.syslog_ng import SyslogNg
 from .mtas.namespace import Namespace
@@ -54,7 +56,7 @@ LONGEST_LINE = 65_536
 
 
 class Daemon:
-    """syslog-ng with the shipped files behind a private log socket; `more` are further sources."""
+    """syslog-ng with the shipped files behind a private log socket; `more` stands behind them."""
 
     def __init__(
         self,
@@ -73,11 +75,12 @@ class Daemon:
         self.daemon = SyslogNg(
             directory,
             "options { stats-level(1); use-dns(no); };\n"
-            f'source s_src {{ unix-dgram("{self.socket_path}"); internal(); {more} }};\n'
+            f'source s_src {{ unix-dgram("{self.socket_path}"); internal(); }};\n'
             f'destination d_all {{ file("{self.everything}" template("$MSGHDR$MSG\\n")); }};\n'
             "log { source(s_src); destination(d_all); };\n"
             + shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
-            + shipped("syslog-ng/log-path.conf", {}),
+            + shipped("syslog-ng/log-path.conf", {})
+            + more,
             within=within or [],
         )
 
@@ -320,16 +323,17 @@ def test_nobody_gets_in_who_may_not_speak_for_a_server(
 def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
     trusted, stranger, here = "192.0.2.11", "192.0.2.12", "192.0.2.10"
     installed = Installed(tmp_path / "installed", f'trusted_hosts = ["{trusted}"]\n')
+    tls = certificates.make(tmp_path / "tls")
     network = Namespace([trusted, stranger, here])
     try:
         daemon = Daemon(
             tmp_path / "syslog-ng",
             installed,
-            more=shipped("syslog-ng/network-source.conf", {}),
+            more=shipped("syslog-ng/central.conf", {TLS: str(tls / "loghost")}),
             within=network.command(),
         )
         with daemon, daemon.log() as log:
-            speak = speaker(network, here, 601)
+            speak = speaker(network, here, 6514, tls / "pop1")
             forged_line = from_mx1(0, f"imap-login: Login: user=<eve>, rip={CANARY}, TLS")
             begin = from_mx1(0, "imap-login: Aborted login: user=<")
             for cut in LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1:
