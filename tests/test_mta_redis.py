@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -16,15 +15,13 @@ from hypothesis import strategies as st
 
 from pbs_filter.errors import StoreBusy
 from pbs_filter.mta import redis
-from pbs_filter.mta.lookup import NO, NOT_NOW, YES, Lookup, open_reader
+from pbs_filter.mta.lookup import NO, NOT_NOW, YES
 from pbs_filter.mta.redis import RedisReader
 from pbs_filter.value import encode
 
 from . import mta_maps
 from .fake_redis import DROP, HANG, Answer, FakeRedis
-
-if TYPE_CHECKING:
-    from pbs_filter.mta.lookup import Owns
+from .redis_lookups import lookup, lookups_end
 
 ID, OLD_ID = b"a" * 40, b"b" * 40
 KNOWN, ABSENT = b"192.0.2.7", b"198.51.100.1"
@@ -82,24 +79,10 @@ def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "ANSWER_SECONDS", 0.2)
 
 
-_readers: list[RedisReader] = []
-
-
 @pytest.fixture(autouse=True)
 def _no_connection_left() -> Iterator[None]:
-    yield
-    for reader in _readers:
-        for place in reader._places:
-            for server in (*place._servers.values(), *place._sentinels):
-                server.close()
-    _readers.clear()
-
-
-def lookup(*servers: FakeRedis | str, owns: Owns | None = None) -> Lookup:
-    reader = open_reader(*(s if isinstance(s, str) else s.url for s in servers))
-    assert isinstance(reader, RedisReader)
-    _readers.append(reader)
-    return Lookup(reader, owns=owns)
+    with lookups_end():
+        yield
 
 
 def closed_port() -> int:
@@ -595,9 +578,7 @@ def scripted(blocks: list[bytes], address: bytes) -> str:
     asks = lookup("redis://127.0.0.1:6379")
     place = asks._reader._places[0]  # type: ignore[attr-defined]
     place._server(place._targets[0])._sock = Scripted(blocks)
-    answer = asks.ask(address)
-    _readers.clear()
-    return answer
+    return asks.ask(address)
 
 
 _CUTS = st.lists(st.integers(0, len(HIT)), max_size=6).map(sorted)
