@@ -1,0 +1,97 @@
+"""A wheel, built from the checkout and installed into a fresh venv, is all there is to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.manual.__main__ import texts
+
+from .packages import CHECKOUT
+
+PYTHON = "/usr/bin/python3"
+TREES = ("rsyslog", "syslog-ng", "examples")
+NOT_INSTALLED = ("examples/debian/", "examples/quickstart")
+"""What is of use only in a checkout."""
+
+
+def run(*argv: str | Path, cwd: Path, text: str = "") -> str:
+    done = subprocess.run(
+        argv,
+        cwd=cwd,
+        # Nothing of this checkout, whose venv may be active.
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        | {name: value for name, value in os.environ.items() if name.startswith("PIP_")},
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, f"{argv}: {done.stdout[-3000:]}"
+    return done.stdout
+
+
+def checked_in() -> list[str]:
+    return run("git", "-c", "safe.directory=*", "ls-files", cwd=CHECKOUT).splitlines()
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Has the wheel and what it depends on. The wheel is built from what is checked in."""
+    directory = tmp_path_factory.mktemp("wheel")
+    source = directory / "source"
+    for name in checked_in():
+        if (CHECKOUT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, source / name)
+    made = directory / "venv"
+    run(PYTHON, "-m", "venv", made, cwd=directory)
+    pip = (made / "bin/python", "-m", "pip", "-q", "--disable-pip-version-check")
+    run(*pip, "wheel", "--no-deps", "-w", directory, source, cwd=directory)
+    (wheel,) = directory.glob("pbs_filter-*.whl")
+    shutil.rmtree(source)
+    run(*pip, "install", wheel, cwd=directory)
+    return made
+
+
+def test_both_programs_work_in_another_directory(venv: Path, tmp_path: Path) -> None:
+    pbs_filter, pbs_lookup = venv / "bin/pbs-filter", venv / "bin/pbs-lookup"
+    # Debian's Python finds its _gdbm from a venv, too.
+    options = ("--config=/dev/null", f"--dbfile={tmp_path}/state/map.gdbm")
+    assert "configuration: ok" in run(pbs_filter, "--config=/dev/null", "--check", cwd=tmp_path)
+    (tmp_path / "state").mkdir(mode=0o750)
+    log = (CHECKOUT / "examples/sample-mail.log").read_text()
+    run(pbs_filter, *options, "--confirm=no", cwd=tmp_path, text=log)
+    assert "192.0.2.7" in run(pbs_filter, *options, "--list", cwd=tmp_path)
+    said = run(
+        pbs_lookup, "check", "--verbose", f"--map={tmp_path}/state/map.gdbm", "192.0.2.7",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert "192.0.2.7 may relay\n" == said
+
+
+def test_the_shipped_files_are_installed_and_found(venv: Path, tmp_path: Path) -> None:
+    share = venv / "share/pbs-filter"
+    expected = {
+        name
+        for name in checked_in()
+        if name.startswith(tuple(f"{tree}/" for tree in TREES))
+        and not name.startswith(NOT_INSTALLED)
+        and (CHECKOUT / name).is_file()
+    }
+    found = {str(p.relative_to(share)): p for p in share.rglob("*") if p.is_file()}
+    assert expected == set(found)
+    for name, path in found.items():
+        assert (CHECKOUT / name).read_bytes() == path.read_bytes()
+    ask = "from pbs_filter import shipped; print(shipped.directory())"
+    assert f"{share}\n" == run(venv / "bin/python", "-c", ask, cwd=tmp_path)
+
+
+def test_manual_pages_and_completions_are_where_man_and_the_shells_look(venv: Path) -> None:
+    for name, text in texts().items():
+        assert text == (venv / "share" / name).read_text(encoding="utf-8")
