@@ -16,9 +16,9 @@ from pbs_filter.value import encode
 
 from .. import mta_maps
 from ..redis_lookups import lookup, lookups_end
-from .daemons.process import Process, wait_for
+from .daemons.process import Process, free_port, wait_for
 from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
-from .daemons.redis_site import REDIS_UID, RedisSite, copy_for_lookups
+from .daemons.redis_site import REDIS_UID, RedisSite, copy_for_lookups, make_site
 from .mtas import CLIENT, LOOKUP_UID, OTHER_CLIENT, REMOTE, STRANGER
 from .mtas.postfix import Postfix
 from .packages import CHECKOUT
@@ -163,6 +163,75 @@ def test_a_cluster_is_asked_node_by_node(tmp_path: Path) -> None:
                 assert YES == asks.ask(address.encode())
             for number in range(30):
                 assert NO == asks.ask(f"198.51.100.{number}".encode())
+
+
+# ------------------------------------------------------------------ TLS
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates of two hosts; only the first one's server runs."""
+    return make_site(
+        tmp_path_factory.mktemp("tls") / "site", "pop1=127.0.0.1", "pop2=127.0.0.2", "--"
+    )
+
+
+@pytest.fixture(scope="module")
+def encrypted(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server that wants its clients' certificates."""
+    port = free_port()
+    host = site / "pop1/redis"
+    with RedisServer(
+        tmp_path_factory.mktemp("r") / "m",
+        f"tls-port {port}",
+        f"tls-cert-file {host}/host.pem",
+        f"tls-key-file {host}/host.key",
+        f"tls-ca-cert-file {host}/ca.pem",
+        "tls-auth-clients yes",
+    ) as server:
+        login(server)
+        complete(server)
+        yield port
+
+
+def test_tls_with_certificates_on_both_sides(site: Path, encrypted: int) -> None:
+    own = site / "pop2/redis"
+    files = f"ca_file={own}/ca.pem&cert_file={own}/host.pem&key_file={own}/host.key"
+    asks = lookup(f"rediss://127.0.0.1:{encrypted}?{files}")
+    assert (YES, NO) == (asks.ask(KNOWN), asks.ask(ABSENT)), asks.trouble
+
+
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("rediss://127.0.0.1:{port}?cert_file={own}/host.pem&key_file={own}/host.key",
+         "certificate verify failed"),
+        ("rediss://localhost:{port}?ca_file={own}/ca.pem", "Hostname mismatch"),
+        ("rediss://127.0.0.1:{port}?ca_file={own}/ca.pem", "Redis at 127.0.0.1:{port}: "),
+        ("rediss://127.0.0.1:{port}?ca_file={own}/none.pem", "TLS with {own}/none.pem: "),
+        ("rediss://127.0.0.1:{port}?ca_file={own}/host.key", "TLS with {own}/host.key: "),
+        ("redis://127.0.0.1:{port}", "Redis at 127.0.0.1:{port}: "),
+    ],
+    ids=["unknown CA", "another name", "no certificate", "no file", "another file", "no TLS"],
+)  # fmt: skip
+def test_tls_that_is_not_right_is_not_now(
+    location: str, why: str, site: Path, encrypted: int
+) -> None:
+    words = {"own": site / "pop2/redis", "port": encrypted}
+    asks = lookup(location.format(**words))
+    assert NOT_NOW == asks.ask(KNOWN)
+    assert why.format(**words) in asks.trouble
+
+
+def test_a_host_that_is_added_later_changes_nothing_of_the_others(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site", "pop1=192.0.2.11", "--", "mx1=192.0.2.21")
+    before = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    make_site(site, "pop1=192.0.2.11", "--", "mx1=192.0.2.21", "mx2=192.0.2.22")
+    after = {path: path.read_bytes() for path in site.rglob("*") if path.is_file()}
+    sentinels = {path for path in before if path.suffix in (".toml", ".cf", ".srl")}
+    assert not {path for path in set(before) - sentinels if after[path] != before[path]}
+    assert {"mx2"} == {path.relative_to(site).parts[0] for path in after if path not in before}
+    assert not [path for path in after if path.stat().st_mode & 0o077]
 
 
 # ------------------------------------------------------------------ examples/redis

@@ -26,15 +26,10 @@ QUICK = {
 """What is not as it is shipped, so that a failover takes a second and not ten."""
 
 
-def make_site(directory: Path) -> Path:
+def make_site(made: Path, *hosts: str) -> Path:
     """What the administrator makes first: a directory of files for each host."""
-    made = directory / "site"
-    hosts = [f"{name}={address}" for name, address in HOSTS.items()]
     done = subprocess.run(
-        ["sh", EXAMPLES / "make-site", made, *hosts[:-1], "--", hosts[-1]],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["sh", EXAMPLES / "make-site", made, *hosts], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return made
@@ -110,7 +105,8 @@ class RedisSite:
     """The three hosts; mx1's root is the caller's, where an MTA runs as well."""
 
     def __init__(self, directory: Path, network: Namespace, mta_root: PrivateRoot) -> None:
-        self.path = make_site(directory)
+        hosts = [f"{name}={address}" for name, address in HOSTS.items()]
+        self.path = make_site(directory / "site", *hosts[:-1], "--", hosts[-1])
         commands = [f"addr add {address} dev lo" for address in HOSTS.values()]
         subprocess.run(
             [*network.command(), "ip", "-batch", "-"],
