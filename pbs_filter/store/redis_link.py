@@ -1,9 +1,8 @@
 """A connection to the Redis that keeps the map (edge): one server, a master by Sentinel, a cluster.
 
 What is there: under `PREFIX` and an address a hash, in which each filter has one field, its name;
-under `PREFIX!filters` one field for each filter that has sent everything (see `Redis` in the manual
-and `redis_values` for what lookups make of it). Every command is for one key, so that a cluster can
-spread them.
+under `PREFIX!filters` one field for each filter that has sent everything (`redis_values` tells what
+lookups make of it). Every command is for one key, so that a cluster can spread them.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from inspect import signature
 from itertools import islice
 from typing import Any
 
@@ -97,7 +97,7 @@ class Link:
         self._redis = library()
         self._location = location
         self._prefix = location.prefix.encode()
-        self._options = self._common(location, client_name)
+        self._options = self._common(client_name)
         self._cluster = False
         self.nodes: tuple[tuple[str, int], ...] = ()
         """The masters of a cluster."""
@@ -111,18 +111,22 @@ class Link:
                 f"maxmemory-policy to noeviction, it is {info['maxmemory_policy']!r}"
             )
 
-    def _common(self, location: Location, client_name: str) -> dict[str, Any]:
+    def _common(self, client_name: str) -> dict[str, Any]:
         redis = self._redis
-        options: dict[str, Any] = {
-            "username": location.user or None,
-            "password": password(location.password_file),
+        # What tells the server about the library (CLIENT SETINFO) would need one more right.
+        quiet = set(signature(redis.Redis).parameters) & {"driver_info", "lib_name", "lib_version"}
+        if "driver_info" in quiet:
+            quiet = {"driver_info"}
+        return {
+            **dict.fromkeys(quiet),
+            "username": self._location.user or None,
+            "password": password(self._location.password_file),
             "client_name": client_name,
             "socket_timeout": TIMEOUT_SECONDS,
             "socket_connect_timeout": TIMEOUT_SECONDS,
             # What failed is begun again by us, who know what has to be sent to whom.
             "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
         }
-        return options
 
     def _tls(self) -> dict[str, Any]:
         location = self._location

@@ -1,0 +1,405 @@
+"""Filters on a real Redis: while it is there, away, hung, replaced by its replica, in pieces."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.errors import PbsFilterError, StoreBusy
+from pbs_filter.mta.redis import RedisReader
+
+from ..running import Running, login, logout, wait_for
+from ..store_tools import memory_directory
+from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
+from .packages import CHECKOUT
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    # Not in pytest's directory, whose name is too long for a socket; nor where a journal is slow.
+    with memory_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def server(place: Path) -> Iterator[RedisServer]:
+    with RedisServer(place / "redis") as running:
+        yield running
+
+
+@pytest.fixture
+def look() -> Iterator[Callable[[RedisServer], RedisReader]]:
+    """Makes what pbs-lookup asks a server with."""
+    made: list[RedisReader] = []
+
+    def look(server: RedisServer) -> RedisReader:
+        made.append(RedisReader([server.url]))
+        return made[-1]
+
+    yield look
+    for reader in made:
+        for place in reader._places:
+            for connected in place._servers.values():
+                connected.close()
+
+
+Look = Callable[[RedisServer], RedisReader]
+
+
+def started(place: Path, name: str, location: str, *options: str) -> Running:
+    """A filter called `name`, ready."""
+    directory = place / name
+    directory.mkdir(mode=0o750, exist_ok=True)
+    filter_ = Running(directory, *options, location=location)
+    assert b"OK" == filter_.reply()
+    return filter_
+
+
+def ours(server: RedisServer, name: str, addresses: Iterable[str]) -> set[str]:
+    """Those of `addresses` that the filter `name` has in this server."""
+    script = (
+        "local found = {} for _, a in ipairs(ARGV) do "
+        "if redis.call('HEXISTS', 'pbs:' .. a, KEYS[1]) == 1 then table.insert(found, a) end end "
+        "return found"
+    )
+    found = set()
+    wanted = list(addresses)
+    for start in range(0, len(wanted), 500):
+        some = wanted[start : start + 500]
+        found |= set(server.cli("EVAL", script, "1", name, *some).split())
+    return found
+
+
+def address(number: int) -> str:
+    return f"198.51.100.{number}" if number < 250 else f"2001:db8::{number:x}"
+
+
+def marked(server: RedisServer, name: str) -> str:
+    """The marker of a filter, without its time."""
+    return server.cli("HGET", "pbs:!filters", name).partition(" ")[2]
+
+
+def test_a_login_is_there_for_lookups_and_ends_by_redis_itself(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    with started(place, "mx1", server.url, "--grace=100") as filter_:
+        filter_.ask(login("192.0.2.7"))
+        lookup = look(server)
+        value = wait_for(lambda: _found(lookup, "192.0.2.7"), "the login")
+        assert b"bob" in value
+        left = int(server.cli("TTL", "pbs:192.0.2.7"))
+        assert 150 < left <= 160, "a minute longer than its value"
+        assert lookup.get("192.0.2.8") is None, "a no is believed"
+        assert server.info("master_replid") == marked(server, "mx1")
+        assert 0 == filter_.end()
+        (listed,) = filter_.listed()
+        assert ("192.0.2.7", ["mx1"]) == (listed["address"], listed["filters"])
+        assert "FILTERS" in filter_.mode("--list").stdout.decode()
+
+
+def _found(lookup: RedisReader, address: str) -> bytes | None:
+    with contextlib.suppress(StoreBusy):  # not yet believed
+        return lookup.get(address)
+    return None
+
+
+def _is_no(lookup: RedisReader, address: str) -> bool:
+    try:
+        return lookup.get(address) is None
+    except StoreBusy:  # not yet believed
+        return False
+
+
+def test_lines_are_acknowledged_while_redis_is_away_or_hangs_and_nothing_is_lost(
+    place: Path, server: RedisServer
+) -> None:
+    everything = {address(number) for number in range(600)}
+    with started(place, "mx1", server.url) as filter_:
+        waits = []
+
+        def log_in(numbers: range) -> None:
+            for number in numbers:
+                began = time.monotonic()
+                assert b"OK" == filter_.ask(login(address(number)))
+                waits.append(time.monotonic() - began)
+
+        log_in(range(200))
+        wait_for(lambda: ours(server, "mx1", [address(199)]), "the first logins")
+        server.process.signal(signal.SIGSTOP)
+        log_in(range(200, 400))
+        server.process.signal(signal.SIGCONT)
+        wait_for(lambda: address(399) in ours(server, "mx1", everything), "the ones while it hung")
+        server.stop()
+        log_in(range(400, 600))
+        wait_for(lambda: filter_.status()["map"], "the filter to notice")
+        shown = wait_for(lambda: _away(filter_), "what waits")
+        assert 1 <= shown["waiting"] <= 600
+        assert "away since" in filter_.mode("--status").stdout.decode()
+        # Redis kept nothing: it gets all of the state again.
+        server.start()
+        wait_for(lambda: everything == ours(server, "mx1", everything), "every login")
+        wait_for(lambda: server.info("master_replid") == marked(server, "mx1"), "the marker")
+        wait_for(lambda: filter_.status()["map"] is None, "nothing to wait")
+        assert max(waits) < 0.5, "no line waited for Redis"
+        log = filter_.log.read_text()
+        assert 1 == log.count("cannot be reached"), "said once a minute"
+        assert "is there again" in log
+
+
+def _away(filter_: Running) -> dict | None:
+    shown = filter_.status()["map"]
+    return shown if shown and shown["waiting"] and shown["away_since"] else None
+
+
+def test_what_redis_has_not_taken_survives_the_filter(place: Path, server: RedisServer) -> None:
+    everything = {address(number) for number in range(50)}
+    with started(place, "mx1", server.url) as filter_:
+        wait_for(lambda: marked(server, "mx1"), "the marker")
+        server.stop()
+        for one in sorted(everything):
+            filter_.ask(login(one))
+        filter_.kill()
+    with started(place, "mx1", server.url) as filter_:
+        filter_.ask(login("192.0.2.9"))
+        assert 0 == filter_.end(), "an orderly end does not need Redis"
+        assert "cannot be reached" in filter_.log.read_text()
+    with started(place, "mx1", server.url) as filter_:
+        server.start()
+        wait_for(lambda: everything == ours(server, "mx1", everything), "every login")
+        assert {"192.0.2.9"} == ours(server, "mx1", ["192.0.2.9"])
+
+
+def test_filters_share_addresses_and_none_ends_what_another_holds(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    both = "192.0.2.7"
+    key = f"pbs:{both}"
+
+    def open_sessions() -> int:
+        (listed,) = two.listed()
+        assert ["mx1", "mx2"] == listed["filters"]
+        return listed["open_sessions"]
+
+    with (
+        started(place, "mx1", server.url, "--grace=200") as one,
+        started(place, "mx2", server.url, "--grace=100") as two,
+    ):
+        one.ask(login(both, session="abc"))
+        wait_for(lambda: ours(server, "mx1", [both]), "the login at mx1")
+        held, end = server.cli("HGET", key, "mx1"), server.cli("EXPIRETIME", key)
+        two.ask(login(both, session="abc", user="alice"))
+        wait_for(lambda: ours(server, "mx2", [both]), "the login at mx2")
+        assert end == server.cli("EXPIRETIME", key), "a shorter grant of another host"
+        assert 2 == open_sessions()
+        two.ask(logout("abc", user="alice"))
+        wait_for(lambda: 1 == open_sessions(), "the end at mx2")
+        assert held == server.cli("HGET", key, "mx1")
+        assert look(server).get(both)
+        # mx2's address ends, mx1's does not.
+        two.mode("--authorise", "192.0.2.8", "--for=1")
+        one.mode("--authorise", "192.0.2.8", "--for=100")
+        wait_for(lambda: not ours(server, "mx2", ["192.0.2.8"]), "the end of one")
+        assert look(server).get("192.0.2.8")
+
+
+def test_what_is_forgotten_on_one_host_is_forgotten_for_all(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    lookup = look(server)
+    with (
+        started(place, "mx1", server.url, "--grace=4") as one,
+        started(place, "mx2", server.url, "--grace=4") as two,
+    ):
+        two.ask(login("192.0.2.7", session="abc"))
+        wait_for(lambda: two.addresses(), "the login")
+        done = one.mode("--forget", "192.0.2.7")
+        assert (0, b"192.0.2.7: forgotten\n") == (done.returncode, done.stdout)
+        assert lookup.get("192.0.2.7") is None
+        assert set() == two.addresses()
+        first = server.cli("HGET", "pbs:192.0.2.7", "mx2")
+        wait_for(lambda: first != server.cli("HGET", "pbs:192.0.2.7", "mx2"), "its next lease")
+        assert lookup.get("192.0.2.7") is None, "a lease is no login"
+        two.ask(login("192.0.2.7"))
+        wait_for(lambda: lookup.get("192.0.2.7"), "the next login")
+        assert 1 == one.mode("--forget", "192.0.2.8").returncode
+    # And without a filter that runs.
+    one.mode("--authorise", "192.0.2.9", "--for=60")
+    assert {"192.0.2.9"} <= one.addresses()
+    assert 0 == one.mode("--forget", "192.0.2.9").returncode
+    assert 1 == one.mode("--list", "192.0.2.9").returncode
+    server.stop()
+    done = one.mode("--forget", "192.0.2.9")
+    assert 75 == done.returncode
+    assert b"cannot be reached" in done.stderr
+
+
+def test_who_empties_redis_or_takes_our_name_is_noticed(place: Path, server: RedisServer) -> None:
+    with started(place, "mx1", server.url) as filter_:
+        filter_.ask(login("192.0.2.7"))
+        server.cli("HSET", "pbs:192.0.2.99", "mx1", "stale", "mx2", "another's")
+        wait_for(lambda: marked(server, "mx1"), "the marker")
+        server.cli("FLUSHALL")
+        wait_for(lambda: ours(server, "mx1", ["192.0.2.7"]), "its state, again")
+        assert "was emptied" in filter_.log.read_text()
+        wait_for(lambda: marked(server, "mx1"), "the marker")
+        server.cli("SET", "pbs:192.0.2.50", "not a hash")
+        filter_.ask(login("192.0.2.50"))
+        filter_.ask(login("192.0.2.51"))
+        wait_for(lambda: ours(server, "mx1", ["192.0.2.51"]), "the good one")
+        wait_for(lambda: "192.0.2.50 is not a hash" in filter_.log.read_text(), "the wrong one")
+        server.cli("HSET", "pbs:!filters", "mx1", "5 other")
+        wait_for(lambda: "another filter writes as 'mx1'" in filter_.log.read_text(), "the clash")
+
+
+def test_what_our_name_left_behind_is_removed_at_a_start(place: Path, server: RedisServer) -> None:
+    server.cli("HSET", "pbs:192.0.2.99", "mx1", "stale", "mx2", "another's")
+    with started(place, "mx1", server.url):
+        wait_for(lambda: not ours(server, "mx1", ["192.0.2.99"]), "the stale field to go")
+        assert {"192.0.2.99"} == ours(server, "mx2", ["192.0.2.99"])
+
+
+def test_an_account_with_the_rights_of_the_example_is_enough(place: Path) -> None:
+    password = place / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    users = (CHECKOUT / "examples" / "redis" / "users.acl").read_text().splitlines()
+    (acl,) = (line for line in users if line.startswith("user pbs-filter "))
+    acl = acl.replace("#@filter-sha256@", ">secret")
+    with RedisServer(place / "redis", acl, tcp=True) as server:
+        location = f"redis://pbs-filter@127.0.0.1:{server.port}?password_file={password}"
+        with started(place, "mx1", location) as filter_:
+            filter_.ask(login("192.0.2.7"))
+            wait_for(lambda: marked(server, "mx1"), "the marker")
+            assert {"192.0.2.7"} == filter_.addresses()
+            assert 0 == filter_.mode("--forget", "192.0.2.7").returncode
+            assert "" == server.cli("ACL", "LOG"), "nothing was refused"
+            filter_.end()
+        password.write_text("wrong\n")
+        done = filter_.mode("--list")
+        assert 75 == done.returncode
+        assert b"password_file" in done.stderr
+
+
+def test_failover_under_load(place: Path, look: Look, record_property) -> None:
+    master = RedisServer(place / "a", tcp=True)
+    replica = replica_of(master, place / "b")
+    sentinel = Sentinel(place / "s", [("pbs", master.port)])
+    with master, replica, sentinel:
+        wait_for(lambda: in_step(replica), "the replica")
+        wait_for(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "the sentinel to see it")
+        location = f"redis+sentinel://127.0.0.1:{sentinel.port}/pbs"
+        with started(place, "mx1", location) as filter_:
+            filter_.ask(login("192.0.2.7"))
+            wait_for(lambda: ours(replica, "mx1", ["192.0.2.7"]), "the first login")
+            lookups = Lookups(look(replica), "192.0.2.7", "192.0.2.8")
+            numbers, waits = log_in_until(filter_, seconds=1.0, first=1000)
+            master.process.stop(signal.SIGKILL)
+            more, more_waits = log_in_until(filter_, seconds=4.0, first=numbers.stop)
+            ended = time.monotonic()
+            wait_for(lambda: replica.info("role") == "master", "the failover")
+            everything = {address(number) for number in range(numbers.start, more.stop)}
+            wait_for(lambda: everything == ours(replica, "mx1", everything), "every login")
+            whole = time.monotonic() - ended
+            wait_for(lambda: _is_no(look(replica), "192.0.2.8"), "a believed no")
+            lookups.stop()
+            assert [] == lookups.errors
+            assert more.stop > numbers.stop
+            waits += more_waits
+            for name, value in (
+                ("logins", len(everything)),
+                ("logins_a_second", round(len(waits) / 5)),
+                ("longest_acknowledgement_ms", round(max(waits) * 1000, 1)),
+                ("median_acknowledgement_ms", round(statistics.median(waits) * 1000, 2)),
+                ("last_login_in_the_new_master_after_ms", round(whole * 1000)),
+                ("seconds_without_a_believed_no", round(lookups.without_no_seconds, 1)),
+                ("lookups_on_the_replica", lookups.answered),
+            ):
+                record_property(name, value)
+                print(name, value)
+            assert max(waits) < 0.5
+
+
+class Lookups:
+    """Asks one server all the time, in a thread, for an address that is there and one that is not."""
+
+    def __init__(self, lookup: RedisReader, there: str, not_there: str) -> None:
+        self._lookup = lookup
+        self._there = there
+        self._not_there = not_there
+        self._over = threading.Event()
+        self.answered = 0
+        self.errors: list[str] = []
+        """What was not a yes for the address that is there."""
+        self.without_no_seconds = 0.0
+        """The longest time without a believed no for the other one."""
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        last_no = time.monotonic()
+        while not self._over.wait(0.002):
+            try:
+                if self._lookup.get(self._there) is None:
+                    self.errors.append("no")
+                self.answered += 1
+            except PbsFilterError as error:
+                self.errors.append(repr(error))
+            with contextlib.suppress(StoreBusy):
+                assert self._lookup.get(self._not_there) is None
+                now = time.monotonic()
+                self.without_no_seconds = max(self.without_no_seconds, now - last_no)
+                last_no = now
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def log_in_until(filter_: Running, *, seconds: float, first: int) -> tuple[range, list[float]]:
+    """Some 500 logins a second, each from another address: their numbers, and how long each
+    acknowledgement took."""
+    began = time.monotonic()
+    number, waits = first, []
+    while (at := time.monotonic()) < began + seconds:
+        assert b"OK" == filter_.ask(login(address(number)))
+        waits.append(time.monotonic() - at)
+        number += 1
+        ahead = began + (number - first) / 500 - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)  # the pace
+    return range(first, number), waits
+
+
+def test_a_cluster_keeps_each_address_where_it_belongs(place: Path, look: Look) -> None:
+    everything = {address(number) for number in range(300)}
+    with cluster(place) as nodes, started(place, "mx1", nodes[1].url) as filter_:
+        for one in sorted(everything):
+            filter_.ask(login(one))
+        wait_for(lambda: everything == _in_cluster(nodes), "every login")
+        lookup = look(nodes[0])
+        for one in (address(7), address(290)):
+            wait_for(lambda one=one: _found(lookup, one), "a lookup through another node")
+        assert everything == filter_.addresses()
+        assert 0 == filter_.mode("--forget", address(7)).returncode
+        assert address(7) not in filter_.addresses()
+        wait_for(lambda: _found(lookup, address(7)) is None, "no")
+        # One node loses everything: the state is sent again.
+        nodes[2].stop()
+        nodes[2].start()
+        wait_for(lambda: everything <= _in_cluster(nodes) | {address(7)}, "every login, again")
+        assert 0 == filter_.end()
+
+
+def _in_cluster(nodes: list[RedisServer]) -> set[str]:
+    found = set()
+    for node in nodes:
+        keys = node.cli("KEYS", "pbs:*").split()
+        found |= {key.removeprefix("pbs:") for key in keys if "!" not in key}
+    return found
