@@ -1,0 +1,297 @@
+"""--setup and --doctor on a machine with the real daemons: set up, used, looked at, taken back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .daemons.process import wait_for
+from .machines import PROGRAM, Machine
+from .mtas import SERVER, STRANGER
+from .mtas.exim import _DEBCONF
+
+PLACES = ("etc", "opt", "usr/libexec", "var/lib")
+LOGIN = f"imap-login: Login: user=<bob>, method=PLAIN, rip={STRANGER}, lip={SERVER}, mpid=7, TLS"
+
+Tree = dict[str, tuple[object, ...]]
+
+
+def tree(machine: Machine) -> Tree:
+    """Everything that --setup could change, but for the copies that useradd keeps for itself, and
+    what the running filter wrote into its own directory."""
+    its_own = re.compile(r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/var/lib/pbs-filter/|"
+                         r"\.lock$|/var/lib/(postfix|exim4|syslog-ng|rsyslog)/")  # fmt: skip
+    found = machine.tree(*PLACES)
+    return {path: described for path, described in found.items() if not its_own.search(path)}
+
+
+def findings(machine: Machine, *before: str) -> dict[str, tuple[str, str]]:
+    """State and text of what --doctor says, by subject."""
+    said = machine.run(*before, PROGRAM, "--doctor", "--json", status=None)
+    return {f["subject"]: (f["state"], f["text"]) for f in json.loads(said)["findings"]}
+
+
+def wrong(machine: Machine, *before: str) -> dict[str, str]:
+    """What it says is wrong."""
+    return {subject: text for subject, (state, text) in findings(machine, *before).items()
+            if state == "wrong"}  # fmt: skip
+
+
+# ---------------------------------------------------------------------- rsyslog and Postfix
+
+MAIN = """\
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+myhostname = mx1.lab.test
+mydestination = lab.test
+mynetworks = 127.0.0.0/8 [::1]/128
+inet_interfaces = all
+local_recipient_maps =
+alias_maps =
+alias_database =
+local_transport = discard:
+smtpd_peername_lookup = no
+"""
+
+
+class RsyslogPostfix(Machine):
+    packages = ("rsyslog", "postfix", "dash", "coreutils", "sed", "grep", "findutils", "diffutils")
+    accounts = (("postfix", 61201), ("postdrop", 61202))
+
+    def configure(self) -> None:
+        root = self.root
+        shipped = (root.path / "etc/rsyslog.conf").read_text()
+        # The kernel's log is that of the machine on which this runs.
+        root.write("/etc/rsyslog.conf", shipped.replace('module(load="imklog")', "#"))
+        root.directory("/etc/logrotate.d")
+        source = root.path / "usr/share/postfix"
+        for name, shipped in (("master.cf", "master.cf.dist"), ("dynamicmaps.cf",) * 2):
+            root.write(f"/etc/postfix/{name}", (source / shipped).read_text())
+        root.write("/etc/postfix/main.cf", (source / "main.cf.debian").read_text() + MAIN)
+        root.directory("/var/lib/postfix", owner=61201)
+        root.directory("/var/spool/rsyslog")
+
+    def start(self) -> None:
+        self.daemon("/usr/sbin/rsyslogd", "-n", name="rsyslogd")
+        self.daemon("/usr/sbin/postfix", "start-fg", name="postfix")
+        wait_for((self.root.path / "dev/log").exists, "the log socket")
+
+    @contextlib.contextmanager
+    def other_settings(self, setting: str, *, reload: bool = False) -> Iterator[None]:
+        """With a main.cf that has `setting`."""
+        path = self.root.path / "etc/postfix/main.cf"
+        kept = path.read_text()
+        self.run("/usr/sbin/postconf", "-e", setting)
+        if reload:
+            self.run("/usr/sbin/postfix", "reload")
+        try:
+            yield
+        finally:
+            path.write_text(kept)
+            if reload:
+                self.run("/usr/sbin/postfix", "reload")
+
+
+class TestRsyslogAndPostfix:
+    """In the order of an administrator's afternoon."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def machine(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RsyslogPostfix]:
+        with RsyslogPostfix(tmp_path_factory.mktemp("setup")) as machine:
+            yield machine
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def before(cls, machine: RsyslogPostfix) -> Tree:
+        return tree(machine)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def applied(cls, machine: RsyslogPostfix, before: Tree) -> RsyslogPostfix:
+        """The machine after --apply, with its daemons running."""
+        assert before
+        machine.filter("--setup", "--apply")
+        machine.start()
+        return machine
+
+    def test_without_apply_nothing_is_changed(self, machine: RsyslogPostfix, before: Tree) -> None:
+        said = machine.filter("--setup")
+        assert "rsyslog 8.2302" in said
+        assert "postfix 3.7" in said
+        assert "--setup rsyslog postfix --apply" in said
+        assert before == tree(machine)
+
+    def test_before_it_is_set_up_the_doctor_says_so(self, machine: RsyslogPostfix) -> None:
+        found = wrong(machine)
+        assert {"daemon", "feed", "MTA"} == set(found)
+        assert "has no /etc/rsyslog.d/10-pbs-filter.conf" in found["daemon"]
+        assert "nobody takes lines at /dev/log" in found["feed"]
+
+    def test_what_a_daemon_does_not_accept_is_taken_back(
+        self, machine: RsyslogPostfix, before: Tree
+    ) -> None:
+        conf = machine.root.path / "etc/rsyslog.d/20-broken.conf"
+        conf.write_text('action(type="no such thing")\n')
+        said = machine.filter("--setup", "--apply", status=78)
+        conf.unlink()
+        assert "`rsyslogd -N1` ended with 1" in said
+        assert "taken back what it did: everything is as it was before" in said
+        assert before == tree(machine)
+
+    def test_a_login_opens_the_relay_and_the_doctor_is_content(
+        self, applied: RsyslogPostfix
+    ) -> None:
+        well = applied.filter("--doctor")
+        assert "all is well" in well
+        assert f"closed for a stranger: from {SERVER} to elsewhere the MTA said 454" in well
+        assert applied.rcpt(STRANGER).startswith("454 4.7.1")
+        applied.log(LOGIN)
+        wait_for(lambda: applied.rcpt(STRANGER).startswith("250"), "the relay to be open")
+        assert applied.rcpt(SERVER).startswith("454 4.7.1")
+        assert "all is well" in applied.filter("--doctor")
+
+    def test_a_second_time_there_is_nothing_to_do(self, applied: RsyslogPostfix) -> None:
+        assert "Every file is as it should be." in applied.filter("--setup")
+
+    def test_the_mail_log_shows_which_servers_there_are(self, applied: RsyslogPostfix) -> None:
+        assert re.search(r"/var/log/mail.log, .* logins: dovecot 1", applied.filter("--setup"))
+
+    def test_a_map_that_the_lookups_cannot_read(self, applied: RsyslogPostfix) -> None:
+        directory = applied.root.path / "var/lib/pbs-filter"
+        directory.chmod(0o700)
+        found = wrong(applied)
+        directory.chmod(0o750)
+        assert {"lookup", "MTA"} == set(found)
+        assert "pbs-lookup cannot read the map" in found["lookup"]
+        assert "Permission denied" in found["MTA"]
+
+    def test_a_directory_that_others_can_write(self, applied: RsyslogPostfix) -> None:
+        directory = applied.root.path / "var/lib/pbs-filter"
+        directory.chmod(0o777)
+        found = wrong(applied)
+        directory.chmod(0o750)
+        assert "mode 0777" in found["files"]
+
+    def test_a_postfix_that_does_not_ask(self, applied: RsyslogPostfix) -> None:
+        with applied.other_settings(MAIN.splitlines()[0]):
+            found = wrong(applied)
+        assert {"MTA"} == set(found)
+        assert "postfix does not ask" in found["MTA"]
+
+    def test_an_open_relay(self, applied: RsyslogPostfix) -> None:
+        with applied.other_settings("mynetworks = 0.0.0.0/0"):
+            found = wrong(applied)
+        assert {"relay"} == set(found)
+        assert "OPEN: mynetworks has 0.0.0.0/0" in found["relay"]
+
+    def test_a_relay_that_is_open_by_something_else_is_found_by_trying(
+        self, applied: RsyslogPostfix
+    ) -> None:
+        with applied.other_settings("relay_domains = example.com", reload=True):
+            found = wrong(applied)
+        assert f"OPEN: the MTA takes mail from {SERVER} to elsewhere: 250" in found["relay"]
+
+    def test_a_configuration_that_cannot_be_read(self, applied: RsyslogPostfix) -> None:
+        path = applied.root.path / "etc/pbs-filter.toml"
+        kept = path.read_text()
+        path.write_text(kept + "grase_seconds = 7\n")
+        found = wrong(applied)
+        path.write_text(kept)
+        assert {"configuration"} == set(found)
+        assert "Did you mean 'grace_seconds'?" in found["configuration"]
+
+    def test_a_syslog_daemon_that_does_not_run(self, applied: RsyslogPostfix) -> None:
+        applied.stop()
+        found = wrong(applied)
+        assert {"feed", "MTA"} == set(found)
+        assert "nobody takes lines at /dev/log" in found["feed"]
+        assert "nobody answers" in found["MTA"]
+
+    def test_a_file_changed_by_hand_keeps_undo_from_everything(
+        self, applied: RsyslogPostfix
+    ) -> None:
+        path = applied.root.path / "etc/postfix/main.cf"
+        kept, then = path.read_text(), tree(applied)
+        path.write_text(kept + "# mine\n")
+        said = applied.filter("--setup", "--undo", status=78)
+        path.write_text(kept)
+        assert "changed since --apply: /etc/postfix/main.cf." in said
+        assert then == tree(applied)
+
+    def test_undo_puts_everything_back(self, applied: RsyslogPostfix, before: Tree) -> None:
+        log = applied.root.path / "var/lib/pbs-filter"
+        said = applied.filter("--setup", "--undo")
+        assert "put back: /etc/postfix/main.cf" in said
+        assert "left: /var/lib/pbs-filter is not empty" in said
+        after = tree(applied)
+        assert log.exists()
+        after.pop(str(log))
+        assert before == after
+        assert "nothing to undo" in applied.filter("--setup", "--undo", status=78)
+
+
+# ---------------------------------------------------------------------- syslog-ng and Exim
+
+
+class SyslogNgExim(Machine):
+    packages = (
+        "syslog-ng-core", "syslog-ng-scl", "exim4-daemon-heavy", "exim4-config",
+        "debianutils", "gawk", "util-linux", "hostname", "dash", "coreutils", "sed", "grep",
+    )  # fmt: skip
+    accounts = (("Debian-exim", 61211), ("uucp", 10))
+
+    def configure(self) -> None:
+        root = self.root
+        shipped = (root.path / "etc/syslog-ng/syslog-ng.conf").read_text()
+        # Not system(): the kernel's log is that of the machine on which this runs.
+        root.write("/etc/syslog-ng/syslog-ng.conf", shipped.replace(
+            "system();", 'unix-dgram("/dev/log");').replace(
+            "getvirtconsole()", 'file("/dev/null")'))  # fmt: skip
+        root.directory("/etc/syslog-ng/conf.d")
+        root.directory("/var/lib/syslog-ng")
+        root.write("/etc/mailname", "lab.test\n")
+        root.write("/etc/hostname", "mx1\n")
+        root.write("/etc/aliases", "")
+        root.write("/etc/exim4/update-exim4.conf.conf", _DEBCONF.format(split="true"))
+        for directory in ("/var/lib/exim4", "/var/log/exim4", "/var/spool/exim4"):
+            root.directory(directory, owner=61211)
+
+    def start(self) -> None:
+        self.daemon("/usr/sbin/syslog-ng", "-F", "--no-caps", name="syslog-ng")
+        self.run("/usr/sbin/update-exim4.conf")
+        self.daemon("/usr/sbin/exim4", "-bdf", "-oP", "/run/exim.pid", name="exim")
+        wait_for((self.root.path / "dev/log").exists, "the log socket")
+
+
+def test_syslog_ng_and_exim_are_set_up_used_and_as_before(tmp_path: Path) -> None:
+    with SyslogNgExim(tmp_path) as machine:
+        before = tree(machine)
+        said = machine.filter("--setup", "--apply")
+        assert "checked: syslog-ng -s" in said
+        assert "checked: update-exim4.conf --check" in said
+        # What it leaves to a person where no systemd runs.
+        (line,) = re.findall(r"before the MTA: (.*)", said)
+        make, serve = line.split("; ")
+        machine.run(*make.split())
+        machine.daemon(*serve.split(), name="pbs-lookup")
+        machine.start()
+        said = machine.filter("--doctor", status=None)
+        assert "all is well" in said, said
+        # rsyslog goes by its own clock for local lines; syslog-ng reads the stamps in them.
+        (elsewhere,) = wrong(machine, "env", "TZ=XXX5").items()
+        assert "clock" == elsewhere[0]
+        assert "another time zone: by 300 minutes too old" in elsewhere[1]
+        assert machine.rcpt(STRANGER).startswith("550 relay not permitted")
+        machine.log(LOGIN)
+        wait_for(lambda: machine.rcpt(STRANGER).startswith("250"), "the relay to be open")
+        assert machine.rcpt(SERVER).startswith("550")
+        machine.stop()
+        machine.filter("--setup", "--undo")
+        after = tree(machine)
+        after.pop(str(machine.root.path / "var/lib/pbs-filter"))
+        assert before == after
