@@ -327,7 +327,7 @@ def test_failover_under_load(place: Path, look: Look, record_property) -> None:
 
 
 class Lookups:
-    """Asks one server all the time, in a thread, for an address that is there and one that is not."""
+    """Asks one server in a thread, for an address that is there and for one that is not."""
 
     def __init__(self, lookup: RedisReader, there: str, not_there: str) -> None:
         self._lookup = lookup
