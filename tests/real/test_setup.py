@@ -295,3 +295,55 @@ def test_syslog_ng_and_exim_are_set_up_used_and_as_before(tmp_path: Path) -> Non
         after = tree(machine)
         after.pop(str(machine.root.path / "var/lib/pbs-filter"))
         assert before == after
+
+
+# ---------------------------------------------------------------------- other MTAs, not running
+
+
+class SendmailAlone(Machine):
+    packages = (
+        "sendmail-bin", "sendmail-cf", "sendmail-base", "m4", "dash", "coreutils", "sed", "grep",
+    )  # fmt: skip
+    accounts = (("smmta", 61221), ("smmsp", 61222))
+    check = "sendmail -bt"
+    wrote = "/etc/mail/sendmail.mc"
+    broken = "LOCAL_CONFIG\nno such line\n"
+
+    def configure(self) -> None:
+        shipped = (self.root.path / "usr/share/sendmail/cf/debian/sendmail.mc").read_text()
+        self.root.write("/etc/mail/sendmail.mc", shipped)
+        for name in ("m4/dialup.m4", "m4/provider.m4", "local-host-names", "trusted-users"):
+            self.root.write(f"/etc/mail/{name}", "")
+
+
+class CourierAlone(Machine):
+    packages = ("courier-mta", "dash", "coreutils", "sed", "grep")
+    accounts = (("courier", 61121),)
+    check = "sh -n /etc/courier/esmtpd"
+    wrote = "/etc/courier/esmtpd"
+    broken = "if\n"
+
+    def configure(self) -> None:
+        # Of its own, not shared with the unpacked package.
+        shipped = (self.root.path / "etc/courier/esmtpd").read_text()
+        self.root.write("/etc/courier/esmtpd", shipped)
+
+
+@pytest.mark.parametrize("make", [SendmailAlone, CourierAlone])
+def test_an_mtas_own_check_says_whether_it_stays(
+    make: type[SendmailAlone | CourierAlone], tmp_path: Path
+) -> None:
+    with make(tmp_path) as machine:
+        before = tree(machine)
+        said = machine.filter("--setup", "--apply")
+        assert make.check in said
+        assert before != tree(machine)
+        assert f"put back: {make.wrote}" in machine.filter("--setup", "--undo")
+        assert before == tree(machine)
+        path = machine.root.path / make.wrote.lstrip("/")
+        path.write_text(path.read_text() + make.broken)
+        before = tree(machine)
+        said = machine.filter("--setup", "--apply", status=78)
+        assert make.check in said
+        assert "everything is as it was before" in said
+        assert before == tree(machine)
