@@ -14,6 +14,7 @@ CLOCK_SECONDS = 5
 QUARTER = 900
 """Time zones differ by quarters of an hour."""
 LOG = "/var/log/pbs-filter.log"
+MAP = "/var/lib/pbs-filter/map.gdbm"
 EXPLAIN = "pbs-filter --status"
 
 
@@ -202,11 +203,12 @@ def lookup(user: str, status: int, said: str, *, restart: str) -> Finding:
         )
     if status == 1:
         return ok("lookup", f"{user} can read the map")
+    path = re.search(r"/[^\s:]+", said)
     if "Permission denied" in said:
         return wrong(
             "lookup",
             f"{user} cannot read the map: {said}",
-            "namei -l /var/lib/pbs-filter/map.gdbm",
+            f"namei -l {path[0] if path else MAP}",
             f"set `group` in {DEFAULT_PATH} to a group of {user}",
             restart,
         )

@@ -175,7 +175,7 @@ def _directory(wanted: Directory, keeper: Keeper, say: Say) -> None:
 def _missing(path: str) -> list[str]:
     """The directories of `path` that are not there, the highest first."""
     missing: list[str] = []
-    while path and not os.path.isdir(path):
+    while path and not os.path.lexists(path):
         missing.insert(0, path)
         path = os.path.dirname(path)
     return missing
@@ -282,5 +282,5 @@ def _sum_of(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
             return _sum(file.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
