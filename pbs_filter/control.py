@@ -93,7 +93,9 @@ class Control:
             pass
 
 
-def ask(path: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
+def ask(
+    path: str, request: Mapping[str, Any], patience_seconds: float = ANSWER_SECONDS
+) -> dict[str, Any] | None:
     """Ask the filter that runs on the map of this socket; None: none does.
 
     Raises:
@@ -101,7 +103,7 @@ def ask(path: str, request: Mapping[str, Any]) -> dict[str, Any] | None:
         PermissionError: not our business.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        peer.settimeout(ANSWER_SECONDS)
+        peer.settimeout(patience_seconds)
         try:
             descriptor, name = _short(path)
             try:

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from . import control, report, status
 from .addresses import canonical, widen
@@ -16,6 +18,9 @@ from .shared import merge
 from .store.gdbm import GdbmMap
 from .terminal import wants_colour
 from .value import Entry, decode
+
+if TYPE_CHECKING:
+    from .store.redis import RedisMap
 
 
 def colour_of(arguments: argparse.Namespace) -> bool:
@@ -31,15 +36,38 @@ def address_of(option: str, text: str, config: Config) -> str:
     """
     address = canonical(text)
     if address is None:
-        raise ConfigError(f"{option}: {text!r} is not an address")
+        raise ConfigError(f"{option}: {text!r} is not an address; give one, like 192.0.2.7")
     return widen(address, config.ipv6_prefix)
+
+
+def _readable(config: Config) -> GdbmMap | RedisMap:
+    """The map, to be read by a person.
+
+    Raises:
+        StoreBusy: there is none, or it may not be read; with what that person can do.
+    """
+    made = map_of(config)
+    if isinstance(made, GdbmMap):
+        try:
+            os.close(os.open(config.map, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            raise StoreBusy(
+                f"there is no map {config.map!r}: the filter makes it when it starts, and the "
+                "syslog daemon starts the filter; pbs-filter --doctor looks for what is missing"
+            ) from None
+        except PermissionError:
+            raise StoreBusy(
+                f"cannot read the map {config.map!r}: Permission denied; run this as root, or as "
+                "one of the group that may read it (group in pbs-filter.toml)"
+            ) from None
+    return made
 
 
 def _stored(
     config: Config, address: str, now: int
 ) -> tuple[list[tuple[str, Entry]], dict[str, tuple[str, ...]] | None]:
     """What the map says of `address`, or ("") of all; and which filters do, where it is shared."""
-    stored = map_of(config)
+    stored = _readable(config)
     if isinstance(stored, GdbmMap):
         if address:
             value = stored.get(address)
@@ -54,6 +82,22 @@ def _stored(
             entries.append((one, shared.entry))
             filters[one] = shared.filters
     return entries, filters
+
+
+def stored(config: Config, now: int) -> Iterator[tuple[str, Entry]]:
+    """All that the map says, one address after the other.
+
+    Raises:
+        StoreBusy, StoreDamaged: it cannot be read.
+    """
+    the_map = _readable(config)
+    if not isinstance(the_map, GdbmMap):
+        yield from _stored(config, "", now)[0]
+        return
+    for address, value in the_map.items():
+        entry = decode(address, value)
+        if entry is not None:
+            yield address, entry
 
 
 def list_(config: Config, arguments: argparse.Namespace) -> int:
@@ -80,7 +124,8 @@ def status_(config: Config, arguments: argparse.Namespace) -> int:
     answer = control.ask(config.control, {"do": "status"})
     if answer is None or "status" not in answer:
         raise StoreBusy(
-            f"no filter is running on {config.map!r}: look at the syslog daemon that should feed it"
+            f"no filter is running on {config.map!r}: look at the syslog daemon that should feed "
+            "it; pbs-filter --doctor looks for what is missing"
         )
     values = answer["status"]
     if arguments.json:

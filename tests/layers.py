@@ -43,6 +43,7 @@ PURE: dict[str, frozenset[str]] = {
         "status": "filter lookout report terminal",
         "history": "report terminal",
         "metrics": "lookout model",
+        "watching": "report terminal value",
         "config": "addresses errors redis_location",
         "shared": "redis_values value",
         "manual.completion": "manual.words",

@@ -175,10 +175,8 @@ def test_without_a_journal_history_says_so(place):
     assert b"cannot read the journal" in done.stderr
     assert 1 == done.stderr.count(b"\n")
     bad = run("--config=/dev/null", f"--dbfile={place}/map", "--history", "192.0.2")
-    assert (78, b"pbs-filter: --history: '192.0.2' is not an address\n") == (
-        bad.returncode,
-        bad.stderr,
-    )
+    assert 78 == bad.returncode
+    assert bad.stderr.startswith(b"pbs-filter: --history: '192.0.2' is not an address")
 
 
 def test_a_journal_that_is_renamed_between_two_looks_loses_nothing(place, monkeypatch):
