@@ -17,6 +17,7 @@ from . import __version__
 from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
 from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError
 from .redis_location import is_redis
+from .usage import Parser, whole
 
 MODES = (
     "list",
@@ -54,7 +55,7 @@ class _Gone(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     """The parser. Modes first, then one option for each key of the configuration."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="pbs-filter",
         allow_abbrev=False,
         description="Filter the mail log on stdin: who logged in by POP3 or IMAP may relay for a "
@@ -91,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
     modes.add_argument("--authorise", metavar="ADDRESS", help="authorise an address by hand")
     modes.add_argument("--status", action="store_true", help="what the running filter did so far")
     modes.add_argument(
+        "--watch", action="store_true", help="the same on a terminal, live, until q is pressed"
+    )
+    modes.add_argument(
         "--history",
         metavar="ADDRESS",
         help="when and by whom it was authorised, and by which line, as far as the journal knows",
@@ -101,9 +105,9 @@ def parser() -> argparse.ArgumentParser:
     modes.add_argument(
         "--setup",
         nargs="*",
-        metavar="NAME",
-        help="look at this machine, and print what to put where for the syslog daemon (rsyslog, "
-        "syslog-ng) and the MTA (postfix, exim, sendmail, opensmtpd, courier, qmail)",
+        metavar="rsyslog|syslog-ng|postfix|exim|sendmail|opensmtpd|courier|qmail",
+        help="look at this machine, and print what to put where for its syslog daemon and its MTA; "
+        "without names: for those that run here",
     )
     modes.add_argument(
         "--doctor",
@@ -128,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     with_modes.add_argument(
         "--for",
         dest="seconds",
-        type=int,
+        type=whole,
         metavar="SECONDS",
         help="--authorise: for how long (default: the grace)",
     )
@@ -176,7 +180,7 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
         )
     elif option.kind == "number":
         metavar = option.metavar or "N"
-        group.add_argument(flag, type=int, metavar=metavar, help=about, **common)
+        group.add_argument(flag, type=whole, metavar=metavar, help=about, **common)
     elif option.kind in ("text", "path", "map", "name", "choice"):
         metavar = option.metavar or "TEXT"
         group.add_argument(flag, metavar=metavar, help=about, **common)
@@ -207,9 +211,14 @@ def configuration(arguments: argparse.Namespace) -> Config:
                 refuse_writable(file.fileno(), path)
                 text = file.read()
         except OSError as error:
-            raise ConfigError(f"cannot read {path!r}: {error.strerror}") from None
+            todo = (
+                f"mend the path, or leave --config away for {DEFAULT_PATH}, which need not exist"
+                if isinstance(error, FileNotFoundError)
+                else "run this as root, or as one who may read it"
+            )
+            raise ConfigError(f"cannot read {path!r}: {error.strerror}; {todo}") from None
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{path!r} is not UTF-8: {error}") from None
+            raise ConfigError(f"{path!r} is not UTF-8: {error}; write it again as UTF-8") from None
     return build(text, path, given)
 
 
@@ -339,12 +348,15 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _check(config: Config, _arguments: argparse.Namespace) -> int:
-    from . import records
+    from . import exporter, records
     from .assemble import filter_of, servers_of
     from .grammar import contract
 
     filter_of(config, _complain)
+    from .service import accounts
     servers = servers_of(config)
+    accounts(config)
+    exporter.read(config.export)
     broken = 0
     for server in servers:
         violations = contract.check(server, servers, records.read)

@@ -7,6 +7,7 @@ manual are made from it or held to it by a test.
 from __future__ import annotations
 
 import difflib
+import re
 import textwrap
 import tomllib
 from collections.abc import Mapping
@@ -345,7 +346,7 @@ def build(
         try:
             table = tomllib.loads(file_text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file_name}: not TOML: {error}") from None
+            raise ConfigError(f"{file_name}: {_not_toml(file_text, str(error))}") from None
         for key, value in table.items():
             option = BY_NAME.get(key)
             if option is None:
@@ -362,6 +363,15 @@ def build(
     return Config(sources=sources, **values)
 
 
+def _not_toml(text: str, why: str) -> str:
+    """What is wrong with a text that is not TOML, with the line that `why` names."""
+    found = re.search(r"at line (\d+)", why)
+    lines = text.splitlines()
+    number = min(int(found[1]), len(lines)) if found else len(lines)
+    line = lines[number - 1] if lines else ""
+    return f'not TOML: {why}: {line!r}; write KEY = VALUE, and a text in quotes: user = "mail"'
+
+
 def _checked(option: Option, value: Any, where: str) -> Any:
     """`value` as the option's type.
 
@@ -371,13 +381,16 @@ def _checked(option: Option, value: Any, where: str) -> Any:
     kind = option.kind
     if kind == "number":
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ConfigError(f"{where}: {value!r} is not a whole number")
+            raise ConfigError(
+                f"{where}: {value!r} is not a whole number; write digits without quotes, as in "
+                f"{option.name} = {option.default}"
+            )
         if not option.least <= value <= option.most:
             raise ConfigError(f"{where}: {value!r} is not from {option.least} to {option.most}")
         return value
     if kind == "yes-no":
         if not isinstance(value, bool):
-            raise ConfigError(f"{where}: {value!r} is not true or false")
+            raise ConfigError(f"{where}: {value!r} is not true or false, without quotes")
         return value
     if kind == "choice":
         if value not in option.choices:
@@ -421,7 +434,7 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(
         isinstance(item, str) and item.isprintable() for item in value
     ):
-        raise ConfigError(f"{where}: {value!r} is not a list of texts")
+        raise ConfigError(f'{where}: {value!r} is not a list of texts; write ["...", "..."]')
     return tuple(value)
 
 

@@ -116,6 +116,11 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
             "logto '-' is stdout, which belongs to the replies while confirming; log to a file"
         )
     become(config, log.say)
+    if os.isatty(0):
+        log.say(
+            "reading mail log lines from this terminal, until Ctrl-D. A syslog daemon should pipe "
+            "them in: see rsyslog/ and syslog-ng/; for one thing at a time see pbs-filter --help"
+        )
     filter_ = assemble.filter_of(config, log.say)
     # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
     gc.disable()
@@ -216,6 +221,32 @@ def _say_what_can_be_trusted(config: Config, log: Log) -> None:
         )
 
 
+def accounts(config: Config) -> tuple[pwd.struct_passwd | None, grp.struct_group | None]:
+    """The account and the group of the configuration, None where it names none.
+
+    Raises:
+        ConfigError: this machine does not have it.
+    """
+    account = group = None
+    try:
+        if config.user:
+            account = pwd.getpwnam(config.user)
+    except KeyError:
+        raise ConfigError(
+            f"user: this machine has no account {config.user!r}; make it (useradd --system "
+            f"--shell /usr/sbin/nologin {config.user}), or mend the name"
+        ) from None
+    try:
+        if config.group:
+            group = grp.getgrnam(config.group)
+    except KeyError:
+        raise ConfigError(
+            f"group: this machine has no group {config.group!r}; make it (groupadd --system "
+            f"{config.group}), or mend the name"
+        ) from None
+    return account, group
+
+
 def become(config: Config, say: Callable[[str], None]) -> None:
     """Become the account of the configuration, if started as root.
 
@@ -225,11 +256,7 @@ def become(config: Config, say: Callable[[str], None]) -> None:
         ConfigError: there is no such account or group.
     """
     directory = os.path.dirname(config.files)
-    try:
-        account = pwd.getpwnam(config.user) if config.user else None
-        group = grp.getgrnam(config.group) if config.group else None
-    except KeyError as error:
-        raise ConfigError(f"user/group: {error.args[0]}; make it, or mend the name") from None
+    account, group = accounts(config)
     if os.geteuid() != 0:
         return
     if config.write and not os.path.isdir(directory):

@@ -198,7 +198,7 @@ def test_list_has_a_plain_form_and_knows_the_ended(place):
         run(NO_CONFIG, f"--dbfile={place}/map", "--list", "192.0.2.8").stdout
     )
     bad = run(NO_CONFIG, f"--dbfile={place}/map", "--list", "192.0.2")
-    assert (78, b"pbs-filter: --list: '192.0.2' is not an address\n") == (
+    assert (78, b"pbs-filter: --list: '192.0.2' is not an address; give one, like 192.0.2.7\n") == (
         bad.returncode,
         bad.stderr,
     )
