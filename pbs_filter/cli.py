@@ -301,6 +301,8 @@ def _mode(
         return _authorise
     if arguments.status:
         return _status
+    if arguments.watch:
+        return _watch
     if arguments.history is not None:
         return _history
     if arguments.dumpconfig:
@@ -351,12 +353,12 @@ def _check(config: Config, _arguments: argparse.Namespace) -> int:
     from . import exporter, records
     from .assemble import filter_of, servers_of
     from .grammar import contract
-
-    filter_of(config, _complain)
     from .service import accounts
-    servers = servers_of(config)
+
     accounts(config)
     exporter.read(config.export)
+    filter_of(config, _complain)
+    servers = servers_of(config)
     broken = 0
     for server in servers:
         violations = contract.check(server, servers, records.read)
@@ -423,6 +425,12 @@ def _status(config: Config, arguments: argparse.Namespace) -> int:
     from .see import status_
 
     return status_(config, arguments)
+
+
+def _watch(config: Config, arguments: argparse.Namespace) -> int:
+    from .watch import watch
+
+    return watch(config, arguments)
 
 
 def _history(config: Config, arguments: argparse.Namespace) -> int:
