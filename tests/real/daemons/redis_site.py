@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from signal import SIGKILL
 
 from ..mtas.namespace import Namespace
 from ..packages import CHECKOUT
@@ -45,7 +46,13 @@ class RedisHost:
         self.root = root
         self._network = network
         self._site = site
-        for place in ("/etc/redis", "/var/lib/redis", "/var/log/redis", "/run/redis"):
+        for place in (
+            "/etc/redis",
+            "/var/lib/redis",
+            "/var/log/redis",
+            "/run/redis",
+            "/run/sentinel",
+        ):
             root.directory(place, owner=REDIS_UID)
         for file in (site / name / "redis").iterdir():
             text = file.read_text()
@@ -98,7 +105,7 @@ class RedisHost:
 
     def stop(self) -> None:
         for process in (self.sentinel, self.redis):
-            process.stop()
+            process.stop(SIGKILL)  # a master that is asked to end waits for its replicas
 
 
 class RedisSite:
