@@ -244,7 +244,7 @@ def bash_offers(*typed: str, script: str = "") -> set[str]:
 @pytest.mark.parametrize(
     ("expected", "typed"),
     [
-        ({"--authorise", "--all"}, ("pbs-filter", "--a")),
+        ({"--authorise"}, ("pbs-filter", "--au")),
         ({"auto", "yes", "lines", "no"}, ("pbs-filter", "--confirm", "=")),
         ({"lines"}, ("pbs-filter", "--confirm", "=", "l")),
         ({"lines"}, ("pbs-filter", "--confirm", "l")),
@@ -325,7 +325,7 @@ def fish() -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("expected", "typed"),
     [
-        ({"--authorise", "--all"}, "pbs-filter --a"),
+        ({"--authorise"}, "pbs-filter --au"),
         ({"--confirm=lines"}, "pbs-filter --confirm=l"),
         (set(MODES), "pbs-lookup "),
         ({"--on-trouble=refuse", "--on-trouble=continue"}, "pbs-lookup relaylock --on-trouble="),

@@ -9,9 +9,10 @@ complete -c pbs-filter -l reprocess -d 'read mail logs (FILE..., plain or .gz; s
 complete -c pbs-filter -l forget -d 'end the authorisation of an address' -x -a '(pbs-filter --list --plain 2>/dev/null)'
 complete -c pbs-filter -l authorise -d 'authorise an address by hand' -x -a '(pbs-filter --list --plain 2>/dev/null)'
 complete -c pbs-filter -l status -d 'what the running filter did so far'
+complete -c pbs-filter -l watch -d 'the same on a terminal, live, until q is pressed'
 complete -c pbs-filter -l history -d 'when and by whom it was authorised, and by which line, as far as the...' -x -a '(pbs-filter --list --plain 2>/dev/null)'
 complete -c pbs-filter -l dumpconfig -d 'show each option\'s value and its source'
-complete -c pbs-filter -l setup -d 'look at this machine, and print what to put where for the syslog daem...' -x
+complete -c pbs-filter -l setup -d 'look at this machine, and print what to put where for its syslog daem...' -x -a 'rsyslog syslog-ng postfix exim sendmail opensmtpd courier qmail'
 complete -c pbs-filter -l doctor -d 'check the whole way from a log line to the MTA; exit 0 if all is well...'
 complete -c pbs-filter -l all -d '--list: also what has ended and is not yet removed'
 complete -c pbs-filter -l json -d '--list, --explain, --status, --history, --doctor: JSON'
