@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter import shipped
+from pbs_filter import cli, shipped
 from pbs_filter.config import DEFAULT_PATH, build
 from pbs_filter.errors import ConfigError
 from pbs_filter.setup import mtas, postfix, rsyslog, run, syslog_ng, text
@@ -191,6 +191,10 @@ def test_what_is_not_named_is_what_runs(
 def test_what_is_not_clear_is_asked_for(names: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         run.chosen_of(names, machine())
+
+
+def test_the_help_names_all_of_them() -> None:
+    assert "|".join((*DAEMONS, *MTAS)) in cli.parser().format_help()
 
 
 def test_several_that_run_are_not_clear_either() -> None:
