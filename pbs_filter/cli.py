@@ -382,12 +382,12 @@ def _reprocess(config: Config, arguments: argparse.Namespace) -> int:
 
 def _forget(config: Config, arguments: argparse.Namespace) -> int:
     answer = _ask(config, {"do": "forget", "address": arguments.forget})
-    elsewhere = False
+    shared = False
     if is_redis(config.map):
-        from .service import forget_elsewhere
+        from . import elsewhere
 
-        elsewhere = forget_elsewhere(config, answer["address"])
-    if answer["changed"] or elsewhere:
+        shared = elsewhere.forget(config, answer["address"])
+    if answer["changed"] or shared:
         print(f"{answer['address']}: forgotten")
         return 0
     print(f"{arguments.forget}: was not authorised")
@@ -406,6 +406,10 @@ def _authorise(config: Config, arguments: argparse.Namespace) -> int:
     }
     answer = _ask(config, request)
     print(f"{answer['address']}: may relay until {moment(answer['until'])}")
+    if is_redis(config.map):
+        from . import elsewhere
+
+        elsewhere.say_if_late(config, _complain)
     return 0
 
 

@@ -466,30 +466,6 @@ class Store:
             self._lock.release()
 
 
-def forget_elsewhere(config: Config, address: str) -> bool:
-    """Where several filters share the map: no login from `address` before now counts any more,
-    whichever filter saw it; whether one did.
-
-    Returns when this second is over, so that the next login counts.
-
-    Raises:
-        StoreBusy: Redis cannot be used now.
-    """
-    from .shared import last_login, merge
-    from .store.redis import RedisMap
-
-    stored = map_of(config)
-    assert isinstance(stored, RedisMap), "a map on this host has one filter"
-    fields = dict(stored.everybodys(address)).get(address, {})
-    now = int(time.time())
-    # Another host's clock may be a little ahead of ours.
-    at = max(now, last_login(address, fields))
-    stored.forget(address, at, at + config.max_session_seconds + config.grace_seconds)
-    stored.close()
-    time.sleep(min(max(at + 1 - time.time(), 0), 2))
-    return merge(address, fields, now) is not None
-
-
 def without_feed(
     config: Config, request: dict[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:

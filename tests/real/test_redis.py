@@ -139,6 +139,9 @@ def test_lines_are_acknowledged_while_redis_is_away_or_hangs_and_nothing_is_lost
         server.stop()
         log_in(range(400, 600))
         wait_for(lambda: filter_.status()["map"], "the filter to notice")
+        late = filter_.mode("--authorise", "192.0.2.9")
+        assert 0 == late.returncode
+        assert b"lookups do not see it yet" in late.stderr
         shown = wait_for(lambda: _away(filter_), "what waits")
         assert 1 <= shown["waiting"] <= 600
         assert "away since" in filter_.mode("--status").stdout.decode()
@@ -237,6 +240,7 @@ def test_what_is_forgotten_on_one_host_is_forgotten_for_all(
     server.stop()
     done = one.mode("--forget", "192.0.2.9")
     assert 75 == done.returncode
+    assert b"forgotten on this host alone" in done.stderr
     assert b"cannot be reached" in done.stderr
 
 
