@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC
 
 import pytest
 
 from pbs_filter import __version__
-from pbs_filter.lookout import Lookout
+from pbs_filter.lookout import KINDS, Lookout
 from pbs_filter.model import Reason
 from pbs_filter.report import moment
 from pbs_filter.status import FIELDS, SHOWN, Run, collect, size, text
@@ -41,6 +42,11 @@ def test_every_name_is_documented_and_every_documented_name_is_there():
 @pytest.mark.parametrize("path", names.LISTS, ids=lambda path: path.name)
 def test_the_lists_of_names_are_todays(path):
     assert names.updated(path) == path.read_text(), "run: python -m tests.names"
+
+
+def test_every_kind_of_warning_is_documented():
+    rows = re.findall(r"(?m)^\| `(\w+)` \| a? ?[a-z]", names.STATUS.read_text())
+    assert set(KINDS) <= set(rows)
 
 
 def test_a_filter_that_has_seen_nothing_says_so():
