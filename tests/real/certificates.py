@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def commands(readme: str, heading: str) -> str:
 def make(directory: Path) -> Path:
     """Make the CA and a directory for each of the hosts of examples/central; `directory`.
 
-    Beside them `stranger`: a host with its name in a certificate of another CA, and `pop3`, which
-    the CA knows and the central host does not.
+    Beside them `pop3`, which the CA knows and the central host does not, and in `other` the same
+    names in certificates of another CA.
     """
     install("openssl")
     directory.mkdir()
@@ -37,6 +38,9 @@ def make(directory: Path) -> Path:
     other = directory / "other"
     other.mkdir()
     _run(printed.partition("scp ")[0], other)
+    for host in other.glob("pop*/"):
+        # It trusts the central host; whether that one trusts it is the question.
+        shutil.copy(directory / "ca.pem", host)
     return directory
 
 

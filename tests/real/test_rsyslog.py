@@ -10,9 +10,9 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import pytest
 
@@ -53,7 +53,10 @@ LONGEST_LINE = 8096
 
 
 class Rsyslogd:
-    """rsyslogd with the shipped files, and a log of everything behind them, as Debian has it."""
+    """rsyslogd with the shipped files, and a log of everything behind them, as Debian has it.
+
+    `settings` are changes to pbs-filter.conf, `variant` stands behind it.
+    """
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Rsyslogd:
         installed: Installed,
         *,
         source: str = "rsyslog/imuxsock.conf",
+        settings: Mapping[str, str] = MappingProxyType({}),
         variant: str = "",
         within: Sequence[str] = (),
     ) -> None:
@@ -80,7 +84,7 @@ class Rsyslogd:
             'module(load="impstats" interval="1" log.syslog="off" resetCounters="off"\n'
             f'       log.file="{directory}/impstats")\n'
             + shipped(source, {'load="imuxsock" ': own_socket} if "imuxsock" in source else {})
-            + shipped("rsyslog/pbs-filter.conf", installed.paths)
+            + shipped("rsyslog/pbs-filter.conf", {**installed.paths, **settings})
             + variant
             + 'template(name="text" type="string" string="%syslogtag%%msg%\\n")\n'
             f'action(type="omfile" file="{self.everything}" template="text")\n'

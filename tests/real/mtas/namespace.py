@@ -36,12 +36,7 @@ class Namespace:
         self.path = Path(f"/proc/{self.pid}/ns/net")
         commands = ["link set lo up"]
         commands += [f"addr add {a} dev lo" + (" nodad" if ":" in a else "") for a in addresses]
-        subprocess.run(
-            [*self.command(), "ip", "-batch", "-"],
-            input="\n".join(commands),
-            text=True,
-            check=True,
-        )
+        self._ip(*commands)
 
     def close(self) -> None:
         assert self._holder.stdin is not None
@@ -49,6 +44,28 @@ class Namespace:
         self._holder.stdin.close()
         self._holder.stdout.close()
         self._holder.wait(10)
+
+    def join(self, address: str, other: Namespace, other_address: str) -> None:
+        """A cable to another host: this one has `address` at its end, and the other its own."""
+        here, there = (f"to-{to.rpartition('.')[2]}" for to in (other_address, address))
+        self._ip(f"link add {here} type veth peer name {there} netns {other.pid}")
+        for host, mine, device, others in (
+            (self, address, here, other_address),
+            (other, other_address, there, address),
+        ):
+            host._ip(
+                f"addr add {mine}/32 dev {device}",
+                f"link set {device} up",
+                f"route add {others}/32 dev {device} src {mine}",
+            )
+
+    def _ip(self, *commands: str) -> None:
+        subprocess.run(
+            [*self.command(), "ip", "-batch", "-"],
+            input="\n".join(commands),
+            text=True,
+            check=True,
+        )
 
     def command(self) -> list[str]:
         """What to write before a command that is to run inside."""
