@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pbs_filter.lookout import MAX_EACH, ONE_ADDRESS_LOGINS, UNREAD_LINES, Lookout
 from pbs_filter.pace import (
@@ -277,6 +279,33 @@ def test_a_line_without_a_stamp_changes_nothing(line):
     out = Lookout()
     assert [] == out.line(line, NOW, 1, UTC)
     assert out.newest is None
+
+
+YEARS = st.sampled_from(["0000", "0001", "1970", "2027", "9999"])
+OFFSETS = st.sampled_from(["", "Z", "+14:00", "-23:59", "+0530"])
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=60),
+        st.builds(
+            lambda year, month, day, offset: (
+                f"{year}-{month:02}-{day:02}T23:59:60{offset}".encode()
+            ),
+            YEARS,
+            st.integers(0, 13),
+            st.integers(0, 32),
+            OFFSETS,
+        ),
+        st.builds(lambda day, year: f"Dec {day} {year} 23:59:59".encode(), st.integers(), YEARS),
+    ),
+    st.sampled_from([b" mx1 popa3d[9]: x", b"", b" nonsense"]),
+    st.integers(-14, 14),
+)
+def test_no_line_stops_the_lookout(start, rest, hours):
+    zone = timezone(timedelta(hours=hours))
+    for line in (start + rest, as_json("x", t=start.decode("latin-1"))):
+        Lookout().line(line, NOW, 1, zone)
 
 
 def test_a_host_without_a_name_is_this_one():

@@ -1,15 +1,20 @@
-"""Prometheus' own promtool takes the metrics, the alerting rules and the dashboard's queries."""
+"""Prometheus' own programs: promtool takes the metrics, the alerting rules and the dashboard's
+queries, and node_exporter serves what a running filter writes."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
+from urllib.request import urlopen
 
-from pbs_filter.metrics import text
+from pbs_filter.metrics import METRICS, text
 
+from ..running import Running, login, wait_for
 from ..test_metrics import GRAFANA, NAMES, queries
 from ..test_status import NOW, values
+from .daemons.process import Process, free_port, listening
 from .packages import launch, unpack
 
 
@@ -43,3 +48,31 @@ def test_every_query_of_the_dashboard_is_promql(tmp_path: Path) -> None:
     file.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
     done = promtool("check", "rules", file)
     assert f"SUCCESS: {len(rules)} rules found" in done.stdout, done.stdout + done.stderr
+
+
+def test_node_exporter_serves_what_a_running_filter_writes(tmp_path: Path) -> None:
+    os.chmod(tmp_path, 0o750)
+    collected = tmp_path / "collected"
+    collected.mkdir()
+    port = free_port()
+    command = [
+        *launch(unpack("prometheus-node-exporter"), "usr/bin/prometheus-node-exporter"),
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={collected}",
+    ]
+    exporter = Process(
+        "node_exporter", command, output=tmp_path / "said", ready=lambda: listening(port)
+    )
+    with Running(tmp_path, f"--metrics={collected}/pbs-filter.prom") as filter_, exporter:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        wait_for((collected / "pbs-filter.prom").exists)
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            page = answer.read().decode()
+    assert "\nnode_textfile_scrape_error 0\n" in page
+    for metric in METRICS:
+        assert f"# HELP {metric.name} {metric.about}\n" in page or metric.name.endswith(
+            ("_last_line_timestamp_seconds", "_lag_seconds")
+        ), "these are not known before the first line"
