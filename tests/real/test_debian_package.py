@@ -176,14 +176,6 @@ def prepare_mail(debian: Debian) -> None:
     (debian.path / "etc/postfix/main.cf").write_text(BASE)
 
 
-def paste_into_postfix(debian: Debian) -> None:
-    """As examples/postfix/README.md says."""
-    examples = debian.path / "usr/share/pbs-filter/examples/postfix"
-    for name in ("main.cf", "master.cf"):
-        with (debian.path / "etc/postfix" / name).open("a") as file:
-            file.write((examples / name).read_text())
-
-
 def test_install_switch_on_log_in_relay_purge(bookworm: Machine, package: Path) -> None:
     debian = bookworm.debian
     prepare_mail(debian)
@@ -205,11 +197,8 @@ def test_install_switch_on_log_in_relay_purge(bookworm: Machine, package: Path) 
     assert list(compiled.glob("cli.*.pyc"))
     assert debian.run("pbs-filter", "--check").endswith("configuration: ok\n")
 
-    postfix_before = {p: p.read_text() for p in (debian.path / "etc/postfix").glob("ma*.cf")}
-    paste_into_postfix(debian)
-    (link,) = typed("ln", "-s", "/usr/share/pbs-filter/rsyslog/pbs-filter.conf")
-    debian.run(*link)
-    debian.run("rsyslogd", "-N1")
+    typed("pbs-filter", "--setup", "--apply")
+    debian.run("pbs-filter", "--setup", "rsyslog", "postfix", "--apply")
 
     with contextlib.ExitStack() as running:
         running.enter_context(Sink(bookworm.network))
@@ -238,11 +227,9 @@ def test_install_switch_on_log_in_relay_purge(bookworm: Machine, package: Path) 
         rsyslogd.stop()
     end_processes(debian.path)
 
-    for path, text in postfix_before.items():
-        path.write_text(text)
     debian.run("apt-get", "-q", "-y", "purge", "pbs-filter")
     after = debian.tree()
-    made_by_daemons = re.compile(r"/var/(log|spool|lib/(postfix|logrotate))\b|/etc/postfix/")
+    made_by_daemons = re.compile(r"/var/(log|spool|lib/(postfix|logrotate))\b")
     changed = {
         path: (before.get(path), after.get(path))
         for path in before.keys() | after.keys()
