@@ -56,7 +56,7 @@ PURE: dict[str, frozenset[str]] = {
         "setup.syslog_ng": "setup.machine setup.plan setup.rsyslog",
         "setup.postfix": "addresses setup.machine setup.plan setup.rsyslog",
         "setup.mtas": "addresses setup.machine setup.plan setup.postfix",
-        "setup.text": "setup.machine setup.plan",
+        "setup.text": "setup.machine setup.plan setup.postfix setup.rsyslog setup.syslog_ng",
         "setup.record": "errors",
         "doctor.judge": "config",
         "doctor.asking": "doctor.judge setup.postfix",

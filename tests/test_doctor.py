@@ -225,6 +225,7 @@ def test_postfix_asks_as_in_the_examples():
         where="/var/spool/postfix/private/pbs",
         user="pbs-lookup",
         group="pbs-filter",
+        program="/opt/pbs-filter/bin/pbs-lookup",
     )
     assert expected == postfix(SOCKETMAP, MASTER)
     main = (EXAMPLES / "postfix/main-policy.cf").read_text()

@@ -331,10 +331,21 @@ def test_where_rsyslogd_is_somebody_else_so_is_the_filter() -> None:
 
 
 def test_without_logrotate_nothing_is_put_there() -> None:
-    for known in (machine(directories=frozenset()),):
-        for daemon in DAEMONS:
-            paths = [change.path for change in run.plan_of(known, [daemon]).changes]
-            assert f"{rsyslog.LOGROTATE}/pbs-filter" not in paths
+    for daemon in DAEMONS:
+        plan = run.plan_of(machine(directories=frozenset()), [daemon])
+        assert f"{rsyslog.LOGROTATE}/pbs-filter" not in [change.path for change in plan.changes]
+
+
+def test_a_rotation_that_is_there_is_left() -> None:
+    known = with_files(**{f"{rsyslog.LOGROTATE}/pbs-filter": "/var/log/pbs-filter.log {\n}\n"})
+    for daemon in DAEMONS:
+        paths = [change.path for change in run.plan_of(known, [daemon]).changes]
+        assert f"{rsyslog.LOGROTATE}/pbs-filter" not in paths
+
+
+def test_selinux_is_told() -> None:
+    plan = feed(with_files(**{rsyslog.SELINUX: "SELINUX=enforcing\n"}))
+    assert any("/usr/libexec/rsyslog" in line for line in plan.left)
 
 
 # ---------------------------------------------------------------------- syslog-ng
@@ -599,6 +610,17 @@ def test_without_anything_to_check_there_is_no_such_step() -> None:
     known = machine()
     said = text.shown(known, run.plan_of(known, ["qmail"]), ["qmail"])
     assert "Then check it" not in said
+
+
+def test_what_confines_the_daemons_is_said() -> None:
+    known = with_files(**{rsyslog.PROFILE: "x", postfix.MASTER: "smtp inet n - y - - smtpd\n"})
+    said = text.found(known)
+    assert "confines rsyslogd: /etc/apparmor.d/usr.sbin.rsyslogd" in said
+    assert "in its chroot" in said
+    assert "/etc/rsyslog.d/10-pbs-filter.conf" in said
+    said = text.found(with_files(**{postfix.MASTER: "smtp inet n - n - - smtpd\n"}))
+    assert "AppArmor" not in said
+    assert "chroot" not in said
 
 
 def test_what_is_done_already_is_said() -> None:

@@ -28,6 +28,8 @@ class Asked:
     user: str = ""
     """The account that its lookups run as; "" where that is not known."""
     group: str = ""
+    program: str = ""
+    """The path of its pbs-lookup; "" where that is not known."""
 
 
 def asked(mta: str, texts: Mapping[str, str]) -> Asked | Finding:
@@ -59,15 +61,24 @@ def _postfix(texts: Mapping[str, str]) -> Asked | Finding:
     service = re.search(
         rf"(?m)^{re.escape(path.rpartition('/')[2])}\s+unix\s.*argv=\S*pbs-lookup", texts["master"]
     )
-    user = ""
+    user = program = ""
     if path.startswith("private/"):
         if service is None:
             return _no("postfix", f"master.cf has no service {path.rpartition('/')[2]} of ours")
         who = re.search(r"user=(\S+)", service[0])
         user = who[1] if who else ""
+        program = service[0].rpartition("argv=")[2]
     where = path if path.startswith("/") else f"{texts['queue'].strip()}/{path}"
     account, _, group = user.partition(":")
-    return Asked(mta="postfix", kind=kind, where=where, name=name, user=account, group=group)
+    return Asked(
+        mta="postfix",
+        kind=kind,
+        where=where,
+        name=name,
+        user=account,
+        group=group,
+        program=program,
+    )
 
 
 def _exim(texts: Mapping[str, str]) -> Asked | Finding:

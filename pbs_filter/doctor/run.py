@@ -147,6 +147,8 @@ def _mta(config: Config, machine: Machine, mta: str) -> Iterator[Finding]:
         yield asking.answer(found, *probe.ask(found.where, asking.question(found)))
     else:
         yield ok("MTA", f"{mta} asks pbs-lookup")
+    if isinstance(found, Asked) and found.program not in ("", machine.lookup):
+        yield note("lookup", f"{mta} runs {found.program}, beside {machine.program} is another")
     user = found.user if isinstance(found, Asked) else ""
     if user and isinstance(found, Asked) and os.geteuid() == 0:
         command = [machine.lookup, "check", f"--map={config.map}", STRANGER]

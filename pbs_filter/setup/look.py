@@ -88,11 +88,12 @@ def read(path: str) -> str | None:
         return None
 
 
-def machine(config: Config | None) -> Machine:
+def machine(config: Config | None, *, with_log: bool = False) -> Machine:
     """This machine.
 
     Args:
         config: the configuration, if one can be read: it says where the map is.
+        with_log: read the end of the mail log, too.
 
     Raises:
         ConfigError: pbs-filter itself is not installed so that a daemon could start it.
@@ -122,7 +123,7 @@ def machine(config: Config | None) -> Machine:
         accounts=frozenset(account.pw_name for account in pwd.getpwall()),
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         systemd=os.path.isdir("/run/systemd/system"),
-        seen=None if config is None else mail_log(config),
+        seen=mail_log(config) if config is not None and with_log else None,
     )
     drop_ins = (rsyslog.drop_in(known), syslog_ng.drop_in(known))
     return replace(known, files={**known.files, **_files(drop_ins)})

@@ -112,6 +112,14 @@ def _ended(text: str) -> str:
     return text if not text or text.endswith("\n") else text + "\n"
 
 
+def chrooted(machine: Machine) -> bool:
+    """Whether the smtpd of port 25 runs in a chroot, by its line in master.cf."""
+    line = re.search(
+        r"(?m)^(?:smtp|25)[ \t]+inet(?:[ \t]+\S+){2}[ \t]+(\S+)", machine.files.get(MASTER, "")
+    )
+    return line is not None and line[1] == "y"
+
+
 def open_networks(mynetworks: str) -> list[str]:
     """The networks of `mynetworks` that strangers are in: wider than any site's."""
     networks, _ = parse_mynetworks(mynetworks)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from .machine import Machine, version
-from .plan import ACCOUNT, PROGRAM, Check, Directory, Plan, copy, edited
+from .plan import ACCOUNT, PROGRAM, Change, Check, Directory, Plan, copy, edited
 
 SHIPPED = (
     "rsyslog/pbs-filter.conf",
@@ -23,7 +23,8 @@ JOURNALD = "/etc/systemd/journald.conf"
 LOGROTATE = "/etc/logrotate.d"
 APPARMOR = "/etc/apparmor.d/rsyslog.d/pbs-filter"
 SANDBOX = "/etc/systemd/system/rsyslog.service.d/pbs-filter.conf"
-FILES = (MAIN, PROFILE, *UNITS, JOURNALD, f"{LOGROTATE}/pbs-filter", APPARMOR, SANDBOX)
+SELINUX = "/etc/selinux/config"
+FILES = (MAIN, PROFILE, *UNITS, JOURNALD, f"{LOGROTATE}/pbs-filter", APPARMOR, SANDBOX, SELINUX)
 OLDEST = (8, 2302)
 
 _INCLUDE = re.compile(
@@ -66,6 +67,14 @@ def sandboxed(machine: Machine) -> bool:
     return bool(sets) and not any("CAP_SETUID" in line for line in sets)
 
 
+def rotation(machine: Machine, shipped: Mapping[str, str], name: str) -> tuple[Change, ...]:
+    """The file that has the filter's log rotated. One that is there (a package's) is left."""
+    path = f"{LOGROTATE}/pbs-filter"
+    if LOGROTATE not in machine.directories or path in machine.files:
+        return ()
+    return copy(machine, shipped, path, name, why="the filter's log is rotated")
+
+
 def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
     """The feed's part of the plan."""
     left, notes, then = [], [], []
@@ -105,14 +114,7 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
             f"{JOURNALD} has ForwardToSyslog=no: local lines do not reach imuxsock; set it to yes, "
             f"or use {machine.share}/rsyslog/imjournal.conf"
         )
-    if LOGROTATE in machine.directories:
-        changes += copy(
-            machine,
-            shipped,
-            f"{LOGROTATE}/pbs-filter",
-            "rsyslog/logrotate",
-            why="the filter's log is rotated",
-        )
+    changes += rotation(machine, shipped, "rsyslog/logrotate")
     if PROFILE in machine.files:
         prefix = machine.program.removesuffix("/bin/pbs-filter")
         changes += copy(
@@ -125,6 +127,11 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
         )
         checks.append(Check(argv=("apparmor_parser", "-Q", "-K", PROFILE)))
         then.append(f"apparmor_parser -r {PROFILE}")
+    if re.search(r"(?m)^SELINUX=enforcing", machine.files.get(SELINUX, "")):
+        left.append(
+            "SELinux lets rsyslogd run and write little: see Sandboxes in "
+            f"{machine.share}/rsyslog/README.md for the program in /usr/libexec/rsyslog"
+        )
     directories: tuple[Directory, ...] = ()
     account = becomes(machine)
     if account:

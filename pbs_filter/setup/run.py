@@ -39,7 +39,9 @@ def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool,
             raise
         print(f"note: {error}\n")
         config = None
-    machine = look.machine(config)
+    if os.geteuid() != 0:
+        print("note: not root: what only root can read is taken as not there\n")
+    machine = look.machine(config, with_log=True)
     chosen = chosen_of(names, machine)
     plan = plan_of(machine, chosen)
     if not apply:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .machine import Machine, version
 from .plan import ACCOUNT, Change, Check, Plan, copy
-from .rsyslog import LOGROTATE
+from .rsyslog import rotation
 
 SHIPPED = ("syslog-ng/pbs-filter/plugin.conf", "syslog-ng/log-path.conf", "syslog-ng/logrotate")
 MAIN = "/etc/syslog-ng/syslog-ng.conf"
@@ -58,14 +58,7 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
             f"{machine.share}/{SHIPPED[1]} into the configuration (the program here: "
             f"{machine.program})"
         )
-    if LOGROTATE in machine.directories:
-        changes += copy(
-            machine,
-            shipped,
-            f"{LOGROTATE}/pbs-filter",
-            "syslog-ng/logrotate",
-            why="the filter's log is rotated",
-        )
+    changes += rotation(machine, shipped, "syslog-ng/logrotate")
     left += [
         f"AppArmor has a profile of syslog-ng, {profile}: it must allow what "
         f"{machine.share}/rsyslog/apparmor lists for rsyslogd"

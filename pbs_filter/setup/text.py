@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 
+from . import postfix, rsyslog, syslog_ng
 from .machine import DAEMONS, MTAS, Machine
 from .plan import ACCOUNT, Change, Directory, Plan
 
@@ -24,11 +25,26 @@ def found(machine: Machine) -> str:
         ("pbs-filter", machine.program),
         ("pbs-lookup", machine.lookup),
         ("syslog daemon", installed(DAEMONS) or "none that pbs-filter works behind"),
+        *(
+            (f"{name} reads", path)
+            for name, path in (
+                ("rsyslog", rsyslog.drop_in(machine)),
+                ("syslog-ng", syslog_ng.drop_in(machine)),
+            )
+            if path
+        ),
+        *(
+            [("AppArmor", f"confines rsyslogd: {rsyslog.PROFILE}")]
+            if rsyslog.PROFILE in machine.files
+            else []
+        ),
         ("MTA", installed(MTAS) or "none that pbs-filter works with"),
     ]
-    mynetworks = machine.answers.get("postconf -hx mynetworks", "").split()
+    mynetworks = machine.answers.get(postfix.MYNETWORKS, "").split()
     if mynetworks:
         rows.append(("mynetworks", " ".join(mynetworks)))
+    if postfix.chrooted(machine):
+        rows.append(("smtpd", "in its chroot: it asks at a socket inside its queue directory"))
     seen = machine.seen
     if seen is not None:
         logins = ", ".join(f"{name} {n}" for name, n in sorted(seen.logins.items()))
@@ -138,7 +154,7 @@ def shown(machine: Machine, plan: Plan, words: Sequence[str]) -> str:
     if checks:
         parts.append("Then check it:\n" + _commands(checks))
     parts.append(ending(machine, plan))
-    command = f"pbs-filter --setup {' '.join(words)} --apply"
+    command = f"{machine.program} --setup {' '.join(words)} --apply"
     if plan.changes or accounts:
         parts.append(
             f"Nothing was changed. `{command}` makes the accounts and files above, checks them, "
