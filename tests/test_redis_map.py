@@ -290,3 +290,30 @@ def test_a_password_file_that_everybody_reads_is_refused_at_the_start(tmp_path: 
     file.unlink()
     with pytest.raises(ConfigError, match="No such file"):
         RedisMap(location, "mx1", ends=lambda _value: FAR)
+
+
+def test_what_could_not_be_written_is_written_later(
+    open_map: Callable[..., RedisMap], server: RedisServer
+) -> None:
+    state = entries(30)
+    address_map = open_map()
+    server.cli("CONFIG", "SET", "maxmemory", "1")
+    address_map.write(state)
+    with pytest.raises(StoreBusy, match="maxmemory"):
+        address_map.flush()
+    server.cli("CONFIG", "SET", "maxmemory", "0")
+    assert state == wait_for(lambda: _items(address_map), "the state")
+    # And a whole state, whose parts are put back.
+    server.cli("CONFIG", "SET", "maxmemory", "1")
+    address_map.rebuild({**state, "192.0.2.200": value_of("192.0.2.200", 1)}.items())
+    with pytest.raises(StoreBusy, match="maxmemory"):
+        address_map.flush()
+    server.cli("CONFIG", "SET", "maxmemory", "0")
+    wait_for(lambda: (_items(address_map) or {}).keys() == {*state, "192.0.2.200"}, "all of it")
+
+
+def _items(address_map: RedisMap) -> dict[str, bytes] | None:
+    try:
+        return dict(address_map.items())
+    except StoreBusy:
+        return None

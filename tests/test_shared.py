@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pbs_filter import report
 from pbs_filter.redis_values import FORGET
 from pbs_filter.shared import last_login, merge
 from pbs_filter.value import Entry, encode
@@ -53,3 +54,12 @@ def test_the_newest_login_of_all_is_known_for_what_is_forgotten_by_a_late_clock(
     fields = {FORGET: b"0000000900", "mx1": value(2000, last=1005), "mx2": value(2000)}
     assert 1005 == last_login(ADDRESS, fields)
     assert 0 == last_login(ADDRESS, {"mx1": b"x"})
+
+
+def test_a_shared_list_names_the_filters_of_each_address():
+    entry = Entry(2000, 900, 800, 900, 0, "dovecot", "imap", "alice")
+    shown, filters = [(ADDRESS, entry)], {ADDRESS: ("mx1", "mx2")}
+    head, row = report.as_table(shown, NOW, filters=filters).splitlines()
+    assert "FILTERS" == head[row.index("mx1 mx2") :]
+    assert ["mx1", "mx2"] == report.as_objects(shown, NOW, filters=filters)[0]["filters"]
+    assert "filters" not in report.as_objects(shown, NOW)[0]

@@ -154,6 +154,19 @@ def test_a_rebuilt_map_is_not_clean_until_it_is_marked(open_map: Callable[[], Ad
     assert not open_map().was_clean("1-1")
 
 
+def test_a_new_map_that_is_given_up_changes_nothing(address_map: AddressMap) -> None:
+    stored = {address_of(i): value_of(address_of(i), i) for i in range(20)}
+    address_map.write(dict(stored))
+    assert address_map.count() == 20
+    address_map.begin_rebuild()
+    address_map.rebuild_step(list(stored.items())[:5])
+    change = {address_of(3): value_of(address_of(3), 300), address_of(4): None}
+    address_map.write(change)
+    address_map.abort_rebuild()
+    del stored[address_of(4)]
+    assert dict(address_map.items()) == stored | {address_of(3): change[address_of(3)]}
+
+
 def test_a_healthy_map_has_no_damage(address_map: AddressMap) -> None:
     address_map.write({address_of(i): value_of(address_of(i), i) for i in range(500)})
     assert address_map.damaged() is None

@@ -308,6 +308,7 @@ class RedisMap:
                 address, value = self._again.popitem()
                 again[address] = value
             self._sending = len(fresh) + len(again)
+            whole = self._whole
         now = time.time()
         values = {}
         for address, value in (*again.items(), *fresh.items()):
@@ -319,8 +320,10 @@ class RedisMap:
         except BaseException:
             with self._changed:
                 self._fresh = {**fresh, **self._fresh}
-                if self._whole is not None:
-                    self._again.update((a, v) for a, v in again.items() if a not in self._fresh)
+                if self._whole is whole:  # else they are part of one that was given up
+                    for address, value in again.items():
+                        if address not in self._fresh:
+                            self._again.setdefault(address, value)
             raise
         finally:
             with self._changed:

@@ -69,7 +69,7 @@ def _told(text: str, error: Exception) -> StoreBusy:
         (redis.ReadOnlyError, "a filter writes to the master: name that, or its sentinels"),
         (redis.BusyLoadingError, "it reads its files, wait"),
         (redis.sentinel.MasterNotFoundError, "ask the sentinels why they have no master"),
-        (redis.ResponseError, "look at its log"),
+        (redis.ResponseError, "mend that on the server"),
     ):
         if isinstance(error, kinds):
             return StoreBusy(f"the map {text!r} cannot be used: {why}; {todo}")
