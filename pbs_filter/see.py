@@ -91,13 +91,19 @@ def stored(config: Config, now: int) -> Iterator[tuple[str, Entry]]:
         StoreBusy, StoreDamaged: it cannot be read.
     """
     the_map = _readable(config)
-    if not isinstance(the_map, GdbmMap):
-        yield from _stored(config, "", now)[0]
+    if isinstance(the_map, GdbmMap):
+        for address, value in the_map.items():
+            entry = decode(address, value)
+            if entry is not None:
+                yield address, entry
         return
-    for address, value in the_map.items():
-        entry = decode(address, value)
-        if entry is not None:
-            yield address, entry
+    try:
+        for address, fields in the_map.everybodys(""):
+            shared = merge(address, fields, now)
+            if shared is not None:
+                yield address, shared.entry
+    finally:
+        the_map.close()
 
 
 def list_(config: Config, arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .report import left, moment, urgency
@@ -71,20 +71,21 @@ class Watching:
         self._samples.clear()
 
     def map_says(self, entries: Iterable[tuple[str, Entry]], now: int) -> None:
-        """All that is in the map. Only the newest are remembered."""
-        self._trouble = ""
-        self._number = 0
-        self._entries = heapq.nlargest(
-            KEPT, self._living(entries, now), key=lambda item: (item[1].last, item[0])
-        )
+        """All that is in the map. Only the newest are remembered.
 
-    def _living(
-        self, entries: Iterable[tuple[str, Entry]], now: int
-    ) -> Iterable[tuple[str, Entry]]:
-        for item in entries:
-            if item[1].until > now:
-                self._number += 1
-                yield item
+        Raises: what `entries` raises; then nothing has changed.
+        """
+        number = 0
+
+        def living() -> Iterator[tuple[str, Entry]]:
+            nonlocal number
+            for item in entries:
+                if item[1].until > now:
+                    number += 1
+                    yield item
+
+        newest = heapq.nlargest(KEPT, living(), key=lambda item: (item[1].last, item[0]))
+        self._entries, self._number, self._trouble = newest, number, ""
 
     def map_away(self, why: str) -> None:
         """The map could not be read; what it said last stays."""

@@ -8,11 +8,14 @@ from datetime import UTC
 
 import pytest
 
-from pbs_filter import __version__
+from pbs_filter import __version__, report
+from pbs_filter.filter import Outcome
+from pbs_filter.history import History
 from pbs_filter.lookout import KINDS, Lookout
 from pbs_filter.model import Reason
 from pbs_filter.report import moment
 from pbs_filter.status import FIELDS, SHOWN, Run, collect, size, text
+from pbs_filter.value import Entry
 
 from . import names
 from .running import login
@@ -47,6 +50,25 @@ def test_the_lists_of_names_are_todays(path):
 def test_every_kind_of_warning_is_documented():
     rows = re.findall(r"(?m)^\| `(\w+)` \| a? ?[a-z]", names.STATUS.read_text())
     assert set(KINDS) <= set(rows)
+
+
+def named(title: str) -> set[str]:
+    """The names in backticks that a section of the list has."""
+    text = names.STATUS.read_text()
+    section = text.partition(f"## `pbs-filter {title}`")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([a-z_]+)`", section))
+
+
+def test_the_names_of_the_other_modes_are_documented():
+    entry = Entry(2000, 900, 900, 900, 0, "dovecot", "imap", "bob")
+    (listed,) = report.as_objects([("192.0.2.7", entry)], 1000, filters={"192.0.2.7": ["mx1"]})
+    assert set(listed) | {"imap", "manual"} == named("--list --json") - {"pop3"}
+    history = History("192.0.2.7")
+    history.take(["a\t192.0.2.7\t1800\t0\t0\t0\tdovecot\timap\tbob\tLogin"])
+    found = history.as_object()
+    assert set(found) | set(found["logins"][0]) == named("--history ADDRESS --json")
+    story = report.story_object(1, Outcome("login"))
+    assert set(story) | {"login", "logout", "none"} == named("--explain --json")
 
 
 def test_a_filter_that_has_seen_nothing_says_so():

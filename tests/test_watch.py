@@ -27,6 +27,9 @@ from .running import COMMAND, ENVIRONMENT, PATIENCE, Running, login, run, wait_f
 
 ENTER, LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
 
+SETTINGS = {"TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": "", "COLUMNS": "7"}
+"""COLUMNS must not count: it does not change with the terminal's size."""
+
 
 @pytest.fixture
 def place(tmp_path):
@@ -47,7 +50,7 @@ class Terminal:
             stdin=self.its,
             stdout=self.its,
             stderr=self.its,
-            env={**ENVIRONMENT, "TERM": "xterm", "LC_ALL": "C.UTF-8", "COLUMNS": "7"},
+            env={**ENVIRONMENT, **SETTINGS},
             start_new_session=True,
             # So that the terminal's own signals (Ctrl-C, a resize) reach it.
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -237,6 +240,30 @@ def test_who_gets_no_answer_still_sees_the_map(place, monkeypatch, words, error)
 def test_a_map_that_is_not_there_is_told(place):
     with Terminal(place) as terminal:
         terminal.wait_for_text(f"'{place}/map'")
+
+
+@pytest.mark.parametrize(
+    ("expected", "more"),
+    [(True, {}), (False, {"NO_COLOR": "1"}), (False, {"TERM": "dumb"})],
+)
+def test_a_list_has_colours_on_a_terminal_that_wants_them(place, expected, more):
+    with Running(place) as filter_:
+        filter_.reply()
+        filter_.ask(login("192.0.2.7"))
+        wait_for(filter_.addresses)
+        ours, its = pty.openpty()
+        try:
+            subprocess.run(
+                [*COMMAND, *filter_.options, "--list"],
+                stdout=its,
+                env={**ENVIRONMENT, "TERM": "xterm", "NO_COLOR": "", **more},
+                check=True,
+            )
+            assert expected == (b"\x1b[1mADDRESS" in os.read(ours, 65536))
+        finally:
+            os.close(ours)
+            os.close(its)
+        assert b"\x1b" not in filter_.mode("--list").stdout
 
 
 def test_without_a_terminal_it_names_what_programs_use():

@@ -162,6 +162,20 @@ def test_a_map_that_cannot_be_read_is_told_and_what_it_said_last_stays():
     assert "192.0.2.7" in text
 
 
+def test_a_map_that_breaks_off_half_way_changes_nothing():
+    def broken():
+        yield "192.0.2.8", entry(500)
+        raise OSError("broken")
+
+    made = watched()
+    made.map_says([("192.0.2.7", entry(500))], NOW)
+    with pytest.raises(OSError, match="broken"):
+        made.map_says(broken(), NOW)
+    text = "\n".join(drawn(made))
+    assert "may relay  1 addresses" in text
+    assert "192.0.2.8" not in text
+
+
 def test_trouble_and_silence_are_told():
     made = watched(trouble="the disk is full", last_input=None, lag_seconds=None)
     text = "\n".join(drawn(made))
