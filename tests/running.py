@@ -134,9 +134,9 @@ class Running:
         self.process.kill()
         self.process.wait(PATIENCE)
 
-    def mode(self, *options: str) -> subprocess.CompletedProcess:
+    def mode(self, *options: str, stdin: str = "") -> subprocess.CompletedProcess:
         """`pbs-filter` in a mode, on the same map."""
-        return run(*self.options, *options)
+        return run(*self.options, *options, stdin=stdin)
 
     def listed(self, *options: str) -> list[dict[str, Any]]:
         """What --list --json says; empty while the map cannot be read."""

@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,27 @@ def test_what_is_forgotten_on_one_host_is_forgotten_for_all(
     assert 75 == done.returncode
     assert b"forgotten on this host alone" in done.stderr
     assert b"cannot be reached" in done.stderr
+
+
+def test_exports_and_reprocess_work_as_with_a_map_on_this_host(
+    place: Path, server: RedisServer
+) -> None:
+    config = place / "pbs.toml"
+    config.write_text(
+        f'[[export]]\nformat = "list"\npath = "{place}/list"\ninterval_seconds = 1\n'
+        f'command = "/bin/cp {place}/list {place}/copy"\n'
+    )
+    copy = place / "copy"
+    with started(place, "mx1", server.url, f"--config={config}") as filter_:
+        filter_.ask(login("192.0.2.7"))
+        wait_for(lambda: copy.exists() and "192.0.2.7" in copy.read_text(), "the export")
+        wait_for(lambda: ours(server, "mx1", ["192.0.2.7"]), "the login")
+        filter_.end()
+    stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    line = login("192.0.2.8").replace("Nov 20 10:00:00", stamp)
+    done = filter_.mode("--reprocess", stdin=line)
+    assert 0 == done.returncode, done.stderr
+    assert {"192.0.2.7", "192.0.2.8"} == ours(server, "mx1", ["192.0.2.7", "192.0.2.8"])
 
 
 def test_who_empties_redis_or_takes_our_name_is_noticed(place: Path, server: RedisServer) -> None:
