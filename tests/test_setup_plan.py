@@ -130,10 +130,16 @@ def test_every_pair_names_this_machines_paths_and_no_others(daemon: str, mta: st
 def test_the_commands_it_prints_make_the_same_files(daemon: str, mta: str, tmp_path: Path) -> None:
     known = machine(map="/srv/pbs & co/map|x", state="/srv/pbs & co")
     plan = run.plan_of(known, [daemon, mta])
-    copies = [change for change in plan.changes if change.sources and change.before is None]
-    assert copies
-    for change in copies:
-        command = text.copy_command(change, known.share)
+    new = [change for change in plan.changes if change.before is None]
+    assert new
+    said = text.shown(known, plan, [daemon, mta])
+    for change in new:
+        if change.sources:
+            command = text.copy_command(change, known.share)
+            assert f"\n    {command}\n" in said
+        else:
+            command = text.here_document(change)
+            assert f"\n{command}" in said
         target = tmp_path / change.path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         here = command.replace(change.path, str(target)).replace(
@@ -243,6 +249,11 @@ def test_what_was_set_stays_set(there: dict[str, str]) -> None:
     changed, other = with_settings(before, wanted)
     assert {**wanted, **there} == tomllib.loads(changed)
     assert [key for key in wanted if there.get(key, wanted[key]) != wanted[key]] == other
+
+
+def test_a_program_that_other_accounts_cannot_reach_is_told() -> None:
+    plan = run.plan_of(machine(closed="/root"), ["rsyslog", "postfix"])
+    assert any(line.startswith("/root may be entered by its owner only") for line in plan.left)
 
 
 # ---------------------------------------------------------------------- rsyslog
@@ -617,7 +628,7 @@ def test_what_confines_the_daemons_is_said() -> None:
     said = text.found(known)
     assert "confines rsyslogd: /etc/apparmor.d/usr.sbin.rsyslogd" in said
     assert "in its chroot" in said
-    assert "/etc/rsyslog.d/10-pbs-filter.conf" in said
+    assert "drop-ins       /etc/rsyslog.d\n" in said
     said = text.found(with_files(**{postfix.MASTER: "smtp inet n - n - - smtpd\n"}))
     assert "AppArmor" not in said
     assert "chroot" not in said

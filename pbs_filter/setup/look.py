@@ -110,6 +110,7 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         map=MAP if config is None else config.map,
         state=os.path.dirname(MAP if config is None else config.journal),
         versions=versions,
+        closed=_closed(here),
         running=_running(),
         files=_files(paths),
         directories=frozenset(filter(os.path.isdir, (rsyslog.LOGROTATE,))),
@@ -156,6 +157,18 @@ def program() -> str:
         "/opt/pbs-filter && /opt/pbs-filter/bin/pip install ., then /opt/pbs-filter/bin/pbs-filter "
         "--setup"
     )
+
+
+def _closed(path: str) -> str:
+    """The first directory on the way to `path`, links followed, that others may not enter."""
+    way = os.path.realpath(path)
+    parts = way.split("/")[1:-1]
+    for depth in range(len(parts)):
+        directory = "/" + "/".join(parts[: depth + 1])
+        with contextlib.suppress(OSError):
+            if not os.stat(directory).st_mode & 0o001:
+                return directory
+    return ""
 
 
 def _versions() -> dict[str, str]:

@@ -38,6 +38,8 @@ class Machine:
     """The directory of the journal."""
     versions: Mapping[str, str]
     """Of the daemons and MTAs that are installed, by the names in DAEMONS and MTAS."""
+    closed: str = ""
+    """The directory on the way to `program` that others may not enter; "": there is none."""
     running: frozenset[str] = frozenset()
     """Those of them that run."""
     files: Mapping[str, str] = field(default_factory=dict)

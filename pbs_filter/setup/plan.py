@@ -175,6 +175,11 @@ def finished(plan: Plan, machine: Machine) -> Plan:
     plan = replace(plan, settings=settings, directories=directories)
     before = machine.files.get(DEFAULT_PATH)
     left: list[str] = []
+    if machine.closed:
+        left.append(
+            f"{machine.closed} may be entered by its owner only, so that neither the filter's nor "
+            f"the lookups' account can run {machine.program}: install pbs-filter in /opt/pbs-filter"
+        )
     changes: tuple[Change, ...] = ()
     try:
         after, other = with_settings(before or "", plan.settings)

@@ -26,11 +26,8 @@ def found(machine: Machine) -> str:
         ("pbs-lookup", machine.lookup),
         ("syslog daemon", installed(DAEMONS) or "none that pbs-filter works behind"),
         *(
-            (f"{name} reads", path)
-            for name, path in (
-                ("rsyslog", rsyslog.drop_in(machine)),
-                ("syslog-ng", syslog_ng.drop_in(machine)),
-            )
+            ("drop-ins", path.rpartition("/")[0])
+            for path in (rsyslog.drop_in(machine), syslog_ng.drop_in(machine))
             if path
         ),
         *(
@@ -98,7 +95,11 @@ def copy_command(change: Change, share: str) -> str:
     files = " ".join(f"{share}/{name}" for name in change.sources)
     if change.swaps:
         edits = " ".join(
-            f"-e 's|{re.escape(old)}|{re.sub(r'[&|]', _escaped, new)}|g'"
+            "-e 's|"
+            + re.sub(r"[.\[*^$|]", _escaped, old)
+            + "|"
+            + re.sub("[&|]", _escaped, new)
+            + "|g'"
             for old, new in change.swaps
         )
         command = f"sed {edits} {files} > {change.path}"
@@ -112,6 +113,11 @@ def copy_command(change: Change, share: str) -> str:
     if parent.endswith((".service.d", "apparmor.d/rsyslog.d", "/opensmtpd")):
         command = f"mkdir -p {parent} && {command}"
     return command
+
+
+def here_document(change: Change) -> str:
+    """The command that makes a new file of its text."""
+    return f"cat > {change.path} <<'END'\n{change.after}END\n"
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -141,11 +147,14 @@ def shown(machine: Machine, plan: Plan, words: Sequence[str]) -> str:
     directories = [" ".join(directory_command(each)) for each in plan.directories]
     parts.append("Accounts and directory:\n" + _commands([*accounts, *directories]))
     for change in plan.changes:
-        if change.before is None and change.sources:
-            parts.append(
-                f"{change.path} (new): {change.why}\n"
-                + _commands([copy_command(change, machine.share)])
+        if change.before is None:
+            # A here-document cannot be indented.
+            command = (
+                indented(copy_command(change, machine.share))
+                if change.sources
+                else here_document(change)
             )
+            parts.append(f"{change.path} (new): {change.why}\n{command}")
         else:
             parts.append(f"{change.path}: {change.why}\n{indented(diff(change))}")
     if not plan.changes:
