@@ -429,6 +429,13 @@ def test_nodes_that_send_each_other_round_are_not_now(serve: Callable[..., FakeR
     assert "from server to server" in asks.trouble
 
 
+@pytest.mark.parametrize("host", ["\0", "\ufffd" * 9, "x" * 300, "..", "[", "256.256.256.256"])
+def test_a_node_that_is_no_host_is_not_now(host: str, serve: Callable[..., FakeRedis]) -> None:
+    asks = lookup(serve(holding({get(KNOWN): f"-MOVED 1 {host}:6379\r\n".encode()})))
+    assert NOT_NOW == asks.ask(KNOWN)
+    assert "Redis at " in asks.trouble
+
+
 def test_a_liar_cannot_make_us_keep_connections_without_end(
     serve: Callable[..., FakeRedis], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,7 +75,7 @@ class Server:
         kept = self._sock is not None
         try:
             found = self._exchange(commands, deadline) if kept else self._start(commands, deadline)
-        except (EOFError, OSError, ProtocolError) as error:
+        except (EOFError, OSError, ProtocolError, ValueError) as error:  # of a name that is none
             if kept and isinstance(error, EOFError | ConnectionError):
                 # It was idle for too long, or the server was restarted.
                 self.close()
@@ -127,8 +127,6 @@ class Server:
             try:
                 sock.settimeout(_left(deadline))
                 sock.connect(address)
-                if port:
-                    sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
                 return _with_tls(sock, self._location, host) if self._location.tls else sock
             except OSError as error:
                 sock.close()
@@ -181,7 +179,7 @@ def _with_tls(sock: _socket.socket, location: Location, host: str) -> ssl.SSLSoc
 
 
 def _password(path: str) -> str:
-    """The password in a file. Raises `ConfigError`, `OSError`."""
+    """The password in a file. Raises `ConfigError`."""
     try:
         descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
 """One reply; a `Refusal` among the bytes is an error."""
 
-MAX_BYTES = 1 << 19
+MAX_BYTES = 1 << 18
 """Of all replies to one question. An address has 160 bytes for each POP host, and `INFO
 replication` of a master about 80 for each replica."""
 SILENT_SECONDS = 30
@@ -116,9 +116,13 @@ def redirection(reply: Reply) -> tuple[str, int, bool] | None:
     if len(words) != 3 or words[0] not in (b"MOVED", b"ASK"):
         return None
     host, _, port = words[2].rpartition(b":")
-    if not port.isdigit() or len(port) > 5:
+    if not _is_port(port):
         return None
     return host.decode("utf-8", "replace"), int(port), words[0] == b"ASK"
+
+
+def _is_port(text: bytes) -> bool:
+    return text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def doubt(info: Reply, marks: list[bytes]) -> str:
@@ -168,6 +172,6 @@ def watched(master: Reply, replicas: Reply) -> list[tuple[str, int]]:
 
 
 def _address(host: bytes, port: bytes) -> tuple[str, int]:
-    if not host or not port.isdigit() or len(port) > 5:
+    if not host or not _is_port(port):
         raise ProtocolError(f"not an address: {host[:80]!r} port {port[:80]!r}")
     return host.decode("utf-8", "replace"), int(port)
