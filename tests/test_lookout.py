@@ -243,6 +243,13 @@ def test_old_lines_that_are_sent_late_are_not_another_zones():
         assert 0 == zones.look("mx1", -7200 + 0.1 * second, second)
 
 
+def test_a_burst_of_lines_from_a_queue_is_not_another_zone():
+    zones = Zones()
+    seen = {zones.look("mx1", -3600, second) for second in range(ZONE_SECONDS)}
+    assert {0} == seen
+    assert -2 == zones.look("mx1", -3600, ZONE_SECONDS)
+
+
 def test_each_host_has_its_own_zone_and_not_many_are_remembered():
     zones = Zones()
     for sample in range(ZONE_SAMPLES):
