@@ -221,6 +221,26 @@ def test_systemd_accepts_the_units(name: str) -> None:
 
 
 @needs_packages
+def test_systemd_accepts_the_drop_in_for_redis(tmp_path: Path) -> None:
+    for name in (
+        "systemd/pbs-lookup.service",
+        "systemd/pbs-lookup.socket",
+        "redis/pbs-lookup.conf",
+    ):
+        text = (CHECKOUT / "examples" / name).read_text()
+        text = text.replace("@sentinels@", "192.0.2.11")
+        text = text.replace("/opt/pbs-filter/bin/pbs-lookup", "/bin/true")
+        place = tmp_path / name.replace("redis/", "systemd/pbs-lookup.service.d/")
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text)
+    unit = tmp_path / "systemd/pbs-lookup.service"
+    analyze = Journald.program("/usr/bin/systemd-analyze")
+    assert "" == accepts([*analyze, "verify", "--man=no", unit])
+    told = accepts([*analyze, "security", "--offline=true", "--no-pager", unit])
+    assert "Service may allocate Internet sockets" in told
+
+
+@needs_packages
 @pytest.mark.parametrize("daemon", ["rsyslog", "syslog-ng"])
 def test_logrotate_accepts_the_snippets(daemon: str) -> None:
     command = launch(unpack("logrotate"), "/usr/sbin/logrotate")
