@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from ..store_tools import memory_directory
 from . import certificates
 from .certificates import TLS
 from .daemons.process import Process, wait_for
@@ -172,11 +173,13 @@ def central_syslog_ng(site: Site) -> Daemon:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    for host in made.hosts.values():
-        host.close()
+def site() -> Iterator[Site]:
+    # In memory, because each login waits for the disk.
+    with memory_directory() as directory:
+        made = Site(directory)
+        yield made
+        for host in made.hosts.values():
+            host.close()
 
 
 def send_logins(host: PopHost, first: int) -> dict[str, int]:
