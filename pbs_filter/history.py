@@ -99,8 +99,9 @@ class History:
     def as_text(self, *, colour: bool = False) -> str:
         """For people: a row for each login, and its line below."""
         found = self.logins()
+        logins = "1 login" if len(found) == 1 else f"{len(found)} logins"
         back = "is empty" if self.since is None else f"goes back to {moment(self.since)}"
-        said = f"{self.address}: {len(found)} logins; the journal {back}"
+        said = f"{self.address}: {logins}; the journal {back}"
         rows = [[Span(name, "bold") for name in COLUMNS]]
         for login in found:
             until = "ended by hand" if login.forgotten else moment(login.until)

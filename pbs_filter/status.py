@@ -182,8 +182,7 @@ def _last_line(values: Mapping[str, Any]) -> str:
 
 def _by_server(values: Mapping[str, Any]) -> str:
     named = ", ".join(f"{name} {number}" for name, number in sorted(values["logins"].items()))
-    minute = values["logins_per_minute"]
-    return f"{named or 'none'}; {sum(minute)} in the last {len(minute)} minutes"
+    return f"{named or 'none'}; {sum(values['logins_per_minute'])} in the last hour"
 
 
 def _warning(warned: Mapping[str, Any]) -> list[str]:

@@ -151,7 +151,7 @@ class Watching:
         counts = self._status["logins_per_minute"]
         said: Line = [
             Span("logins per minute", "bold"),
-            Span(f"  now {counts[-1]}, at most {max(counts)} in the last {len(counts)} minutes"),
+            Span(f"  now {counts[-1]}, at most {max(counts)} in the last hour"),
         ]
         return [said, *self._chart(counts, CHART_ROWS if rows >= TALL else 1), []]
 

@@ -79,7 +79,7 @@ def test_a_filter_that_has_seen_nothing_says_so():
     shown = text(found)
     assert "last line        none yet: does the syslog daemon feed us?\n" in shown
     assert "journal          none: --nowrite\n" in shown
-    assert "logins           none; 0 in the last 1 minutes\n" in shown
+    assert "logins           none; 0 in the last hour\n" in shown
     assert "warnings" not in shown
 
 
@@ -105,7 +105,7 @@ def test_what_happened_is_told_with_an_example_of_each_reason():
         "authorised now   1 addresses, 0 open sessions, 0 half-finished\n",
         "store            ok\n",
         "journal          4.0 KiB, position 5f3a9c01-4096\n",
-        "logins           dovecot 1; 1 in the last 1 minutes\n",
+        "logins           dovecot 1; 1 in the last hour\n",
         "           1  may relay anyway (local_networks)\n",
         "              e.g. 'Nov 20 10:00:00 mx1 dovecot: imap-login: Login: user=<bob>",
         "           1  popa3d: 'brand new words'\n",

@@ -52,7 +52,7 @@ def test_on_a_usual_terminal_everything_is_there():
         "lines 1,204,331 per second 122",
         "last line 1 s ago, 0 s late  open sessions 311  store ok",
         "! forged: uid 1000 wrote lines as 'dovecot', refused",
-        "logins per minute  now 6, at most 33 in the last 60 minutes",
+        "logins per minute  now 6, at most 33 in the last hour",
         "may relay  7 addresses, the newest login first",
         "192.0.2.7         29:50  ████████████████",
         "       812  +4       the server refused the login",
