@@ -218,7 +218,8 @@ def conversation(source: str, reply: str) -> Finding:
         return wrong(
             "relay",
             f"OPEN: the MTA takes mail from {source} to elsewhere: {reply}",
-            "stop the MTA until that is mended",
+            f"stop the MTA until that is mended; or, if {source} may relay on purpose, put it into "
+            "mynetworks",
             "pbs-filter --list",
         )
     return ok("relay", f"closed for a stranger: from {source} to elsewhere the MTA said {reply}")

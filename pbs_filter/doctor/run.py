@@ -54,10 +54,11 @@ def _findings(make_config: Callable[[], Config]) -> Iterator[Finding]:
     except ConfigError as error:
         yield wrong("program", str(error))
         return
+    yield from _feed(config, machine)
     if os.geteuid() != 0:
         yield note("rights", "not root: some checks are left out", "sudo pbs-filter --doctor")
-    yield from _feed(config, machine)
-    yield from _store(config)
+    else:
+        yield from _store(config)
     try:
         mta = choose(machine, MTAS, "MTA")
     except ValueError as error:
@@ -80,9 +81,12 @@ def _feed(config: Config, machine: Machine) -> Iterator[Finding]:
         daemon = ""
     if daemon:
         yield from _drop_in(machine, daemon)
-    tried = probe.feed(
-        config.control, daemon=daemon, restart=machine.restart(daemon or "pbs-filter-journal")
-    )
+    restart = machine.restart(daemon or "pbs-filter-journal")
+    try:
+        tried = probe.feed(config.control, daemon=daemon, restart=restart)
+    except PermissionError:
+        yield note("feed", "not tried: only root and its own account can ask the filter")
+        return
     yield judge.feed(tried)
     if tried.seen is not None:
         yield judge.vouched(tried, required=config.require_vouched)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.lookout import UNREAD_LINES
+
 from .daemons.process import wait_for
 from .machines import PROGRAM, Machine
 from .mtas import SERVER, STRANGER
@@ -161,6 +163,14 @@ class TestRsyslogAndPostfix:
     def test_the_mail_log_shows_which_servers_there_are(self, applied: RsyslogPostfix) -> None:
         assert re.search(r"/var/log/mail.log, .* logins: dovecot 1", applied.filter("--setup"))
 
+    def test_another_account_than_root_is_told_what_it_cannot_see(
+        self, applied: RsyslogPostfix
+    ) -> None:
+        found = findings(applied, "chroot", "--userspec=65534:65534", "/")
+        assert "note" == found["feed"][0]
+        assert "only root" in found["feed"][1]
+        assert "note" == found["rights"][0]
+
     def test_a_map_that_the_lookups_cannot_read(self, applied: RsyslogPostfix) -> None:
         directory = applied.root.path / "var/lib/pbs-filter"
         directory.chmod(0o700)
@@ -195,6 +205,12 @@ class TestRsyslogAndPostfix:
         with applied.other_settings("relay_domains = example.com", reload=True):
             found = wrong(applied)
         assert f"OPEN: the MTA takes mail from {SERVER} to elsewhere: 250" in found["relay"]
+
+    def test_a_known_program_whose_lines_no_rule_reads(self, applied: RsyslogPostfix) -> None:
+        for number in range(UNREAD_LINES):
+            applied.log(f"a wording of a version to come, {number}")
+        wait_for(lambda: "warning: unread" in wrong(applied), "the warning")
+        assert "dovecot writes lines that no rule reads" in wrong(applied)["warning: unread"]
 
     def test_a_configuration_that_cannot_be_read(self, applied: RsyslogPostfix) -> None:
         path = applied.root.path / "etc/pbs-filter.toml"
