@@ -30,7 +30,7 @@ from .rows import Row, figures
 # The distribution's own: a developer's virtual environment starts slower and is larger, by what its
 # .pth files load.
 PYTHON = os.path.join(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
-LOOKUP = [PYTHON, str(ROOT / "bin/pbs-lookup")]
+LOOKUP = [PYTHON, str(ROOT / "pbs_filter/mta/pbs-lookup")]
 # As installed: compiled before, and the standard library too, not in the start that is measured.
 INSTALLED = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONPYCACHEPREFIX"}
 KNOWN, ABSENT, MANY_HOSTS = "192.0.2.7", "198.51.100.1", "192.0.2.8"

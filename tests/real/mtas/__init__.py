@@ -118,7 +118,7 @@ class Mta(ABC):
             packages / "mta",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-        script = (CHECKOUT / "bin/pbs-lookup").read_text()
+        script = (CHECKOUT / "pbs_filter/mta/pbs-lookup").read_text()
         self.root.write(PROGRAM, script.replace("#!python", "#!/usr/bin/python3"), mode=0o755)
         # Compiled, as packages are when they are installed: the lookups' own user could not do it.
         compiling = ("/usr/bin/python3", "-m", "compileall", "-q")
