@@ -122,13 +122,13 @@ def test_the_user_is_the_last_one_of_all_hosts(serve: Callable[..., FakeRedis]) 
 def test_questions_share_a_connection_and_for_a_second_the_proof_that_nothing_is_missing(
     serve: Callable[..., FakeRedis],
 ) -> None:
-    server = serve()
-    asks = lookup(server)
-    for _ in range(3):
-        assert NO == asks.ask(ABSENT)
-    assert YES == asks.ask(KNOWN)
-    assert [INFO, FILTERS, get(ABSENT), get(ABSENT), get(ABSENT), get(KNOWN)] == server.asked
-    assert 1 == server.connections
+    for first, then in ((ABSENT, KNOWN), (KNOWN, ABSENT)):
+        server = serve()
+        asks = lookup(server)
+        for address in (first, first, then):
+            assert (YES if address == KNOWN else NO) == asks.ask(address)
+        assert [INFO, FILTERS, get(first), get(first), get(then)] == server.asked
+        assert 1 == server.connections
 
 
 def test_the_proof_is_asked_for_anew_when_it_is_old(
@@ -412,6 +412,8 @@ def test_the_filters_may_be_known_by_a_third_node(serve: Callable[..., FakeRedis
     assert [get(ABSENT), get(ABSENT)] == [w for w in holder.asked if w == get(ABSENT)]
     third.answer = holding(marks=())
     assert NOT_NOW == lookup(asked).ask(ABSENT)
+    third.answer = lambda words: HANG
+    assert YES == lookup(holder).ask(KNOWN)
 
 
 def test_a_slot_that_is_moving_is_asked_for_where_it_goes(serve: Callable[..., FakeRedis]) -> None:

@@ -283,19 +283,24 @@ class Place:
                     asking = [_ASKING] if ask else []
                     continue
                 value = choose(address, redis_wire.texts(found[-1]), now)
-                if value is not None or not proof:
+                if not proof:
                     return value
-                elsewhere = redis_wire.redirection(found[1])
                 marks = found[1]
+                elsewhere = redis_wire.redirection(marks)
                 if elsewhere is not None:
+                    if value is not None:
+                        return value
                     other = self._server((elsewhere[0] or server.target[0], elsewhere[1]))
                     marks = other.ask([self._filters], deadline)[0]
             except Lost:
                 continue
             doubt = redis_wire.doubt(found[0], redis_wire.texts(marks))
+            if not doubt:
+                server.believed_until = asked + BELIEF_SECONDS
+            if value is not None:
+                return value
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
-            server.believed_until = asked + BELIEF_SECONDS
             if elsewhere is None:
                 return None
         raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
