@@ -382,6 +382,12 @@ def test_where_the_source_is_not_clear_it_is_left(conf: str, words: str) -> None
     assert re.search(words, plan.left[0])
 
 
+def test_the_block_of_the_package_is_not_defined_again() -> None:
+    known = with_files(**{syslog_ng.BLOCK: SHIPPED[syslog_ng.SHIPPED[0]]})
+    made_file = after(syslog_ng.plan(known, SHIPPED), "/etc/syslog-ng/conf.d/pbs-filter.conf")
+    assert SHIPPED["syslog-ng/log-path.conf"] == made_file
+
+
 def test_an_older_syslog_ng_and_its_apparmor_profile_are_told() -> None:
     known = dataclasses.replace(
         with_files(**{syslog_ng.PROFILES[0]: "x"}), versions={"syslog-ng": "3.28.1"}

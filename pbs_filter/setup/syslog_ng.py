@@ -12,7 +12,9 @@ from .rsyslog import rotation
 SHIPPED = ("syslog-ng/pbs-filter/plugin.conf", "syslog-ng/log-path.conf", "syslog-ng/logrotate")
 MAIN = "/etc/syslog-ng/syslog-ng.conf"
 PROFILES = ("/etc/apparmor.d/sbin.syslog-ng", "/etc/apparmor.d/usr.sbin.syslog-ng")
-FILES = (MAIN, *PROFILES)
+BLOCK = "/usr/share/syslog-ng/include/scl/pbs-filter/plugin.conf"
+"""Where the Debian package puts the block: it must not be defined a second time."""
+FILES = (MAIN, BLOCK, *PROFILES)
 OLDEST = (3, 38)
 
 _INCLUDE = re.compile(r'(?m)^[ \t]*@include[ \t]+"(/[^"*]+)/\*\.conf"')
@@ -43,7 +45,7 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
             machine,
             shipped,
             path,
-            *SHIPPED[:2],
+            *(SHIPPED[1:2] if BLOCK in machine.files else SHIPPED[:2]),
             why="syslog-ng feeds pbs-filter",
             swaps=(("source(s_src)", f"source({sources[0]})"),) if sources[0] != "s_src" else (),
         )
