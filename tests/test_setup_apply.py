@@ -109,6 +109,18 @@ def test_a_check_that_fails_takes_this_run_back_and_no_earlier_one(
     assert not os.path.exists(first.path)
 
 
+def test_where_nothing_can_be_put_back_the_record_stays_and_it_is_said(site: Site) -> None:
+    copy = f"{site.place}/0-main.cf"
+    lost = Check(argv=("sh", "-c", f"mv {copy} {copy}.away; false"))
+    with pytest.raises(ConfigError, match=r"cannot put everything back.*No such file.*--undo"):
+        site.apply(site.plan(lost))
+    with pytest.raises(ConfigError, match="cannot put everything back"):
+        site.undo()
+    os.rename(f"{copy}.away", copy)
+    site.undo()
+    assert "old\n" == site.file.read_text()
+
+
 def test_what_cannot_be_written_takes_the_rest_back(site: Site) -> None:
     before = site.seen()
     below_a_file = Change(path=f"{site.file}/x", before=None, after="", why="")

@@ -107,7 +107,7 @@ def apply(machine: Machine, plan: Plan, say: Say, *, place: str = PLACE) -> None
             _must(list(check.argv), check.contains)
             say(f"checked: {quoted(check.argv)}")
     except (OSError, ConfigError) as error:
-        left = _take_back(keeper.record, place)
+        left = _taken_back(keeper.record, place, f"{error}\n")
         keeper.save(keeper.earlier)
         ending = "; ".join(left) or "everything is as it was before"
         raise ConfigError(f"{error}\n--apply has taken back what it did: {ending}") from None
@@ -130,7 +130,7 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
             f"What they were before is in {place}; take your changes out of them, or put back by "
             "hand what you want"
         )
-    for line in _take_back(record, place):
+    for line in _taken_back(record, place, ""):
         say(line)
     for item in backwards(record.written):
         say(f"{'put back' if item.before is not None else 'removed'}: {item.path}")
@@ -223,6 +223,17 @@ def _write(path: str, data: bytes, mode: int, uid: int = 0, gid: int = 0) -> Non
     except BaseException:
         os.unlink(fresh)
         raise
+
+
+def _taken_back(record: Record, place: str, why: str) -> list[str]:
+    """`_take_back`. Raises: ConfigError, `why` before it, where that is not possible now."""
+    try:
+        return _take_back(record, place)
+    except OSError as error:
+        raise ConfigError(
+            f"{why}cannot put everything back: {error.filename or place!r}: {error.strerror}; what "
+            f"was there is in {place}; mend that, then: pbs-filter --setup --undo"
+        ) from None
 
 
 def _take_back(record: Record, place: str) -> list[str]:
