@@ -109,7 +109,8 @@ class RedisMap:
         self._slices: Iterator[list[str]] | None = None
         self._mark = ""
         self._renew_at = 0.0
-        self._said_at: float | None = None
+        self._said: dict[str, float] = {}
+        """What was said, and when."""
 
     # ------------------------------------------------------------------ writing
 
@@ -129,8 +130,13 @@ class RedisMap:
 
     def _wake(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="pbs-filter redis", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="pbs-filter redis", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads for this account: the next call tries
+                self._note(f"the map {self._location.text!r} cannot be written: {error}")
+                return
+            self._thread = thread
         self._changed.notify_all()
 
     def _bound(self) -> None:
@@ -231,14 +237,13 @@ class RedisMap:
         self._slices = None
         self._renew_at = time.monotonic() + RENEW_SECONDS
         if link.warning:
-            self._say(link.warning)
+            self._once("warning", link.warning)
         server = link.identity()
         with self._changed:
             self._trouble, self._away_since = "", None
             waiting = len(self._fresh)
         self._see(server)
-        if self._said_at is not None:
-            self._said_at = None
+        if self._said.pop("away", None) is not None:
             self._say(f"the map {self._location.text!r} is there again; {waiting} changes waited")
 
     def _see(self, server: str) -> None:
@@ -259,6 +264,12 @@ class RedisMap:
                     whole.server = server
 
     def _lost(self, why: str) -> None:
+        self._note(why)
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
+
+    def _note(self, why: str) -> None:
+        """Redis is away."""
         with self._changed:
             self._trouble = why
             self._server = ""
@@ -266,12 +277,16 @@ class RedisMap:
                 self._away_since = int(time.time())
             self._bound()
             self._changed.notify_all()
+        self._once(
+            "away", f"{why}; logins are kept and sent later, lookups elsewhere do not see them"
+        )
+
+    def _once(self, key: str, text: str) -> None:
+        """Say `text`, unless something with this key was said within `SAY_SECONDS`."""
         now = time.monotonic()
-        if self._said_at is None or now - self._said_at >= SAY_SECONDS:
-            self._said_at = now
-            self._say(f"{why}; logins are kept and sent later, lookups elsewhere do not see them")
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing, RETRY_SECONDS)
+        if now - self._said.get(key, -SAY_SECONDS) >= SAY_SECONDS:
+            self._said[key] = now
+            self._say(text)
 
     def _next(self) -> Callable[[Link], None] | None:
         """What is to be done next; None: nothing any more."""
@@ -329,10 +344,11 @@ class RedisMap:
             with self._changed:
                 self._sending = 0
                 self._changed.notify_all()
-        for address in wrong:
-            self._say(
-                f"the map {self._location.text!r}: the key of {address} is not a hash, so it was "
-                "not made by a filter; remove it, or choose another prefix"
+        if wrong:
+            self._once(
+                "wrong",
+                f"the map {self._location.text!r}: the key of {wrong[0]} is not a hash, so it was "
+                "not made by a filter; remove it, or choose another prefix",
             )
 
     def _finish(self, link: Link) -> None:
@@ -362,9 +378,10 @@ class RedisMap:
                 return
         seen = link.marked(self._name)
         if seen is not None and seen != self._mark:
-            self._say(
+            self._once(
+                "name",
                 f"the map {self._location.text!r}: another filter writes as {self._name!r} and "
-                "removes our entries; give each its own redis_name"
+                "removes our entries; give each its own redis_name",
             )
         mark = f"{int(time.time())} {server}"
         if seen is None or not link.mark(self._name, mark):
