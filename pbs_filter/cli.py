@@ -248,6 +248,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = made.parse_args(argv)
     if arguments.files and not arguments.reprocess:
         made.error(f"{arguments.files[0]!r}: a file is read with --reprocess")
+    if (arguments.apply or arguments.undo) and arguments.setup is None:
+        made.error("--apply and --undo belong to --setup")
+    if arguments.apply and arguments.undo:
+        made.error("--apply or --undo, not both")
     try:
         return _run(arguments)
     except PbsFilterError as error:

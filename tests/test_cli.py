@@ -509,3 +509,27 @@ def test_the_version_is_told(capsys):
 def test_a_story_of_bytes_that_are_no_text_is_printable():
     story = report.story(1, b"\xff\x00\x1b[31m", Reason.NOT_A_RECORD, Outcome("none", Reason.EMPTY))
     assert all(line.isprintable() for line in story.splitlines())
+
+
+# ---------------------------------------------------------------------- --setup
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--apply"], "--apply and --undo belong to --setup"),
+        (["--list", "--undo"], "--apply and --undo belong to --setup"),
+        (["--setup", "--apply", "--undo"], "--apply or --undo, not both"),
+        (["--setup", "rsyslog", "--doctor"], "not allowed with argument --setup"),
+    ],
+)
+def test_what_changes_the_system_is_asked_for_clearly(options: list[str], words: str):
+    done = run(*options)
+    assert 2 == done.returncode
+    assert words in done.stderr.decode()
+
+
+def test_a_name_that_setup_does_not_know_is_told_with_the_nearest():
+    done = run("--config=/dev/null", "--setup", "posfix")
+    assert 78 == done.returncode
+    assert "unknown name 'posfix'. Did you mean 'postfix'?" in done.stderr.decode()
