@@ -32,6 +32,11 @@ def _one(key: str) -> Callable[[Values], Series]:
     return lambda values: [("", values[key])]
 
 
+def _is_away(behind: Mapping[str, Any] | None) -> bool:
+    """Whether a map in Redis cannot be reached."""
+    return behind is not None and behind["trouble"] != ""
+
+
 METRICS = (
     Metric(
         "pbs_filter_build_info",
@@ -116,7 +121,10 @@ METRICS = (
         "pbs_filter_store_trouble",
         "gauge",
         "1 while this part of the store cannot be written, else 0.",
-        lambda values: [(part, int(part in values["troubles"])) for part in ("journal", "map")],
+        lambda values: [
+            ("journal", int("journal" in values["troubles"])),
+            ("map", int("map" in values["troubles"] or _is_away(values["map"]))),
+        ],
         "part",
     ),
     Metric(

@@ -86,6 +86,13 @@ def test_what_happened_is_counted():
     assert NOW == found["pbs_filter_written_timestamp_seconds"][""]
 
 
+@pytest.mark.parametrize(("expected", "why"), [(1, "cannot be reached"), (0, "")])
+def test_a_redis_that_is_away_is_trouble_with_the_map_and_one_that_lags_is_not(expected, why):
+    behind = {"waiting": 5, "away_since": NOW if why else None, "trouble": why}
+    found = parsed(text(values(behind=behind), NAMES))
+    assert {"journal": 0, "map": expected} == found["pbs_filter_store_trouble"]
+
+
 def test_what_is_not_known_is_left_out():
     found = parsed(text(values(last_input=0, journal=None), NAMES))
     for name in ("last_line_timestamp_seconds", "lag_seconds", "journal_bytes"):
