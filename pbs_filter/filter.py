@@ -33,6 +33,10 @@ MAX_PROGRAMS = 200
 
 EXAMPLE_BYTES = 500
 
+PAM = "pam_"
+"""How lines begin that PAM's modules write under a server's name, `pam_unix(popa3d:auth): ...`: not
+the server's own, they are no sign of a new version of it."""
+
 TEST_PROGRAM = "pbs-filter-doctor"
 """The name under which `--doctor` writes lines of its own, to see whether they come through."""
 
@@ -207,6 +211,8 @@ class Filter:
         reading = self.reader.read(record)
         if isinstance(reading, Reason):
             if reading is Reason.NO_RULE:
+                if record.message.startswith(PAM):
+                    return Outcome("none", Reason.IGNORED)
                 self._unread(record)
             elif record.program == TEST_PROGRAM:
                 return self._test(record, now)

@@ -148,6 +148,16 @@ def test_a_known_program_that_no_rule_reads_is_counted_with_its_newest_line():
     assert 2 == made.counts.reasons[Reason.NO_RULE]
 
 
+def test_what_pam_writes_under_a_servers_name_means_nothing():
+    line = (
+        "popa3d[1]: pam_unix(popa3d:auth): authentication failure; logname= uid=0 euid=0 tty= "
+        "ruser= rhost=203.0.113.66  user=bob"
+    )
+    made = feed(new(), HEAD + line)
+    assert {} == made.counts.unread
+    assert {Reason.IGNORED: 1} == made.counts.by_reason()
+
+
 def test_programs_whose_unread_lines_are_counted_are_bounded():
     made = new()
     for i in range(MAX_PROGRAMS + 20):
