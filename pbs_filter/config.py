@@ -441,12 +441,16 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
 def _table(value: Any, where: str) -> dict[str, tuple[str | int, ...]]:
     """A table of lists of names or numbers."""
     if not isinstance(value, dict):
-        raise ConfigError(f"{where}: {value!r} is not a table of lists")
+        raise ConfigError(
+            f'{where}: {value!r} is not a table of lists; write {{dovecot = ["name"]}}'
+        )
     for key, items in value.items():
         if not isinstance(items, list) or not all(
             isinstance(item, str | int) and not isinstance(item, bool) for item in items
         ):
-            raise ConfigError(f"{where}.{key}: {items!r} is not a list of names or numbers")
+            raise ConfigError(
+                f'{where}.{key}: {items!r} is not a list of names or numbers; write ["name"]'
+            )
     return {key: tuple(items) for key, items in value.items()}
 
 

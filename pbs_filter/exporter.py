@@ -83,6 +83,16 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "mode": (str, int),
 }
 
+_SHOWN = {
+    "format": 'a text, as in "cdb"',
+    "path": 'a text, as in "/var/lib/pbs-filter/relay"',
+    "interval_seconds": "a whole number, as in 10",
+    "command": 'a text, as in "postfix reload", or a list of words',
+    "command_timeout_seconds": "a whole number, as in 60",
+    "mode": 'octal digits in quotes, as in "0640"',
+}
+"""What to write instead of a value of the wrong type."""
+
 
 def read(tables: Iterable[Mapping[str, Any]]) -> tuple[Export, ...]:
     """The exports of the configuration's `[[export]]` tables. Raises `ConfigError`."""
@@ -100,7 +110,7 @@ def _read(number: int, table: Mapping[str, Any]) -> Export:
         if key not in _KINDS:
             raise ConfigError(f"{where}: unknown key {key!r}.{nearest(key, _KINDS)}")
         if not isinstance(given, _KINDS[key]) or isinstance(given, bool):
-            raise ConfigError(f"{where}: {key} = {given!r} has the wrong type")
+            raise ConfigError(f"{where}: {key} = {given!r}; write {_SHOWN[key]}")
     known = (*export.FORMATS, SQLITE)
     chosen = table.get("format")
     if chosen not in known:
@@ -110,7 +120,7 @@ def _read(number: int, table: Mapping[str, Any]) -> Export:
         )
     path = table.get("path", "")
     if not os.path.isabs(path):
-        raise ConfigError(f"{where}: path = {path!r} is not an absolute path")
+        raise ConfigError(f"{where}: path = {path!r} is not an absolute path; it must begin with /")
     for key, most in (("interval_seconds", 86400), ("command_timeout_seconds", 3600)):
         if not 1 <= table.get(key, 1) <= most:
             raise ConfigError(f"{where}: {key} = {table[key]!r} is not between 1 and {most}")

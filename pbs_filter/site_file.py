@@ -25,7 +25,9 @@ def load(path: str) -> Server:
         try:
             found = os.stat(place)
         except OSError as error:
-            raise GrammarError(f"{path}: {error.strerror}") from None
+            raise GrammarError(
+                f"{path}: {error.strerror}; mend the path behind python = in [[server]]"
+            ) from None
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
             raise GrammarError(
                 f"{path}: {place!r} belongs to uid {found.st_uid} and has mode "

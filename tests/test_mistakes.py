@@ -310,6 +310,84 @@ def test_a_mistake_on_the_command_line(place: Path, mistake: str) -> None:
     assert (status, f"pbs-filter: {expected}\n") == said(place, MAP, *words)
 
 
+# ------------------------------------------------------------------ lookups
+
+LOOKUPS = {
+    "a misspelt mode": (
+        ("chek", "192.0.2.7"),
+        (
+            78,
+            "unknown mode 'chek': give one of check, socketmap, policy, serve, opensmtpd, "
+            "relaylock",
+        ),
+    ),
+    "a misspelt option": (
+        ("check", "--mpa=/x", "192.0.2.7"),
+        (78, "check: unknown option '--mpa=/x'; did you mean --map?"),
+    ),
+    "no map": (
+        ("check", "--map=DIR/none", "192.0.2.7"),
+        (
+            75,
+            "cannot answer: map DIR/none: No such file or directory (pbs-filter --doctor looks for "
+            "the cause)",
+        ),
+    ),
+    "a file that is no map": (
+        ("check", "--map=DIR/garbage", "192.0.2.7"),
+        (
+            75,
+            "cannot answer: map DIR/garbage: Unexpected end of file (pbs-filter --doctor looks for "
+            "the cause)",
+        ),
+    ),
+    "nothing to serve": (
+        ("serve", "--user=nobody"),
+        (78, "serve has nothing to serve: give --socketmap=unix:/PATH or --policy=..."),
+    ),
+    "a port without its kind": (
+        ("serve", "--user=nobody", "--socketmap=25"),
+        (78, "cannot listen at '25': write unix:/PATH or inet:127.0.0.1:PORT"),
+    ),
+    "a program that is not there": (
+        ("relaylock", "--map=DIR/none", "--on-trouble=continue", "DIR/smtpd"),
+        (
+            78,
+            "cannot answer: map DIR/none: No such file or directory\n"
+            "pbs-lookup: relaylock cannot start 'DIR/smtpd': No such file or directory; give the "
+            "SMTP server's program and its arguments after relaylock's options",
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", LOOKUPS)
+def test_a_mistake_with_lookups(place: Path, mistake: str) -> None:
+    words, (status, expected) = LOOKUPS[mistake]
+    (place / "garbage").write_text("garbage")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pbs_filter.mta",
+            *(word.replace("DIR", str(place)) for word in words),
+        ],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "TCPREMOTEIP": "192.0.2.7"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (status, f"pbs-lookup: {expected}\n") == (
+        done.returncode,
+        done.stderr.replace(str(place), "DIR"),
+    )
+
+
+# ------------------------------------------------------------------ more of the same
+
+
 def test_a_log_that_is_not_there(place: Path) -> None:
     status, text = said(place, MAP, "--reprocess", "DIR/mail.log")
     assert 1 == status

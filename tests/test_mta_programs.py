@@ -90,7 +90,7 @@ def test_check_says_75_and_why_where_it_cannot_say(map_path: Path) -> None:
     done = run("check", f"--map={map_path}", "192.0.2.7")
     assert 75 == done.returncode
     assert "" == done.stdout
-    assert f"pbs-lookup: cannot answer: map {map_path}: Database needs recovery\n" == done.stderr
+    assert f"pbs-lookup: cannot answer: map {map_path}: Database needs recovery" in done.stderr
 
 
 # ------------------------------------------------------------------ words on the command line

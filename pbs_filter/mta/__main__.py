@@ -81,7 +81,7 @@ def _check(options: Options, log: Log) -> int:
     lookup = _lookup(options)
     answer = lookup.ask(address.encode("utf-8", "surrogateescape"))
     if answer == NOT_NOW:
-        log.trouble(lookup.trouble)
+        log.trouble(f"{lookup.trouble} (pbs-filter --doctor looks for the cause)")
     elif options.flag("verbose"):
         sys.stdout.write(f"{address} may{'' if answer == YES else ' not'} relay\n")
     return EXIT_STATUS[answer]

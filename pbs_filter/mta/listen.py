@@ -57,7 +57,10 @@ def _listen_inet(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
-        raise ConfigError(f"cannot listen at {host} port {port}: {error.strerror}") from None
+        raise ConfigError(
+            f"cannot listen at {host} port {port}: {error.strerror}; name a port that nobody has "
+            "(`ss -ltnp` shows who has which)"
+        ) from None
     return sock
 
 
@@ -73,10 +76,16 @@ def _listen_unix(path: str, mode: int, owner: int, group: int) -> socket.socket:
     check_directory(os.path.dirname(path), owner)
     if os.path.lexists(path):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise ConfigError(f"cannot listen at {path!r}: there is something that is no socket")
+            raise ConfigError(
+                f"cannot listen at {path!r}: there is something that is no socket; move it away, "
+                "or name another path"
+            )
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(path) == 0:
-                raise ConfigError(f"cannot listen at {path!r}: another program serves it")
+                raise ConfigError(
+                    f"cannot listen at {path!r}: another program serves it; stop that first, or "
+                    "name another path"
+                )
     # Under another name until it has its mode, then renamed: no moment with the wrong rights, and
     # none without a socket where an old one was left behind.
     draft = f"{path}.{os.getpid()}"
@@ -94,7 +103,10 @@ def _listen_unix(path: str, mode: int, owner: int, group: int) -> socket.socket:
             raise
     except OSError as error:
         sock.close()
-        raise ConfigError(f"cannot listen at {path!r}: {error.strerror}") from None
+        raise ConfigError(
+            f"cannot listen at {path!r}: {error.strerror}; name a path in a directory where "
+            "pbs-lookup may make a socket"
+        ) from None
     finally:
         os.umask(mask)
     return sock
