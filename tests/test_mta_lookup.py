@@ -469,19 +469,20 @@ def test_a_binding_that_cannot_be_read_is_not_now(map_path: Path) -> None:
 # ------------------------------------------------------------------ start-up
 
 
+IN_REDIS = {
+    "pbs_filter.mta.redis",
+    "pbs_filter.mta.redis_wire",
+    "pbs_filter.redis_location",
+    "pbs_filter.redis_values",
+}
+
+
 @pytest.mark.parametrize(
     ("location", "more"),
     [
         ("/nonexistent", set()),
-        (
-            "unix:///nonexistent",
-            {
-                "pbs_filter.mta.redis",
-                "pbs_filter.mta.redis_wire",
-                "pbs_filter.redis_location",
-                "pbs_filter.redis_values",
-            },
-        ),
+        ("unix:///nonexistent", IN_REDIS),
+        ("redis://127.0.0.1:1", IN_REDIS),
     ],
 )
 def test_a_check_imports_nothing_that_costs_more_than_it_does(

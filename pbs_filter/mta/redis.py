@@ -119,7 +119,8 @@ class Server:
         host, port = self.target
         places: list[tuple[int, str | tuple[str, int]]] = [(_socket.AF_UNIX, host)]
         if port:
-            found = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+            # Bytes: a text is encoded as IDNA, whose import takes as long as the interpreter.
+            found = _socket.getaddrinfo(host.encode("ascii"), port, 0, _socket.SOCK_STREAM)
             places = [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
         trouble: OSError = OSError("no address")
         for family, address in places:
@@ -172,7 +173,7 @@ def _with_tls(sock: _socket.socket, location: Location, host: str) -> ssl.SSLSoc
         except OSError as error:
             names = filter(None, (location.ca_file, location.cert_file, location.key_file))
             raise OSError(f"TLS with {', '.join(names)}: {error}") from None
-        return context.wrap_socket(plain, server_hostname=host)
+        return context.wrap_socket(plain, server_hostname=host.encode("ascii"))
     except BaseException:
         plain.close()
         raise
