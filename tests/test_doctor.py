@@ -394,6 +394,35 @@ def test_exims_own_session():
     assert "note" == asking.exim_session("exim4: not installed").state
 
 
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ('Basic_check_rcpt returns: $# error $@ 5 . 7 . 1 $: "550 Relaying denied"\n', "ok"),
+        ("Basic_check_rcpt input: x\nBasic_check_rcpt returns: RELAY\n", "wrong"),
+        ("sendmail: not installed", "note"),
+    ],
+)
+def test_sendmails_own_session(said: str, state: str):
+    assert state == asking.sendmail_session(said).state
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [
+        ('match from any for domain "lab.test" action "local"', "ok"),
+        ("match from src <pbs> for any action relay", "ok"),
+        ("match from any auth for any action relay", "ok"),
+        ("# match from any for any action relay", "ok"),
+        ("match from any for any reject", "ok"),
+        ("match tag DKIM from any for any action relay", "ok"),
+        ("match from any for any action relay", "wrong"),
+        ("  match for any from any action relay # mine", "wrong"),
+    ],
+)
+def test_opensmtpds_rules(rule: str, state: str):
+    assert state == asking.opensmtpd_closed(f"listen on x\n{rule}\n").state
+
+
 # ---------------------------------------------------------------------- what is printed
 
 FINDINGS = [judge.ok("feed", "fine"), judge.wrong("MTA", "bad", "pbs-filter --setup postfix", "x")]

@@ -232,3 +232,44 @@ def exim_session(said: str) -> Finding:
     if len(replies) < 4:
         return note("relay", "exim4 -bh did not come to an answer", f"exim4 -bh {STRANGER}")
     return conversation(STRANGER, replies[3])
+
+
+SENDMAIL_TEST = (
+    f".D{{client_addr}}{STRANGER}\n.D{{client_name}}[{STRANGER}]\n.D{{client_resolve}}FAIL\n"
+    "Basic_check_rcpt <pbs-filter-doctor@example.com>\n"
+)
+"""For `sendmail -bt`: a recipient elsewhere, for a client at STRANGER."""
+
+
+def sendmail_session(said: str) -> Finding:
+    """What `sendmail -bt` said to SENDMAIL_TEST."""
+    results = re.findall(r"(?m)Basic_check_rcpt\s+returns: (.*)$", said)
+    if not results:
+        return note("relay", "sendmail -bt did not come to an answer", "sendmail -bt")
+    if results[-1].startswith("$# error"):
+        return ok("relay", f"closed for a stranger: sendmail -bt, as {STRANGER}: {results[-1]}")
+    return wrong(
+        "relay",
+        f"OPEN: sendmail lets {STRANGER} relay: {results[-1]}",
+        "look at /etc/mail/access and /etc/mail/relay-domains",
+    )
+
+
+def opensmtpd_closed(config: str) -> Finding:
+    """Whether smtpd.conf has a rule by which anybody relays."""
+    for line in config.splitlines():
+        rule = line.partition("#")[0]
+        if re.match(r"\s*match\b", rule) and not re.search(r"\b(?:auth|reject|tag)\b", rule):
+            anybody = re.search(r"\bfrom\s+any\b", rule)
+            anywhere = re.search(r"\bfor\s+any\b", rule)
+            if anybody and anywhere:
+                return wrong(
+                    "relay",
+                    f"OPEN: smtpd.conf relays for everybody: {rule.strip()}",
+                    "take that rule out of /etc/smtpd.conf",
+                )
+    return ok(
+        "relay",
+        "closed by smtpd.conf: no rule relays for everybody. Not tried by SMTP: "
+        "smtpd trusts every address of this machine",
+    )

@@ -166,8 +166,12 @@ def _mta(config: Config, machine: Machine, mta: str) -> Iterator[Finding]:
         )
         _, said = look.said(["exim4", "-bh", STRANGER], text=session)
         yield asking.exim_session(said)
+    elif mta == "sendmail":
+        yield asking.sendmail_session(look.said(["sendmail", "-bt"], text=asking.SENDMAIL_TEST)[1])
+    elif mta == "opensmtpd":
+        yield asking.opensmtpd_closed(texts["config"])
     else:
-        yield note(
+        yield _tried(config, "127.0.0.0/8") or note(
             "relay",
             f"whether {mta} is closed for strangers can only be tried from elsewhere",
             "from another machine: swaks --server THIS --to x@example.com --quit-after RCPT",
@@ -191,18 +195,20 @@ def _postfix_relay(config: Config, texts: dict[str, str]) -> Iterator[Finding]:
     yield from wrongs
     if wrongs:
         return
-    for address in asking.strangers(probe.own_addresses(), texts["mynetworks"]):
-        if _may_relay(config, address):
-            continue
-        reply = probe.rcpt(address)
-        if reply:
-            yield asking.conversation(address, reply)
-            return
-    yield ok(
+    yield _tried(config, texts["mynetworks"]) or ok(
         "relay",
         "closed by Postfix's settings: mynetworks and smtpd_relay_restrictions. Not tried by SMTP: "
         "this machine has no address that Postfix does not trust",
     )
+
+
+def _tried(config: Config, trusted: str) -> Finding | None:
+    """The outcome of a conversation from an address of this machine outside of `trusted`."""
+    for address in asking.strangers(probe.own_addresses(), trusted):
+        reply = "" if _may_relay(config, address) else probe.rcpt(address)
+        if reply:
+            return asking.conversation(address, reply)
+    return None
 
 
 def _may_relay(config: Config, address: str) -> bool:

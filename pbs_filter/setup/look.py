@@ -19,7 +19,7 @@ from . import mtas, postfix, rsyslog, syslog_ng
 from .machine import DAEMONS, Machine, Seen
 from .plan import MAP
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/sendmail"
 """Where root's programs are, whoever asks."""
 COMMAND_SECONDS = 20
 TAIL_BYTES = 1 << 19

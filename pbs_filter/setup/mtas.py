@@ -32,8 +32,7 @@ EXIM_REFUSES = "  require\n    message = relay not permitted\n"
 SENDMAIL = "/etc/mail/sendmail.mc"
 SENDMAIL_INCLUDE = "include(`/etc/mail/pbs-filter.m4')dnl\n"
 SENDMAIL_CHECK = (
-    't=$(mktemp) && m4 /etc/mail/sendmail.mc >"$t" && echo | '
-    'PATH="/usr/libexec/sendmail:/usr/sbin:$PATH" sendmail -bt -C "$t"; '
+    't=$(mktemp) && m4 /etc/mail/sendmail.mc >"$t" && echo | sendmail -bt -C "$t"; '
     's=$?; rm -f "$t"; exit $s'
 )
 OPENSMTPD = "/etc/smtpd.conf"

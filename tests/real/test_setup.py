@@ -332,6 +332,23 @@ class SendmailAlone(Machine):
             self.root.write(f"/etc/mail/{name}", "")
 
 
+def test_sendmail_that_asks_nobody_and_relays_for_everybody(tmp_path: Path) -> None:
+    with SendmailAlone(tmp_path) as machine:
+        machine.filter("--setup", "--apply")
+        make = (
+            "m4 /etc/mail/sendmail.mc >/etc/mail/sendmail.cf; "
+            "/usr/libexec/sendmail/makemap hash /etc/mail/access </dev/null"
+        )
+        machine.run("sh", "-c", make)
+        found = findings(machine)
+        assert "wrong" == found["MTA"][0]
+        assert "asks at /run/pbs-lookup/socketmap, where nobody answers" in found["MTA"][1]
+        assert "ok" == found["relay"][0]
+        assert "Relaying denied" in found["relay"][1]
+        machine.root.write("/etc/mail/relay-domains", "192.0.2\n")
+        assert "OPEN: sendmail lets 192.0.2.254 relay: RELAY" in wrong(machine)["relay"]
+
+
 class CourierAlone(Machine):
     packages = ("courier-mta", "dash", "coreutils", "sed", "grep")
     accounts = (("courier", 61121),)
