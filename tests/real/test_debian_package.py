@@ -121,6 +121,14 @@ class Machine(contextlib.ExitStack):
             forks=forks,
         )
 
+    def doctor(self) -> list[str]:
+        """What `pbs-filter --doctor` finds, without what is well."""
+        command = self.debian.command("pbs-filter", "--doctor")
+        done = subprocess.run(
+            [*self.network.command(), *command], stdout=subprocess.PIPE, text=True, check=False
+        )
+        return [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+
     def log_in(self, source: str, password: str) -> bool:
         """By POP3, as bob."""
 
@@ -214,6 +222,7 @@ def test_install_switch_on_log_in_relay_purge(bookworm: Machine, package: Path) 
         wait_for(lambda: bookworm.send(CLIENT).startswith("250"), "the relay to be open")
         assert REFUSED == bookworm.send(STRANGER)
 
+        assert ["", "all is well"] == bookworm.doctor()
         listed = debian.run("pbs-filter", "--list").splitlines()
         assert [CLIENT] == [line.split()[0] for line in listed[1:]]
         assert "popa3d" in listed[1]
