@@ -128,6 +128,7 @@ def test_the_drop_in_is_there_and_this_versions(
 STATUS = {
     "version": "1",
     "trouble": None,
+    "map": None,
     "authorised": 2,
     "warnings": [],
     "unread": {},
@@ -154,6 +155,13 @@ def test_another_version_that_runs_is_wrong():
 
 def test_trouble_with_the_store_is_wrong():
     assert "wrong" == running(trouble="disk full")[0].state
+
+
+def test_a_redis_that_is_away_is_wrong():
+    away = {"waiting": 3, "away_since": 1, "trouble": "connection refused"}
+    finding = running(map=away)[1]
+    assert ("wrong", "Redis cannot be used: connection refused") == (finding.state, finding.text)
+    assert ["ok", "ok"] == [f.state for f in running(map=away | {"trouble": None})]
 
 
 def test_each_warning_of_the_filter_is_wrong_and_says_what_to_do():

@@ -178,6 +178,9 @@ def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Fi
         found.append(wrong("store", status["trouble"], f"tail {LOG}"))
     else:
         found.append(ok("store", f"written; {status['authorised']} addresses may relay"))
+    shared = status["map"]
+    if shared is not None and shared["trouble"]:
+        found.append(wrong("map", f"Redis cannot be used: {shared['trouble']}", f"tail {LOG}"))
     found += [
         wrong(f"warning: {item['kind']}", item["sentence"], item["todo"])
         for item in status["warnings"]

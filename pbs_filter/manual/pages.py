@@ -108,6 +108,10 @@ def _files() -> str:
                 "them while a filter runs.",
             ),
             ("/var/log/pbs-filter.log", "The log, where the shipped configurations put it."),
+            (
+                "/var/lib/pbs-filter-setup",
+                "What --setup --apply changed, and what was there before, for --undo.",
+            ),
         )
     )
 
