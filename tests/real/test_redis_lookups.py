@@ -121,7 +121,7 @@ def test_a_server_that_hangs_and_comes_back(tmp_path: Path) -> None:
             began = time.monotonic()
             for _ in range(50):
                 assert NOT_NOW == asks.ask(KNOWN)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 5
         finally:
             server.process.signal(SIGCONT)
         wait_for(lambda: asks.ask(KNOWN) == YES, "the server to be asked again")
