@@ -206,7 +206,9 @@ def test_apparmor_says_no_in_the_kernels_log():
     )
     finding = judge.denials("a line\n" + denied * 2)
     assert finding is not None
-    assert "denied 2 times, the last time /var/lib/x/map by the profile rsyslogd" in finding.text
+    assert (
+        "denied 2 times, the last time '/var/lib/x/map' by the profile 'rsyslogd'" in finding.text
+    )
     assert judge.denials('apparmor="DENIED" comm="evince" name="/x"\n') is None
     bare = judge.denials('apparmor="DENIED" pbs-filter')
     assert bare is not None

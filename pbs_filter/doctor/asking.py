@@ -265,7 +265,7 @@ def opensmtpd_closed(config: str) -> Finding:
             if anybody and anywhere:
                 return wrong(
                     "relay",
-                    f"OPEN: smtpd.conf relays for everybody: {rule.strip()}",
+                    f"OPEN: smtpd.conf relays for everybody: {rule.strip()!r}",
                     "take that rule out of /etc/smtpd.conf",
                 )
     return ok(

@@ -234,8 +234,8 @@ def denials(kernel_log: str) -> Finding | None:
     profile = re.search(r'profile="([^"]*)"', lines[-1])
     return wrong(
         "AppArmor",
-        f"denied {len(lines)} times, the last time {name[1] if name else 'something'} by the "
-        f"profile {profile[1] if profile else '?'}",
+        f"denied {len(lines)} times, the last time {repr(name[1]) if name else 'something'} by the "
+        f"profile {repr(profile[1]) if profile else '?'}",
         "pbs-filter --setup rsyslog",
         "apparmor_parser -r /etc/apparmor.d/usr.sbin.rsyslogd",
     )

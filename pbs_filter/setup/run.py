@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool,
     Raises:
         ConfigError: it cannot be done; what was begun was taken back.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Configuration files are not always UTF-8, and are shown as they are.
+        sys.stdout.reconfigure(errors="surrogateescape")
     if (apply or undo) and os.geteuid() != 0:
         raise ConfigError("--apply and --undo change the system: run them as root")
     if undo:

@@ -96,6 +96,7 @@ class Machine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="surrogateescape",
             env=ENVIRONMENT,
             check=False,
         )

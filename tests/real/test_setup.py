@@ -74,6 +74,8 @@ class RsyslogPostfix(Machine):
         for name, shipped in (("master.cf", "master.cf.dist"), ("dynamicmaps.cf",) * 2):
             root.write(f"/etc/postfix/{name}", (source / shipped).read_text())
         root.write("/etc/postfix/main.cf", (source / "main.cf.debian").read_text() + MAIN)
+        with (root.path / "etc/postfix/main.cf").open("ab") as main:
+            main.write(b"# not UTF-8: caf\xe9\n")
         root.directory("/var/lib/postfix", owner=61201)
         root.directory("/var/spool/rsyslog")
 
@@ -86,14 +88,14 @@ class RsyslogPostfix(Machine):
     def other_settings(self, setting: str, *, reload: bool = False) -> Iterator[None]:
         """With a main.cf that has `setting`."""
         path = self.root.path / "etc/postfix/main.cf"
-        kept = path.read_text()
+        kept = path.read_bytes()
         self.run("/usr/sbin/postconf", "-e", setting)
         if reload:
             self.run("/usr/sbin/postfix", "reload")
         try:
             yield
         finally:
-            path.write_text(kept)
+            path.write_bytes(kept)
             if reload:
                 self.run("/usr/sbin/postfix", "reload")
 
@@ -126,6 +128,7 @@ class TestRsyslogAndPostfix:
         assert "rsyslog 8.2302" in said
         assert "postfix 3.7" in said
         assert "--setup rsyslog postfix --apply" in said
+        assert "# not UTF-8: caf\udce9" in said
         assert before == tree(machine)
 
     def test_before_it_is_set_up_the_doctor_says_so(self, machine: RsyslogPostfix) -> None:
@@ -232,10 +235,10 @@ class TestRsyslogAndPostfix:
         self, applied: RsyslogPostfix
     ) -> None:
         path = applied.root.path / "etc/postfix/main.cf"
-        kept, then = path.read_text(), tree(applied)
-        path.write_text(kept + "# mine\n")
+        kept, then = path.read_bytes(), tree(applied)
+        path.write_bytes(kept + b"# mine\n")
         said = applied.filter("--setup", "--undo", status=78)
-        path.write_text(kept)
+        path.write_bytes(kept)
         assert "changed since --apply: /etc/postfix/main.cf." in said
         assert then == tree(applied)
 
