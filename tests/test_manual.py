@@ -8,6 +8,8 @@ import os
 import pty
 import re
 import select
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -276,34 +278,66 @@ def test_what_is_gone_is_not_offered() -> None:
             assert "watchlog" not in text
 
 
+class Terminal:
+    """A shell at a terminal, typed into."""
+
+    def __init__(self, *command: str) -> None:
+        self.said = b""
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            environment = {"TERM": "dumb", "PS1": "$ ", "HOME": "/nonexistent"}
+            os.execvpe(command[0], command, {"PATH": "/usr/sbin:/usr/bin:/bin"} | environment)
+
+    def type(self, text: str, expected: str) -> None:
+        """Return when `expected` has been shown after `text` was typed."""
+        self.said = b""
+        os.write(self.terminal, text.encode())
+        deadline = time.monotonic() + 30
+        while expected.encode() not in self.said:
+            left = max(deadline - time.monotonic(), 0)
+            assert select.select([self.terminal], [], [], left)[0], self.said
+            self.said += os.read(self.terminal, 4096)
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.close(self.terminal)
+        os.waitpid(self.pid, 0)
+
+
+CLEAR = "\x15"
+"""Ctrl-U: what was typed is gone."""
+
+
 def test_bash_completes_at_a_terminal() -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvpe(
-            "bash",
-            ["bash", "--norc", "--noprofile", "-i"],
-            {"PATH": "/usr/bin:/bin", "TERM": "dumb", "PS1": "$ ", "HOME": "/nonexistent"},
-        )
-    try:
-        said = b""
+    with Terminal("bash", "--norc", "--noprofile", "-i") as bash:
+        bash.type(f". '{path(BASH + 'pbs-filter')}'; echo rea''dy\n", "ready\r\n")
+        bash.type("pbs-filter --autho\t", "pbs-filter --authorise ")
 
-        def read_until(words: bytes) -> None:
-            nonlocal said
-            deadline = time.monotonic() + 30
-            while words not in said:
-                left = deadline - time.monotonic()
-                assert select.select([terminal], [], [], max(left, 0))[0], said
-                said += os.read(terminal, 4096)
 
-        read_until(b"$ ")
-        os.write(terminal, f". '{path(BASH + 'pbs-filter')}'; echo rea''dy\n".encode())
-        read_until(b"ready\r\n")
-        os.write(terminal, b"pbs-filter --autho\t")
-        read_until(b"pbs-filter --authorise ")
-        os.write(terminal, b"\x15exit\n")
-    finally:
-        os.close(terminal)
-        os.waitpid(pid, 0)
+@needs_packages
+def test_zsh_completes_at_a_terminal() -> None:
+    with contextlib.closing(PrivateRoot("zsh")) as root:
+        functions = root.directory("/functions")
+        for program in ("pbs-filter", "pbs-lookup"):
+            shutil.copy(path(ZSH + program), functions)
+        with Terminal(*root.command("/bin/zsh", "-f", "-i")) as zsh:
+            zsh.type(
+                "fpath=(/functions $fpath); autoload -Uz compinit; compinit -u -D; "
+                "pbs-filter() { echo 192.0.2.7 }; pbs-lookup() { : }; echo rea''dy\n",
+                "ready\r\n",
+            )
+            for typed, completed in (
+                ("pbs-filter --autho", "--authorise"),
+                ("pbs-filter --confirm=l", "--confirm=lines"),
+                ("pbs-filter --forget=19", "--forget=192.0.2.7"),
+                ("pbs-lookup rel", "relaylock"),
+                ("pbs-lookup relaylock --on-trouble=", "continue"),
+            ):
+                zsh.type(f"{CLEAR}{typed}\t", completed)
 
 
 @needs_packages
