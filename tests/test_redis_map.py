@@ -5,6 +5,7 @@ Against a real redis-server, started here on a private socket.
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pbs_filter.errors import ConfigError, StoreBusy, StoreDamaged
 from pbs_filter.living import whole
 from pbs_filter.store import redis as redis_module
 from pbs_filter.store.redis import RedisMap
+from pbs_filter.store.redis_link import Link
 
 from .real.daemons.process import wait_for
 from .real.daemons.redis import RedisServer, in_step, replica_of
@@ -290,6 +292,26 @@ def test_a_password_file_that_everybody_reads_is_refused_at_the_start(tmp_path: 
     file.unlink()
     with pytest.raises(ConfigError, match="No such file"):
         RedisMap(location, "mx1", ends=lambda _value: FAR)
+
+
+def test_a_whole_state_is_marked_although_changes_never_cease(
+    open_map: Callable[..., RedisMap], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Link.write
+
+    def slow(*arguments: object) -> list[str]:
+        time.sleep(0.002)
+        return write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Link, "write", slow)
+    address_map = open_map()
+    address_map.rebuild(entries(2000).items())
+    numbers = itertools.count()
+    end = time.monotonic() + 10
+    while address_map._whole is not None:
+        assert time.monotonic() < end
+        address_map.write({address_of(number): None for number in (next(numbers), next(numbers))})
+    assert address_map._fresh, "there was always something"
 
 
 def test_what_could_not_be_written_is_written_later(

@@ -51,6 +51,8 @@ class _Whole:
         self.claimed = False
         self.complete = False
         """All of it has been handed over."""
+        self.ahead: int | None = None
+        """Changes that waited when the last of it had been sent, and still do."""
 
 
 class RedisMap:
@@ -298,10 +300,14 @@ class RedisMap:
                     return self._claim
                 if now >= self._renew_at:
                     return self._renew
+                if whole is not None and whole.complete and not self._again:
+                    # More may come for ever, so it is not waited until there are none.
+                    if whole.ahead is None:
+                        whole.ahead = len(self._fresh)
+                    if whole.ahead <= 0:
+                        return self._finish
                 if self._fresh or self._again:
                     return self._send
-                if whole is not None and whole.complete:
-                    return self._finish
                 if whole is None and self._known is not None:
                     return self._sweep
                 self._changed.wait(self._renew_at - now)
@@ -324,6 +330,8 @@ class RedisMap:
                 again[address] = value
             self._sending = len(fresh) + len(again)
             whole = self._whole
+            if whole is not None and whole.ahead is not None:
+                whole.ahead -= len(fresh)
         now = time.time()
         values = {}
         for address, value in (*again.items(), *fresh.items()):
@@ -335,7 +343,8 @@ class RedisMap:
         except BaseException:
             with self._changed:
                 self._fresh = {**fresh, **self._fresh}
-                if self._whole is whole:  # else they are part of one that was given up
+                if whole is not None and whole is self._whole:  # else it was given up
+                    whole.ahead = None
                     for address, value in again.items():
                         if address not in self._fresh:
                             self._again.setdefault(address, value)
@@ -353,20 +362,22 @@ class RedisMap:
 
     def _finish(self, link: Link) -> None:
         """The server has everything: say so to the lookups."""
+        whole = self._whole
         server = link.identity()
         self._see(server)
+        if self._whole is not whole:
+            return  # it went to another server
         self._mark = f"{int(time.time())} {server}"
-        with self._changed:
-            if self._whole is None:
-                return  # it went to another server
         there = link.mark(self._name, self._mark)
         with self._changed:
-            if not there:
-                self._void()
-            else:
+            if self._whole is not whole:
+                return  # another one has been begun
+            if there:
                 self._whole = None
                 self._synced = server
                 self._slices = None
+            else:
+                self._void()
             self._changed.notify_all()
 
     def _renew(self, link: Link) -> None:
