@@ -23,13 +23,14 @@ from pbs_filter.value import Entry, encode
 from tests.real.daemons.redis import RedisServer
 from tests.real.mtas.namespace import Namespace
 from tests.real.packages import CHECKOUT
-from tests.real.shipped import login
+from tests.real.shipped import address, login
 from tests.real.test_central import Site, central_rsyslog, with_rsyslog
 from tests.store_tools import memory_directory
 
 ADDRESSES = 100_000
 LOOKUPS = 5_000
 LOGINS = 10_000
+SINGLE = 100
 BATCH = 500
 
 
@@ -53,13 +54,18 @@ def redis() -> Iterator[tuple[str, float]]:
             values[address] = encode(address, Entry(now + 1800, now, now, now, 1, *words))
         for host in ("pop1", "pop2"):
             before = _counters(server)
+            began = time.monotonic()
             writer = RedisMap(location, host, ends=lambda value: int(value[:10]))
             writer.begin_rebuild()
             writer.rebuild_step(values.items())
             writer.finish_rebuild()
             while writer.behind() is not None:
-                time.sleep(0.1)
+                time.sleep(0.01)
             writer.flush(60)
+            yield (
+                f"Redis: addresses/s of one filter, {host}",
+                ADDRESSES / (time.monotonic() - began),
+            )
             after = _counters(server)
             yield f"Redis: bytes of memory an address, {host}", _each(before, after, 0, ADDRESSES)
             addresses = [*values]
@@ -111,10 +117,18 @@ def relp() -> Iterator[tuple[str, float]]:
         site.installed.wait_for_count(LOGINS + 1, 300)
         yield "RELP: logins/s, from the log socket to the map", LOGINS / (time.monotonic() - began)
         yield "RELP: µs of the central rsyslogd a login", (_cpu(central.pid) - busy) * 1e6 / LOGINS
-        now_sent, now_received = _traffic(site.hosts["pop1"])
-        yield "RELP: bytes from the POP host for a login", (now_sent - sent) / LOGINS
-        yield "RELP: bytes to the POP host for a login", (now_received - received) / LOGINS
+        busy_end = _traffic(site.hosts["pop1"])
+        yield "RELP: bytes from the POP host for a login, under load", (busy_end[0] - sent) / LOGINS
+        yield "RELP: bytes to it", (busy_end[1] - received) / LOGINS
+        for number in range(LOGINS + 1, LOGINS + 1 + SINGLE):
+            host.log.send(login(number))
+            site.installed.wait_for_address(address(number))
+        idle_end = _traffic(site.hosts["pop1"])
+        yield "RELP: bytes from it, one login at a time", (idle_end[0] - busy_end[0]) / SINGLE
+        yield "RELP: bytes to it", (idle_end[1] - busy_end[1]) / SINGLE
         yield "bytes of such a login's message", len(login(1))
+        journal = Path(f"{site.installed.map}.journal").stat().st_size
+        yield "bytes of the journal a login", journal / (LOGINS + 1 + SINGLE)
         for other in site.hosts.values():
             running.callback(other.close)
 
