@@ -128,12 +128,16 @@ def with_rsyslog(site: Site, name: str, sender: str, certificate: str = "") -> P
 
 def with_syslog_ng(site: Site, name: str) -> PopHost:
     socket = _public_socket()
+    queue = site.directory / name / "queue"
+    queue.mkdir(parents=True)
     daemon = SyslogNg(
         site.directory / name,
         "options { stats-level(1); use-dns(no); };\n"
         f'source s_src {{ unix-dgram("{socket}" host-override("mx1")); internal(); }};\n'
         + shipped("syslog-ng/pbs-filter/plugin.conf", {})
-        + shipped("syslog-ng/client.conf", site.certificate(name)),
+        + shipped(
+            "syslog-ng/client.conf", {**site.certificate(name), "/var/lib/syslog-ng": str(queue)}
+        ),
         within=site.on(name),
     )
     return PopHost(name, daemon.process, socket)
