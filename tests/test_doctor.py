@@ -54,7 +54,7 @@ def test_a_line_that_was_seen_is_well():
         ),
         (
             {"answered": False, "seen": None},
-            "no filter runs: rsyslog did not start one",
+            "no filter answers: rsyslog started none",
             "tail /var/log/pbs-filter.log",
         ),
         (
@@ -70,6 +70,13 @@ def test_a_line_that_was_not_seen_is_wrong(changes: dict, words: str, todo: str)
     assert "wrong" == finding.state
     assert words in finding.text
     assert todo in finding.todo
+
+
+def test_where_no_filter_answers_the_end_of_its_log_is_shown():
+    silent = tried(answered=False, seen=None)
+    assert "the log ends with 'no room'" in judge.feed(silent, "first\nno room\n").text
+    assert "the log" not in judge.feed(silent).text
+    assert len(judge.feed(silent, "x" * 9999).text) < 500
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 from ..setup.postfix import CLOSES, holds, open_networks
-from .judge import Finding, note, ok, wrong
+from .judge import LOG, Finding, note, ok, wrong
 
 STRANGER = "192.0.2.254"
 """An address that is nobody's (RFC 5737)."""
@@ -154,7 +154,7 @@ def answer(asked: Asked, reply: bytes, problem: str) -> Finding:
         return wrong(
             "MTA", f"{asked.where} says that a stranger, {STRANGER}, may relay", "pbs-filter --list"
         )
-    return wrong("MTA", f"{asked.where} cannot answer: {text!r}", *_restart_of(asked))
+    return wrong("MTA", f"{asked.where} cannot answer: {text!r}", f"tail {LOG}")
 
 
 def _restart_of(asked: Asked) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ CLOCK_SECONDS = 5
 QUARTER = 900
 """Time zones differ by quarters of an hour."""
 LOG = "/var/log/pbs-filter.log"
+LAST_CHARACTERS = 300
 MAP = "/var/lib/pbs-filter/map.gdbm"
 EXPLAIN = "pbs-filter --status"
 
@@ -82,8 +83,8 @@ class Tried:
     """Whose line it was."""
 
 
-def feed(tried: Tried) -> Finding:
-    """Whether the daemon feeds us."""
+def feed(tried: Tried, log_text: str = "") -> Finding:
+    """Whether the daemon feeds us; `log_text` is the filter's log, where it has one."""
     name = tried.daemon or "the feed"
     setup = f"pbs-filter --setup {tried.daemon}".strip()
     if tried.problem:
@@ -97,10 +98,12 @@ def feed(tried: Tried) -> Finding:
             f"after {tried.waited_seconds:.1f} s",
         )
     if not tried.answered:
+        last = log_text.strip().rpartition("\n")[2]
         return wrong(
             "feed",
-            f"no filter runs: {name} did not start one for the test line within "
-            f"{tried.waited_seconds:.0f} s",
+            f"no filter answers: {name} started none for the test line within "
+            f"{tried.waited_seconds:.0f} s, or it cannot work"
+            + (f"; the log ends with {last[-LAST_CHARACTERS:]!r}" if last else ""),
             f"tail {LOG}",
             setup,
             tried.restart,

@@ -87,7 +87,7 @@ def _feed(config: Config, machine: Machine) -> Iterator[Finding]:
     except PermissionError:
         yield note("feed", "not tried: only root and its own account can ask the filter")
         return
-    yield judge.feed(tried)
+    yield judge.feed(tried, look.read(config.logto or judge.LOG) or "")
     if tried.seen is not None:
         yield judge.vouched(tried, required=config.require_vouched)
         yield judge.clock(tried)
@@ -198,7 +198,7 @@ def _postfix_relay(config: Config, texts: dict[str, str]) -> Iterator[Finding]:
     yield _tried(config, texts["mynetworks"]) or ok(
         "relay",
         "closed by Postfix's settings: mynetworks and smtpd_relay_restrictions. Not tried by SMTP: "
-        "this machine has no address that Postfix does not trust",
+        "Postfix trusts each address of this machine, or does not listen there",
     )
 
 
@@ -217,7 +217,9 @@ def _may_relay(config: Config, address: str) -> bool:
 
     try:
         value = map_of(config).get(address)
-    except (OSError, StoreBusy, StoreDamaged):
+    except PermissionError:
         return True
+    except (OSError, StoreBusy, StoreDamaged):
+        return False  # nor can the MTA read it
     entry = None if value is None else decode(address, value)
     return entry is not None and entry.until > time.time()
