@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from pbs_filter.errors import ConfigError, StoreBusy, StoreDamaged
 from pbs_filter.living import whole
 from pbs_filter.store import redis as redis_module
 from pbs_filter.store.redis import RedisMap
-from pbs_filter.store.redis_link import Link
+from pbs_filter.store.redis_link import TIMEOUT_SECONDS, Link
 
 from .real.daemons.process import wait_for
 from .real.daemons.redis import RedisServer, in_step, replica_of
@@ -266,6 +267,18 @@ def test_a_hung_server_holds_up_neither_a_write_nor_the_end(
         assert time.monotonic() - began < 1.5
     finally:
         server.process.signal(signal.SIGCONT)
+
+
+def test_what_a_lost_connection_held_is_given_up_by_the_kernel_before_the_next_one(
+    server: RedisServer,
+) -> None:
+    link = Link(redis_location.parse(server.url), "test")
+    try:
+        (connection,) = link._client.connection_pool._available_connections
+        given_up_ms = connection._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    finally:
+        link.close()
+    assert 0 < given_up_ms < TIMEOUT_SECONDS * 1000
 
 
 def test_without_redis_py_one_sentence_says_what_to_install(tmp_path: Path) -> None:

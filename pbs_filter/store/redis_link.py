@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from inspect import signature
 from itertools import islice
+from socket import TCP_USER_TIMEOUT
 from typing import Any
 
 from .. import redis_location
@@ -126,6 +127,10 @@ class Link:
             "socket_connect_timeout": TIMEOUT_SECONDS,
             # What failed is begun again by us, who know what has to be sent to whom.
             "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            # What a lost connection still had to deliver must not come after what its successor
+            # delivers: the kernel gives it up before we do.
+            "socket_keepalive": True,
+            "socket_keepalive_options": {TCP_USER_TIMEOUT: int(TIMEOUT_SECONDS * 900)},
         }
 
     def _tls(self) -> dict[str, Any]:
