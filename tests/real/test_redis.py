@@ -180,6 +180,20 @@ def test_what_redis_has_not_taken_survives_the_filter(place: Path, server: Redis
         assert {"192.0.2.9"} == ours(server, "mx1", ["192.0.2.9"])
 
 
+def test_what_a_lost_journal_held_is_found_in_redis(place: Path, server: RedisServer) -> None:
+    with started(place, "mx2", server.url) as other:
+        other.ask(login("192.0.2.8"))
+        with started(place, "mx1", server.url) as filter_:
+            filter_.ask(login("192.0.2.7"))
+            assert 0 == filter_.end()
+        (place / "mx1" / "map.journal").unlink()
+        with started(place, "mx1", server.url) as filter_:
+            wait_for(lambda: filter_.status()["map"] is None, "all to be sent")
+            assert 1 == filter_.status()["authorised"], "ours, and not another filter's"
+            assert {"192.0.2.7"} == ours(server, "mx1", ["192.0.2.7", "192.0.2.8"])
+            assert "1 addresses that the journal lost" in filter_.log.read_text()
+
+
 def test_filters_share_addresses_and_none_ends_what_another_holds(
     place: Path, server: RedisServer, look: Look
 ) -> None:
