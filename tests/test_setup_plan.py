@@ -315,6 +315,12 @@ def test_apparmors_profile_gets_the_snippet_with_this_machines_paths() -> None:
     assert f"{PROGRAM} rix," in snippet
     assert "/usr/local/** " in snippet
     assert ("apparmor_parser", "-Q", "-K", rsyslog.PROFILE) in [c.argv for c in plan.checks]
+    by_pipx = dataclasses.replace(known, share="/opt/pipx/venvs/pbs-filter/share/pbs-filter")
+    snippet = after(feed(by_pipx), rsyslog.APPARMOR)
+    assert "/opt/pipx/venvs/pbs-filter/bin/pbs-filter rix," in snippet
+    assert "/opt/pipx/venvs/pbs-filter/** " in snippet
+    odd = dataclasses.replace(known, program="/srv/pbs/run-it")
+    assert "/srv/pbs/bin/pbs-filter rix," in after(feed(odd), rsyslog.APPARMOR)
     # The filter, under that profile, may not run postconf.
     asks = postfix.plan(known, SHIPPED)
     assert ["127.0.0.0/8", "::1/128"] == asks.settings["local_networks"]

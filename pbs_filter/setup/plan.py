@@ -118,8 +118,8 @@ def copy(
     """The file `path`, made of shipped ones; nothing where it is there and the same."""
     used = tuple(
         pair
-        for pair in (*swaps_of(machine), *swaps)
-        if any(pair[0] in shipped[name] for name in sources)
+        for pair in (*swaps, *swaps_of(machine))
+        if pair[0] != pair[1] and any(pair[0] in shipped[name] for name in sources)
     )
     after = swapped("".join(shipped[name] for name in sources), used)
     before = machine.files.get(path)

@@ -75,6 +75,14 @@ def rotation(machine: Machine, shipped: Mapping[str, str], name: str) -> tuple[C
     return copy(machine, shipped, path, name, why="the filter's log is rotated")
 
 
+def _prefix(machine: Machine) -> str:
+    """Where the program and what it imports are: its path may be a link to there (pipx)."""
+    for path, end in ((machine.share, "/share/pbs-filter"), (machine.program, "/bin/pbs-filter")):
+        if path.endswith(end):
+            return path.removesuffix(end)
+    return machine.program.rpartition("/")[0]
+
+
 def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
     """The feed's part of the plan."""
     left, notes, then = [], [], []
@@ -116,14 +124,13 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
         )
     changes += rotation(machine, shipped, "rsyslog/logrotate")
     if PROFILE in machine.files:
-        prefix = machine.program.removesuffix("/bin/pbs-filter")
         changes += copy(
             machine,
             shipped,
             APPARMOR,
             "rsyslog/apparmor",
             why="AppArmor lets rsyslogd run it",
-            swaps=((PROGRAM.removesuffix("/bin/pbs-filter") + "/", prefix + "/"),),
+            swaps=((PROGRAM.removesuffix("bin/pbs-filter"), _prefix(machine) + "/"),),
         )
         checks.append(Check(argv=("apparmor_parser", "-Q", "-K", PROFILE)))
         then.append(f"apparmor_parser -r {PROFILE}")
