@@ -258,21 +258,31 @@ def _sends(machine: Machine, source: str) -> str:
         return "Postfix is not there yet"
 
 
-def test_debian_13(package: Path, tmp_path: Path) -> None:
-    """Its Python, pyparsing and netaddr, and its adduser and dpkg."""
+def test_debian_13_behind_each_daemon(package: Path, tmp_path: Path) -> None:
+    """Its Python, pyparsing and netaddr, its adduser and dpkg, its rsyslog and syslog-ng."""
+    (line,) = re.findall(
+        r"(?m)^    logger .*? '(.*)'$", (CHECKOUT / "rsyslog/README.md").read_text()
+    )
+    as_lookup = ("runuser", "-u", "pbs-lookup", "--", "pbs-lookup", "check", "192.0.2.7")
     with Machine(tmp_path, "rsyslog", suite="trixie") as machine:
         debian = machine.debian
         machine.install(package)
         assert debian.run("pbs-filter", "--check").endswith("configuration: ok\n")
-        debian.run(*typed("ln", "-s", "/usr/share/pbs-filter/rsyslog/pbs-filter.conf")[0])
-        with machine.daemon("/usr/sbin/rsyslogd", "-n"):
-            wait_for((debian.path / "dev/log").exists, "the log socket")
-            (line,) = re.findall(
-                r"(?m)^    logger .*? '(.*)'$", (CHECKOUT / "rsyslog/README.md").read_text()
-            )
-            debian.run("logger", "-p", "mail.info", "-t", "dovecot", line)
-            as_lookup = ("runuser", "-u", "pbs-lookup", "--", "pbs-lookup", "check", "192.0.2.7")
-            wait_for(lambda: _status(debian, *as_lookup) == 0, "the login in the map")
+        for link, *daemon in (
+            ("/usr/share/pbs-filter/rsyslog/pbs-filter.conf", "/usr/sbin/rsyslogd", "-n"),
+            ("/usr/share/pbs-filter/syslog-ng/log-path.conf", "/usr/sbin/syslog-ng", "-F"),
+        ):
+            if "syslog-ng" in link:
+                debian.apt_get("install", "syslog-ng-core")
+            debian.run(*typed("ln", "-s", link)[0])
+            with machine.daemon(*daemon):
+                wait_for((debian.path / "dev/log").exists, "the log socket")
+                debian.run("logger", "-p", "mail.info", "-t", "dovecot", line)
+                wait_for(lambda: _status(debian, *as_lookup) == 0, "the login in the map")
+            end_processes(debian.path)
+            (debian.path / "dev/log").unlink(missing_ok=True)
+            debian.run("pbs-filter", "--forget", "192.0.2.7")
+            assert 1 == _status(debian, *as_lookup)
         debian.run("apt-get", "-q", "-y", "purge", "pbs-filter")
         assert not [path for path in debian.tree() if "pbs" in path]
 
