@@ -19,6 +19,7 @@ COMMANDS = (MYNETWORKS, "postconf -h smtpd_recipient_restrictions")
 LIST = "smtpd_relay_restrictions"
 CLOSES = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 """What refuses to relay: the check stands before the first of them."""
+_WORD = re.compile(r"[^\s,]+")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
@@ -53,8 +54,7 @@ def _words(text: str, begin: int, end: int) -> list[tuple[int, str]]:
     for line in text[begin:end].splitlines(keepends=True):
         start = line.find("=") + 1 if at == begin else 0
         if not line.lstrip().startswith("#"):
-            found += [(at + m.start(), m[0]) for m in re.finditer(r"[^\s,]+", line[start:])]
-            found = [(p + start, w) if p >= at else (p, w) for p, w in found]
+            found += [(at + word.start(), word[0]) for word in _WORD.finditer(line, start)]
         at += len(line)
     return found
 
