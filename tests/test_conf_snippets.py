@@ -14,7 +14,7 @@ from pbs_filter.grammar.rules import Server
 from pbs_filter.servers import SERVERS
 
 from . import selection
-from .real.certificates import TLS, make
+from .real.certificates import TLS, commands, make
 from .real.daemons import syslog_ng
 from .real.daemons.journald import Journald
 from .real.packages import CHECKOUT, install, launch, unpack
@@ -106,6 +106,31 @@ def test_rsyslog_accepts_the_drop_in_with_each_input(inputs: list[str], tmp_path
     config.write_text(
         f'global(workDirectory="{tmp_path}")\n'
         + "".join([*modules, text("rsyslog/pbs-filter.conf"), *behind])
+    )
+    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
+    assert not re.search("error|warning", said, re.IGNORECASE), said
+
+
+@needs_packages
+def test_rsyslog_accepts_the_larger_queue_of_a_central_host(tmp_path: Path) -> None:
+    install("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
+    drop_in = tmp_path / "10-pbs-filter.conf"
+    drop_in.write_text(text("rsyslog/pbs-filter.conf"))
+    printed = commands("examples/central/README.md", "2. The central host")
+    sed = printed[printed.index("sed ") :].partition("\nrsyslogd")[0]
+    accepts(["sh", "-ec", sed.replace("/etc/rsyslog.d", str(tmp_path))])
+    changed = drop_in.read_text()
+    assert 4 == sum(
+        one != other
+        for one, other in zip(
+            changed.splitlines(), text("rsyslog/pbs-filter.conf").splitlines(), strict=True
+        )
+    )
+    config = tmp_path / "rsyslog.conf"
+    config.write_text(
+        f'global(workDirectory="{tmp_path}")\n'
+        + changed
+        + with_certificates("rsyslog/central.conf", tmp_path)
     )
     said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
     assert not re.search("error|warning", said, re.IGNORECASE), said
@@ -259,6 +284,7 @@ def test_logrotate_accepts_the_snippets(daemon: str) -> None:
         "syslog-ng/README.md",
         "examples/systemd/README.md",
         "examples/central/README.md",
+        "examples/SIZING.md",
     ],
 )
 def test_what_a_readme_links_to_is_there(readme: str) -> None:

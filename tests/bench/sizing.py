@@ -44,7 +44,10 @@ def redis() -> Iterator[tuple[str, float]]:
     """Memory and wire, from the server's own counters."""
     shipped = (CHECKOUT / "examples/redis/redis-pop.conf").read_text()
     (compact,) = (line for line in shipped.splitlines() if line.startswith("hash-max-listpack"))
-    with tempfile.TemporaryDirectory() as name, RedisServer(Path(name), compact) as server:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as running:
+        place = Path(name)
+        server = running.enter_context(RedisServer(place / "m", compact, tcp=True))
+        running.enter_context(RedisServer(place / "r", f"replicaof 127.0.0.1 {server.port}"))
         location = redis_location.parse(server.url)
         now = int(time.time())
         values = {}
@@ -76,6 +79,7 @@ def redis() -> Iterator[tuple[str, float]]:
             after = _counters(server)
             yield f"Redis: bytes to it for a login, {host}", _each(before, after, 1, 20_000)
             yield f"Redis: bytes from it for a login, {host}", _each(before, after, 2, 20_000)
+            yield f"Redis: bytes to a replica for a login, {host}", _each(before, after, 3, 20_000)
             writer.close()
         reader = RedisReader([server.url])
         before = _counters(server)
@@ -93,7 +97,12 @@ def redis() -> Iterator[tuple[str, float]]:
 
 
 def _counters(server: RedisServer) -> list[int]:
-    names = ("used_memory", "total_net_input_bytes", "total_net_output_bytes")
+    names = (
+        "used_memory",
+        "total_net_input_bytes",
+        "total_net_output_bytes",
+        "total_net_repl_output_bytes",
+    )
     return [int(server.info(name)) for name in names]
 
 
