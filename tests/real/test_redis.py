@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import statistics
 import threading
@@ -415,6 +416,52 @@ def log_in_until(filter_: Running, *, seconds: float, first: int) -> tuple[range
         if ahead > 0:
             time.sleep(ahead)  # the pace
     return range(first, number), waits
+
+
+def test_faults_at_random_lose_nothing(place: Path, server: RedisServer) -> None:
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    chance = random.Random(seed)
+
+    def hang() -> None:
+        server.process.signal(signal.SIGSTOP)
+        time.sleep(chance.uniform(0, 0.5))
+        server.process.signal(signal.SIGCONT)
+
+    def restart(number: signal.Signals) -> None:
+        server.process.stop(number)
+        server.start()
+
+    def harm() -> None:
+        faults = [
+            hang,
+            lambda: server.cli("FLUSHALL"),
+            lambda: server.cli("CLIENT", "KILL", "TYPE", "normal"),
+            lambda: restart(signal.SIGKILL),
+            lambda: restart(signal.SIGTERM),
+        ]
+        while not over.wait(chance.uniform(0, 0.7)):
+            chance.choice(faults)()
+
+    over = threading.Event()
+    harming = threading.Thread(target=harm)
+    harming.start()
+    everything = set()
+    try:
+        for first in range(1000, 4000, 1000):
+            with started(place, "mx1", server.url) as filter_:
+                for number in range(first, first + 1000):
+                    one = address(number)
+                    assert b"OK" == filter_.ask(login(one))
+                    everything.add(one)
+                    time.sleep(0.001)  # the pace
+                filter_.kill()
+    finally:
+        over.set()
+        harming.join()
+    with started(place, "mx1", server.url) as filter_:
+        wait_for(lambda: filter_.status()["map"] is None, "all to be sent")
+        assert everything == ours(server, "mx1", everything)
 
 
 def test_a_cluster_keeps_each_address_where_it_belongs(place: Path, look: Look) -> None:
