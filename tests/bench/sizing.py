@@ -20,7 +20,8 @@ from pbs_filter import redis_location
 from pbs_filter.mta.redis import RedisReader
 from pbs_filter.store.redis import RedisMap
 from pbs_filter.value import Entry, encode
-from tests.real.daemons.redis import RedisServer
+from tests.real.daemons.process import wait_for
+from tests.real.daemons.redis import RedisServer, in_step, replica_of
 from tests.real.mtas.namespace import Namespace
 from tests.real.packages import CHECKOUT
 from tests.real.shipped import address, login
@@ -47,7 +48,8 @@ def redis() -> Iterator[tuple[str, float]]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
         place = Path(name)
         server = running.enter_context(RedisServer(place / "m", compact, tcp=True))
-        running.enter_context(RedisServer(place / "r", f"replicaof 127.0.0.1 {server.port}"))
+        replica = running.enter_context(replica_of(server, place / "r"))
+        wait_for(lambda: in_step(replica), "the replica")
         location = redis_location.parse(server.url)
         now = int(time.time())
         values = {}
@@ -73,13 +75,16 @@ def redis() -> Iterator[tuple[str, float]]:
             yield f"Redis: bytes of memory an address, {host}", _each(before, after, 0, ADDRESSES)
             addresses = [*values]
             before = _counters(server)
-            for at in range(0, 20_000, BATCH):
+            for at in range(0, ADDRESSES, BATCH):
                 writer.write({a: values[a] for a in addresses[at : at + BATCH]})
                 writer.flush(60)
             after = _counters(server)
-            yield f"Redis: bytes to it for a login, {host}", _each(before, after, 1, 20_000)
-            yield f"Redis: bytes from it for a login, {host}", _each(before, after, 2, 20_000)
-            yield f"Redis: bytes to a replica for a login, {host}", _each(before, after, 3, 20_000)
+            yield f"Redis: bytes to it for a login, {host}", _each(before, after, 1, ADDRESSES)
+            yield f"Redis: bytes from it for a login, {host}", _each(before, after, 2, ADDRESSES)
+            yield (
+                f"Redis: bytes to a replica for a login, {host}",
+                _each(before, after, 3, ADDRESSES),
+            )
             writer.close()
         reader = RedisReader([server.url])
         before = _counters(server)
@@ -88,6 +93,8 @@ def redis() -> Iterator[tuple[str, float]]:
             assert reader.get(address) is not None
         taken = time.perf_counter() - began
         after = _counters(server)
+        for connected in reader._places[0]._servers.values():
+            connected.close()
         yield (
             "Redis: bytes to it for a lookup (two filters know it)",
             _each(before, after, 1, LOOKUPS),
