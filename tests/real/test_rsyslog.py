@@ -23,22 +23,15 @@ from .mtas.namespace import Namespace
 from .packages import install
 from .shipped import (
     CANARY,
-    KNOWN,
-    NOBODY,
-    UNKNOWN,
     Installed,
     LogSocket,
     address,
     addresses,
     children,
     filter_of,
-    forged,
     from_mx1,
     kill_filter_of,
-    log_as_nobody,
     login,
-    odd_messages,
-    send_as_nobody,
     shipped,
     speaker,
 )
@@ -305,40 +298,7 @@ def test_hups_rotation_and_a_restart_under_load_lose_nothing(
     assert set(addresses(range(first))) == set(installed.entries())
 
 
-def test_a_second_rsyslogd_waits_for_the_filter_of_the_first(
-    tmp_path: Path, rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
-) -> None:
-    log.send(login(0))
-    installed.wait_for_count(1)
-    with Rsyslogd(tmp_path / "second", installed) as second, second.log() as other_log:
-        for number in range(1, 1000):
-            (log if number % 2 else other_log).send(login(number))
-        installed.wait_for_count(501)
-        second_filter = filter_of(second.pid)
-        rsyslogd.stop()
-        installed.wait_for_count(1000)
-        assert second_filter == filter_of(second.pid), "it waited, and was not started again"
-
-
 # ------------------------------------------------------------------ forgery
-
-
-def test_nobody_gets_in_who_may_not_speak_for_a_server(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
-) -> None:
-    log.send(login(1))
-    installed.wait_for_count(1)
-    send_as_nobody(rsyslogd.socket_path, forged(filter_of(rsyslogd.pid)))
-    log_as_nobody(rsyslogd.socket_path, rsyslogd.pid)
-    log.send(login(2))
-    installed.wait_for_count(2)
-    assert {address(1), address(2)} == set(installed.entries())
-    status = installed.status()
-    of_dovecot = [entry for entry in status["forged"] if entry["program"] == "dovecot"]
-    assert [NOBODY] == [entry["uid"] for entry in of_dovecot]
-    assert of_dovecot[0]["count"] >= 4 + 3
-    assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
-    wait_for(lambda: f"forged: uid {NOBODY}" in installed.said(), "the log to say so")
 
 
 def test_over_tcp_only_trusted_hosts_count_and_a_long_line_makes_no_second_one(
@@ -379,41 +339,3 @@ def test_over_tcp_only_trusted_hosts_count_and_a_long_line_makes_no_second_one(
             assert not daemon.received(CANARY.encode()), "the local log files get no line of TCP"
     finally:
         network.close()
-
-
-# ------------------------------------------------------------------ the selection
-
-
-def test_exactly_the_lines_of_known_servers_reach_the_filter(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
-) -> None:
-    for program in (*UNKNOWN, *KNOWN):
-        log.send(b"text that no rule reads", tag=f"{program}[4711]")
-    log.send(login(1))
-    installed.wait_for_count(1)
-    status = installed.status()
-    assert len(KNOWN) + 1 == status["lines"]
-    assert "other_program" not in status["reasons"]
-
-
-# ------------------------------------------------------------------ bytes
-
-
-def test_no_bytes_disturb_the_conversation(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
-) -> None:
-    log.send(login(1))
-    installed.wait_for_count(1)
-    running = filter_of(rsyslogd.pid)
-    sent = 1
-    for odd in odd_messages():
-        log.send(odd)
-        sent += 1
-    log.send(login(2))
-    sent += 1
-    installed.wait_for_count(2)
-    assert {address(1), address(2)} == set(installed.entries())
-    status = installed.status()
-    assert sent == status["lines"]
-    assert "bad_json" not in status["reasons"]
-    assert running == filter_of(rsyslogd.pid)

@@ -21,9 +21,6 @@ from .daemons.syslog_ng import SyslogNg
 from .mtas.namespace import Namespace
 from .shipped import (
     CANARY,
-    KNOWN,
-    NOBODY,
-    UNKNOWN,
     Installed,
     LogSocket,
     address,
@@ -31,13 +28,9 @@ from .shipped import (
     alive,
     children,
     filter_of,
-    forged,
     from_mx1,
     kill_filter_of,
-    log_as_nobody,
     login,
-    odd_messages,
-    send_as_nobody,
     shipped,
     speaker,
     wait_for_new_filter,
@@ -285,39 +278,7 @@ def test_reloads_rotation_and_a_restart_under_load(
     assert set(addresses(range(first - 2000, first))) <= set(installed.entries())
 
 
-def test_a_second_syslog_ng_waits_for_the_filter_of_the_first(
-    tmp_path: Path, daemon: Daemon, installed: Installed, log: LogSocket
-) -> None:
-    log.send(login(0))
-    installed.wait_for_count(1)
-    with Daemon(tmp_path / "second", installed) as second, second.log() as other_log:
-        for number in range(1, 1000):
-            (log if number % 2 else other_log).send(login(number))
-        installed.wait_for_count(501)
-        waiting = filter_of(second.pid)
-        daemon.stop()
-        installed.wait_for_count(1000)
-        assert waiting == filter_of(second.pid), "it waited, and was not started again"
-
-
 # ------------------------------------------------------------------ forgery
-
-
-def test_nobody_gets_in_who_may_not_speak_for_a_server(
-    daemon: Daemon, installed: Installed, log: LogSocket
-) -> None:
-    log.send(login(1))
-    installed.wait_for_count(1)
-    send_as_nobody(daemon.socket_path, forged(filter_of(daemon.pid)))
-    log_as_nobody(daemon.socket_path, daemon.pid)
-    log.send(login(2))
-    installed.wait_for_count(2)
-    assert {address(1), address(2)} == set(installed.entries())
-    status = installed.status()
-    of_dovecot = [entry for entry in status["forged"] if entry["program"] == "dovecot"]
-    assert [NOBODY] == [entry["uid"] for entry in of_dovecot]
-    assert of_dovecot[0]["count"] >= 4 + 3
-    assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
 
 
 def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
@@ -358,39 +319,3 @@ def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
 def _counted(line: str) -> str:
     """A message in the framing of RFC 6587, 3.4.1."""
     return f"{len(line.encode())} {line}"
-
-
-# ------------------------------------------------------------------ the selection
-
-
-def test_exactly_the_lines_of_known_servers_reach_the_filter(
-    daemon: Daemon, installed: Installed, log: LogSocket
-) -> None:
-    for program in (*UNKNOWN, *KNOWN):
-        log.send(b"text that no rule reads", tag=f"{program}[4711]")
-    log.send(login(1))
-    installed.wait_for_count(1)
-    status = installed.status()
-    assert len(KNOWN) + 1 == status["lines"]
-    assert "other_program" not in status["reasons"]
-
-
-# ------------------------------------------------------------------ bytes
-
-
-def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: LogSocket) -> None:
-    log.send(login(1))
-    installed.wait_for_count(1)
-    running = filter_of(daemon.pid)
-    sent = 1
-    for odd in odd_messages():
-        log.send(odd)
-        sent += 1
-    log.send(login(2))
-    sent += 1
-    installed.wait_for_count(2)
-    assert {address(1), address(2)} == set(installed.entries())
-    status = installed.status()
-    assert sent == status["lines"]
-    assert "bad_json" not in status["reasons"]
-    assert running == filter_of(daemon.pid)
