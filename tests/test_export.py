@@ -124,7 +124,10 @@ def test_a_cdb_of_living_addresses_has_their_ends() -> None:
         ({"format": "list", "path": "x"}, r"path = 'x' is not an absolute path"),
         ({"format": "list", "path": "/x", "comand": "y"}, r"'comand'. Did you mean 'command'\?"),
         ({"format": "list", "path": 7}, r"path = 7; write a text"),
-        ({"format": "list", "path": "/x", "interval_seconds": True}, r"interval_seconds = True; write a whole number"),
+        (
+            {"format": "list", "path": "/x", "interval_seconds": True},
+            r"interval_seconds = True; write a whole number",
+        ),
         ({"format": "list", "path": "/x", "interval_seconds": 0}, r"0 is not between 1 and 86400"),
         ({"format": "list", "path": "/x", "command_timeout_seconds": 9999}, r"1 and 3600"),
         ({"format": "list", "path": "/x", "command": "a 'b"}, r"command = \"a 'b\": No closing"),
