@@ -171,7 +171,7 @@ def central_syslog_ng(site: Site) -> Daemon:
     return Daemon(
         site.directory / "central",
         site.installed,
-        more=shipped("syslog-ng/central.conf", site.certificate("loghost")),
+        behind=shipped("syslog-ng/central.conf", site.certificate("loghost")),
         within=site.on("loghost"),
     )
 

@@ -49,7 +49,10 @@ LONGEST_LINE = 65_536
 
 
 class Daemon:
-    """syslog-ng with the shipped files behind a private log socket; `more` stands behind them."""
+    """syslog-ng with the shipped files behind a private log socket; `more` are further sources.
+
+    `behind` stands at the end of its configuration.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Daemon:
         installed: Installed,
         *,
         more: str = "",
+        behind: str = "",
         within: list[str] | None = None,
     ) -> None:
         directory.mkdir(exist_ok=True)
@@ -68,12 +72,12 @@ class Daemon:
         self.daemon = SyslogNg(
             directory,
             "options { stats-level(1); use-dns(no); };\n"
-            f'source s_src {{ unix-dgram("{self.socket_path}"); internal(); }};\n'
+            f'source s_src {{ unix-dgram("{self.socket_path}"); internal(); {more} }};\n'
             f'destination d_all {{ file("{self.everything}" template("$MSGHDR$MSG\\n")); }};\n'
             "log { source(s_src); destination(d_all); };\n"
             + shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
             + shipped("syslog-ng/log-path.conf", {})
-            + more,
+            + behind,
             within=within or [],
         )
 
@@ -290,7 +294,7 @@ def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
         daemon = Daemon(
             tmp_path / "syslog-ng",
             installed,
-            more=shipped("syslog-ng/central.conf", {TLS: str(tls / "loghost")}),
+            behind=shipped("syslog-ng/central.conf", {TLS: str(tls / "loghost")}),
             within=network.command(),
         )
         with daemon, daemon.log() as log:
