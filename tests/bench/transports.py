@@ -169,8 +169,11 @@ class _SyslogNg:
             + shipped(
                 "syslog-ng/log-path.conf",
                 # Instead of dropping: the sender waits.
-                {"pbs-filter();": "pbs-filter(fifo-size(110000));", "s_src);": "s_src);"},
-            ).replace("};\n};", "};\n  flags(flow-control);\n};"),
+                {
+                    "pbs-filter();": "pbs-filter(fifo-size(110000));",
+                    "destination(d_pbs_filter);": "destination(d_pbs_filter); flags(flow-control);",
+                },
+            ),
         )
 
     def __enter__(self) -> None:
