@@ -277,6 +277,19 @@ def test_logrotate_accepts_the_snippets(daemon: str) -> None:
 # ------------------------------------------------------------------ what the texts say
 
 
+def test_the_files_that_the_central_readme_copies_are_there() -> None:
+    readme = "examples/central/README.md"
+    copied = [
+        word
+        for heading in ("2. The central host", "3. Each POP host")
+        for word in commands(readme, heading).split()
+        if word.startswith("../../")
+    ]
+    assert len(copied) >= 6
+    for name in copied:
+        assert (CHECKOUT / readme).parent.joinpath(name).exists(), name
+
+
 @pytest.mark.parametrize(
     "readme",
     [
