@@ -171,7 +171,36 @@ def test_what_was_changed_since_is_named_and_nothing_is_undone(site: Site) -> No
     site.apply(site.plan())
     site.new.write_text("mine\n")
     before = site.seen()
-    with pytest.raises(ConfigError, match=f"changed since --apply: {site.new}"):
+    with pytest.raises(ConfigError, match=f"changed since in: {site.new}"):
+        site.undo()
+    assert before == site.seen()
+
+
+def test_of_a_file_that_was_changed_since_only_our_edit_is_taken_out(site: Site) -> None:
+    site.apply(site.plan())
+    site.file.write_text("mine\nother\nmine, too\n")
+    site.file.chmod(0o600)
+    site.undo()
+    assert "mine\nold\nmine, too\n" == site.file.read_text()
+    assert 0o600 == site.file.stat().st_mode & 0o777
+    assert f"taken out, what else was changed since stays: {site.file}" in site.said
+    assert not site.new.exists()
+
+
+def test_of_two_runs_both_edits_are_taken_out_of_a_file_that_was_changed_since(site: Site) -> None:
+    site.apply(site.plan())
+    second = Change(path=str(site.file), before="other\n", after="other\nmore\n", why="")
+    site.apply(Plan(changes=(second,)))
+    site.file.write_text("mine\nother\nmore\n")
+    site.undo()
+    assert "mine\nold\n" == site.file.read_text()
+
+
+def test_an_edit_of_ours_that_was_changed_since_is_named_and_nothing_is_undone(site: Site) -> None:
+    site.apply(site.plan())
+    site.file.write_text("other words\n")
+    before = site.seen()
+    with pytest.raises(ConfigError, match=f"changed since in: {site.file}"):
         site.undo()
     assert before == site.seen()
 

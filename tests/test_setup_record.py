@@ -14,6 +14,7 @@ from pbs_filter.setup.record import (
     changed_since,
     decoded,
     encoded,
+    taken_out,
 )
 
 
@@ -72,3 +73,31 @@ def test_an_edit_between_two_runs_is_known():
 
 def test_each_file_goes_back_to_its_first_state_the_last_one_first():
     assert [FIRST.written[1], FIRST.written[0]] == backwards(BOTH.written)
+
+
+BEFORE = "a = 1\nb = 2\nend\n"
+AFTER = "a = 1\nb = 3\nend\n\n# ours\nc = 4\n"
+
+
+@pytest.mark.parametrize(
+    ("now", "left"),
+    [
+        (AFTER, BEFORE),
+        ("new\n" + AFTER + "newer\n", "new\n" + BEFORE + "newer\n"),
+        (AFTER.replace("a = 1", "a = 9"), BEFORE.replace("a = 1", "a = 9")),
+        (AFTER.replace("b = 3\n", ""), None),
+        (AFTER.replace("c = 4", "c = 5"), None),
+        (AFTER + "b = 3\n", BEFORE + "b = 3\n"),
+        ("b = 3\nb = 3\n\n# ours\nc = 4\n", None),
+        ("", None),
+    ],
+)
+def test_an_edit_is_taken_out_where_it_stands_as_it_was_written(now: str, left: str | None):
+    assert left == taken_out(BEFORE, AFTER, now)
+
+
+@pytest.mark.parametrize(
+    ("now", "left"), [("new\na\nc\n", "new\na\nb\nc\n"), ("a\nnew\nc\n", None)]
+)
+def test_what_we_removed_is_put_back_between_the_same_lines(now: str, left: str | None):
+    assert left == taken_out("a\nb\nc\n", "a\nc\n", now)

@@ -14,17 +14,30 @@ import pwd
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from ..errors import ConfigError
 from .look import read, said
 from .machine import Machine
 from .plan import ACCOUNT, Change, Directory, Plan
-from .record import Owned, Record, Written, added, backwards, changed_since, decoded, encoded
+from .record import (
+    Owned,
+    Record,
+    Written,
+    added,
+    backwards,
+    changed_since,
+    decoded,
+    encoded,
+    taken_out,
+)
 from .text import account_commands, quoted
 
 PLACE = "/var/lib/pbs-filter-setup"
+AFTER = ".after"
+"""How the name of the copy of what was written ends."""
 Say = Callable[[str], object]
 
 
@@ -45,12 +58,13 @@ class Keeper:
         self.record = added(self.record, Record(**more))  # type: ignore[arg-type]
         self.save(added(self.earlier, self.record))
 
-    def backup(self, path: str) -> str:
-        """A copy of `path` beside the record; its name."""
+    def backup(self, path: str, after: bytes) -> str:
+        """A copy of `path`, and of what becomes of it, beside the record; the first one's name."""
         _own(self.place)
         name = f"{len(self.earlier.written) + len(self.record.written)}-{os.path.basename(path)}"
         shutil.copyfile(path, os.path.join(self.place, name))
         os.chmod(os.path.join(self.place, name), 0o600)
+        _write(os.path.join(self.place, name + AFTER), after, 0o600)
         return name
 
     def save(self, record: Record) -> None:
@@ -116,26 +130,46 @@ def apply(machine: Machine, plan: Plan, say: Say, *, place: str = PLACE) -> None
 def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
     """Put back what all --apply did; the commands that let the daemons read it.
 
+    Of a file that was changed since only what --apply did to it is taken out.
+
     Raises:
-        ConfigError: there is nothing to undo, or a file was changed by hand since.
+        ConfigError: there is nothing to undo, or somebody changed what --apply wrote.
     """
     record = load(place)
     if record == Record():
         raise ConfigError(f"nothing to undo: no record of --setup --apply in {place!r}")
     now = {item.path: _sum_of(item.path) for item in record.written}
-    changed = changed_since(record, now)
+    merged = {path: _merged(record, path, place) for path in changed_since(record, now)}
+    changed = [path for path, text in merged.items() if text is None]
     if changed:
         raise ConfigError(
-            f"nothing was undone, because these were changed since --apply: {', '.join(changed)}. "
-            f"What they were before is in {place}; take your changes out of them, or put back by "
-            "hand what you want"
+            f"nothing was undone, because what --apply wrote was changed since in: "
+            f"{', '.join(changed)}. What was there before is in {place}; take your changes out, or "
+            "put back by hand what you want"
         )
-    for line in _taken_back(record, place, ""):
+    for line in _taken_back(record, place, "", merged):
         say(line)
     for item in backwards(record.written):
-        say(f"{'put back' if item.before is not None else 'removed'}: {item.path}")
+        if item.path in merged:
+            say(f"taken out, what else was changed since stays: {item.path}")
+        else:
+            say(f"{'put back' if item.before is not None else 'removed'}: {item.path}")
     shutil.rmtree(place)
     return record.then
+
+
+def _merged(record: Record, path: str, place: str) -> str | None:
+    """What is at `path` without what --apply did to it; None: that is not clear."""
+    text = read(path)
+    for item in reversed([each for each in record.written if each.path == path]):
+        before, after = (
+            read(os.path.join(place, item.backup + end)) if item.backup else None
+            for end in ("", AFTER)
+        )
+        if text is None or before is None or after is None:
+            return None
+        text = taken_out(before, after, text)
+    return text
 
 
 def _must(command: list[str], contains: str = "") -> None:
@@ -199,7 +233,7 @@ def _change(change: Change, keeper: Keeper) -> None:
         item = replace(
             item,
             before=_sum_of(path),
-            backup=keeper.backup(path),
+            backup=keeper.backup(path, data),
             mode=mode,
             uid=uid,
             gid=gid,
@@ -225,10 +259,12 @@ def _write(path: str, data: bytes, mode: int, uid: int = 0, gid: int = 0) -> Non
         raise
 
 
-def _taken_back(record: Record, place: str, why: str) -> list[str]:
+def _taken_back(
+    record: Record, place: str, why: str, merged: Mapping[str, str | None] = MappingProxyType({})
+) -> list[str]:
     """`_take_back`. Raises: ConfigError, `why` before it, where that is not possible now."""
     try:
-        return _take_back(record, place)
+        return _take_back(record, place, merged)
     except OSError as error:
         raise ConfigError(
             f"{why}cannot put everything back: {error.filename or place!r}: {error.strerror}; what "
@@ -236,10 +272,16 @@ def _taken_back(record: Record, place: str, why: str) -> list[str]:
         ) from None
 
 
-def _take_back(record: Record, place: str) -> list[str]:
+def _take_back(record: Record, place: str, merged: Mapping[str, str | None]) -> list[str]:
     """Put back what `record` tells of; what is left for a person."""
     left = []
     for item in backwards(record.written):
+        text = merged.get(item.path)
+        if text is not None:
+            found = os.stat(item.path)
+            data = text.encode("utf-8", "surrogateescape")
+            _write(item.path, data, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+            continue
         if _sum_of(item.path) == item.before:
             continue
         if item.before is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,9 @@ from dataclasses import asdict, dataclass
 from ..errors import ConfigError
 
 VERSION = 1
+
+CONTEXT_LINES = 3
+"""As many equal lines, above and below, tell the places of equal edits apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,3 +121,39 @@ def backwards(items: Sequence[Written]) -> list[Written]:
     for item in items:
         first.setdefault(item.path, item)
     return list(reversed(first.values()))
+
+
+def taken_out(before: str, after: str, now: str) -> str | None:
+    """`now` without the edit that made `after` of `before`; None: that is not clear.
+
+    For files that somebody else changed since, as `postconf -e` does: each run of changed lines
+    must stand there once, as it was written, if need be told by up to three lines around it.
+    """
+    old, new, text = (each.splitlines(keepends=True) for each in (before, after, now))
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    steps = matcher.get_opcodes()
+    for number, (kind, i1, i2, j1, j2) in enumerate(steps):
+        if kind == "equal":
+            continue
+        # What is equal before and behind it: the context that both sides have.
+        room = [0, 0]
+        if number > 0:
+            room[0] = steps[number - 1][2] - steps[number - 1][1]
+        if number + 1 < len(steps):
+            room[1] = steps[number + 1][2] - steps[number + 1][1]
+        for context in range(CONTEXT_LINES + 1):
+            above, below = (min(context, lines) for lines in room)
+            found = _places(text, new[j1 - above : j2 + below])
+            if len(found) == 1:
+                text[found[0] : found[0] + above + j2 - j1 + below] = old[i1 - above : i2 + below]
+                break
+        else:
+            return None
+    return "".join(text)
+
+
+def _places(text: Sequence[str], lines: Sequence[str]) -> list[int]:
+    """Where `lines` stand in `text`; nowhere if there are none."""
+    if not lines:
+        return []
+    return [at for at in range(len(text) - len(lines) + 1) if text[at : at + len(lines)] == lines]

@@ -231,15 +231,15 @@ class TestRsyslogAndPostfix:
         assert "nobody takes lines at /dev/log" in found["feed"]
         assert "nobody answers" in found["MTA"]
 
-    def test_a_file_changed_by_hand_keeps_undo_from_everything(
+    def test_our_words_changed_by_hand_keep_undo_from_everything(
         self, applied: RsyslogPostfix
     ) -> None:
         path = applied.root.path / "etc/postfix/main.cf"
         kept, then = path.read_bytes(), tree(applied)
-        path.write_bytes(kept + b"# mine\n")
+        path.write_bytes(kept.replace(b"pbs_time_limit = 3600", b"pbs_time_limit = 60"))
         said = applied.filter("--setup", "--undo", status=78)
         path.write_bytes(kept)
-        assert "changed since --apply: /etc/postfix/main.cf." in said
+        assert "changed since in: /etc/postfix/main.cf." in said
         assert then == tree(applied)
 
     def test_undo_puts_everything_back(self, applied: RsyslogPostfix, before: Tree) -> None:
