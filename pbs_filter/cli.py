@@ -339,7 +339,13 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
     for number, raw in enumerate(sys.stdin.buffer, 1):
         line = raw.removesuffix(b"\n")
         record = records.read(line)
+        # A log file cannot say who wrote its lines, as the feed does: they are explained all the
+        # same, and it is said.
+        unproven = config.require_vouched and not line.startswith(b"{")
+        made.policy.require_vouched = config.require_vouched and not unproven
         outcome = made.read(record, now)
+        if unproven and outcome.event != "none":
+            outcome = outcome._replace(reason=Reason.NOT_VOUCHED)
         if arguments.json:
             sys.stdout.write(report.to_json(report.story_object(number, outcome)))
         else:

@@ -32,6 +32,10 @@ MAX_PROGRAMS = 200
 """Program names (instance paths are anybody's text) whose unread lines are counted."""
 
 EXAMPLE_BYTES = 500
+"""Of a message."""
+
+LINE_BYTES = 2000
+"""Of a line, so that one of JSON is mostly whole and can be read again."""
 
 PAM = "pam_"
 """How lines begin that PAM's modules write under a server's name, `pam_unix(popa3d:auth): ...`: not
@@ -94,7 +98,7 @@ class Counts:
         self.logouts = 0
         self.reasons: dict[Reason, int] = {}
         self.examples: dict[Reason, bytes] = {}
-        """The newest line of each reason, at most `EXAMPLE_BYTES` of it."""
+        """The newest line of each reason, at most `LINE_BYTES` of it."""
         self.unread: dict[str, int] = {}
         """Lines of a known program that no rule reads, by program."""
         self.unread_examples: dict[str, str] = {}
@@ -189,7 +193,7 @@ class Filter:
         reason = outcome.reason
         if reason is not None:
             counts.add(reason)
-            counts.examples[reason] = line[:EXAMPLE_BYTES]
+            counts.examples[reason] = line[:LINE_BYTES]
             return
         counts.candidates += 1
         if outcome.event == "login":

@@ -116,6 +116,13 @@ LOGINS_WITHOUT_EFFECT = frozenset(
 """Somebody logged in, and the site's policy is that it authorises nobody."""
 
 
+UNPROVEN = (
+    ", if the server itself or root wrote this: the feed tells the running filter who did, a log "
+    "file does not (require_vouched is on)"
+)
+"""What --explain says of a line that it cannot judge as the filter does."""
+
+
 def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
     """The object of one line for `--explain --json`.
 
@@ -184,10 +191,11 @@ def observed(observation: object) -> str:
 
 def decision(outcome: Outcome) -> str:
     """What was decided, in one sentence."""
+    condition = UNPROVEN if outcome.reason is Reason.NOT_VOUCHED else ""
     if outcome.event == "login":
-        return f"login: {outcome.address} may relay"
+        return f"login: {outcome.address} may relay{condition}"
     if outcome.event == "logout":
-        return f"logout: a session of {outcome.address} ended"
+        return f"logout: a session of {outcome.address} ended{condition}"
     assert outcome.reason is not None
     detail = f" ({outcome.detail})" if outcome.detail else ""
     return f"nothing: {outcome.reason.value}{detail}"

@@ -6,6 +6,7 @@ afterwards who may still relay now. A stamp in the future counts as now.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import sys
@@ -13,7 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import IO
+from typing import IO, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from . import assemble, records, service
@@ -34,17 +35,27 @@ def reprocess(config: Config, names: Sequence[str]) -> int:
     Raises:
         PbsFilterError: the configuration or the store cannot be used.
     """
-    service.become(config, _say)
+    with contextlib.ExitStack() as stack:
+        # By whoever calls this, root mostly: the filter's account may not read mail logs.
+        files = [(name, _opened(name, stack)) for name in names or ("-",)]
+        service.become(config, _say)
+        return _reprocess(config, files)
+
+
+def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> int:
     filter_ = assemble.filter_of(config, _say)
     store = service.Store(config, filter_, _say, lock_seconds=LOCK_SECONDS)
     try:
         wall = store.clock.now()
         zone = local_zone()
         failed = False
-        for name in names or ("-",):
+        for name, opened in files:
+            if opened is None:
+                failed = True
+                continue
             try:
-                with _open(name) as (file, size, written):
-                    _read(filter_, file, Stamps(zone=zone, reference_epoch=written), wall, size)
+                stamps = Stamps(zone=zone, reference_epoch=opened.written)
+                _read(filter_, opened.file, stamps, wall, opened.size)
             except (OSError, EOFError, zlib.error) as error:
                 _say(f"{name!r}: {getattr(error, 'strerror', None) or error}; read up to there")
                 failed = True
@@ -84,30 +95,30 @@ def _fixed_zone() -> tzinfo:
     return datetime.now().astimezone().tzinfo or UTC
 
 
-class _open:  # noqa: N801 (used like open)
-    """A log file, plain or gzip; or stdin: the open file, its size (0: unknown) and its age.
+class _Opened(NamedTuple):
+    """A log file, plain or gzip; or stdin."""
 
-    Raises:
-        OSError: it cannot be opened.
-    """
+    file: IO[bytes]
+    size: int
+    """0: unknown."""
+    written: float
+    """When it was written last, in seconds since the epoch."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> tuple[IO[bytes], int, float]:
-        if self._name == "-":
-            return sys.stdin.buffer, 0, time.time()
-        self._file = open(self._name, "rb")
-        found = os.fstat(self._file.fileno())
-        if self._file.peek(2)[:2] != b"\x1f\x8b":
-            return self._file, found.st_size, found.st_mtime
-        unpacked = gzip.GzipFile(fileobj=self._file)
-        return unpacked, 0, found.st_mtime  # type: ignore[return-value]
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+def _opened(name: str, stack: contextlib.ExitStack) -> _Opened | None:
+    """The file of that name, closed with `stack`; None where it cannot be opened, which is said."""
+    if name == "-":
+        return _Opened(sys.stdin.buffer, 0, time.time())
+    try:
+        file = stack.enter_context(open(name, "rb"))  # noqa: SIM115 (the stack closes it)
+        found = os.fstat(file.fileno())
+        if file.peek(2)[:2] != b"\x1f\x8b":
+            return _Opened(file, found.st_size, found.st_mtime)
+    except OSError as error:
+        _say(f"{name!r}: {error.strerror}; left out")
+        return None
+    unpacked = gzip.GzipFile(fileobj=file)
+    return _Opened(unpacked, 0, found.st_mtime)  # type: ignore[arg-type]
 
 
 def _read(filter_: Filter, file: IO[bytes], stamps: Stamps, wall: int, size: int) -> None:
@@ -182,6 +193,9 @@ def _rows(filter_: Filter) -> Iterator[str]:
     yield f"{sum(refused.values()):>10}  lines that led to nothing"
     for reason, number in sorted(refused.items(), key=lambda item: -item[1]):
         yield f"{number:>14}  {reason.value}"
+        if reason is Reason.NOT_VOUCHED:
+            yield f"{'':>16}(a log file cannot say it; only if no user of this machine can have"
+            yield f"{'':>16}forged a line, for this once: --reprocess --norequire-vouched FILE...)"
     if counts.unread:
         yield "known programs whose lines no rule reads:"
         for program, number in sorted(counts.unread.items(), key=lambda item: -item[1]):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from . import __version__
+from . import __version__, records
 from .filter import Filter
 from .lookout import Lookout
+from .model import Reason
 from .report import moment
 from .terminal import Span, ansi, safe
 
@@ -192,8 +193,14 @@ def _warning(warned: Mapping[str, Any]) -> list[str]:
 def _reason(item: Mapping[str, Any]) -> list[str]:
     rows = [f"{item['count']:>10}  {item['text']}"]
     if item["example"]:
-        rows.append(f"            e.g. {item['example'][:EXAMPLE_CHARACTERS]!r}")
+        rows.append(f"            e.g. {_example(item['example'])[:EXAMPLE_CHARACTERS]!r}")
     return rows
+
+
+def _example(line: str) -> str:
+    """A line as people know it: program and message, not what the feed puts around them."""
+    record = records.read(line.encode())
+    return line if isinstance(record, Reason) else f"{record.program}: {record.message}"
 
 
 def _section(title: str, items: Iterable[list[str]], style: str = "") -> Iterator[list[Span]]:

@@ -40,7 +40,7 @@ PURE: dict[str, frozenset[str]] = {
         "pace": "model records stamps",
         "lookout": "filter model pace terminal",
         "report": "filter grammar model terminal value",
-        "status": "filter lookout report terminal",
+        "status": "filter lookout model records report terminal",
         "history": "report terminal",
         "metrics": "lookout model",
         "watching": "report terminal value",

@@ -72,6 +72,25 @@ def test_explain_tells_how_each_line_was_read_and_what_it_led_to():
     assert 0 == done.returncode
 
 
+def test_a_log_files_lines_are_explained_though_it_cannot_say_who_wrote_them():
+    message = login("192.0.2.9").partition("dovecot: ")[2].rstrip("\n")
+    of_a_feed = json.dumps({"p": "dovecot", "msg": message}) + "\n"
+    lines = login("192.0.2.7") + login("127.0.0.1") + of_a_feed
+    done = run(NO_CONFIG, "--require-vouched", "--explain", stdin=lines)
+    said = [row for row in done.stdout.decode().splitlines() if "  decision  " in row]
+    assert "login: 192.0.2.7 may relay, if the server itself or root wrote this" in said[0]
+    assert "nothing: may relay anyway (local_networks)" in said[1]
+    assert said[2].endswith("nothing: " + Reason.NOT_VOUCHED.value)
+    done = run(NO_CONFIG, "--require-vouched", "--explain", "--json", stdin=lines)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ("login", "192.0.2.7", Reason.NOT_VOUCHED.value) == (
+        found[0]["event"],
+        found[0]["address"],
+        found[0]["reason"],
+    )
+    assert ("none", Reason.NOT_VOUCHED.value) == (found[2]["event"], found[2]["reason"])
+
+
 def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place):
     lines = (
         "Nov 20 10:00:00 mx1 popa3d[81]: Session from 192.0.2.8\n"
@@ -295,6 +314,27 @@ def test_reprocess_says_which_file_it_could_not_read_and_goes_on(place):
     assert b"torn.gz" in done.stderr
     assert b"Traceback" not in done.stderr
     assert b"lines" in done.stdout
+
+
+def test_reprocess_does_not_believe_a_log_file_where_lines_must_be_vouched_for(place):
+    log = place / "mail.log"
+    log.write_text(stamped(5, login("192.0.2.7")))
+    to = (NO_CONFIG, f"--dbfile={place}/map", "--reprocess")
+    done = run(*to, "--require-vouched", str(log))
+    assert b"0  addresses that may relay now" in done.stdout
+    assert b"--reprocess --norequire-vouched FILE" in done.stdout
+    done = run(*to, "--norequire-vouched", str(log))
+    assert b"1  addresses that may relay now" in done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account: needs root")
+def test_reprocess_reads_what_root_may_read_and_the_filters_account_not(place):
+    log = place / "mail.log"
+    log.write_text(stamped(5, login("192.0.2.7")))
+    log.chmod(0o600)
+    done = run(NO_CONFIG, "--user=nobody", "--nowrite", "--reprocess", str(log))
+    assert b"1  logins that authorised" in done.stdout, done.stderr
+    assert 0 == done.returncode
 
 
 def test_reprocess_refuses_a_map_that_a_running_filter_holds(place):

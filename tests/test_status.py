@@ -107,7 +107,7 @@ def test_what_happened_is_told_with_an_example_of_each_reason():
         "journal          4.0 KiB, position 5f3a9c01-4096\n",
         "logins           dovecot 1; 1 in the last hour\n",
         "           1  may relay anyway (local_networks)\n",
-        "              e.g. 'Nov 20 10:00:00 mx1 dovecot: imap-login: Login: user=<bob>",
+        "              e.g. 'dovecot: imap-login: Login: user=<bob>",
         "           1  popa3d: 'brand new words'\n",
     ):
         assert row in shown
@@ -166,6 +166,12 @@ def test_many_of_a_kind_are_counted_not_shown():
     assert f"uid {SHOWN - 1} as pop3d" in shown
     assert f"uid {SHOWN} as pop3d\n" not in shown
     assert shown.endswith("  and 5 more: see --json\n")
+
+
+def test_of_a_line_of_the_feed_the_program_and_its_words_are_the_example():
+    line = as_json("pop3-login: Disconnected: Inactivity" + " and so on" * 60, p="dovecot:", uid=0)
+    made = feed(new(), line.decode())
+    assert "e.g. 'dovecot: pop3-login: Disconnected: Inactivity and so on" in text(values(made))
 
 
 def test_a_reason_may_have_no_example():
