@@ -67,8 +67,8 @@ def parser() -> argparse.ArgumentParser:
         "--config", metavar="FILE", help=f"the configuration file (default: {DEFAULT_PATH})"
     )
     made.add_argument("--version", action="version", version=f"pbs-filter {__version__}")
-    for name, why in GONE.items():
-        made.add_argument(name, nargs="?", action=_Gone, help=f"no more: {why}")
+    for name in GONE:
+        made.add_argument(name, nargs="?", action=_Gone, help=argparse.SUPPRESS)
     modes = made.add_argument_group("modes").add_mutually_exclusive_group()
     modes.add_argument(
         "--list",

@@ -16,19 +16,11 @@ ADDRESS = "ADDRESS"
 AUTHORISED = "pbs-filter --list --plain 2>/dev/null"
 """Addresses that may be meant: those that may relay now."""
 
-GONE = "no more: "
-"""How the help of an option begins that only says what to use instead."""
-
 _HEAD = '# Made by "python -m pbs_filter.manual": change that, not this.\n'
 
 
 def _flags(groups: Iterable[Group]) -> list[Flag]:
-    return [
-        flag
-        for group in groups
-        for flag in group.flags
-        if flag.names and not flag.about.startswith(GONE)
-    ]
+    return [flag for group in groups for flag in group.flags if flag.names]
 
 
 def _long(flag: Flag) -> list[str]:

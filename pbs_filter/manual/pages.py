@@ -20,7 +20,8 @@ def flag(one: Flag) -> str:
     """An option as it is typed, in roff."""
     if not one.names:
         return roff.italic(one.takes) + " ..." * one.optional
-    value = "|".join(map(roff.bold, one.choices)) if one.choices else roff.italic(one.takes)
+    # \\: is where a long line may be broken.
+    value = "|\\:".join(map(roff.bold, one.choices)) if one.choices else roff.italic(one.takes)
     names = ", ".join(map(roff.bold, one.names))
     if not one.takes:
         return names
