@@ -130,8 +130,9 @@ def status_(config: Config, arguments: argparse.Namespace) -> int:
     answer = control.ask(config.control, {"do": "status"})
     if answer is None or "status" not in answer:
         raise StoreBusy(
-            f"no filter is running on {config.map!r}: look at the syslog daemon that should feed "
-            "it; pbs-filter --doctor looks for what is missing"
+            f"no filter is running on {config.map!r}: rsyslog starts it with the first line of a "
+            "POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and looks "
+            "for what is missing"
         )
     values = answer["status"]
     if arguments.json:

@@ -234,8 +234,9 @@ def test_nothing_was_fed_yet(place: Path) -> None:
 def test_no_filter_is_running(place: Path) -> None:
     assert (
         75,
-        "pbs-filter: no filter is running on 'DIR/state/map.gdbm': look at the syslog daemon that "
-        "should feed it; pbs-filter --doctor looks for what is missing\n",
+        "pbs-filter: no filter is running on 'DIR/state/map.gdbm': rsyslog starts it with the first "
+        "line of a POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and "
+        "looks for what is missing\n",
     ) == said(place, MAP, "--status")
 
 

@@ -182,8 +182,9 @@ def ending(machine: Machine, plan: Plan) -> str:
         )
     parts.append("Then let the daemons read it:\n" + _commands(plan.then))
     parts.append(
-        "And see it work:\n"
-        + _commands([*plan.see, f"{machine.program} --doctor", f"{machine.program} --list"])
+        "And see it work (--doctor first: with its test line the syslog daemon starts the filter, "
+        "which makes the map):\n"
+        + _commands([f"{machine.program} --doctor", *plan.see, f"{machine.program} --list"])
     )
     return "\n".join(parts)
 
