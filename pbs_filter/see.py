@@ -131,8 +131,8 @@ def status_(config: Config, arguments: argparse.Namespace) -> int:
     if answer is None or "status" not in answer:
         raise StoreBusy(
             f"no filter is running on {config.map!r}: rsyslog starts it with the first line of a "
-            "POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and looks "
-            "for what is missing"
+            "POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and "
+            "looks for what is missing"
         )
     values = answer["status"]
     if arguments.json:

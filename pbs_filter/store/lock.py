@@ -49,8 +49,8 @@ class Lock:
             if now >= end:
                 raise StoreBusy(
                     f"another pbs-filter ({self._holder()}) holds {self._path!r}; one map takes "
-                    "one filter: stop what feeds that one (systemctl stop syslog.socket rsyslog), or "
-                    "give this one another map"
+                    "one filter: stop what feeds that one (systemctl stop syslog.socket rsyslog), "
+                    "or give this one another map"
                 )
             if now >= word:
                 word = now + WORD_SECONDS
