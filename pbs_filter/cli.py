@@ -212,9 +212,10 @@ def configuration(arguments: argparse.Namespace) -> Config:
                 text = file.read()
         except OSError as error:
             todo = (
-                f"mend the path, or leave --config away for {DEFAULT_PATH}, which need not exist"
-                if isinstance(error, FileNotFoundError)
-                else "run this as root, or as one who may read it"
+                "run this as root, or as one who may read it"
+                if isinstance(error, PermissionError)
+                else f"mend the path, or leave --config away for {DEFAULT_PATH}, which need not "
+                "exist"
             )
             raise ConfigError(f"cannot read {path!r}: {error.strerror}; {todo}") from None
         except UnicodeDecodeError as error:
@@ -336,7 +337,7 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
 
     made = filter_of(config, _complain)
     now = int(time.time())
-    for number, raw in enumerate(sys.stdin.buffer, 1):
+    for number, raw in enumerate(sys.stdin.buffer if sys.stdin else (), 1):
         line = raw.removesuffix(b"\n")
         record = records.read(line)
         # A log file cannot say who wrote its lines, as the feed does: they are explained all the

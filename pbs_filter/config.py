@@ -399,7 +399,7 @@ def _checked(option: Option, value: Any, where: str) -> Any:
     if kind in ("text", "path", "map", "name"):
         if not isinstance(value, str) or not value.isprintable():
             raise ConfigError(f"{where}: {value!r} is not a text of printable characters")
-        _check_text(kind, value, where)
+        _check_text(option, value, where)
         return value
     if kind == "table":
         return _table(value, where)
@@ -416,14 +416,22 @@ def _checked(option: Option, value: Any, where: str) -> Any:
     return texts
 
 
-def _check_text(kind: Kind, value: str, where: str) -> None:
+def _check_text(option: Option, value: str, where: str) -> None:
+    kind = option.kind
+    # What may be left out is "" by default.
+    none_needed = option.default == "" and value in ("", "-")
     if kind == "map" and "://" in value:
         try:
             redis_location.parse(value)
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
-    elif kind in ("path", "map") and value not in ("", "-") and not value.startswith("/"):
+    elif kind in ("path", "map") and not (value.startswith("/") or none_needed):
         raise ConfigError(f"{where}: {value!r} is not an absolute path; it must begin with /")
+    elif kind in ("path", "map") and value.endswith("/"):
+        raise ConfigError(
+            f"{where}: {value!r} names a directory; write the path of a file in it, as in "
+            f"{option.default or '/var/log/pbs-filter.log'}"
+        )
     elif kind == "name" and not (_NAME.issuperset(value) and len(value) <= MAX_NAME):
         raise ConfigError(
             f"{where}: {value!r} is not a name of at most {MAX_NAME} letters, digits, '.', '_', '-'"

@@ -18,6 +18,9 @@ from .addresses import canonical, widen
 from .filter import Filter
 from .ledger import clean
 
+MAX_SECONDS = 366 * 86400
+"""The longest that somebody can authorise by hand. An end that no calendar has could be shown by
+nothing."""
 MAX_NOTE = 48
 
 
@@ -40,8 +43,11 @@ def handle(filter_: Filter, request: Mapping[str, Any], now: int) -> dict[str, A
     if do == "forget":
         return {"changed": filter_.ledger.forget(address), "address": address}
     seconds, note = request.get("seconds"), request.get("note", "")
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 1:
-        return {"error": f"{seconds!r} is not a number of seconds"}
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_SECONDS:
+        return {
+            "error": f"{seconds!r} is not a number of seconds from 1 to {MAX_SECONDS} (a year); an "
+            "address that may always relay belongs into the mail server's own networks"
+        }
     if not isinstance(note, str):
         return {"error": f"{note!r} is not a text"}
     filter_.ledger.authorise(address, seconds, clean(note)[:MAX_NOTE], now)

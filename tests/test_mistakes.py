@@ -234,9 +234,9 @@ def test_nothing_was_fed_yet(place: Path) -> None:
 def test_no_filter_is_running(place: Path) -> None:
     assert (
         75,
-        "pbs-filter: no filter is running on 'DIR/state/map.gdbm': rsyslog starts it with the first "
-        "line of a POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and "
-        "looks for what is missing\n",
+        "pbs-filter: no filter is running on 'DIR/state/map.gdbm': rsyslog starts it with the first"
+        " line of a POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line,"
+        " and looks for what is missing\n",
     ) == said(place, MAP, "--status")
 
 
@@ -297,6 +297,26 @@ TYPED = {
     "an address that is none": (
         ("--list", "192.0.2.300"),
         (78, "--list: '192.0.2.300' is not an address; give one, like 192.0.2.7"),
+    ),
+    "a time without end": (
+        ("--authorise", "192.0.2.7", "--for", "99999999999999"),
+        (
+            78,
+            "99999999999999 is not a number of seconds from 1 to 31622400 (a year); an address "
+            "that may always relay belongs into the mail server's own networks",
+        ),
+    ),
+    "no path": (
+        ("--dbfile=", "--list"),
+        (78, "--dbfile: '' is not an absolute path; it must begin with /"),
+    ),
+    "a directory for the map": (
+        ("--dbfile=DIR/state/", "--list"),
+        (
+            78,
+            "--dbfile: 'DIR/state/' names a directory; write the path of a file in it, as in "
+            "/var/lib/pbs-filter/map.gdbm",
+        ),
     ),
     "a relative path": (
         ("--dbfile=map.gdbm", "--list"),
@@ -387,6 +407,18 @@ def test_a_mistake_with_lookups(place: Path, mistake: str) -> None:
 
 
 # ------------------------------------------------------------------ more of the same
+
+
+def test_lines_to_explain_from_nowhere() -> None:
+    command = f"exec '{sys.executable}' -m pbs_filter --config=/dev/null --explain <&-"
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=Path(__file__).resolve().parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_a_log_that_is_not_there(place: Path) -> None:
