@@ -358,6 +358,7 @@ class Store:
             self.map = MemoryMap()
             return
         files.check_directory(os.path.dirname(config.files) or ".", _uids(config))
+        files.check_not_anothers(config.map, (config.journal, f"{config.map}.state"))
         self._lock = Lock(config.lock, group=config.group)
         waiting = _once(lambda: say(f"waiting for another pbs-filter: {config.lock!r} is locked"))
 

@@ -82,6 +82,23 @@ def test_a_missing_file_and_a_directory_are_left_to_others(place: Path) -> None:
     files.check_file(str(place))
 
 
+def test_a_file_that_never_was_a_map_is_not_taken_for_a_damaged_one(place):
+    file, state = place / "passwd", place / "passwd.state"
+    file.write_text("root:x:0:0:root:/root:/bin/bash\n")
+    with pytest.raises(ConfigError, match=r"passwd' is no map.*is that path what you mean\?"):
+        files.check_not_anothers(str(file), (str(state),))
+    state.touch()
+    files.check_not_anothers(str(file), (str(state),))
+
+
+@pytest.mark.parametrize("head", [b"", b"\xcf\x9a\x57\x13", b"\x13\x57\x9a\xce", None])
+def test_a_map_alone_or_no_file_is_taken(place, head):
+    file = place / "map"
+    if head is not None:
+        file.write_bytes(head + b"..." * bool(head))
+    files.check_not_anothers(str(file), ())
+
+
 def test_files_set_aside_in_one_second_have_different_names(place: Path) -> None:
     file = place / "map"
     names = set()

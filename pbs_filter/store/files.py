@@ -15,6 +15,9 @@ from collections.abc import Callable, Collection
 
 from ..errors import ConfigError, StoreBusy
 
+_GDBM = b"\x13\x57\x9a"
+"""How each kind of GDBM file begins, or (little-endian) ends its first four bytes."""
+
 KEPT_ASIDE = 3
 """Damaged files kept for people to look at, per file; the oldest goes."""
 
@@ -102,6 +105,25 @@ def check_file(path: str) -> None:
         raise ConfigError(
             f"{path!r} has mode {stat.S_IMODE(found.st_mode):04o}, so that others could write it; "
             f"if you trust what is in it, chmod 0640 {path}, else move it away"
+        )
+
+
+def check_not_anothers(path: str, beside: Collection[str]) -> None:
+    """Refuse a file that never was a GDBM map, with none of our files that are `beside` one.
+
+    With them it is a damaged map, which is made again. Raises: ConfigError.
+    """
+    if any(map(os.path.lexists, beside)):
+        return
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4)
+    except OSError:
+        return
+    if head and _GDBM not in (head[:0:-1], head[:3]):
+        raise ConfigError(
+            f"{path!r} is no map, and none of our files is beside it: is that path what you mean? "
+            "If so, move that file away first"
         )
 
 
