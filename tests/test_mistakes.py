@@ -192,6 +192,27 @@ def test_a_map_that_is_a_link(place: Path) -> None:
     ) == said(place, MAP)
 
 
+def test_a_map_in_the_place_of_another_file(place: Path) -> None:
+    (place / "state/map.gdbm").write_text("somebody's letter")
+    assert (
+        78,
+        "pbs-filter: 'DIR/state/map.gdbm' is no map, and none of our files is beside it: is that "
+        "path what you mean? If so, move that file away first\n",
+    ) == said(place, MAP)
+    assert "somebody's letter" == (place / "state/map.gdbm").read_text()
+
+
+def test_a_map_in_the_place_of_a_directory(place: Path) -> None:
+    (place / "state/map.gdbm").mkdir()
+    (place / "state/map.gdbm/letter").touch()
+    assert (
+        78,
+        "pbs-filter: 'DIR/state/map.gdbm' is a directory, and none of our files is beside it: "
+        "write the path of a file in it\n",
+    ) == said(place, MAP)
+    assert (place / "state/map.gdbm/letter").exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_somebody_who_may_not_read_the_map(place: Path) -> None:
     said(place, MAP, "--authorise", "192.0.2.7")

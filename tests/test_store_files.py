@@ -91,6 +91,15 @@ def test_a_file_that_never_was_a_map_is_not_taken_for_a_damaged_one(place):
     files.check_not_anothers(str(file), (str(state),))
 
 
+def test_a_directory_that_was_there_before_us_is_not_put_aside(place):
+    directory = place / "etc"
+    directory.mkdir()
+    with pytest.raises(ConfigError, match="etc' is a directory, and none of our files"):
+        files.check_not_anothers(str(directory), (str(place / "etc.state"),))
+    (place / "etc.state").touch()
+    files.check_not_anothers(str(directory), (str(place / "etc.state"),))
+
+
 @pytest.mark.parametrize("head", [b"", b"\xcf\x9a\x57\x13", b"\x13\x57\x9a\xce", None])
 def test_a_map_alone_or_no_file_is_taken(place, head):
     file = place / "map"

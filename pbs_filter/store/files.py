@@ -109,7 +109,7 @@ def check_file(path: str) -> None:
 
 
 def check_not_anothers(path: str, beside: Collection[str]) -> None:
-    """Refuse a file that never was a GDBM map, with none of our files that are `beside` one.
+    """Refuse a directory, or a file that never was a GDBM map, without our files `beside` it.
 
     With them it is a damaged map, which is made again. Raises: ConfigError.
     """
@@ -118,6 +118,11 @@ def check_not_anothers(path: str, beside: Collection[str]) -> None:
     try:
         with open(path, "rb") as file:
             head = file.read(4)
+    except IsADirectoryError:
+        raise ConfigError(
+            f"{path!r} is a directory, and none of our files is beside it: write the path of a "
+            "file in it"
+        ) from None
     except OSError:
         return
     if head and _GDBM not in (head[:0:-1], head[:3]):
