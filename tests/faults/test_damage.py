@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, config, service
+from pbs_filter import assemble, config
 from pbs_filter.errors import PbsFilterError
 from pbs_filter.mta.lookup import NO, NOT_NOW, YES, GdbmReader, Lookup
 from pbs_filter.service import Store
+from pbs_filter.store.gdbm import GdbmMap
 from pbs_filter.value import decode
 
 from . import figure, number
@@ -232,15 +233,15 @@ def test_while_the_map_is_made_again_lookups_say_not_now(
 ) -> None:
     answers: set[str] = set()
     Path(settings.map).write_bytes(b"")
-    real = service.GdbmMap.rebuild_step
+    real = GdbmMap.rebuild_step
 
-    def step(self: service.GdbmMap, entries: Iterator[tuple[str, bytes]]) -> None:
+    def step(self: GdbmMap, entries: Iterator[tuple[str, bytes]]) -> None:
         for entry in entries:
             real(self, [entry])
             answers.add(ask(settings, b"192.0.2.1"))
             answers.add(ask(settings, CANARY))
 
-    monkeypatch.setattr(service.GdbmMap, "rebuild_step", step)
+    monkeypatch.setattr(GdbmMap, "rebuild_step", step)
     Started(settings)
     assert {NOT_NOW} == answers
     assert YES == ask(settings, b"192.0.2.1")
