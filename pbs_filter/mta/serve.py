@@ -125,7 +125,10 @@ class Server:
         """
         if self._stop_at is None:
             self._stop_at = time.monotonic() + STOP_SECONDS
-            self._wake.send(b"!")
+            try:
+                self._wake.send(b"!")
+            except OSError:
+                pass  # from another thread: it has seen the line above, and is gone already
 
     def run(self) -> None:
         """Serve until `stop` has been called and everything asked is answered (or STOP_SECONDS)."""
