@@ -362,9 +362,9 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
 
 def _check(config: Config, _arguments: argparse.Namespace) -> int:
     from . import exporter, records
+    from .accounts import accounts
     from .assemble import filter_of, servers_of
     from .grammar import contract
-    from .service import accounts
 
     accounts(config)
     exporter.read(config.export)
@@ -426,11 +426,11 @@ def _authorise(config: Config, arguments: argparse.Namespace) -> int:
 
 def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     """Ask the running filter, or do it ourselves when none runs."""
-    from . import control, service
+    from . import control, storage
 
     answer = control.ask(config.control, request)
     if answer is None:
-        answer = service.without_feed(config, request, _complain)
+        answer = storage.without_feed(config, request, _complain)
     if "error" in answer:
         raise ConfigError(str(answer["error"]))
     return answer

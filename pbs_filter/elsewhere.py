@@ -8,8 +8,8 @@ from collections.abc import Callable
 from . import control
 from .config import Config
 from .errors import StoreBusy
-from .service import map_of
 from .shared import last_login, merge
+from .storage import map_of
 from .store.redis import RedisMap
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import IO, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from . import assemble, records, service
+from . import accounts, assemble, records, storage
 from .config import Config
 from .filter import Filter
 from .model import Reason
@@ -38,13 +38,13 @@ def reprocess(config: Config, names: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         # By whoever calls this, root mostly: the filter's account may not read mail logs.
         files = [(name, _opened(name, stack)) for name in names or ("-",)]
-        service.become(config, _say)
+        accounts.become(config, _say)
         return _reprocess(config, files)
 
 
 def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> int:
     filter_ = assemble.filter_of(config, _say)
-    store = service.Store(config, filter_, _say, lock_seconds=LOCK_SECONDS)
+    store = storage.Store(config, filter_, _say, lock_seconds=LOCK_SECONDS)
     try:
         wall = store.clock.now()
         zone = local_zone()

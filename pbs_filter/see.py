@@ -13,8 +13,8 @@ from . import control, report, status
 from .addresses import canonical, widen
 from .config import Config
 from .errors import ConfigError, StoreBusy
-from .service import map_of
 from .shared import merge
+from .storage import map_of
 from .store.gdbm import GdbmMap
 from .terminal import wants_colour
 from .value import Entry, decode

@@ -8,44 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import grp
 import os
-import pwd
 import select
 import signal
 import stat
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
-from . import assemble, clock, omprog, redis_location, requests
-from .clock import Clock
+from . import accounts, assemble, omprog
 from .config import Config
 from .control import Control
 from .cursor import Cursor
-from .errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
+from .errors import ConfigError, PbsFilterError
 from .exporter import Exporter
 from .feed import Feed
 from .filter import Filter
 from .keeper import Keeper
-from .living import whole
 from .log import Log
 from .metrics_file import MetricsFile
 from .sight import Sight
-from .store import AddressMap, files
-from .store.journal import Journal
-from .store.lock import Lock
-from .store.memory import MemoryMap
-from .value import decode
-
-if TYPE_CHECKING:
-    from .store.gdbm import GdbmMap
-    from .store.redis import RedisMap
+from .storage import Store
 
 RETRY_SECONDS = 10
-LOCK_SECONDS = 600
-"""How long a second filter waits for the first: daemons overlap by seconds when they reload, and a
-filter that leaves gives its store up to four seconds."""
 FOREIGN = (
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -115,7 +99,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
         raise ConfigError(
             "logto '-' is stdout, which belongs to the replies while confirming; log to a file"
         )
-    become(config, log.say)
+    accounts.become(config, log.say)
     if os.isatty(0):
         log.say(
             "reading mail log lines from this terminal, until Ctrl-D. A syslog daemon should pipe "
@@ -219,271 +203,3 @@ def _say_what_can_be_trusted(config: Config, log: Log) -> None:
             "require_vouched is off: where the syslog daemon does not say who wrote a line, "
             "anybody who can write to the log can authorise an address"
         )
-
-
-def accounts(config: Config) -> tuple[pwd.struct_passwd | None, grp.struct_group | None]:
-    """The account and the group of the configuration, None where it names none.
-
-    Raises:
-        ConfigError: this machine does not have it.
-    """
-    account = group = None
-    try:
-        if config.user:
-            account = pwd.getpwnam(config.user)
-    except KeyError:
-        raise ConfigError(
-            f"user: this machine has no account {config.user!r}; make it (useradd --system "
-            f"--shell /usr/sbin/nologin {config.user}), or mend the name"
-        ) from None
-    try:
-        if config.group:
-            group = grp.getgrnam(config.group)
-    except KeyError:
-        raise ConfigError(
-            f"group: this machine has no group {config.group!r}; make it (groupadd --system "
-            f"{config.group}), or mend the name"
-        ) from None
-    return account, group
-
-
-def become(config: Config, say: Callable[[str], None]) -> None:
-    """Become the account of the configuration, if started as root.
-
-    Where the daemon's sandbox takes CAP_SETUID away (Debian 13, RHEL) we stay, and say so once.
-
-    Raises:
-        ConfigError: there is no such account or group.
-    """
-    directory = os.path.dirname(config.files)
-    account, group = accounts(config)
-    if os.geteuid() != 0:
-        return
-    if config.write and not os.path.isdir(directory):
-        os.makedirs(directory, 0o750)
-        os.chmod(directory, 0o750)
-        if account or group:
-            os.chown(
-                directory,
-                account.pw_uid if account else -1,
-                group.gr_gid if group else account.pw_gid if account else -1,
-            )
-    if account is None:
-        return
-    gid = group.gr_gid if group else account.pw_gid
-    try:
-        os.setgroups([gid])
-        os.setgid(gid)
-        os.setuid(account.pw_uid)
-    except PermissionError:
-        say(
-            f"cannot become {config.user!r}: no CAP_SETUID here (the daemon's sandbox); going on "
-            f"as uid {os.geteuid()}"
-        )
-
-
-def _uids(config: Config) -> tuple[int, ...]:
-    """Who beside us may own the directory: the account that we could not become."""
-    try:
-        return (pwd.getpwnam(config.user).pw_uid,) if config.user else ()
-    except KeyError:
-        return ()
-
-
-def _once(say: Callable[[], None]) -> Callable[[], None]:
-    """`say`, the first time it is called."""
-    left = [say]
-    return lambda: left.pop()() if left else None
-
-
-def map_of(
-    config: Config, say: Callable[[str], None] = lambda _sentence: None
-) -> GdbmMap | RedisMap:
-    """The map of `config`. Reading it needs no right but that.
-
-    Raises:
-        ConfigError: this Python has no GDBM, or no redis-py; there is no such group; a password
-            file is not as it should be.
-    """
-
-    def genuine(address: str, value: bytes) -> bool:
-        return whole(address.encode("ascii", "replace"), value)
-
-    if not redis_location.is_redis(config.map):
-        from .store.gdbm import GdbmMap
-
-        return GdbmMap(config.map, flock=config.flock, group=config.group, say=say, genuine=genuine)
-    from .store.redis import RedisMap
-
-    return RedisMap(
-        redis_location.parse(config.map),
-        config.redis_name or os.uname().nodename,
-        say=say,
-        ends=lambda value: int(value[:10]),
-        genuine=genuine,
-    )
-
-
-class Store:
-    """Lock, journal and map of one filter, opened: the ledger is what it was.
-
-    Args:
-        config: which files.
-        filter_: gets the state.
-        say: takes what the operator should know.
-        keep_alive: called about once a second while this takes long.
-
-    Raises:
-        StoreBusy: another filter has it, or the files cannot be used now.
-        ConfigError: the files are not fit to be used (whose they are, who may write them).
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        filter_: Filter,
-        say: Callable[[str], None],
-        keep_alive: Callable[[], None] = _silence,
-        *,
-        lock_seconds: float = LOCK_SECONDS,
-    ) -> None:
-        self._say = say
-        self._lock: Lock | None = None
-        self.journal: Journal | None = None
-        self.map: AddressMap
-        self.filter = filter_
-        self._config = config
-        self.clock = Clock()
-        if not config.write:
-            self.map = MemoryMap()
-            return
-        files.check_directory(os.path.dirname(config.files) or ".", _uids(config))
-        files.check_not_anothers(config.map, (config.journal, f"{config.map}.state"))
-        self._lock = Lock(config.lock, group=config.group)
-        waiting = _once(lambda: say(f"waiting for another pbs-filter: {config.lock!r} is locked"))
-
-        def wait() -> None:
-            waiting()
-            keep_alive()
-
-        self._lock.acquire(lock_seconds, wait)
-        try:
-            self._open(config, keep_alive)
-        except BaseException:
-            self.release()
-            raise
-
-    def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
-        filter_ = self.filter
-        self.journal = Journal(config.journal, say=self._say, group=config.group)
-        self.map = address_map = map_of(config, self._say)
-        stamp = ""
-        unknown = 0
-        for number, payload in enumerate(self.journal.replay()):
-            if payload.startswith(clock.STAMP + "\t"):
-                # What was told before is in the time of another clock.
-                self._shift(clock.between(stamp, payload))
-                stamp = payload
-            elif not filter_.apply(payload):
-                unknown += 1
-            if number % 100_000 == 99_999:
-                keep_alive()
-        if unknown:
-            self._say(f"{config.journal!r}: {unknown} lines of it mean nothing to this version")
-        step = clock.between(stamp, self.clock.stamp())
-        if step:
-            self._say(f"the clock was set by {step} seconds while no filter was running")
-            self._shift(step)
-        clean = not step and self.map.was_clean(self.journal.position)
-        found: list[str] = []
-        lost = self.journal.lost_lines and address_map.exists()
-        if not clean and (lost or address_map.in_order()):
-            # That the end of a journal was cut off is seen only by the map.
-            self._say(f"journal and map of {config.map!r} were not closed together: both count")
-            found = self._salvage()
-        filter_.restored(self.clock.now())
-        if found:
-            filter_.ledger.tell_again(found)
-            self.journal.append([self.clock.stamp(), *filter_.journal_payloads()])
-            filter_.journaled()
-        if not clean:
-            keep_alive()
-            self.map.rebuild(filter_.ledger.map_values())
-            filter_.ledger.map_forgotten()
-        self.tell_clock(self.clock)
-
-    def _shift(self, step: int) -> None:
-        if step:
-            self.filter.shift(step)
-
-    def _salvage(self) -> list[str]:
-        """What the journal lost the map may know: each entry there was somebody's login."""
-        found: list[str] = []
-        try:
-            for address, value in self.map.items():
-                entry = decode(address, value)
-                if entry is not None and self.filter.ledger.learn(address, entry):
-                    found.append(address)
-        except (StoreBusy, StoreDamaged) as error:
-            self._say(f"{error}; what the journal lost cannot be looked up there")
-        if found:
-            self._say(f"{len(found)} addresses that the journal lost were found in the map")
-        return found
-
-    def tell_clock(self, of: Clock) -> None:
-        """Let readers know the clock by which the map's times are told.
-
-        Without it they cannot see that the clock was set back. With an old one they answer no
-        earlier than they should.
-        """
-        if self._config.files != self._config.map:
-            return  # hosts in many places read the map, each by its own clock
-        path = self._config.map + ".clock"
-        boot = clock.boot_id()
-        try:
-            fd = files.create(path + ".new", 0o640, files.gid_of(self._config.group))
-            try:
-                files.write_all(fd, f"{of.offset:.3f} {boot}\n".encode(), 0)
-            finally:
-                os.close(fd)
-            os.rename(path + ".new", path)
-        except OSError as error:
-            self._say(str(files.busy("write", path, error)))
-
-    def close(self, *, clean: bool) -> None:
-        """The end: with `clean` (all of it is in the map) the next start trusts the map."""
-        try:
-            if clean and self.journal is not None:
-                self.map.mark_clean(self.journal.position)
-        except StoreBusy as error:
-            self._say(f"{error}; the next start makes the map again")
-        self.map.close()
-        if self.journal is not None:
-            self.journal.close()
-
-    def release(self) -> None:
-        """Give the lock up."""
-        if self._lock is not None:
-            self._lock.release()
-
-
-def without_feed(
-    config: Config, request: dict[str, Any], say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Do what a person asks for when no filter is running: be one for a moment.
-
-    Raises:
-        PbsFilterError: the store cannot be used.
-    """
-    become(config, say)
-    filter_ = assemble.filter_of(config, say)
-    store = Store(config, filter_, say, lock_seconds=2)
-    try:
-        answer = requests.handle(filter_, request, store.clock.now())
-        if answer.get("changed") and store.journal is not None:
-            store.journal.append([store.clock.stamp(), *filter_.journal_payloads()])
-            store.map.write(filter_.ledger.map_changes())
-        store.close(clean=True)
-    finally:
-        store.release()
-    return answer

@@ -212,7 +212,7 @@ def _tried(config: Config, trusted: str) -> Finding | None:
 
 
 def _may_relay(config: Config, address: str) -> bool:
-    from ..service import map_of
+    from ..storage import map_of
     from ..value import decode
 
     try:

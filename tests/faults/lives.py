@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pbs_filter import assemble, config, keeper, service
+from pbs_filter import assemble, config, keeper, service, storage
 from pbs_filter.filter import Filter
 from pbs_filter.store import gdbm, journal, lines
 from pbs_filter.store.gdbm import GdbmMap
@@ -192,7 +192,7 @@ def ledger_of(settings: config.Config) -> Filter:
 def map_of(settings: config.Config) -> dict[str, Entry]:
     """What a reader finds in the map."""
     found = {}
-    for address, value in service.map_of(settings).items():
+    for address, value in storage.map_of(settings).items():
         entry = decode(address, value)
         assert entry is not None, (address, value)
         found[address] = entry

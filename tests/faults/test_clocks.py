@@ -19,8 +19,8 @@ from pbs_filter.keeper import Keeper
 from pbs_filter.log import Log
 from pbs_filter.mta import lookup
 from pbs_filter.mta.lookup import NO, YES, GdbmReader, Lookup, Watch
-from pbs_filter.service import Store
 from pbs_filter.stamps import Stamps
+from pbs_filter.storage import Store
 from pbs_filter.store.gdbm import GdbmMap
 from pbs_filter.watchdog import Watchdog
 

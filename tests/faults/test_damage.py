@@ -14,7 +14,7 @@ import pytest
 from pbs_filter import assemble, config
 from pbs_filter.errors import PbsFilterError
 from pbs_filter.mta.lookup import NO, NOT_NOW, YES, GdbmReader, Lookup
-from pbs_filter.service import Store
+from pbs_filter.storage import Store
 from pbs_filter.store.gdbm import GdbmMap
 from pbs_filter.value import decode
 

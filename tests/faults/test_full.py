@@ -18,7 +18,7 @@ from pbs_filter import assemble, keeper
 from pbs_filter.feed import Feed
 from pbs_filter.keeper import Keeper
 from pbs_filter.log import Log
-from pbs_filter.service import Store
+from pbs_filter.storage import Store
 from pbs_filter.watchdog import Watchdog
 
 from ..running import Running, login, wait_for

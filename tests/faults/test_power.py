@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import assemble, service
-from pbs_filter.service import Store
+from pbs_filter.storage import Store
 from pbs_filter.store import journal
 
 from ..crash_states import after_a_cut, make, some_bytes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, service
+from pbs_filter import assemble, storage
 from pbs_filter.errors import StoreBusy
 
 from ..running import Running, login, wait_for
@@ -48,7 +48,7 @@ def test_a_second_that_has_waited_long_enough_says_what_to_do(
         assert b"OK" == first.reply()
         said: list[str] = []
         with pytest.raises(StoreBusy) as caught:
-            service.Store(
+            storage.Store(
                 settings,
                 assemble.filter_of(settings, said.append),
                 said.append,
