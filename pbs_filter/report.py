@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .filter import Outcome
-from .grammar.reader import NearMiss
 from .model import Reason, Record
 from .terminal import Span, ansi, table
 from .value import Entry
+
+if TYPE_CHECKING:  # what --list need not import
+    from .filter import Outcome
+    from .grammar.reader import NearMiss
 
 NEAR_MISSES = 3
 """Rules whose near miss --explain shows, the one that read furthest first."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import control, report, status
+from . import report
 from .addresses import canonical, widen
 from .config import Config
 from .errors import ConfigError, StoreBusy
@@ -127,6 +127,8 @@ def list_(config: Config, arguments: argparse.Namespace) -> int:
 
 def status_(config: Config, arguments: argparse.Namespace) -> int:
     """--status: what the running filter did so far."""
+    from . import control, status
+
     answer = control.ask(config.control, {"do": "status"})
     if answer is None or "status" not in answer:
         raise StoreBusy(

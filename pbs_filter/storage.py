@@ -6,11 +6,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import accounts, assemble, clock, redis_location, requests
+from . import accounts, clock, redis_location
 from .clock import Clock
 from .config import Config
 from .errors import StoreBusy, StoreDamaged
-from .filter import Filter
 from .living import whole
 from .store import AddressMap, files
 from .store.journal import Journal
@@ -19,6 +18,7 @@ from .store.memory import MemoryMap
 from .value import decode
 
 if TYPE_CHECKING:
+    from .filter import Filter
     from .store.gdbm import GdbmMap
     from .store.redis import RedisMap
 
@@ -206,6 +206,8 @@ def without_feed(
     Raises:
         PbsFilterError: the store cannot be used.
     """
+    from . import assemble, requests
+
     accounts.become(config, say)
     filter_ = assemble.filter_of(config, say)
     store = Store(config, filter_, say, lock_seconds=2)
