@@ -81,10 +81,10 @@ THIRD_PARTY = {"grammar": {"pyparsing"}, "servers": {"pyparsing"}, "addresses": 
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
-LOOKUP_MAY = {"errors", "living", "redis_location", "redis_values", "value"}
+LOOKUP_MAY = {"alive", "errors", "living", "redis_location", "redis_values", "value"}
 """What the lookup side, which starts for every connection, may import beside itself."""
 
-STORE_MAY = {"", "errors", "redis_location", "redis_values"}
+STORE_MAY = {"", "alive", "errors", "redis_location", "redis_values"}
 """What a store may import beside the other stores: it knows nothing of the ledger."""
 
 

@@ -27,6 +27,8 @@ from pbs_filter.mta.lookup import (
     canonical,
     open_reader,
 )
+from pbs_filter.store.lock import Lock
+from pbs_filter.store.state import State
 
 from . import mta_maps
 
@@ -327,6 +329,30 @@ def test_absence_is_believed_only_where_the_filter_says_that_nothing_is_missing(
     )
     assert expected == lookup_in(map_path).ask(b"198.51.100.1")
     assert YES == lookup_in(map_path).ask(b"192.0.2.7")
+
+
+@pytest.mark.parametrize(
+    ("expected", "who", "later"),
+    [(NO, "a filter", 0), (NO, "a filter", 1), (NOT_NOW, "a filter", -1), (NOT_NOW, "nobody", 1)],
+    ids=["in its first moment", "written since", "not written since its start", "no filter"],
+)
+def test_another_boots_id_is_believed_of_a_filter_that_runs_and_has_written(
+    expected: str, who: str, later: int, map_path: Path
+) -> None:
+    """In a container a sandboxed unit sees the machine's id, and all others the container's."""
+    mta_maps.state(map_path, f"ready another-boot {map_path.stat().st_ino}")
+    lock = Lock(f"{map_path}.lock")
+    lock.acquire(0)
+    started = os.stat(f"{map_path}.lock").st_mtime_ns
+    os.utime(f"{map_path}.state", ns=(started + later, started + later))
+    if who == "nobody":
+        lock.release()
+    assert expected == lookup_in(map_path).ask(b"198.51.100.1")
+    assert YES == lookup_in(map_path).ask(b"192.0.2.7")
+    inode = map_path.stat().st_ino
+    assert (expected == NO) == State(str(map_path), mode=0o640, gid=None).complete(inode)
+    assert not State(str(map_path), mode=0o640, gid=None).complete(inode + 1)
+    lock.release()
 
 
 def test_a_map_without_its_state_lacks_nobody_who_is_in_it(map_path: Path) -> None:

@@ -142,7 +142,17 @@ class GdbmReader:
             self._boot = _read("/proc/sys/kernel/random/boot_id").strip()
         # A sandbox may hide which boot this is; then any will do.
         boot = self._boot or b"".join(words[1:2])
-        return words == [b"ready", boot, b"%d" % inode]
+        if words == [b"ready", boot, b"%d" % inode]:
+            return True
+        # In a container there may be two ids of one boot.
+        from ..alive import told_by_the_living
+
+        return (
+            words[:1] == [b"ready"]
+            and words[2:] == [b"%d" % inode]
+            and told_by_the_living(self._path)
+            and words == _read(self._path + ".state").split()
+        )
 
     def _as_closed(self, length: bytes, checksum: bytes) -> bool:
         """Whether the map is what it was when it was closed: nobody writes, so it should be.

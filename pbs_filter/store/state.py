@@ -10,6 +10,11 @@ back, synced or not; after a power cut nobody knows) and the number that the map
 it was opened (a new map may have taken its place since). Otherwise look again for a moment, then
 say "not now".
 
+In a container two processes of one boot may see two ids: systemd mounts another /proc for units
+with ProtectKernelTunables= and the like, and that shows the machine's id. So `ready` with another
+boot counts, too, if a filter holds its lock now and wrote the state after it took that: it read its
+journal in this boot.
+
 At start only `closed` counts, and only if length, sum and journal position are what is noted; else
 the map is made again.
 
@@ -21,6 +26,7 @@ from __future__ import annotations
 import os
 from zlib import crc32
 
+from ..alive import told_by_the_living
 from . import files
 
 _LINE_BYTES = 160
@@ -73,7 +79,11 @@ class State:
     def complete(self, inode: int) -> bool:
         """Whether the map in file number `inode`, with nobody writing in it, has everything."""
         words = self._words()
-        return words[:1] == ["closed"] or words == ["ready", self._boot, str(inode)]
+        if words[:1] == ["closed"] or words == ["ready", self._boot, str(inode)]:
+            return True
+        if words[:1] != ["ready"] or words[2:] != [str(inode)]:
+            return False
+        return told_by_the_living(self._map) and words == self._words()
 
     def _closed_and_same(self) -> list[str]:
         """`closed` and what belongs to it, if it is what the map is; else nothing."""
