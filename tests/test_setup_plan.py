@@ -236,6 +236,28 @@ def test_a_setting_of_the_operators_own_is_left_and_told() -> None:
     assert any('right here is: user = "pbs-filter"' in line for line in plan.left)
 
 
+@pytest.mark.parametrize(
+    ("expected", "there", "names"),
+    [
+        ("pbs-filter", "", ["rsyslog", "postfix"]),
+        ("mail", 'user = "mail"\n', ["rsyslog", "postfix"]),
+        ("mail", 'user = "mail"\n', ["exim"]),
+        ("root", 'user = ""\n', ["rsyslog", "exim"]),
+        ("root", "", ["exim"]),
+    ],
+)
+def test_the_maps_directory_belongs_to_the_account_that_the_filter_becomes(
+    expected: str, there: str, names: list[str]
+) -> None:
+    (place,) = run.plan_of(with_files(**{DEFAULT_PATH: there}), names).directories
+    assert expected == place.owner
+
+
+def test_without_a_syslog_daemon_both_ways_are_told() -> None:
+    plan = run.plan_of(machine(), ["exim"])
+    assert any("install rsyslog" in line and "systemd/README.md" in line for line in plan.left)
+
+
 def test_a_file_that_is_not_toml_is_left() -> None:
     plan = run.plan_of(with_files(**{DEFAULT_PATH: "user = \n"}), ["rsyslog", "postfix"])
     assert DEFAULT_PATH not in [change.path for change in plan.changes]

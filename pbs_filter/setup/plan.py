@@ -161,6 +161,14 @@ def with_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, list[str
     return head + "".join(new) + ("\n" + text if text else ""), other
 
 
+def _set(machine: Machine) -> Mapping[str, Any]:
+    """What pbs-filter.toml says; nothing where it is not TOML, which `finished` tells."""
+    try:
+        return tomllib.loads(machine.files.get(DEFAULT_PATH, ""))
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
 def finished(plan: Plan, machine: Machine) -> Plan:
     """`plan` with its settings as a change of pbs-filter.toml, and the map's directory."""
     group = str(plan.settings.get("group", ACCOUNT))
@@ -170,7 +178,7 @@ def finished(plan: Plan, machine: Machine) -> Plan:
         directories = tuple(replace(each, group=group) for each in plan.directories)
     else:
         settings = dict(plan.settings)
-        owner = str(settings.get("user", "root"))
+        owner = str(_set(machine).get("user", settings.get("user", "")) or "root")
         directories = (Directory(path=machine.state, owner=owner, group=group, mode=0o750),)
     plan = replace(plan, settings=settings, directories=directories)
     before = machine.files.get(DEFAULT_PATH)

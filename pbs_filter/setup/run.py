@@ -75,7 +75,10 @@ def plan_of(machine: Machine, chosen: Sequence[str]) -> Plan:
     ]
     if not set(chosen) & set(DAEMONS):
         readme = f"{machine.share}/examples/systemd/README.md"
-        why = f"no syslog daemon was chosen: {readme} has the feeds without one"
+        why = (
+            "no syslog daemon is installed: install rsyslog, which loses no login, and run this "
+            f"again; or take systemd's journal: {readme}"
+        )
         parts.append(Plan(left=(why,)))
     if not set(chosen) & set(MTAS):
         parts.append(Plan(left=("no MTA was chosen: nobody asks the map yet",)))
