@@ -120,7 +120,9 @@ class Site:
         assert self.feed is not None
         assert self.store is not None
         assert self.store.journal is not None
-        self.store.journal._part = None  # its close would give room back
+        part, self.store.journal._part = self.store.journal._part, None
+        assert part is not None
+        os.close(part.fd)  # the journal's own close would give room back
         self.store.map.abort_rebuild()
         self.store.release()
         for fd in (self.feed._wake_read, self.feed._wake_write):
