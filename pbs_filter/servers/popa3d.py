@@ -30,6 +30,8 @@ DROPPED = pp.Literal("Premature disconnect")
 
 LOADED = NUMBER + " message" + pp.Opt("s") + " (" + NUMBER + " byte" + pp.Opt("s") + ") loaded"
 
+INIT_SCRIPT = pp.one_of("Starting Stopping Restarting") + " pop daemon: popa3d."
+
 SERVER = Server(
     name="popa3d",
     title="popa3d",
@@ -147,6 +149,15 @@ SERVER = Server(
                 yes("popa3d[4711]: 12 messages (34567 bytes) loaded", Ignored()),
                 yes("popa3d[4711]: 1 message (1 byte) loaded", Ignored()),
                 no("popa3d[4711]: 12 messages loaded", "no size"),
+            ),
+        ),
+        Rule(
+            name="init-script",
+            kind=Ignored,
+            expression=INIT_SCRIPT,
+            samples=(
+                yes("popa3d[4711]: Starting pop daemon: popa3d.", Ignored()),
+                no("popa3d[4711]: Starting pop daemon: popa3d. 203.0.113.66", "text after it"),
             ),
         ),
     ),
