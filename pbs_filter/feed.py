@@ -33,8 +33,8 @@ READ_BYTES = 1 << 20
 PIPE_BYTES = 16_384
 """Without acknowledgements what is in the pipe is lost when we are killed. So it is made smaller:
 the rest waits in the daemon, which keeps it for the next filter."""
-YOUNG_OBJECTS = 50_000
-"""New objects after which Python looks for cycles among them, in two milliseconds."""
+YOUNG_OBJECTS = 10_000
+"""New objects after which Python looks for cycles among them, in half a millisecond."""
 NEVER = 1 << 30
 LOOK_SECONDS = 0.5
 """How often the clock is looked at without lines: a readers' yes may be late by as much."""

@@ -35,6 +35,7 @@ from functools import lru_cache
 from itertools import islice
 
 from .model import Reason
+from .shards import Shards
 from .value import MAX_SESSIONS, Entry, encode
 
 MANUAL = "manual"
@@ -122,8 +123,8 @@ class Ledger:
         self.max_session_seconds = max_session_seconds
         self.max_addresses = max_addresses
         self.max_sessions = max_sessions
-        self.authorisations: dict[str, Authorisation] = {}
-        self.sessions: dict[str, Session] = {}
+        self.authorisations: Shards[str, Authorisation] = Shards()
+        self.sessions: Shards[str, Session] = Shards()
         self.version = 0
         """Counts each time an address came or went: exports follow it."""
         self._due: dict[int, list[str]] = {}
@@ -133,7 +134,7 @@ class Ledger:
         self._map_addresses: dict[str, None] = {}
         self._dropped: set[str] = set()
         """While the journal is replayed: what somebody ended by hand is not learned again."""
-        self._by_user: dict[tuple[str, str], OrderedDict[str, None]] | None = None
+        self._by_user: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
         """An ordered one, because to find the first key of a dict whose first ones were removed
         takes the longer the more they were."""
 
@@ -255,7 +256,7 @@ class Ledger:
         """
         if self._by_user is None:
             # Made when the first such logout is seen: most sites never write one.
-            self._by_user = {}
+            self._by_user = Shards()
             for key, session in self.sessions.items():
                 self._index(key, session.user, session.protocol)
         keys = self._by_user.get((host_and_server + user, protocol))
@@ -263,7 +264,11 @@ class Ledger:
 
     def _index(self, key: str, user: str, protocol: str) -> None:
         assert self._by_user is not None
-        self._by_user.setdefault(_user_key(key, user, protocol), OrderedDict())[key] = None
+        who = _user_key(key, user, protocol)
+        keys = self._by_user.get(who)
+        if keys is None:
+            keys = self._by_user[who] = OrderedDict()
+        keys[key] = None
 
     def _unindex(self, key: str, session: Session) -> None:
         if self._by_user is None:
@@ -388,13 +393,15 @@ class Ledger:
 
     def shift(self, seconds: int) -> None:
         """The wall clock was set by `seconds` (negative: back): what is left stays what it was."""
-        for auth in self.authorisations.values():
-            auth.until += seconds
-            auth.renewed += seconds
-            auth.since += seconds
-            auth.last += seconds
-        for session in self.sessions.values():
-            session.opened += seconds
+        for part in self.authorisations.parts:
+            for auth in part.values():
+                auth.until += seconds
+                auth.renewed += seconds
+                auth.since += seconds
+                auth.last += seconds
+        for sessions in self.sessions.parts:
+            for session in sessions.values():
+                session.opened += seconds
         self._requeue()
         self.version += 1
 
@@ -424,9 +431,9 @@ class Ledger:
 
     def live_payloads(self) -> Iterator[str]:
         """Everything, for a new journal: a fuzzy snapshot, slices may be taken between changes."""
-        for address in list(self.authorisations):
+        for address in self.authorisations.snapshot():
             yield self._address_payload(address, "")
-        for key in list(self.sessions):
+        for key in self.sessions.snapshot():
             yield self._session_payload(key)
 
     def _address_payload(self, address: str, line: str) -> str:
@@ -502,7 +509,7 @@ class Ledger:
         What was written in the future (the clock was set back while nobody ran) is dropped: how
         long ago it really was, nobody can say.
         """
-        kept: dict[str, Session] = {}
+        kept: Shards[str, Session] = Shards()
         for key, session in self.sessions.items():
             auth = self.authorisations.get(session.address)
             limit = session.opened + self.max_session_seconds
@@ -516,7 +523,7 @@ class Ledger:
             else:
                 auth.sessions.add(key)
         self.sessions = kept
-        for address in list(self.authorisations):
+        for address in self.authorisations.snapshot():
             auth = self.authorisations[address]
             if auth.renewed > now + 1:
                 self._drop(address, auth)
@@ -555,7 +562,7 @@ class Ledger:
 
     def map_values(self) -> Iterator[tuple[str, bytes]]:
         """Everything, for a new map."""
-        for address in list(self.authorisations):
+        for address in self.authorisations.snapshot():
             value = self._map_value(address)
             if value is not None:
                 yield address, value

@@ -212,3 +212,18 @@ def test_a_login_whose_line_stands_alone_has_no_session():
     correlator = new()
     assert login(correlator, ADDRESS, None, START) is None
     assert {} == correlator.ledger.sessions
+
+
+def test_many_connections_are_bounded_and_the_newest_are_kept() -> None:
+    """In parts, so that none takes long to grow."""
+    most = 20_000
+    correlator = new(max_pending=most)
+    for number in range(3 * most):
+        correlator.connected(f"mx popa3d {number}", "192.0.2.7", START, START)
+    assert most * 0.95 < len(correlator.pending) <= most
+    for number in range(3 * most - most // 2, 3 * most):
+        assert "192.0.2.7" == correlator.address_of(f"mx popa3d {number}", START)
+    correlator.tick(START + PATIENCE)
+    assert len(correlator.pending) > most * 0.95
+    while correlator.pending:
+        correlator.tick(START + PATIENCE + 1)
