@@ -116,8 +116,12 @@ def check_not_anothers(path: str, beside: Collection[str]) -> None:
     if any(map(os.path.lexists, beside)):
         return
     try:
-        with open(path, "rb") as file:
-            head = file.read(4)
+        # A pipe would keep us waiting for its other end; what it is, `check_file` says.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            head = os.read(fd, 4)
+        finally:
+            os.close(fd)
     except IsADirectoryError:
         raise ConfigError(
             f"{path!r} is a directory, and none of our files is beside it: write the path of a "
