@@ -329,6 +329,8 @@ class Config:
 def nearest(word: str, known: Mapping[str, object] | tuple[str, ...] | list[str]) -> str:
     """` Did you mean 'x'?`, or nothing where no known word is near."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    # "grace" is meant for "grace_seconds", though most letters differ.
+    close += [each for each in known if len(word) > 2 and each.startswith(f"{word}_")]
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
@@ -352,7 +354,7 @@ def build(
             if option is None:
                 raise ConfigError(
                     f"{file_name}: unknown key {key!r}.{nearest(key, BY_NAME)} "
-                    "examples/pbs-filter.toml lists every key."
+                    "pbs-filter.toml(5) lists every key."
                 )
             values[key] = _checked(option, value, f"{file_name}: {key}")
             sources[key] = file_name

@@ -90,7 +90,7 @@ def test_the_files_beside_the_map_have_its_name():
     ("text", "words"),
     [
         ("grace_second = 5", ["f.toml", "'grace_second'", "Did you mean 'grace_seconds'?"]),
-        ("xyzzy = 5", ["f.toml", "'xyzzy'", "examples/pbs-filter.toml"]),
+        ("xyzzy = 5", ["f.toml", "'xyzzy'", "pbs-filter.toml(5)"]),
         ("grace_seconds = 0", ["f.toml: grace_seconds", "0", "from 1 to"]),
         ("grace_seconds = true", ["True", "whole number"]),
         ('grace_seconds = "30m"', ["'30m'", "whole number"]),

@@ -257,6 +257,13 @@ def test_postfix_asks_as_in_the_examples():
     assert "" == found.user
 
 
+def test_a_map_that_is_closed_to_its_group_is_opened() -> None:
+    said = "pbs-lookup: cannot answer: map /m: Permission denied"
+    finding = judge.lookup("mail", 75, said, restart="r", closed="/m")
+    assert ("wrong", ("chmod 0640 /m",)) == (finding.state, finding.todo)
+    assert "ok" == judge.lookup("mail", 1, "", restart="r", closed="/m").state
+
+
 @pytest.mark.parametrize(
     ("mta", "texts", "words"),
     [

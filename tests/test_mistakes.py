@@ -61,7 +61,12 @@ CONFIGURATION = {
     "a misspelt key": (
         "grace_second = 900\n",
         f"{TOML}: unknown key 'grace_second'. Did you mean 'grace_seconds'? "
-        "examples/pbs-filter.toml lists every key.",
+        "pbs-filter.toml(5) lists every key.",
+    ),
+    "half of a key": (
+        "grace = 900\n",
+        f"{TOML}: unknown key 'grace'. Did you mean 'grace_seconds'? "
+        "pbs-filter.toml(5) lists every key.",
     ),
     "a text without quotes": (
         "grace_seconds = 900\nuser = mail\n",

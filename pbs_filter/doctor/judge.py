@@ -200,8 +200,9 @@ def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Fi
 # ---------------------------------------------------------------------- the map, the kernel
 
 
-def lookup(user: str, status: int, said: str, *, restart: str) -> Finding:
-    """What `pbs-lookup check` as the lookups' account came to."""
+def lookup(user: str, status: int, said: str, *, restart: str, closed: str = "") -> Finding:
+    """What `pbs-lookup check` as the lookups' account came to; `closed`: a map that is its owner's
+    alone."""
     said = said.strip().splitlines()[-1] if said.strip() else ""
     if status == 0:
         return wrong(
@@ -210,6 +211,9 @@ def lookup(user: str, status: int, said: str, *, restart: str) -> Finding:
     if status == 1:
         return ok("lookup", f"{user} can read the map")
     path = re.search(r"/[^\s:]+", said)
+    if "Permission denied" in said and closed:
+        text = f"{user} cannot read the map, which is closed to its group"
+        return wrong("lookup", text, f"chmod 0640 {closed}")
     if "Permission denied" in said:
         return wrong(
             "lookup",

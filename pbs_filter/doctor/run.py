@@ -104,6 +104,8 @@ def _feed(config: Config, machine: Machine) -> Iterator[Finding]:
 
 
 def _drop_in(machine: Machine, daemon: str) -> Iterator[Finding]:
+    if daemon not in machine.running:
+        yield wrong("daemon", f"{daemon} does not run", machine.restart(daemon, "start"))
     path = {"rsyslog": rsyslog.drop_in, "syslog-ng": syslog_ng.drop_in}[daemon](machine)
     plan = plan_of(machine, [daemon])
     yield from (note("daemon", text) for text in plan.notes)
@@ -126,6 +128,16 @@ def _store(config: Config) -> Iterator[Finding]:
     try:
         uids = (pwd.getpwnam(config.user).pw_uid,) if config.user else ()
         files.check_directory(directory, uids)
+        if uids and os.path.isfile(config.map):
+            owners = os.stat(directory).st_uid, os.stat(config.map).st_uid
+            if owners == (0, uids[0]):
+                yield wrong(
+                    "files",
+                    f"{directory} belongs to root, and what is in it to {config.user}, as which "
+                    "the filter works: it cannot write there",
+                    f"chown {config.user} {directory}",
+                )
+                return
         for path in (config.map, config.journal, config.lock):
             if path.startswith("/"):
                 files.check_file(path)
@@ -157,7 +169,9 @@ def _mta(config: Config, machine: Machine, mta: str) -> Iterator[Finding]:
     if user and isinstance(found, Asked) and os.geteuid() == 0:
         command = [machine.lookup, "check", f"--map={config.map}", STRANGER]
         restart = machine.restart(next(iter(machine.running & {*DAEMONS}), "rsyslog"))
-        yield judge.lookup(user, *probe.as_user(command, user, found.group), restart=restart)
+        status, text = probe.as_user(command, user, found.group)
+        closed = os.path.isfile(config.map) and not os.stat(config.map).st_mode & stat.S_IRGRP
+        yield judge.lookup(user, status, text, restart=restart, closed=config.map if closed else "")
     if mta == "postfix":
         yield from _postfix_relay(config, texts)
     elif mta == "exim":

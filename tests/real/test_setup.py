@@ -227,7 +227,8 @@ class TestRsyslogAndPostfix:
     def test_a_syslog_daemon_that_does_not_run(self, applied: RsyslogPostfix) -> None:
         applied.stop()
         found = wrong(applied)
-        assert {"feed", "MTA"} == set(found)
+        # Also "daemon", unless another one runs on the machine that the tests run on.
+        assert {"feed", "MTA"} == set(found) - {"daemon"}
         assert "nobody takes lines at /dev/log" in found["feed"]
         assert "nobody answers" in found["MTA"]
 
