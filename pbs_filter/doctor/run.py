@@ -135,7 +135,7 @@ def _store(config: Config) -> Iterator[Finding]:
                     "files",
                     f"{directory} belongs to root, and what is in it to {config.user}, as which "
                     "the filter works: it cannot write there",
-                    f"chown {config.user} {directory}",
+                    f"chown {config.user}:{config.group} {directory}",
                 )
                 return
         for path in (config.map, config.journal, config.lock):
