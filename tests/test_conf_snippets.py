@@ -245,6 +245,14 @@ def test_systemd_accepts_the_units(name: str) -> None:
     assert "" == accepts(command)
 
 
+@pytest.mark.parametrize("name", ["journal", "tail"])
+def test_the_units_of_the_feeds_leave_the_directory_to_the_filters_account(name: str) -> None:
+    """StateDirectory= gives it to root at each start, and `user` could not write there."""
+    lines = text(f"examples/systemd/pbs-filter-{name}.service").splitlines()
+    assert not [line for line in lines if line.startswith("StateDirectory=")]
+    assert "ReadWritePaths=-/var/lib/pbs-filter" in lines
+
+
 @needs_packages
 def test_systemd_accepts_the_drop_in_for_redis(tmp_path: Path) -> None:
     for name in (
