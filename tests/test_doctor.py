@@ -72,6 +72,12 @@ def test_a_line_that_was_not_seen_is_wrong(changes: dict, words: str, todo: str)
     assert todo in finding.todo
 
 
+def test_a_full_disk_is_not_the_feeds_fault() -> None:
+    finding = judge.feed(tried(seen=None), trouble=True)
+    assert ("wrong", ("mend the store first: below",)) == (finding.state, finding.todo)
+    assert "ok" == judge.feed(tried(), trouble=True).state
+
+
 def test_where_no_filter_answers_the_end_of_its_log_is_shown():
     silent = tried(answered=False, seen=None)
     assert "the log ends with 'no room'" in judge.feed(silent, "first\nno room\n").text

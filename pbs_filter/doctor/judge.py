@@ -83,8 +83,9 @@ class Tried:
     """Whose line it was."""
 
 
-def feed(tried: Tried, log_text: str = "") -> Finding:
-    """Whether the daemon feeds us; `log_text` is the filter's log, where it has one."""
+def feed(tried: Tried, log_text: str = "", *, trouble: bool = False) -> Finding:
+    """Whether the daemon feeds us; `log_text` is the filter's log, where it has one; `trouble`: the
+    store cannot be written, so that no line is taken."""
     name = tried.daemon or "the feed"
     setup = f"pbs-filter --setup {tried.daemon}".strip()
     if tried.problem:
@@ -108,6 +109,9 @@ def feed(tried: Tried, log_text: str = "") -> Finding:
             setup,
             tried.restart,
         )
+    if trouble:
+        text = "the test line waits, as all lines do, because the store cannot be written"
+        return wrong("feed", text, "mend the store first: below")
     return wrong(
         "feed",
         f"a filter runs, but the test line did not come to it within {tried.waited_seconds:.0f} s",

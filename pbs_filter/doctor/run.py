@@ -8,6 +8,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .. import __version__, control
 from ..config import DEFAULT_PATH, Config
@@ -87,20 +88,22 @@ def _feed(config: Config, machine: Machine) -> Iterator[Finding]:
     except PermissionError:
         yield note("feed", "not tried: only root and its own account can ask the filter")
         return
-    yield judge.feed(tried, look.read(config.logto or judge.LOG) or "")
+    status: dict[str, Any] = {}
+    busy = None
+    if tried.answered:
+        try:
+            status = (control.ask(config.control, {"do": "status"}) or {}).get("status", {})
+        except StoreBusy as error:
+            busy = wrong("filter", str(error), tried.restart)
+    log_text = look.read(config.logto or judge.LOG) or ""
+    yield judge.feed(tried, log_text, trouble=bool(status.get("trouble")))
     if tried.seen is not None:
         yield judge.vouched(tried, required=config.require_vouched)
         yield judge.clock(tried)
-    if tried.answered:
-        try:
-            reply = control.ask(config.control, {"do": "status"})
-        except StoreBusy as error:
-            yield wrong("filter", str(error), tried.restart)
-        else:
-            if reply is not None and "status" in reply:
-                yield from judge.running(
-                    reply["status"], version=__version__, restart=tried.restart
-                )
+    if busy is not None:
+        yield busy
+    if status:
+        yield from judge.running(status, version=__version__, restart=tried.restart)
 
 
 def _drop_in(machine: Machine, daemon: str) -> Iterator[Finding]:

@@ -77,7 +77,8 @@ def plan_of(machine: Machine, chosen: Sequence[str]) -> Plan:
         readme = f"{machine.share}/examples/systemd/README.md"
         why = (
             "no syslog daemon is installed: install rsyslog, which loses no login, and run this "
-            f"again; or take systemd's journal: {readme}"
+            "again; or take systemd's journal: systemctl enable --now pbs-filter-journal "
+            f"({readme} has the unit)"
         )
         parts.append(Plan(left=(why,)))
     if not set(chosen) & set(MTAS):
