@@ -139,7 +139,9 @@ class Screen:
 
     def _take(self) -> None:
         if self._attributes is not None:
-            tty.setcbreak(0)
+            # Told to stop while it was in the background, where the terminal is somebody else's.
+            with contextlib.suppress(termios.error):
+                tty.setcbreak(0)
         self._write(ENTER)
 
     def _give_back(self) -> None:
