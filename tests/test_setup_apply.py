@@ -10,9 +10,11 @@ import pytest
 
 from pbs_filter.errors import ConfigError
 from pbs_filter.setup import apply as applying
+from pbs_filter.setup.kept import Keeper, load
 from pbs_filter.setup.machine import Machine
 from pbs_filter.setup.plan import Change, Check, Directory, Plan
 from pbs_filter.setup.record import Record, Written
+from pbs_filter.setup.undo import undo
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="changes owners: needs root")
 
@@ -54,7 +56,7 @@ class Site:
         applying.apply(MACHINE, plan, self.said.append, place=self.place)
 
     def undo(self) -> tuple[str, ...]:
-        return applying.undo(self.said.append, place=self.place)
+        return undo(self.said.append, place=self.place)
 
     def seen(self) -> dict[str, object]:
         def described(path: Path) -> tuple[object, ...]:
@@ -160,7 +162,7 @@ def test_bytes_that_are_no_utf_8_come_through(site: Site) -> None:
 
 def test_an_apply_that_was_killed_before_it_wrote_is_undone(site: Site) -> None:
     before = site.seen()
-    keeper = applying.Keeper(site.place)
+    keeper = Keeper(site.place)
     item = Written(path=str(site.new), before=None, after="0" * 64, backup="")
     keeper.note(written=(item,))
     site.undo()
@@ -258,5 +260,5 @@ def test_the_record_is_roots_alone(site: Site) -> None:
     for path in Path(site.place).iterdir():
         assert 0o600 == path.stat().st_mode & 0o777
     assert 0o700 == Path(site.place).stat().st_mode & 0o777
-    assert Record() != applying.load(site.place)
+    assert Record() != load(site.place)
     assert time.time() > site.file.stat().st_mtime

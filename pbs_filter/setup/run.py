@@ -31,7 +31,7 @@ def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool,
     if (apply or undo) and os.geteuid() != 0:
         raise ConfigError("--apply and --undo change the system: run them as root")
     if undo:
-        from .apply import undo as take_back
+        from .undo import undo as take_back
 
         commands = take_back(print)
         print("\nThen let the daemons read it:\n" + "".join(f"    {c}\n" for c in commands), end="")
