@@ -170,7 +170,8 @@ OPTIONS = (
         kind="texts",
         default=(),
         about="Rules that are off unless asked for: dovecot-proxy (a login that Dovecot passes on "
-        "to another host counts).",
+        "to another host counts), popa3d-login-patched (a build that writes the address "
+        "behind the name), nginx-login-any-port, vpopmail-unnamed (see their server files).",
     ),
     Option(
         name="ipv6_prefix",

@@ -7,7 +7,7 @@ Client's text   the user name. Names with blanks or odd bytes are refused before
                 names without an account are logged as `UNKNOWN USER`.
 Session         the pid: one child per connection writes all of its lines. Under inetd there is no
                 `Session from` line and nothing can be authorised, except with a patch known from
-                the net that adds ` -- [IP]` to the login line.
+                the net that adds ` -- [IP]` to the login line (rule login-patched, off).
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ SERVER = Server(
             kind=Accepted,
             expression=LOGIN_PATCHED,
             session=("pid",),
+            # An unpatched build would write the same for an account of that name.
+            off=True,
             samples=(
                 yes(
                     "popa3d[4711]: Authentication passed for bob -- [192.0.2.7]",
