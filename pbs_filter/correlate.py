@@ -16,11 +16,11 @@ Journal payloads (states, `later wins`; see `ledger`):
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, MutableMapping
-from itertools import chain, islice
+from collections.abc import Iterator
 
 from .ledger import Ledger
 from .model import Reason
+from .shards import Shards
 
 EARLY_END_SECONDS = 10
 """A login may be this much younger than the end of its session: Dovecot 2.2 writes them in two
@@ -30,66 +30,8 @@ remembered for a grace, after which such a login authorises nobody anyway."""
 
 MAX_EARLY_ENDS = 10_000
 
-
-PART = 5000
-
-
-class Pending(MutableMapping[str, tuple[str, int]]):
-    """Connections without a login: session to (address, at).
-
-    In parts of about 5000, each in the order of arrival: as one, at a hundred thousand, it would
-    take ten milliseconds now and then to grow.
-
-    Args:
-        most: that many are held, or, as they fall into the parts by chance, one or two in a
-            hundred less.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._parts: list[OrderedDict[str, tuple[str, int]]] = [
-            OrderedDict() for _ in range(max(1, most // PART))
-        ]
-        self._most = most // len(self._parts)
-
-    def _part(self, session: str) -> OrderedDict[str, tuple[str, int]]:
-        return self._parts[hash(session) % len(self._parts)]
-
-    def __getitem__(self, session: str) -> tuple[str, int]:
-        return self._part(session)[session]
-
-    def get(self, session: str) -> tuple[str, int] | None:  # type: ignore[override]
-        """What is known of it, None if nothing."""
-        return self._part(session).get(session)
-
-    def __contains__(self, session: object) -> bool:
-        return session in self._parts[hash(session) % len(self._parts)]
-
-    def __setitem__(self, session: str, known: tuple[str, int]) -> None:
-        self._part(session)[session] = known
-
-    def __delitem__(self, session: str) -> None:
-        del self._part(session)[session]
-
-    def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(self._parts)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    def one_too_many(self, session: str) -> str | None:
-        """The oldest of the part of `session`, if that holds more than its share."""
-        part = self._part(session)
-        return next(iter(part)) if len(part) > self._most else None
-
-    def before(self, at: int) -> Iterator[str]:
-        """The sessions that connected before `at`; each must be removed before the next is asked
-        for."""
-        for part in self._parts:
-            while part:
-                session, (_, since) = next(iter(part.items()))
-                if since >= at:
-                    break
-                yield session
+ORDERED_PART = 5000
+"""To grow, an OrderedDict takes five times as long as a dict."""
 
 
 class Correlator:
@@ -106,7 +48,8 @@ class Correlator:
     ) -> None:
         self.ledger = ledger
         self.patience_seconds = patience_seconds
-        self.pending = Pending(max_pending)
+        self.pending: Shards[str, tuple[str, int]] = Shards(max_pending, OrderedDict, ORDERED_PART)
+        """Session to (address, at), each part in the order of arrival."""
         self._early_ends: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._changed: dict[str, None] = {}
 
@@ -118,9 +61,9 @@ class Correlator:
             self.ledger.logout(session, at, now)
         self.pending[session] = (address, at)
         self._changed[session] = None
-        oldest = self.pending.one_too_many(session)
-        if oldest is not None:
-            self._forget(oldest)
+        part = self.pending.part(session)
+        if len(part) > self.pending.share:
+            self._forget(next(iter(part)))
 
     def address_of(self, session: str, at: int) -> str | None:
         """The address the lines of `session` came from, if it connected recently or is open."""
@@ -193,8 +136,13 @@ class Correlator:
 
     def tick(self, now: int, limit: int = 1000) -> None:
         """Forget what is too old, at most `limit` of each kind."""
-        for session in islice(self.pending.before(now - self.patience_seconds), limit):
-            self._forget(session)
+        for part in self.pending.parts:
+            while part and limit > 0:
+                session, (_, at) = next(iter(part.items()))
+                if now - at <= self.patience_seconds:
+                    break
+                self._forget(session)
+                limit -= 1
         while self._early_ends:
             key, at = next(iter(self._early_ends.items()))
             if now - at <= max(EARLY_END_SECONDS, self.ledger.grace_seconds):
@@ -223,7 +171,7 @@ class Correlator:
 
     def live_payloads(self) -> Iterator[str]:
         """Everything, for a new journal."""
-        for session in list(self.pending):
+        for session in self.pending.snapshot():
             yield self._payload(session)
 
     def _payload(self, session: str) -> str:
@@ -252,7 +200,6 @@ class Correlator:
         for session, (_, at) in list(self.pending.items()):
             if not -1 <= now - at <= self.patience_seconds:
                 del self.pending[session]
-        for session in list(self.pending):
-            oldest = self.pending.one_too_many(session)
-            if oldest is not None:
-                del self.pending[oldest]
+        for part in self.pending.parts:
+            while len(part) > self.pending.share:
+                del part[next(iter(part))]

@@ -123,8 +123,8 @@ class Ledger:
         self.max_session_seconds = max_session_seconds
         self.max_addresses = max_addresses
         self.max_sessions = max_sessions
-        self.authorisations: Shards[str, Authorisation] = Shards()
-        self.sessions: Shards[str, Session] = Shards()
+        self.authorisations: Shards[str, Authorisation] = Shards(max_addresses)
+        self.sessions: Shards[str, Session] = Shards(max_sessions)
         self.version = 0
         """Counts each time an address came or went: exports follow it."""
         self._due: dict[int, list[str]] = {}
@@ -166,11 +166,12 @@ class Ledger:
         until = at + self.grace_seconds
         if until <= now:
             return Reason.TOO_LATE
-        auth = self.authorisations.get(address)
+        addresses = self.authorisations.part(address)
+        auth = addresses.get(address)
         if auth is None:
-            if len(self.authorisations) >= self.max_addresses:
+            if len(addresses) >= self.authorisations.share:
                 return Reason.TOO_MANY
-            auth = self.authorisations[address] = Authorisation(until, now, at, at)
+            auth = addresses[address] = Authorisation(until, now, at, at)
             self.version += 1
             changed = True
         else:
@@ -207,13 +208,14 @@ class Ledger:
         now: int,
     ) -> bool:
         """Open the session `key`; whether that is news."""
-        known = self.sessions.get(key)
+        sessions = self.sessions.part(key)
+        known = sessions.get(key)
         if known is not None:
             if known.address == address and at < known.opened + self.max_session_seconds:
                 return False
             # The key came round again (pids do): the older session must be over.
             self.logout(key, at, now)
-        elif len(self.sessions) >= self.max_sessions:
+        elif len(sessions) >= self.sessions.share:
             return False
         held = auth.sessions
         if held is None:
@@ -224,7 +226,7 @@ class Ledger:
             return False  # its work must stay small; those there hold the address
         else:
             held.add(key)
-        self.sessions[key] = Session(address, at, protocol, user)
+        sessions[key] = Session(address, at, protocol, user)
         renewal = auth.until - self.grace_seconds // 2
         if auth.due > renewal or not auth.due:
             self._enqueue(address, auth, renewal)
@@ -256,8 +258,8 @@ class Ledger:
         """
         if self._by_user is None:
             # Made when the first such logout is seen: most sites never write one.
-            self._by_user = Shards()
-            for key, session in self.sessions.items():
+            self._by_user = Shards(self.max_sessions)
+            for key, session in sorted(self.sessions.items(), key=lambda item: item[1].opened):
                 self._index(key, session.user, session.protocol)
         keys = self._by_user.get((host_and_server + user, protocol))
         return next(iter(keys)) if keys else None
@@ -509,7 +511,7 @@ class Ledger:
         What was written in the future (the clock was set back while nobody ran) is dropped: how
         long ago it really was, nobody can say.
         """
-        kept: Shards[str, Session] = Shards()
+        kept: Shards[str, Session] = Shards(self.max_sessions)
         for key, session in self.sessions.items():
             auth = self.authorisations.get(session.address)
             limit = session.opened + self.max_session_seconds

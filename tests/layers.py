@@ -33,7 +33,7 @@ PURE: dict[str, frozenset[str]] = {
         "servers": "grammar model",
         "shards": "",
         "ledger": "model shards value",
-        "correlate": "ledger model",
+        "correlate": "ledger model shards",
         "policy": "addresses model",
         "filter": "addresses correlate grammar ledger model policy records scanner",
         "requests": "addresses filter ledger",

@@ -27,6 +27,7 @@ class Host:
     """A mail host's log, and what the filter makes of it."""
 
     def __init__(self, enable: tuple[str, ...] = ()) -> None:
+        self.now = NOW
         self.ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
         self.filter = Filter(
             reader=Reader(SERVERS, enable=enable) if enable else READER,
@@ -37,7 +38,8 @@ class Host:
 
     def logs(self, *lines: str) -> Host:
         for line in lines:
-            self.filter.block(f"Nov 20 10:00:00 mx1 {line}\n".encode(), NOW)
+            self.now += 1
+            self.filter.block(f"Nov 20 10:00:00 mx1 {line}\n".encode(), self.now)
         return self
 
     def has(self, *, authorised: dict[str, str], in_session: set[str]) -> None:

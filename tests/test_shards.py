@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter.shards import PARTS, Shards
+from pbs_filter.shards import PART, Shards
 
+MOST = 4 * PART
 KEYS = st.text("abc", max_size=3)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["set", "delete", "pop"]), KEYS, st.integers())))
 def test_whatever_is_done_it_holds_what_a_dict_would(steps: list[tuple[str, str, int]]) -> None:
-    shards: Shards[str, int] = Shards()
+    shards: Shards[str, int] = Shards(3 * PART)
     model: dict[str, int] = {}
     for what, key, value in steps:
         if what == "set":
@@ -35,8 +36,8 @@ def test_whatever_is_done_it_holds_what_a_dict_would(steps: list[tuple[str, str,
 
 
 def test_a_snapshot_bears_that_its_keys_go() -> None:
-    shards: Shards[str, None] = Shards()
-    for number in range(10 * PARTS):
+    shards: Shards[str, None] = Shards(MOST)
+    for number in range(MOST):
         shards[str(number)] = None
     for key in shards.snapshot():
         del shards[key]
@@ -44,7 +45,14 @@ def test_a_snapshot_bears_that_its_keys_go() -> None:
 
 
 def test_entries_are_spread() -> None:
-    shards: Shards[str, None] = Shards()
-    for number in range(1000 * PARTS):
+    shards: Shards[str, None] = Shards(MOST)
+    for number in range(MOST):
         shards[f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"] = None
-    assert max(map(len, shards.parts)) < 1300
+    assert 4 == len(shards.parts)
+    assert max(map(len, shards.parts)) < shards.share * 1.1
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, PART - 1, PART, 3 * PART + 1, 2_000_000])
+def test_the_shares_are_what_it_may_have(most: int) -> None:
+    shards: Shards[str, None] = Shards(most)
+    assert most <= shards.share * len(shards.parts) < most + len(shards.parts)
