@@ -1,7 +1,9 @@
 """Promise 6: whatever is poured in, memory stays within its bound, no line takes 5 ms, and
 everybody else is served.
 
-Each flood runs in a fork. Time is the processor's, so that a busy machine does not fail the test.
+Each flood runs in a fork. Time is the processor's, so that a busy machine does not fail the test;
+and since even that counts what a virtual machine's host takes, a flood with a slow line is poured
+again: what is the line's own fault happens at the same line.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,6 +169,9 @@ class Flood:
         self.filter: Filter = assemble.filter_of(settings, lambda _text: None)
         self.now = int(time.time())
         self.slowest_ns = 0
+        self.steps = 0
+        self.over: list[int] = []
+        """The steps that took too long."""
         calm_collector()
         self.slowest = ""
         self.filter.block(f"{HEAD}{logins(0, random.Random())}\n".encode(), self.now)
@@ -181,7 +187,10 @@ class Flood:
         began = time.thread_time_ns()
         do()
         took = time.thread_time_ns() - began
-        if took > self.slowest_ns:
+        self.steps += 1
+        if took >= SLOWEST_NS:
+            self.over.append(self.steps)
+        elif took > self.slowest_ns:
             self.slowest_ns, self.slowest = took, what
 
     def run(self, lines: Iterator[str]) -> None:
@@ -202,7 +211,7 @@ class Flood:
         self.filter.ledger.mapped(changes)
 
 
-def in_a_fork(do: Callable[[], dict[str, object]]) -> dict[str, object]:
+def in_a_fork(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `do` returns, done by a child whose memory is its own."""
     read, write = os.pipe()
     pid = os.fork()
@@ -217,7 +226,8 @@ def in_a_fork(do: Callable[[], dict[str, object]]) -> dict[str, object]:
     with os.fdopen(read) as answer:
         text = answer.read()
     os.waitpid(pid, 0)
-    return json.loads(text)  # type: ignore[no-any-return]
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 @pytest.mark.parametrize("name", FLOODS)
@@ -227,7 +237,7 @@ def test_a_flood_is_survived(place: Path, name: str) -> None:
     if name == "logins":
         lines = max(lines, ADDRESSES)
 
-    def flood() -> dict[str, object]:
+    def flood() -> dict[str, Any]:
         chance = random.Random(3)
         made_ = Flood(place)
         before = resident()
@@ -239,6 +249,7 @@ def test_a_flood_is_survived(place: Path, name: str) -> None:
         return {
             "bytes": after - before,
             "slowest": made_.slowest_ns,
+            "over": made_.over,
             "cycles": gc.collect(),
             "line": made_.slowest,
             "served": "192.0.2.7" in ledger.authorisations,
@@ -251,16 +262,20 @@ def test_a_flood_is_survived(place: Path, name: str) -> None:
 
     found = in_a_fork(flood)
     figure("lines of floods", lines)
-    slowest, mib = int(str(found["slowest"])), int(str(found["bytes"])) // MIB
+    slowest, mib = found["slowest"], found["bytes"] // MIB
     figure(f"flood of {name}", f"{lines} lines, +{mib} MiB, slowest {slowest / 1e6:.2f} ms")
     assert found["served"]
     assert not found["canary"]
     assert not found["late"]
     assert mib <= allowed_mib, found
-    assert slowest < SLOWEST_NS, found
-    assert int(str(found["cycles"])) < 100, found
+    slow = set(found["over"])
+    for _ in range(2):
+        if slow:
+            slow &= set(in_a_fork(flood)["over"])
+    assert not slow, found
+    assert found["cycles"] < 100, found
     if name == "logins":
-        assert ADDRESSES <= int(str(found["addresses"])) <= ADDRESSES + 3
+        assert ADDRESSES <= found["addresses"] <= ADDRESSES + 3
 
 
 def test_a_real_filter_under_a_flood_answers_somebody_else(place: Path) -> None:
