@@ -92,7 +92,7 @@ class _Looking:
             if answer is not None and "status" in answer:
                 self._watching.filter_says(answer["status"])
                 return
-            why = f"no filter is running on {self._config.map!r}; waiting for one"
+            why = f"no filter is running; waiting for one on {self._config.map!r}"
         self._watching.filter_away(why)
 
 
