@@ -238,7 +238,7 @@ def test_who_gets_no_answer_still_sees_the_map(place, monkeypatch, words, error)
 
 
 def test_a_map_that_is_not_there_is_told(place):
-    with Terminal(place) as terminal:
+    with Terminal(place, columns=300) as terminal:
         terminal.wait_for_text(f"'{place}/map'")
 
 
