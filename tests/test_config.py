@@ -97,6 +97,7 @@ def test_the_files_beside_the_map_have_its_name():
         ("write = 1", ["write", "true or false"]),
         ('confirm = "maybe"', ["'maybe'", "auto, yes, lines, no"]),
         ('map = "map.gdbm"', ["'map.gdbm'", "absolute path"]),
+        ('map = "/var/lib/x/"', ["'/var/lib/x/'", "directory"]),
         ("map = 5", ["map", "text"]),
         ('user = "a\\nb"', ["user", "printable"]),
         ('local_networks = ["192.0.2.7/24"]', ["local_networks", "192.0.2.7/24"]),

@@ -391,7 +391,7 @@ def test_text_for_the_journal_is_printable():
 
 
 def test_an_address_that_goes_while_a_new_map_is_made_is_left_out():
-    ledger = new_ledger()
+    ledger = new_ledger(max_addresses=len(ADDRESSES))
     for address in ADDRESSES:
         ledger.login(address, "bob", "x", "", None, START, START)
     values = ledger.map_values()
