@@ -463,9 +463,10 @@ class Ledger:
         kind = fields[0]
         if kind == "a":
             _, address, until, renewed, since, last, server, protocol, user, _line = fields
-            auth = self.authorisations.get(address)
+            addresses = self.authorisations.part(address)
+            auth = addresses.get(address)
             if auth is None:
-                auth = self.authorisations[address] = Authorisation(0, 0, 0, 0)
+                auth = addresses[address] = Authorisation(0, 0, 0, 0)
             self._dropped.discard(address)
             auth.until = _number(until)
             auth.renewed = _number(renewed)
@@ -511,26 +512,24 @@ class Ledger:
         What was written in the future (the clock was set back while nobody ran) is dropped: how
         long ago it really was, nobody can say.
         """
-        kept: Shards[str, Session] = Shards(self.max_sessions)
-        for key, session in self.sessions.items():
-            auth = self.authorisations.get(session.address)
-            limit = session.opened + self.max_session_seconds
-            if auth is None or session.opened > now + 1 or limit + self.grace_seconds <= now:
-                continue
-            kept[key] = session
-            if auth.sessions is None:
-                auth.sessions = key
-            elif isinstance(auth.sessions, str):
-                auth.sessions = {auth.sessions, key}
-            else:
-                auth.sessions.add(key)
-        self.sessions = kept
-        for address in self.authorisations.snapshot():
-            auth = self.authorisations[address]
-            if auth.renewed > now + 1:
-                self._drop(address, auth)
-            else:
-                self._settle(address, auth, now)
+        for sessions in self.sessions.parts:
+            for key, session in list(sessions.items()):
+                auth = self.authorisations.get(session.address)
+                limit = session.opened + self.max_session_seconds
+                if auth is None or session.opened > now + 1 or limit + self.grace_seconds <= now:
+                    del sessions[key]
+                elif auth.sessions is None:
+                    auth.sessions = key
+                elif isinstance(auth.sessions, str):
+                    auth.sessions = {auth.sessions, key}
+                else:
+                    auth.sessions.add(key)
+        for addresses in self.authorisations.parts:
+            for address, known in list(addresses.items()):
+                if known.renewed > now + 1:
+                    self._drop(address, known)
+                else:
+                    self._settle(address, known, now)
         self._dropped.clear()
         self.journaled()
 
