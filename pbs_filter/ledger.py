@@ -121,7 +121,6 @@ class Ledger:
     ) -> None:
         self.grace_seconds = grace_seconds
         self.max_session_seconds = max_session_seconds
-        self.max_addresses = max_addresses
         self.max_sessions = max_sessions
         self.authorisations: Shards[str, Authorisation] = Shards(max_addresses)
         self.sessions: Shards[str, Session] = Shards(max_sessions)
