@@ -190,6 +190,21 @@ def test_a_replayed_login_that_is_older_than_its_grace_authorises_nobody(
 # ------------------------------------------------------------------ the journal by the daemons
 
 
+def its_replay_authorises_nobody(installed: Installed, journald: Journald, log: LogSocket) -> None:
+    """Behind a daemon that has just begun to read the journal, from before its grace on."""
+    log.send(login(2))
+    installed.wait_for_address(address(2))
+    send_as_nobody(DEV_LOG, forged(), *journald.within())
+    forge_by_the_native_protocol(journald)
+    log.send(login(3))
+    installed.wait_for_address(address(3))
+    assert CANARY not in installed.entries()
+    assert address(1) not in installed.entries()
+    status = installed.status()
+    assert 1 == status["reasons"]["too_late"]["count"]
+    assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
+
+
 def test_rsyslog_reads_the_journal_and_its_replay_authorises_nobody(
     tmp_path: Path, journald: Journald, log: LogSocket
 ) -> None:
@@ -199,17 +214,7 @@ def test_rsyslog_reads_the_journal_and_its_replay_authorises_nobody(
     with Rsyslogd(
         tmp_path / "rsyslog", installed, source="rsyslog/imjournal.conf", within=journald.within()
     ):
-        log.send(login(2))
-        installed.wait_for_address(address(2))
-        send_as_nobody(DEV_LOG, forged(), *journald.within())
-        forge_by_the_native_protocol(journald)
-        log.send(login(3))
-        installed.wait_for_address(address(3))
-        assert CANARY not in installed.entries()
-        assert address(1) not in installed.entries()
-        status = installed.status()
-        assert 1 == status["reasons"]["too_late"]["count"]
-        assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
+        its_replay_authorises_nobody(installed, journald, log)
 
 
 def test_syslog_ng_reads_the_journal_and_its_replay_authorises_nobody(
@@ -224,17 +229,7 @@ def test_syslog_ng_reads_the_journal_and_its_replay_authorises_nobody(
         more="systemd-journal(); ",
         within=journald.within(),
     ):
-        log.send(login(2))
-        installed.wait_for_address(address(2))
-        send_as_nobody(DEV_LOG, forged(), *journald.within())
-        forge_by_the_native_protocol(journald)
-        log.send(login(3))
-        installed.wait_for_address(address(3))
-        assert CANARY not in installed.entries()
-        assert address(1) not in installed.entries()
-        status = installed.status()
-        assert 1 == status["reasons"]["too_late"]["count"]
-        assert {NOBODY} == {entry["uid"] for entry in status["forged"]}
+        its_replay_authorises_nobody(installed, journald, log)
 
 
 # ------------------------------------------------------------------ tail -F
