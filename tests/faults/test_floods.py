@@ -33,6 +33,8 @@ LINES = number(60_000, 1_000_000)
 SLOWEST_NS = 5_000_000
 ADDRESSES = number(50_000, 1_000_000)
 CANARY = "203.0.113.66"
+START = int(time.time())
+"""Of every pour: what is poured again must take the same way."""
 SECOND = 5000
 """Lines that come in a second."""
 COMMIT = 100
@@ -167,7 +169,7 @@ class Flood:
     def __init__(self, directory: Path) -> None:
         settings = made(directory)
         self.filter: Filter = assemble.filter_of(settings, lambda _text: None)
-        self.now = int(time.time())
+        self.now = START
         self.slowest_ns = 0
         self.steps = 0
         self.over: list[int] = []
