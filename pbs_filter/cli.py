@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from . import __version__
-from .config import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
+from .config.options import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
 from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError
-from .redis_location import is_redis
+from .map_format.redis_url import is_redis
 from .usage import Parser, whole
 
 MODES = (
@@ -276,9 +276,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     chosen = _mode(arguments)
     if chosen is None:
-        from . import service
+        from .service import run
 
-        return service.run(
+        return run.run(
             lambda: configuration(arguments),
             retry=arguments.retry_start,
             logto=arguments.option_logto or "",
@@ -325,17 +325,18 @@ def _dumpconfig(config: Config, _arguments: argparse.Namespace) -> int:
 
 
 def _list(config: Config, arguments: argparse.Namespace) -> int:
-    from .see import list_
+    from .commands.listing import list_
 
     return list_(config, arguments)
 
 
 def _explain(config: Config, arguments: argparse.Namespace) -> int:
-    from . import records, report
-    from .assemble import filter_of
+    from .commands import report
     from .model import Reason, Record
+    from .service.build import pipeline_of
+    from .syslog import records
 
-    made = filter_of(config, _complain)
+    made = pipeline_of(config, _complain)
     now = int(time.time())
     for number, raw in enumerate(sys.stdin.buffer if sys.stdin else (), 1):
         line = raw.removesuffix(b"\n")
@@ -361,14 +362,15 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _check(config: Config, _arguments: argparse.Namespace) -> int:
-    from . import exporter, records
-    from .accounts import accounts
-    from .assemble import filter_of, servers_of
+    from .export import exporter
     from .grammar import contract
+    from .privileges import accounts
+    from .service.build import pipeline_of, servers_of
+    from .syslog import records
 
     accounts(config)
     exporter.read(config.export)
-    filter_of(config, _complain)
+    pipeline_of(config, _complain)
     servers = servers_of(config)
     broken = 0
     for server in servers:
@@ -386,7 +388,7 @@ def _check(config: Config, _arguments: argparse.Namespace) -> int:
 
 
 def _reprocess(config: Config, arguments: argparse.Namespace) -> int:
-    from .reprocess import reprocess
+    from .commands.reprocess import reprocess
 
     return reprocess(config, arguments.files)
 
@@ -395,9 +397,9 @@ def _forget(config: Config, arguments: argparse.Namespace) -> int:
     answer = _ask(config, {"do": "forget", "address": arguments.forget})
     shared = False
     if is_redis(config.map):
-        from . import elsewhere
+        from .commands import authorise
 
-        shared = elsewhere.forget(config, answer["address"])
+        shared = authorise.forget(config, answer["address"])
     if answer["changed"] or shared:
         print(f"{answer['address']}: forgotten")
         return 0
@@ -406,7 +408,7 @@ def _forget(config: Config, arguments: argparse.Namespace) -> int:
 
 
 def _authorise(config: Config, arguments: argparse.Namespace) -> int:
-    from .report import moment
+    from .commands.report import moment
 
     seconds = config.grace_seconds if arguments.seconds is None else arguments.seconds
     request = {
@@ -418,15 +420,15 @@ def _authorise(config: Config, arguments: argparse.Namespace) -> int:
     answer = _ask(config, request)
     print(f"{answer['address']}: may relay until {moment(answer['until'])}")
     if is_redis(config.map):
-        from . import elsewhere
+        from .commands import authorise
 
-        elsewhere.say_if_late(config, _complain)
+        authorise.say_if_late(config, _complain)
     return 0
 
 
 def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
     """Ask the running filter, or do it ourselves when none runs."""
-    from . import control, storage
+    from .service import control, storage
 
     answer = control.ask(config.control, request)
     if answer is None:
@@ -437,19 +439,19 @@ def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _status(config: Config, arguments: argparse.Namespace) -> int:
-    from .see import status_
+    from .commands.listing import status_
 
     return status_(config, arguments)
 
 
 def _watch(config: Config, arguments: argparse.Namespace) -> int:
-    from .watch import watch
+    from .commands.watch import watch
 
     return watch(config, arguments)
 
 
 def _history(config: Config, arguments: argparse.Namespace) -> int:
-    from .past import history_
+    from .commands.past import history_
 
     return history_(config, arguments)
 

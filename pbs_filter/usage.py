@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from .config import nearest
+from .config.options import nearest
 
 _UNKNOWN = "unrecognized arguments: "
 _ARGUMENT = "argument "

@@ -1,4 +1,4 @@
-"""The layers of ARCHITECTURE 3, as data, and what a module's text breaks of them.
+"""The layers of the package, as data, and what a module's text breaks of them.
 
 `python -m tests.layers` prints the files of the pure modules for coverage's `--include`: tests/run
 wants every branch of them covered.
@@ -19,57 +19,42 @@ PURE: dict[str, frozenset[str]] = {
     for name, below in {
         "errors": "",
         "model": "",
-        "headers": "",
-        "living": "",
-        "stamps": "",
-        "value": "living",
+        "terminal": "",
         "addresses": "errors",
-        "redis_location": "errors",
-        "redis_values": "errors living",
-        "scanner": "headers",
-        "records": "addresses headers model scanner",
-        "omprog": "records",
+        "map_format": "addresses errors",
+        "syslog": "addresses model",
         "grammar": "addresses errors model",
         "servers": "grammar model",
-        "shards": "",
-        "ledger": "model shards value",
-        "correlate": "ledger model shards",
-        "policy": "addresses model",
-        "filter": "addresses correlate grammar ledger model policy records scanner",
-        "requests": "addresses filter ledger",
-        "terminal": "",
-        "pace": "model records stamps",
-        "lookout": "filter model pace terminal",
-        "report": "filter grammar model terminal value",
-        "status": "filter lookout model records report terminal",
-        "history": "report terminal",
-        "metrics": "lookout model",
-        "watching": "report terminal value",
-        "config": "addresses errors redis_location",
-        "shared": "redis_values value",
+        "site_servers": "addresses errors grammar model syslog",
+        "config": "addresses errors map_format",
+        "authorisation": "addresses grammar map_format model syslog",
+        "monitor": "authorisation commands.report model syslog terminal",
+        "service.omprog": "syslog",
+        "service.requests": "addresses authorisation",
+        "commands.report": "authorisation grammar map_format model terminal",
+        "commands.history": "commands.report terminal",
+        "commands.dashboard": "commands.report map_format terminal",
         "manual.completion": "manual.words",
         "manual.pages": "config errors manual.roff manual.words",
         "manual.roff": "",
         "manual.words": "",
-        "setup.machine": "",
-        "setup.plan": "config setup.machine",
-        "setup.rsyslog": "setup.machine setup.plan",
-        "setup.syslog_ng": "setup.machine setup.plan setup.rsyslog",
-        "setup.postfix": "addresses setup.machine setup.plan setup.rsyslog",
-        "setup.mtas": "addresses setup.machine setup.plan setup.postfix",
-        "setup.text": "setup.machine setup.plan setup.postfix setup.rsyslog setup.syslog_ng",
+        "integrations": "addresses config",
+        "setup.render": "integrations",
         "setup.record": "errors",
-        "doctor.judge": "config",
-        "doctor.asking": "doctor.judge setup.postfix",
-        "mta.opensmtpd": "errors mta.lookup",
-        "mta.policy": "errors mta.lookup",
-        "mta.redis_wire": "errors",
-        "mta.socketmap": "errors mta.lookup",
+        "doctor.findings": "config",
+        "doctor.relay": "doctor.findings integrations",
+        "lookup.resp": "errors",
+        "lookup.protocols.opensmtpd": "errors lookup.answer",
+        "lookup.protocols.policy": "errors lookup.answer",
+        "lookup.protocols.socketmap": "errors lookup.answer",
     }.items()
 }
-"""A pure module (or package, with all its files) and the only ones of ours that it may import.
-Everything not named here is an edge, and no pure module may import an edge; `mta.lookup` stands for
-the words Lookup and Answer, which the protocols need as types."""
+"""A pure package (or module), with all its modules but EDGES, and what of ours it may import beside
+itself. Everything not named here is an edge, and no pure module may import an edge;
+`lookup.answer` stands for the words Lookup and Answer, which the protocols need as types."""
+
+EDGES = frozenset({"map_format.completeness", "monitor.metrics_file", "site_servers.python_file"})
+"""Modules of pure packages that do I/O."""
 
 LIBRARY = {"__future__", "binascii", "bisect", "collections", "collections.abc", "dataclasses",
            "datetime", "difflib", "enum", "functools", "heapq", "itertools", "json", "operator",
@@ -77,15 +62,20 @@ LIBRARY = {"__future__", "binascii", "bisect", "collections", "collections.abc",
 """What pure modules may have of the standard library: nothing that knows of files, clocks,
 processes or the network."""
 
-THIRD_PARTY = {"grammar": {"pyparsing"}, "servers": {"pyparsing"}, "addresses": {"netaddr"}}
+THIRD_PARTY = {
+    "grammar": {"pyparsing"},
+    "servers": {"pyparsing"},
+    "site_servers": {"pyparsing"},
+    "addresses": {"netaddr"},
+}
 
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
-LOOKUP_MAY = {"alive", "errors", "living", "redis_location", "redis_values", "value"}
+LOOKUP_MAY = frozenset({"errors", "map_format"})
 """What the lookup side, which starts for every connection, may import beside itself."""
 
-STORE_MAY = {"", "alive", "errors", "redis_location", "redis_values"}
+STORE_MAY = frozenset({"", "errors", "files", "map_format"})
 """What a store may import beside the other stores: it knows nothing of the ledger."""
 
 
@@ -108,11 +98,19 @@ def modules() -> dict[str, Path]:
 
 
 def layer(name: str) -> str | None:
-    """The name in PURE that `name` belongs to; None: it is an edge."""
-    if name in PURE:
-        return name
-    head = name.partition(".")[0]
-    return head if head in PURE else None
+    """The longest name in PURE that `name` is or is inside of; None: it is an edge."""
+    if name in EDGES:
+        return None
+    parts = name.split(".")
+    heads = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((head for head in heads if head in PURE), None)
+
+
+def is_in(name: str, packages: frozenset[str]) -> bool:
+    """Whether `name` is one of `packages` or inside one."""
+    return any(name == one or name.startswith(one + ".") for one in packages if one) or (
+        not name and "" in packages
+    )
 
 
 def imports(name: str, text: str, *, is_package: bool, known: set[str]) -> Iterator[Import]:
@@ -154,17 +152,17 @@ def breaches(name: str, text: str, *, is_package: bool = False) -> list[str]:
     known = set(modules())
     found = list(imports(name, text, is_package=is_package, known=known))
     broken = []
-    if name == "mta" or name.startswith("mta."):
+    if name == "lookup" or name.startswith("lookup."):
         broken += [
             f"line {line}: the lookup side imports {other}"
             for ours, other, _, line in found
-            if ours and other and not other.startswith("mta") and other not in LOOKUP_MAY
+            if ours and other and not is_in(other, LOOKUP_MAY | {"lookup"})
         ]
     if name.startswith("store."):
         broken += [
             f"line {line}: a store knows nothing of {other}"
             for ours, other, _, line in found
-            if ours and other not in STORE_MAY and not other.startswith("store")
+            if ours and not is_in(other, STORE_MAY | {"store"})
         ]
     pure = layer(name)
     if pure is None:

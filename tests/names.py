@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pbs_filter.metrics import METRICS
-from pbs_filter.status import FIELDS
+from pbs_filter.monitor.prometheus import METRICS
+from pbs_filter.monitor.status import FIELDS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 METRICS_README = EXAMPLES / "grafana" / "README.md"

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pbs_filter.filter import TEST_PROGRAM
+from pbs_filter.authorisation.pipeline import TEST_PROGRAM
 from pbs_filter.grammar.rules import Server
 from pbs_filter.servers import SERVERS
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import report
+from pbs_filter.authorisation.pipeline import Outcome
 from pbs_filter.cli import GONE, main, parser
-from pbs_filter.config import OPTIONS, flag_of
-from pbs_filter.filter import Outcome
+from pbs_filter.commands import report
+from pbs_filter.commands.reprocess import stamper
+from pbs_filter.config.options import OPTIONS, flag_of
+from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
-from pbs_filter.reprocess import stamper
-from pbs_filter.stamps import Stamps
-from pbs_filter.value import Entry
+from pbs_filter.syslog.timestamps import Stamps
 
 from .running import Running, login, logout, run
 
@@ -199,11 +199,11 @@ def test_time_left_for_people(expected, seconds):
 
 
 def test_list_has_a_plain_form_and_knows_the_ended(place):
-    with Running(place, "--grace=3600") as filter_:
-        filter_.reply()
-        filter_.ask(login("192.0.2.7"))
-        filter_.mode("--authorise", "192.0.2.9", "--for", "1")
-        filter_.kill()
+    with Running(place, "--grace=3600") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        pipeline.mode("--authorise", "192.0.2.9", "--for", "1")
+        pipeline.kill()
     assert 0 == run(NO_CONFIG, f"--dbfile={place}/map", "--list", "192.0.2.7").returncode
     plain = run(NO_CONFIG, f"--dbfile={place}/map", "--list", "--plain")
     assert b"192.0.2.7\n" in plain.stdout
@@ -234,15 +234,15 @@ def test_without_a_map_list_says_so():
 
 
 def test_status_for_people_names_what_happened(place):
-    with Running(place) as filter_:
-        filter_.reply()
-        filter_.ask(login("192.0.2.7", session="x"))
-        filter_.ask(login("127.0.0.1"))
-        filter_.ask("Nov 20 10:00:00 mx1 popa3d[9]: brand new words\n")
-        filter_.ask(
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7", session="x"))
+        pipeline.ask(login("127.0.0.1"))
+        pipeline.ask("Nov 20 10:00:00 mx1 popa3d[9]: brand new words\n")
+        pipeline.ask(
             '{"h":"mx1","p":"popa3d","pid":"9","uid":12345,"msg":"Session from 192.0.2.8"}\n'
         )
-        text = filter_.mode("--status").stdout.decode()
+        text = pipeline.mode("--status").stdout.decode()
     for words in (
         "lines            4",
         "authorised now   1 addresses, 1 open sessions, 0 half-finished",
@@ -338,9 +338,9 @@ def test_reprocess_reads_what_root_may_read_and_the_filters_account_not(place):
 
 
 def test_reprocess_refuses_a_map_that_a_running_filter_holds(place):
-    with Running(place) as filter_:
-        filter_.reply()
-        done = filter_.mode("--reprocess")
+    with Running(place) as pipeline:
+        pipeline.reply()
+        done = pipeline.mode("--reprocess")
     assert 75 == done.returncode
     assert b"another pbs-filter" in done.stderr
 

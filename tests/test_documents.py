@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import cli
-from pbs_filter.config import OPTIONS
+from pbs_filter.config.options import OPTIONS
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (

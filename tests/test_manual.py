@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import cli, exporter
-from pbs_filter.config import OPTIONS, Option, flag_of
-from pbs_filter.export import FORMATS
-from pbs_filter.grammar import site
+from pbs_filter import cli
+from pbs_filter.config.options import OPTIONS, Option, flag_of
+from pbs_filter.export import exporter
+from pbs_filter.export.formats import FORMATS
+from pbs_filter.lookup.options import MODES, USAGE
 from pbs_filter.manual import completion, pages, roff, words
 from pbs_filter.manual.__main__ import SHARE, main, texts
-from pbs_filter.mta.options import MODES, USAGE
+from pbs_filter.site_servers import table
 
 from .real.packages import install, launch, unpack
 from .real.roots import PrivateRoot
@@ -104,7 +105,7 @@ def test_pbs_filter_toml_5_has_each_key_its_default_and_its_flag() -> None:
 def test_pbs_filter_toml_5_has_the_keys_of_the_tables() -> None:
     page = plain(TOML)
     assert [key for key, _ in pages.EXPORT_KEYS] == list(exporter._KINDS)
-    for word in (*exporter._KINDS, *FORMATS, exporter.SQLITE, *site._KEYS):
+    for word in (*exporter._KINDS, *FORMATS, exporter.SQLITE, *table._KEYS):
         assert re.search(rf"\b{word}\b", page), word
 
 

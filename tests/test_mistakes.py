@@ -229,8 +229,8 @@ def test_somebody_who_may_not_read_the_map(place: Path) -> None:
             sys.executable,
             "-c",
             # Imported first: the checkout may be closed to others, too.
-            f"import os, sys; from pbs_filter import cli, see; {become}; "
-            "sys.exit(cli.main(sys.argv[1:]))",
+            "import os, sys; from pbs_filter import cli; from pbs_filter.commands import listing; "
+            f"{become}; sys.exit(cli.main(sys.argv[1:]))",
             f"--config={place}/pbs-filter.toml",
             "--list",
         ],
@@ -280,15 +280,15 @@ def test_started_by_hand_at_a_terminal_it_says_what_it_waits_for(place: Path) ->
     ours, its = pty.openpty()
     with subprocess.Popen(
         program, stdin=its, stderr=subprocess.PIPE, cwd=Path(__file__).resolve().parents[1]
-    ) as filter_:
-        assert filter_.stderr is not None
+    ) as pipeline:
+        assert pipeline.stderr is not None
         try:
-            first = filter_.stderr.readline().decode()
+            first = pipeline.stderr.readline().decode()
             # To a terminal, Ctrl-D at the start of a line is the end of input.
             os.write(ours, b"\x04")
-            assert 0 == filter_.wait(30)
+            assert 0 == pipeline.wait(30)
         finally:
-            filter_.kill()
+            pipeline.kill()
             os.close(ours)
             os.close(its)
     assert first.endswith(
@@ -416,7 +416,7 @@ def test_a_mistake_with_lookups(place: Path, mistake: str) -> None:
         [
             sys.executable,
             "-m",
-            "pbs_filter.mta",
+            "pbs_filter.lookup",
             *(word.replace("DIR", str(place)) for word in words),
         ],
         cwd=Path(__file__).resolve().parents[1],

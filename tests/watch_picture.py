@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from pbs_filter.lookout import Lookout, Warned
+from pbs_filter.commands.dashboard import Dashboard
+from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
-from pbs_filter.status import Run, collect
+from pbs_filter.monitor.status import Run, collect
+from pbs_filter.monitor.warnings import Notice, Warnings
 from pbs_filter.terminal import Line, width
-from pbs_filter.value import Entry
-from pbs_filter.watching import Watching
 
-from .test_filter import new
+from .authorisation.test_pipeline import new
 
 PICTURE = Path(__file__).parent.parent / "examples" / "watch.svg"
 COLUMNS, ROWS = 100, 27
@@ -58,23 +58,23 @@ REASONS = {
 LATELY = {Reason.REFUSED: 4, Reason.LOCAL_NETWORK: 1}
 
 
-def sample() -> Watching:
+def sample() -> Dashboard:
     """A watched filter on a busy morning."""
     made = new()
     made.counts.lines, made.counts.candidates = 1_204_331, 24_297
     made.counts.reasons = dict(REASONS)
     run = Run(NOW - 9 * 3600, NOW - 1, {}, "5f3a9c01-2202009", None)
-    out = Lookout()
+    out = Warnings()
     out.lag_seconds = 0
     text = "forged: uid 1000 wrote lines as 'dovecot', refused"
-    out.warned["forged"] = Warned("forged", NOW, text, "")
+    out.warned["forged"] = Notice("forged", NOW, text, "")
     values = collect(made, out, run, NOW)
     values |= {"open_sessions": 311, "logins_per_minute": LOGINS}
     reasons = {
         name: {**item, "count": item["count"] - LATELY.get(Reason[name.upper()], 0)}
         for name, item in values["reasons"].items()
     }
-    watched = Watching("mx1  /var/lib/pbs-filter/map.gdbm", 1800)
+    watched = Dashboard("mx1  /var/lib/pbs-filter/map.gdbm", 1800)
     watched.filter_says({**values, "now": NOW - 60, "lines": 1_197_000, "reasons": reasons})
     watched.filter_says(values)
     watched.map_says(

@@ -12,11 +12,11 @@ import subprocess
 import time
 from typing import Any
 
-from .. import control
+from ..authorisation.pipeline import TEST_PROGRAM
 from ..errors import StoreBusy
-from ..filter import TEST_PROGRAM
-from ..setup.look import COMMAND_SECONDS, PATH, read, said
-from .judge import Tried
+from ..service import control
+from ..setup.discover import COMMAND_SECONDS, PATH, read, said
+from .findings import Tried
 
 LOG_SOCKET = "/dev/log"
 FEED_SECONDS = 15.0

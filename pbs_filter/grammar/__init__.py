@@ -3,7 +3,7 @@
 A server file needs only what is imported here.
 """
 
-from .reader import NearMiss, Reader, Reading
+from .matcher import Match, Matcher, NearMiss
 from .rules import Rule, Sample, Server, no, yes
 from .tokens import (
     ADDRESS,
@@ -29,9 +29,9 @@ __all__ = [
     "TEXT",
     "USER",
     "WORD",
+    "Match",
+    "Matcher",
     "NearMiss",
-    "Reader",
-    "Reading",
     "Rule",
     "Sample",
     "Server",

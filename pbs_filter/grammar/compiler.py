@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import pyparsing as pp
 
 from ..errors import GrammarError
-from .beginnings import EMPTIES, LITERALS, can_begin_alike, starts
+from .prefixes import EMPTIES, LITERALS, can_begin_alike, starts
 
 _FLAGS = (
     ("a", re.ASCII),

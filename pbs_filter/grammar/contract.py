@@ -23,7 +23,7 @@ from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Reason, Record
 from .attacks import CANARY, attacks_of, clients_texts, framed, records_of, replaced
 from .compiler import Pattern, tokens, translate
-from .reader import Reader
+from .matcher import Matcher
 from .rules import KINDS, PROTOCOLS, RESULTS, Rule, Sample, Server, is_name
 
 DECISIVE = (Accepted, Connected, Ended)
@@ -64,10 +64,10 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
     return violations
 
 
-def _reader_of(servers: Iterable[Server]) -> Reader:
+def _reader_of(servers: Iterable[Server]) -> Matcher:
     """Return a reader with every rule, also those that are off: they are to be as safe."""
     servers = tuple(servers)
-    return Reader(
+    return Matcher(
         servers,
         enable=[f"{server.name}-{rule.name}" for server in servers for rule in server.rules],
     )
@@ -172,7 +172,7 @@ def _lint(server: Server) -> Iterator[str]:
 # ------------------------------------------------------------------ 2. samples
 
 
-def _samples(server: Server, reader: Reader) -> Iterator[str]:
+def _samples(server: Server, reader: Matcher) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             program, pid, message = sample.parts()
@@ -206,7 +206,7 @@ def _samples(server: Server, reader: Reader) -> Iterator[str]:
                 )
 
 
-def near_miss(reader: Reader, program: str, message: str) -> str:
+def near_miss(reader: Matcher, program: str, message: str) -> str:
     """Return how far the best rule read `message`, as the end of a sentence."""
     best = reader.explain(Record(program, message))[0]
     if not best.expected:
@@ -224,7 +224,7 @@ def _where(rule: Rule, sample: Sample) -> str:
 # ------------------------------------------------------------------ 3. overlaps
 
 
-def _overlaps(server: Server, reader: Reader) -> Iterator[str]:
+def _overlaps(server: Server, reader: Matcher) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             program, pid, message = sample.parts()
@@ -284,7 +284,7 @@ def _headers(server: Server, read: Read) -> Iterator[str]:
 # ------------------------------------------------------------------ 6. nothing but the line
 
 
-def _nothing_else(server: Server, reader: Reader) -> Iterator[str]:
+def _nothing_else(server: Server, reader: Matcher) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             if not isinstance(sample.observation, Accepted | Connected):
@@ -313,7 +313,7 @@ def _odd(message: str) -> Iterator[str]:
 # ------------------------------------------------------------------ 7. attacks
 
 
-def _attacks(server: Server, servers: tuple[Server, ...], reader: Reader) -> Iterator[str]:
+def _attacks(server: Server, servers: tuple[Server, ...], reader: Matcher) -> Iterator[str]:
     attacks = (*attacks_of(servers), *framed([server]))
     for rule in server.rules:
         for sample in rule.samples:

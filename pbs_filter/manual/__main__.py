@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .. import __version__, cli, export, exporter
-from ..config import OPTIONS
-from ..grammar import site
-from ..mta.options import MODES, USAGE
+from .. import __version__, cli
+from ..config.options import OPTIONS
+from ..export import exporter
+from ..export import formats as export
+from ..lookup.options import MODES, USAGE
+from ..site_servers import table
 from . import completion, pages, words
 
 SHARE = Path(__file__).parent / "share"
@@ -24,7 +26,7 @@ def texts() -> dict[str, str]:
         "man/man8/pbs-filter.8": pages.filter_page(groups, __version__),
         "man/man8/pbs-lookup.8": pages.lookup_page(USAGE, modes, __version__),
         "man/man5/pbs-filter.toml.5": pages.toml_page(
-            OPTIONS, groups, formats, site.__doc__ or "", __version__
+            OPTIONS, groups, formats, table.__doc__ or "", __version__
         ),
     }
     for name, text in completion.bash(groups, modes).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..config import DEFAULT_PATH, Option, accepts, toml
+from ..config.options import DEFAULT_PATH, Option, accepts, toml
 from ..errors import EXIT_STATUSES
 from . import roff
 from .words import Flag, Group, Mode

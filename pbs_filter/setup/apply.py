@@ -9,12 +9,12 @@ import stat
 from dataclasses import replace
 
 from ..errors import ConfigError
-from .kept import PLACE, Keeper, sum_of, sum_of_data, write_whole
-from .look import read, said
-from .machine import Machine
-from .plan import Change, Directory, Plan
+from ..integrations.machine import Machine
+from ..integrations.plan import Change, Directory, Plan
+from .backup import PLACE, UndoRecord, sum_of, sum_of_data, write_whole
+from .discover import read, said
 from .record import Owned, Written
-from .text import account_commands, quoted
+from .render import account_commands, quoted
 from .undo import Say, taken_back
 
 
@@ -24,25 +24,27 @@ def apply(machine: Machine, plan: Plan, say: Say, *, place: str = PLACE) -> None
     Raises:
         ConfigError: something could not be done, or was not right; everything is as it was.
     """
-    keeper = Keeper(place)
+    undo_record = UndoRecord(place)
     try:
         for command in account_commands(machine, plan):
             _must(command)
             name = command[-1]
-            keeper.note(**({"group": name} if command[0] == "groupadd" else {"accounts": (name,)}))
+            undo_record.note(
+                **({"group": name} if command[0] == "groupadd" else {"accounts": (name,)})
+            )
             say(f"made: {' '.join(command)}")
         for directory in plan.directories:
-            _directory(directory, keeper, say)
+            _directory(directory, undo_record, say)
         for change in plan.changes:
-            _change(change, keeper)
+            _change(change, undo_record)
             say(f"wrote: {change.path}")
-        keeper.note(then=plan.then)
+        undo_record.note(then=plan.then)
         for check in plan.checks:
             _must(list(check.argv), check.contains)
             say(f"checked: {quoted(check.argv)}")
     except (OSError, ConfigError) as error:
-        left = taken_back(keeper.record, place, f"{error}\n")
-        keeper.save(keeper.earlier)
+        left = taken_back(undo_record.record, place, f"{error}\n")
+        undo_record.save(undo_record.earlier)
         ending = "; ".join(left) or "everything is as it was before"
         raise ConfigError(f"{error}\n--apply has taken back what it did: {ending}") from None
 
@@ -54,12 +56,12 @@ def _must(command: list[str], contains: str = "") -> None:
         raise ConfigError(f"`{quoted(command)}` ended with {status}{wanted}:\n{text.strip()}")
 
 
-def _directory(wanted: Directory, keeper: Keeper, say: Say) -> None:
+def _directory(wanted: Directory, undo_record: UndoRecord, say: Say) -> None:
     """Make it, or give it and the files in it to the account that will write them."""
     uid, gid = pwd.getpwnam(wanted.owner).pw_uid, grp.getgrnam(wanted.group).gr_gid
     if not os.path.isdir(wanted.path):
         missing = _missing(wanted.path)
-        keeper.note(directories=tuple(missing))
+        undo_record.note(directories=tuple(missing))
         for path in missing:
             os.mkdir(path, 0o755)
         os.chown(wanted.path, uid, gid)
@@ -75,7 +77,7 @@ def _directory(wanted: Directory, keeper: Keeper, say: Say) -> None:
             old = Owned(
                 path=path, mode=stat.S_IMODE(found.st_mode), uid=found.st_uid, gid=found.st_gid
             )
-            keeper.note(owned=(old,))
+            undo_record.note(owned=(old,))
             os.chown(path, uid, gid, follow_symlinks=False)
             os.chmod(path, mode)
             say(f"gave to {wanted.owner}:{wanted.group}: {path}")
@@ -90,7 +92,7 @@ def _missing(path: str) -> list[str]:
     return missing
 
 
-def _change(change: Change, keeper: Keeper) -> None:
+def _change(change: Change, undo_record: UndoRecord) -> None:
     path = os.path.realpath(change.path)
     if read(path) != change.before:
         raise ConfigError(f"{path!r} was changed just now; run this again")
@@ -99,7 +101,7 @@ def _change(change: Change, keeper: Keeper) -> None:
     mode, uid, gid = change.mode, 0, 0
     if change.before is None:
         missing = _missing(os.path.dirname(path))
-        keeper.note(written=(item,), directories=tuple(missing))
+        undo_record.note(written=(item,), directories=tuple(missing))
         for directory in missing:
             os.mkdir(directory, 0o755)
     else:
@@ -108,11 +110,11 @@ def _change(change: Change, keeper: Keeper) -> None:
         item = replace(
             item,
             before=sum_of(path),
-            backup=keeper.backup(path, data),
+            backup=undo_record.backup(path, data),
             mode=mode,
             uid=uid,
             gid=gid,
             mtime_ns=found.st_mtime_ns,
         )
-        keeper.note(written=(item,))
+        undo_record.note(written=(item,))
     write_whole(path, data, mode, uid, gid)

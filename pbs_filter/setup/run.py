@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ..config import Config, nearest
+from ..config.options import Config, nearest
 from ..errors import ConfigError
-from ..shipped import texts
-from . import look, mtas, postfix, rsyslog, syslog_ng, text
-from .machine import DAEMONS, MTAS, Machine, choose
-from .plan import Plan, finished, joined
+from ..integrations import mtas, postfix, rsyslog, syslog_ng
+from ..integrations.machine import DAEMONS, MTAS, Machine, choose
+from ..integrations.plan import Plan, finished, joined
+from . import discover, render
+from .shipped import texts
 
 OTHER_NAMES = {"exim4": "exim", "syslogng": "syslog-ng", "rsyslogd": "rsyslog"}
 FEEDS = {"rsyslog": rsyslog.plan, "syslog-ng": syslog_ng.plan}
@@ -45,23 +46,23 @@ def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool,
         config = None
     if os.geteuid() != 0:
         print("note: not root: what only root can read is taken as not there\n")
-    machine = look.machine(config, with_log=True)
+    machine = discover.machine(config, with_log=True)
     chosen = chosen_of(names, machine)
     plan = plan_of(machine, chosen)
     if not apply:
-        sys.stdout.write(text.shown(machine, plan, chosen))
+        sys.stdout.write(render.shown(machine, plan, chosen))
         return 0
     from .apply import apply as do
 
     for name in chosen:
-        why = look.installed(machine, name)
+        why = discover.installed(machine, name)
         if why:
             raise ConfigError(f"{why}; without --apply this only prints what belongs where")
     for change in plan.changes:
-        sys.stdout.write(text.diff(change))
+        sys.stdout.write(render.diff(change))
     sys.stdout.flush()
     do(machine, plan, print)
-    print("\n" + text.ending(machine, plan), end="")
+    print("\n" + render.ending(machine, plan), end="")
     return 0
 
 

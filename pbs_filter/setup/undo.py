@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from ..errors import ConfigError
-from .kept import AFTER, PLACE, load, sum_of, write_whole
-from .look import read, said
-from .plan import ACCOUNT
+from ..integrations.plan import ACCOUNT
+from .backup import AFTER, PLACE, load, sum_of, write_whole
+from .discover import read, said
 from .record import Record, backwards, changed_since, taken_out
 
 Say = Callable[[str], object]

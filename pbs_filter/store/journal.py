@@ -29,8 +29,9 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from .. import files
 from ..errors import StoreBusy
-from . import files, lines
+from . import journal_lines
 
 AHEAD_BYTES = 1 << 20
 """Room claimed beyond the last line."""
@@ -54,7 +55,7 @@ class _Part:
 
     def add(self, payloads: Iterable[str]) -> None:
         """Write lines, without making them durable. Raises: OSError, ValueError."""
-        data, number = lines.encode(payloads, self.mark)
+        data, number = journal_lines.encode(payloads, self.mark)
         files.write_all(self.fd, data, self.length)
         self.length += len(data)
         self.lines += number
@@ -141,12 +142,12 @@ class Journal:
         self._say(f"the journal {self._path!r}: {why}; kept as {name!r}, starting a new one")
 
     def _replay(self, fd: int) -> Iterator[str]:
-        start, mark, whole = lines.find_mark(fd, self._path)
+        start, mark, whole = journal_lines.find_mark(fd, self._path)
         if not start:
             os.close(fd)
             self._put_aside("not a journal")
             return
-        scan = lines.Scan(fd, start, mark)
+        scan = journal_lines.Scan(fd, start, mark)
         yield from scan
         part = _Part(fd, mark)
         part.length = part.room = scan.end
@@ -171,7 +172,7 @@ class Journal:
             files.forget_old(self._path)
             self.begin_rewrite()
             slice_: list[str] = []
-            for payload in lines.Scan(part.fd, start, part.mark):
+            for payload in journal_lines.Scan(part.fd, start, part.mark):
                 slice_.append(payload)
                 if len(slice_) == SPARE_LINES:
                     self.rewrite_step(slice_)
@@ -201,7 +202,7 @@ class Journal:
         """
         part = self._part
         assert part is not None, "append before replay"
-        data, number = lines.encode(payloads, part.mark)
+        data, number = journal_lines.encode(payloads, part.mark)
         if not data:
             return
         try:
@@ -249,7 +250,7 @@ class Journal:
         self._say(f"the journal {self._path!r} was cut short by somebody; it is written anew")
         self._suspect = True
         part.room = 0
-        files.write_all(part.fd, lines.header(part.mark), 0)
+        files.write_all(part.fd, journal_lines.header(part.mark), 0)
         files.write_all(part.fd, b"\n", part.length)
         part.length += 1
 
@@ -263,8 +264,8 @@ class Journal:
                 sent = os.sendfile(copy.fd, part.fd, copy.length, left)
                 if not sent:  # cut short as well, before it was removed
                     os.ftruncate(copy.fd, 0)
-                    files.write_all(copy.fd, lines.header(part.mark), 0)
-                    copy.length = len(lines.header(part.mark))
+                    files.write_all(copy.fd, journal_lines.header(part.mark), 0)
+                    copy.length = len(journal_lines.header(part.mark))
                     self._suspect = True
                     break
                 copy.length += sent
@@ -330,7 +331,7 @@ class Journal:
         mark = int.from_bytes(os.urandom(4), "big")
         new = _Part(files.create(self._path + ".new", self._mode, self._gid), mark)
         try:
-            header = lines.header(mark)
+            header = journal_lines.header(mark)
             files.write_all(new.fd, header, 0)
         except OSError:
             os.close(new.fd)

@@ -12,8 +12,8 @@ import os
 import time
 from collections.abc import Callable
 
+from .. import files
 from ..errors import StoreBusy
-from . import files
 
 POLL_SECONDS = 0.02
 WORD_SECONDS = 1.0

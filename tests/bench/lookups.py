@@ -20,8 +20,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from pbs_filter.value import encode
-from tests import mta_maps
+from pbs_filter.map_format.entry import encode
+from tests.lookup import maps
 
 from .__main__ import as_text
 from .measure import ENVIRONMENT, ROOT, machine
@@ -30,7 +30,7 @@ from .rows import Row, figures
 # The distribution's own: a developer's virtual environment starts slower and is larger, by what its
 # .pth files load.
 PYTHON = os.path.join(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
-LOOKUP = [PYTHON, str(ROOT / "pbs_filter/mta/pbs-lookup")]
+LOOKUP = [PYTHON, str(ROOT / "pbs_filter/lookup/pbs-lookup")]
 # As installed: compiled before, and the standard library too, not in the start that is measured.
 INSTALLED = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONPYCACHEPREFIX"}
 KNOWN, ABSENT, MANY_HOSTS = "192.0.2.7", "198.51.100.1", "192.0.2.8"
@@ -52,11 +52,11 @@ SHORT = Sizes(starts=3, questions=200, many=2_000, connections=20, sessions=5)
 
 def fill(path: Path, entries: int) -> Path:
     """A map of `entries` addresses, KNOWN among them."""
-    entry = mta_maps.value()
+    entry = maps.value()
     addresses = (f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(entries - 1))
-    mta_maps.write(path, dict.fromkeys([KNOWN, *addresses], entry))
+    maps.write(path, dict.fromkeys([KNOWN, *addresses], entry))
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    mta_maps.state(path, f"ready {boot} {path.stat().st_ino}")  # as of a filter that runs
+    maps.state(path, f"ready {boot} {path.stat().st_ino}")  # as of a filter that runs
     return path
 
 
@@ -226,7 +226,7 @@ def in_redis(sizes: Sizes) -> Iterator[Row]:
     ):
         server.cli("HSET", "pbs:!filters", "pop1", f"1 {server.info('master_replid')}")
         for address, hosts in ((KNOWN, 1), (MANY_HOSTS, 10)):
-            value = encode(address, mta_maps.value()).decode()
+            value = encode(address, maps.value()).decode()
             for host in range(hosts):
                 server.cli("HSET", f"pbs:{address}", f"pop{host}", value)
         yield from start(server.url, sizes, what, 3)

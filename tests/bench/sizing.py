@@ -16,17 +16,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from pbs_filter import redis_location
-from pbs_filter.mta.redis import RedisReader
-from pbs_filter.store.redis import RedisMap
-from pbs_filter.value import Entry, encode
+from pbs_filter.lookup.redis_reader import RedisReader
+from pbs_filter.map_format import redis_url
+from pbs_filter.map_format.entry import Entry, encode
+from pbs_filter.store.redis_map import RedisMap
 from tests.real.daemons.process import wait_for
 from tests.real.daemons.redis import RedisServer, in_step, replica_of
 from tests.real.mtas.namespace import Namespace
 from tests.real.packages import CHECKOUT
 from tests.real.shipped import address, login
 from tests.real.test_central import Site, central_rsyslog, with_rsyslog
-from tests.store_tools import memory_directory
+from tests.store.store_tools import memory_directory
 
 ADDRESSES = 100_000
 LOOKUPS = 5_000
@@ -50,7 +50,7 @@ def redis() -> Iterator[tuple[str, float]]:
         server = running.enter_context(RedisServer(place / "m", compact, tcp=True))
         replica = running.enter_context(replica_of(server, place / "r"))
         wait_for(lambda: in_step(replica), "the replica")
-        location = redis_location.parse(server.url)
+        location = redis_url.parse(server.url)
         now = int(time.time())
         values = {}
         for number in range(ADDRESSES):

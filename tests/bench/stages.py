@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
-from pbs_filter import records
-from pbs_filter.correlate import Correlator
-from pbs_filter.filter import Filter
-from pbs_filter.grammar.reader import Reader
-from pbs_filter.ledger import Ledger
-from pbs_filter.policy import Policy
+from pbs_filter.authorisation.correlator import Correlator
+from pbs_filter.authorisation.ledger import Ledger
+from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.authorisation.policy import Policy
+from pbs_filter.grammar.matcher import Matcher
 from pbs_filter.servers import SERVERS
-from pbs_filter.store import lines
+from pbs_filter.store import journal_lines
+from pbs_filter.syslog import records
 
 from . import inputs
 
@@ -28,18 +28,18 @@ NOW = 1_795_167_000
 
 
 @lru_cache(1)
-def _reader() -> Reader:
-    return Reader(SERVERS)
+def _reader() -> Matcher:
+    return Matcher(SERVERS)
 
 
-def new_filter(max_session_seconds: int = 43200) -> Filter:
+def new_filter(max_session_seconds: int = 43200) -> Pipeline:
     """A filter as `pbs-filter` without a configuration makes it."""
     ledger = Ledger(
         grace_seconds=1800,
         max_session_seconds=max_session_seconds,
         max_sessions=2_000_000 if max_session_seconds else 0,
     )
-    return Filter(
+    return Pipeline(
         reader=_reader(),
         policy=Policy.of(local_networks=("127.0.0.0/8", "::1/128")),
         ledger=ledger,
@@ -100,7 +100,7 @@ def _login(taken: _Taken, name: str, log: bytes, number: int) -> None:
     taken.note("login: grammar", number, lambda: [*map(made.reader.read, read)])
     payloads = made.journal_payloads()
     taken.note("login: journal payloads", number, made.journal_payloads)
-    taken.note("login: journal bytes", number, lines.encode, payloads, 1)
+    taken.note("login: journal bytes", number, journal_lines.encode, payloads, 1)
     taken.note("login: map values", number, made.ledger.map_changes)
     made.journaled()
     taken.note("BSD login, known address: all", number, made.block, log, NOW + 1)

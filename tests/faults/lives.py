@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pbs_filter import assemble, config, keeper, service, storage
-from pbs_filter.filter import Filter
-from pbs_filter.store import gdbm, journal, lines
-from pbs_filter.store.gdbm import GdbmMap
-from pbs_filter.value import Entry, decode
+from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.config import options as config
+from pbs_filter.map_format.entry import Entry, decode
+from pbs_filter.service import build, persister, run, storage
+from pbs_filter.store import gdbm_map, journal, journal_lines
+from pbs_filter.store.gdbm_map import GdbmMap
 
 PATIENCE = 30.0
 POINTS = ("pwrite", "fdatasync", "fsync", "rename", "link", "unlink", "ftruncate", "write",
@@ -90,10 +91,10 @@ def made(directory: Path, **options: Any) -> config.Config:
 def small_steps() -> None:
     """Let journal and map be made anew all the time."""
     journal.SPARE_LINES = 300
-    gdbm.SPARE_BYTES = 1 << 14
-    gdbm.BYTES_PER_ADDRESS = 250
-    keeper.REWRITE_LINES = 40
-    keeper.REBUILD_ADDRESSES = 40
+    gdbm_map.SPARE_BYTES = 1 << 14
+    gdbm_map.BYTES_PER_ADDRESS = 250
+    persister.REWRITE_LINES = 40
+    persister.REBUILD_ADDRESSES = 40
 
 
 class Life:
@@ -127,7 +128,7 @@ class Life:
                 # Its default is to end the process at once, in the middle of anything.
                 signal.signal(signal.SIGPROF, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
-            os._exit(service.run(lambda: settings, retry=False))
+            os._exit(run.run(lambda: settings, retry=False))
         except BaseException as error:
             os.write(2, f"{error!r}\n".encode())
             os._exit(99)
@@ -179,11 +180,11 @@ class Life:
         return self.end()
 
 
-def ledger_of(settings: config.Config) -> Filter:
+def ledger_of(settings: config.Config) -> Pipeline:
     """What the journal of a dead filter says, read without touching it."""
-    found = assemble.filter_of(settings, lambda _text: None)
+    found = build.pipeline_of(settings, lambda _text: None)
     if os.path.exists(settings.journal):
-        for payload in lines.read(settings.journal):
+        for payload in journal_lines.read(settings.journal):
             found.apply(payload)
     found.restored(int(time.time()))
     return found

@@ -13,16 +13,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pbs_filter import assemble, clock
-from pbs_filter.feed import Feed
-from pbs_filter.keeper import Keeper
+from pbs_filter import clock
 from pbs_filter.log import Log
-from pbs_filter.mta import lookup
-from pbs_filter.mta.lookup import NO, YES, GdbmReader, Lookup, Watch
-from pbs_filter.stamps import Stamps
-from pbs_filter.storage import Store
-from pbs_filter.store.gdbm import GdbmMap
-from pbs_filter.watchdog import Watchdog
+from pbs_filter.lookup import answer
+from pbs_filter.lookup.answer import NO, YES, GdbmReader, Lookup, Watch
+from pbs_filter.service import build
+from pbs_filter.service.feed import Feed
+from pbs_filter.service.persister import Persister
+from pbs_filter.service.storage import Storage
+from pbs_filter.service.watchdog import Watchdog
+from pbs_filter.store.gdbm_map import GdbmMap
+from pbs_filter.syslog.timestamps import Stamps
 
 from . import figure, number
 from .lives import made
@@ -64,7 +65,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made_ = Machine()
     monkeypatch.setattr(clock, "time", made_)
     monkeypatch.setattr(
-        lookup,
+        answer,
         "time",
         SimpleNamespace(
             time=made_.time,
@@ -95,15 +96,15 @@ class Site:
         self.serial = 0
         self.lookup = Lookup(GdbmReader(self.settings.map), now=Watch(self.settings.map).now)
         self.feed: Feed | None = None
-        self.store: Store | None = None
+        self.store: Storage | None = None
         self.start()
 
     def start(self) -> None:
-        filter_ = assemble.filter_of(self.settings, lambda _text: None)
-        store = Store(self.settings, filter_, lambda _text: None)
+        pipeline = build.pipeline_of(self.settings, lambda _text: None)
+        store = Storage(self.settings, pipeline, lambda _text: None)
         log = Log(self.settings.logto)
-        keeper = Keeper(
-            filter_=filter_,
+        persister = Persister(
+            pipeline=pipeline,
             journal=store.journal,
             address_map=store.map,
             log=log,
@@ -111,9 +112,11 @@ class Site:
             patient=False,
             on_clock=store.tell_clock,
         )
-        self.feed = Feed(filter_=filter_, keeper=keeper, log=log, confirm=False, clock_=store.clock)
+        self.feed = Feed(
+            pipeline=pipeline, persister=persister, log=log, confirm=False, clock_=store.clock
+        )
         self.store = store
-        self.watchdog = Watchdog(filter_)
+        self.watchdog = Watchdog(pipeline)
 
     def kill(self) -> None:
         """What is left after kill -9: the descriptors go, and nothing is said to anybody."""
@@ -134,15 +137,15 @@ class Site:
         feed = self.feed
         if feed is None:
             return
-        keeper = feed.keeper
-        address_map = keeper.map
+        persister = feed.persister
+        address_map = persister.map
         assert isinstance(address_map, GdbmMap)
         for _ in range(200):
             feed._housekeeping(quiet=True)
-            keeper._map_rest_until = 0.0
+            persister._map_rest_until = 0.0
             if address_map._syncing is not None:
                 address_map._syncing.join()
-            if not (keeper._rebuild or keeper._map_old_clock or keeper._map_dirty_since):
+            if not (persister._rebuild or persister._map_old_clock or persister._map_dirty_since):
                 return
 
     def line(self, text: str, late: float) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, config
+from pbs_filter.config import options
 from pbs_filter.errors import PbsFilterError
-from pbs_filter.mta.lookup import NO, NOT_NOW, YES, GdbmReader, Lookup
-from pbs_filter.storage import Store
-from pbs_filter.store.gdbm import GdbmMap
-from pbs_filter.value import decode
+from pbs_filter.lookup.answer import NO, NOT_NOW, YES, GdbmReader, Lookup
+from pbs_filter.map_format.entry import decode
+from pbs_filter.service import build
+from pbs_filter.service.storage import Storage
+from pbs_filter.store.gdbm_map import GdbmMap
 
 from . import figure, number
 from .lives import Life, made, map_of
@@ -39,7 +40,7 @@ def line(address: str, user: str = "bob") -> bytes:
 
 
 @pytest.fixture
-def settings(quick_place: Path) -> config.Config:
+def settings(quick_place: Path) -> options.Config:
     """A store that a filter left in order."""
     made_ = made(quick_place, servers=("dovecot",), grace_seconds=7000)
     life = Life(made_, prepare=lambda: None)
@@ -55,18 +56,18 @@ def settings(quick_place: Path) -> config.Config:
 class Started:
     """A start on the store of `settings`, in this process: what it said, knows, and stored."""
 
-    def __init__(self, settings: config.Config) -> None:
+    def __init__(self, settings: options.Config) -> None:
         self.said: list[str] = []
-        self.filter = assemble.filter_of(settings, self.said.append)
-        self.store = Store(settings, self.filter, self.said.append)
-        self.known = set(self.filter.ledger.authorisations)
+        self.pipeline = build.pipeline_of(settings, self.said.append)
+        self.store = Storage(settings, self.pipeline, self.said.append)
+        self.known = set(self.pipeline.ledger.authorisations)
         # And goes on.
-        self.filter.block(line("198.51.100.7"), self.store.clock.now())
+        self.pipeline.block(line("198.51.100.7"), self.store.clock.now())
         journal = self.store.journal
         assert journal is not None
-        journal.append([self.store.clock.stamp(), *self.filter.journal_payloads()])
-        self.filter.journaled()
-        self.store.map.write(self.filter.ledger.map_changes())
+        journal.append([self.store.clock.stamp(), *self.pipeline.journal_payloads()])
+        self.pipeline.journaled()
+        self.store.map.write(self.pipeline.ledger.map_changes())
         self.stored = {
             address for address, value in self.store.map.items() if decode(address, value)
         }
@@ -74,7 +75,7 @@ class Started:
         self.store.release()
 
 
-def restore(settings: config.Config, kept: Path) -> None:
+def restore(settings: options.Config, kept: Path) -> None:
     """The store as it was."""
     directory = Path(settings.map).parent
     for entry in directory.iterdir():
@@ -87,7 +88,7 @@ def restore(settings: config.Config, kept: Path) -> None:
 
 
 @pytest.fixture
-def kept(settings: config.Config, tmp_path: Path) -> Path:
+def kept(settings: options.Config, tmp_path: Path) -> Path:
     """A copy of the store in order."""
     copy = tmp_path / "kept"
     shutil.copytree(Path(settings.map).parent, copy)
@@ -125,7 +126,7 @@ DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 )
 
 
-def ask(settings: config.Config, address: bytes) -> str:
+def ask(settings: options.Config, address: bytes) -> str:
     """What an MTA hears. In a child: GDBM may crash on a damaged file, and the MTA takes a lost
     connection for "not now"."""
     read, write = os.pipe()
@@ -145,7 +146,7 @@ def ask(settings: config.Config, address: bytes) -> str:
 
 @pytest.mark.parametrize("which", ["map", "journal"])
 def test_a_file_damaged_anywhere_costs_nobody_his_permission(
-    settings: config.Config, kept: Path, which: str
+    settings: options.Config, kept: Path, which: str
 ) -> None:
     """One file is damaged, so the other has everything: all addresses are there after the start,
     and nobody else. Before it a lookup says yes to those alone, and never no."""
@@ -196,7 +197,7 @@ def _gone(path: Path) -> None:
 @pytest.mark.parametrize("which", ["map", "journal", "both"])
 @pytest.mark.parametrize("what", [_directory, _other_format, _empty, _unreadable, _gone])
 def test_something_else_in_the_place_of_a_file(
-    settings: config.Config, what: Callable[[Path], None], which: str
+    settings: options.Config, what: Callable[[Path], None], which: str
 ) -> None:
     files = [Path(settings.map), Path(settings.journal)]
     for path in {"map": files[:1], "journal": files[1:], "both": files}[which]:
@@ -217,7 +218,7 @@ def test_something_else_in_the_place_of_a_file(
     assert started.stored == again.known
 
 
-def test_what_the_map_knew_is_in_the_journal_from_then_on(settings: config.Config) -> None:
+def test_what_the_map_knew_is_in_the_journal_from_then_on(settings: options.Config) -> None:
     """A journal that was lost, and a kill -9 right after the start that found it so."""
     Path(settings.journal).unlink()
     life = Life(settings, prepare=lambda: None)
@@ -229,7 +230,7 @@ def test_what_the_map_knew_is_in_the_journal_from_then_on(settings: config.Confi
 
 
 def test_while_the_map_is_made_again_lookups_say_not_now(
-    settings: config.Config, monkeypatch: pytest.MonkeyPatch
+    settings: options.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers: set[str] = set()
     Path(settings.map).write_bytes(b"")
@@ -247,7 +248,7 @@ def test_while_the_map_is_made_again_lookups_say_not_now(
     assert YES == ask(settings, b"192.0.2.1")
 
 
-def test_a_start_with_a_file_of_a_newer_version_changes_nothing(settings: config.Config) -> None:
+def test_a_start_with_a_file_of_a_newer_version_changes_nothing(settings: options.Config) -> None:
     path = Path(settings.journal)
     data = b"pbs-filter journal 2 00000000 "
     from zlib import crc32

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from pbs_filter import assemble
-from pbs_filter.feed import calm_collector
-from pbs_filter.filter import Filter
+from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.model import Reason
+from pbs_filter.service import build
+from pbs_filter.service.feed import calm_collector
 
 from ..running import Running, login
 from . import LONG, figure, number
@@ -168,7 +168,7 @@ class Flood:
 
     def __init__(self, directory: Path) -> None:
         settings = made(directory)
-        self.filter: Filter = assemble.filter_of(settings, lambda _text: None)
+        self.pipeline: Pipeline = build.pipeline_of(settings, lambda _text: None)
         self.now = START
         self.slowest_ns = 0
         self.steps = 0
@@ -176,9 +176,9 @@ class Flood:
         """The steps that took too long."""
         calm_collector()
         self.slowest = ""
-        self.filter.block(f"{HEAD}{logins(0, random.Random())}\n".encode(), self.now)
+        self.pipeline.block(f"{HEAD}{logins(0, random.Random())}\n".encode(), self.now)
         for make, _, _ in FLOODS.values():  # compile what they need
-            self.filter.block(self._line(make(0, random.Random(1))), self.now)
+            self.pipeline.block(self._line(make(0, random.Random(1))), self.now)
 
     @staticmethod
     def _line(text: str) -> bytes:
@@ -196,21 +196,21 @@ class Flood:
             self.slowest_ns, self.slowest = took, what
 
     def run(self, lines: Iterator[str]) -> None:
-        filter_ = self.filter
+        pipeline = self.pipeline
         for number_, text in enumerate(lines):
             line = self._line(text)
-            self.measure(text[:100], lambda line=line: filter_.block(line, self.now))  # type: ignore[misc]
+            self.measure(text[:100], lambda line=line: pipeline.block(line, self.now))  # type: ignore[misc]
             if number_ % COMMIT == 0:
                 self.measure("commit", self.commit)
             if number_ % SECOND == 0:
                 self.now += 1
-                self.measure("tick", lambda: filter_.tick(self.now))
+                self.measure("tick", lambda: pipeline.tick(self.now))
 
     def commit(self) -> None:
-        self.filter.journal_payloads()
-        self.filter.journaled()
-        changes = self.filter.ledger.map_changes(500)
-        self.filter.ledger.mapped(changes)
+        self.pipeline.journal_payloads()
+        self.pipeline.journaled()
+        changes = self.pipeline.ledger.map_changes(500)
+        self.pipeline.ledger.mapped(changes)
 
 
 def in_a_fork(do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -246,8 +246,8 @@ def test_a_flood_is_survived(place: Path, name: str) -> None:
         made_.run(make(n, chance) for n in range(1, lines + 1))
         after = resident()
         # Everybody else is served.
-        made_.filter.block(login("192.0.2.7").encode(), made_.now)
-        ledger = made_.filter.ledger
+        made_.pipeline.block(login("192.0.2.7").encode(), made_.now)
+        ledger = made_.pipeline.ledger
         return {
             "bytes": after - before,
             "slowest": made_.slowest_ns,
@@ -257,9 +257,9 @@ def test_a_flood_is_survived(place: Path, name: str) -> None:
             "served": "192.0.2.7" in ledger.authorisations,
             "canary": CANARY in ledger.authorisations,
             "late": ledger.next_due() is not None and ledger.next_due() < made_.now - 60,
-            "half": len(made_.filter.correlator.pending),
+            "half": len(made_.pipeline.correlator.pending),
             "addresses": len(ledger.authorisations),
-            "too many": made_.filter.counts.reasons.get(Reason.TOO_MANY, 0),
+            "too many": made_.pipeline.counts.reasons.get(Reason.TOO_MANY, 0),
         }
 
     found = in_a_fork(flood)
@@ -286,15 +286,15 @@ def test_a_real_filter_under_a_flood_answers_somebody_else(place: Path) -> None:
     lines = number(100_000, 2_000_000)
     chance = random.Random(9)
     kinds = (connects, half_sessions, failures, unread, nonsense, ends)
-    with Running(place, confirm="no") as filter_:
+    with Running(place, confirm="no") as pipeline:
         for start in range(0, lines, 1000):
             block = "".join(
                 f"{HEAD}{chance.choice(kinds)(n, chance)}\n" for n in range(start, start + 1000)
             )
-            filter_.send(block.encode("utf-8", "surrogateescape"))
-        filter_.send(login("192.0.2.7"))
-        assert 0 == filter_.end()
-        assert {"192.0.2.7"} == filter_.addresses()
+            pipeline.send(block.encode("utf-8", "surrogateescape"))
+        pipeline.send(login("192.0.2.7"))
+        assert 0 == pipeline.end()
+        assert {"192.0.2.7"} == pipeline.addresses()
         size = sum(entry.stat().st_size for entry in place.iterdir())
     figure("lines through the pipe of a flooded filter", lines)
     figure("MiB on disk after them", size // MIB)

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble
 from pbs_filter.grammar.attacks import attacks_of
 from pbs_filter.servers import SERVERS
+from pbs_filter.service import build
 
 from ..fuzz.lines import fill, lines_of
-from ..real.shipped import CANARY, NOBODY, Installed, filter_of, forged, login, send_as_nobody
+from ..real.shipped import CANARY, NOBODY, Installed, forged, login, pipeline_of, send_as_nobody
 from ..real.test_rsyslog import Rsyslogd
 from . import LONG, figure
 from .lives import made
@@ -42,7 +42,7 @@ def test_what_an_ordinary_user_writes_is_refused_and_reported(
     with daemon.log() as log:
         log.send(login(1))
         installed.wait_for_count(1)
-        attempts = forged(filter_of(daemon.pid))
+        attempts = forged(pipeline_of(daemon.pid))
         send_as_nobody(daemon.socket_path, attempts)
         for more in ([], ["--id=1"], [f"--id={daemon.pid}"], ["--rfc5424"], ["--rfc3164"]):
             subprocess.run(
@@ -83,18 +83,18 @@ FROM_OUTSIDE = [
 
 @pytest.mark.parametrize("said", FROM_OUTSIDE, ids=json.dumps)
 def test_what_nobody_vouches_for_is_refused(place: Path, said: dict[str, object]) -> None:
-    filter_ = assemble.filter_of(
+    pipeline = build.pipeline_of(
         made(place, require_vouched=True, trusted_hosts=["192.0.2.0/24"]), lambda _text: None
     )
     line = json.dumps({"h": "mx1", "p": "dovecot", "msg": " " + LOGIN, **said})
-    filter_.block(line.encode() + b"\n", int(time.time()))
-    assert {} == filter_.ledger.authorisations
+    pipeline.block(line.encode() + b"\n", int(time.time()))
+    assert {} == pipeline.ledger.authorisations
 
 
 def test_no_text_a_client_chooses_lets_another_address_in(place: Path) -> None:
     """User names, PTR names, IMAP IDs and whatever else real lines carry, filled with every known
     attack; each line as its server itself writes it."""
-    filter_ = assemble.filter_of(made(place), lambda _text: None)
+    pipeline = build.pipeline_of(made(place), lambda _text: None)
     now = int(time.time())
     texts = attacks_of(SERVERS)
     lines = 0
@@ -102,7 +102,7 @@ def test_no_text_a_client_chooses_lets_another_address_in(place: Path) -> None:
         holes = list(lines_of(server))
         for number, text in enumerate(texts if LONG else texts[::15]):
             for line in fill(holes, text, number):
-                filter_.block(line.replace(b"\n", b" ") + b"\n", now)
+                pipeline.block(line.replace(b"\n", b" ") + b"\n", now)
                 lines += 1
-        assert CANARY not in filter_.ledger.authorisations, server.name
+        assert CANARY not in pipeline.ledger.authorisations, server.name
     figure("lines with attacks in their texts", lines)

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, keeper
-from pbs_filter.feed import Feed
-from pbs_filter.keeper import Keeper
 from pbs_filter.log import Log
-from pbs_filter.storage import Store
-from pbs_filter.watchdog import Watchdog
+from pbs_filter.service import build, persister
+from pbs_filter.service.feed import Feed
+from pbs_filter.service.persister import Persister
+from pbs_filter.service.storage import Storage
+from pbs_filter.service.watchdog import Watchdog
 
 from ..running import Running, login, wait_for
-from ..store_tools import filled, small_file_system
+from ..store.store_tools import filled, small_file_system
 from . import figure, number
 from .lives import made, map_of
 
@@ -90,51 +90,51 @@ def test_in_trouble_nothing_is_acknowledged_and_afterwards_nothing_is_lost(
 ) -> None:
     """With a daemon that waits for its answers."""
     sent: list[str] = []
-    with Running(disk / "store", f"--logto={disk.parent}/log") as filter_:
-        filter_.reply()
+    with Running(disk / "store", f"--logto={disk.parent}/log") as pipeline:
+        pipeline.reply()
         for serial in range(1, 40):
             sent.append(f"2001:db8::{serial:x}")
-            assert b"OK" == filter_.ask(big(serial))
-        wait_for(lambda: set(sent) == filter_.addresses(), "the map")
+            assert b"OK" == pipeline.ask(big(serial))
+        wait_for(lambda: set(sent) == pipeline.addresses(), "the map")
         began = time.monotonic()
         with trouble(disk):
             serial = 40
-            while (reply := filter_.ask(big(serial))) == b"OK":
+            while (reply := pipeline.ask(big(serial))) == b"OK":
                 sent.append(f"2001:db8::{serial:x}")
                 serial += 1
                 assert serial < 6000, "the trouble is not noticed"
             for _ in range(TRIES):
                 assert reply.startswith(b"Error: ")
-                reply = filter_.ask(big(serial))
+                reply = pipeline.ask(big(serial))
             if trouble is locked:
                 while time.monotonic() - began < LOCKED_SECONDS:
-                    assert filter_.ask(big(serial)).startswith(b"Error: ")
+                    assert pipeline.ask(big(serial)).startswith(b"Error: ")
         # The daemon sends the same line again until it is taken.
-        wait_for(lambda: filter_.ask(big(serial)) == b"OK", "an acknowledgement")
+        wait_for(lambda: pipeline.ask(big(serial)) == b"OK", "an acknowledgement")
         sent.append(f"2001:db8::{serial:x}")
-        wait_for(lambda: set(sent) == filter_.addresses(), "everything in the map")
+        wait_for(lambda: set(sent) == pipeline.addresses(), "everything in the map")
         said = (disk.parent / "log").read_text()
         assert 1 <= said.count("are not acknowledged") <= 2 + LOCKED_SECONDS // 60, said
         assert "can be written again" in said
         if trouble is not gone:  # which took the socket for questions along
-            assert len(sent) == sum(filter_.status()["logins"].values()), "none counted twice"
-        assert 0 == filter_.end()
+            assert len(sent) == sum(pipeline.status()["logins"].values()), "none counted twice"
+        assert 0 == pipeline.end()
     figure("stores in trouble", 1)
 
 
 def test_a_read_only_file_system(disk: Path) -> None:
     """A file that is open for writing keeps the system from making it read-only: so while none is
     running."""
-    with Running(disk / "store", f"--logto={disk.parent}/log") as filter_:
-        filter_.reply()
-        assert b"OK" == filter_.ask(login("192.0.2.1"))
-        assert 0 == filter_.end()
-    with read_only(disk), Running(disk / "store", f"--logto={disk.parent}/log") as filter_:
-        assert 78 == filter_.process.wait(20)
-        assert b"write in the directory" in filter_.process.stderr.read()
-    with Running(disk / "store", f"--logto={disk.parent}/log") as filter_:
-        filter_.reply()
-        assert {"192.0.2.1"} == filter_.addresses()
+    with Running(disk / "store", f"--logto={disk.parent}/log") as pipeline:
+        pipeline.reply()
+        assert b"OK" == pipeline.ask(login("192.0.2.1"))
+        assert 0 == pipeline.end()
+    with read_only(disk), Running(disk / "store", f"--logto={disk.parent}/log") as pipeline:
+        assert 78 == pipeline.process.wait(20)
+        assert b"write in the directory" in pipeline.process.stderr.read()
+    with Running(disk / "store", f"--logto={disk.parent}/log") as pipeline:
+        pipeline.reply()
+        assert {"192.0.2.1"} == pipeline.addresses()
 
 
 class Unanswered:
@@ -142,11 +142,11 @@ class Unanswered:
 
     def __init__(self, directory: Path) -> None:
         self.settings = made(directory, servers=("dovecot", "popa3d"), confirm="no")
-        self.filter = assemble.filter_of(self.settings, lambda _text: None)
-        self.store = Store(self.settings, self.filter, lambda _text: None)
+        self.pipeline = build.pipeline_of(self.settings, lambda _text: None)
+        self.store = Storage(self.settings, self.pipeline, lambda _text: None)
         log = Log(str(directory.parent / "log"))
-        self.keeper = Keeper(
-            filter_=self.filter,
+        self.persister = Persister(
+            pipeline=self.pipeline,
             journal=self.store.journal,
             address_map=self.store.map,
             log=log,
@@ -154,13 +154,13 @@ class Unanswered:
             patient=False,
         )
         self.feed = Feed(
-            filter_=self.filter,
-            keeper=self.keeper,
+            pipeline=self.pipeline,
+            persister=self.persister,
             log=log,
             confirm=False,
             clock_=self.store.clock,
         )
-        self.watchdog = Watchdog(self.filter)
+        self.watchdog = Watchdog(self.pipeline)
 
     def take(self, text: str) -> None:
         self.feed._input(text.encode(), self.watchdog)
@@ -171,13 +171,13 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More changes than are kept one by one: then the whole state is written, which has less."""
-    monkeypatch.setattr(keeper, "MAX_CHANGES", 500)
+    monkeypatch.setattr(persister, "MAX_CHANGES", 500)
     feeding = Unanswered(disk / "store")
     feeding.take(login("192.0.2.200", session="first"))
     most = 0
     with filled(disk, leaving=0):
         sent = 0
-        while not feeding.keeper.trouble:
+        while not feeding.persister.trouble:
             feeding.take(big(sent))
             sent += 1
             assert sent < 20_000
@@ -191,13 +191,13 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
             )
             most = max(most, feeding.filter.changes() + feeding.filter.ledger.map_dirty())
     assert most < 2 * 500 + 1200
-    feeding.keeper._retry_at = 0.0
+    feeding.persister._retry_at = 0.0
     wait_for(lambda: _settled(feeding), "the store")
     feeding.store.map.close()
     feeding.store.release()
     known = feeding.filter
-    again = assemble.filter_of(feeding.settings, lambda _text: None)
-    store = Store(feeding.settings, again, lambda _text: None)
+    again = build.pipeline_of(feeding.settings, lambda _text: None)
+    store = Storage(feeding.settings, again, lambda _text: None)
     store.release()
     assert set(known.ledger.authorisations) == set(again.ledger.authorisations)
     assert set(known.ledger.sessions) == set(again.ledger.sessions)
@@ -206,19 +206,19 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
 
 
 def _settled(feeding: Unanswered) -> bool:
-    feeding.keeper._retry_at = feeding.keeper._rebuild_at = 0.0
-    feeding.keeper._map_rest_until = 0.0
+    feeding.persister._retry_at = feeding.persister._rebuild_at = 0.0
+    feeding.persister._map_rest_until = 0.0
     feeding.feed._housekeeping(quiet=True)
     ledger = feeding.filter.ledger
-    return not (feeding.keeper.trouble or ledger.map_dirty() or feeding.filter.changes())
+    return not (feeding.persister.trouble or ledger.map_dirty() or feeding.filter.changes())
 
 
 def test_a_log_on_a_full_disk_stops_nobody(disk: Path) -> None:
-    with Running(disk.parent, f"--logto={disk}/log") as filter_:
-        filter_.reply()
+    with Running(disk.parent, f"--logto={disk}/log") as pipeline:
+        pipeline.reply()
         with filled(disk, leaving=0):
             for serial in range(1, 20):
-                assert b"OK" == filter_.ask(big(serial))
-            filter_.send(b"\xff" * 100 + b"\n")
-            assert b"OK" == filter_.reply()
+                assert b"OK" == pipeline.ask(big(serial))
+            pipeline.send(b"\xff" * 100 + b"\n")
+            assert b"OK" == pipeline.reply()
         os.chmod(disk / "log", 0o600)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, config
-from pbs_filter.filter import Filter
+from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.config import options
+from pbs_filter.service import build
 
 from ..real.shipped import Installed, address, addresses, kill_filter_of, login
 from ..real.test_rsyslog import Rsyslogd
@@ -73,7 +74,7 @@ class Load:
 class Known:
     """What a filter knows, as plain tables."""
 
-    def __init__(self, of: Filter) -> None:
+    def __init__(self, of: Pipeline) -> None:
         ledger = of.ledger
         self.tables = (
             {a: frozenset(auth.session_keys()) for a, auth in ledger.authorisations.items()},
@@ -104,18 +105,20 @@ def _between(found: object, was: object, will: object) -> bool:
 class Oracle:
     """A filter that was never killed, told what was acknowledged."""
 
-    def __init__(self, settings: config.Config) -> None:
-        self.filter = assemble.filter_of(settings, lambda _text: None)
+    def __init__(self, settings: options.Config) -> None:
+        self.pipeline = build.pipeline_of(settings, lambda _text: None)
 
     def tell(self, lines: list[bytes]) -> None:
         for line in lines:
-            self.filter.block(line, int(time.time()))
+            self.pipeline.block(line, int(time.time()))
 
     def known(self) -> Known:
-        return Known(self.filter)
+        return Known(self.pipeline)
 
 
-def lives(settings: config.Config, chance: random.Random) -> Iterator[tuple[Death | None, Counter]]:
+def lives(
+    settings: options.Config, chance: random.Random
+) -> Iterator[tuple[Death | None, Counter]]:
     """Kill one life after the other; AssertionError where something is missing or too much."""
     load = Load(chance)
     oracle = Oracle(settings)
@@ -152,7 +155,7 @@ def lives(settings: config.Config, chance: random.Random) -> Iterator[tuple[Deat
         status = life.end()
         assert status in (signal.SIGKILL, signal.SIGPROF), f"died of {status} at {death}"
         # What is on the disk: the acknowledged, and of the lines on their way so many.
-        after = assemble.filter_of(settings, lambda _text: None)
+        after = build.pipeline_of(settings, lambda _text: None)
         copy(oracle.filter, after)
         states = [oracle.known()]
         for line in unanswered:
@@ -164,14 +167,14 @@ def lives(settings: config.Config, chance: random.Random) -> Iterator[tuple[Deat
         yield death, done
 
 
-def copy(of: Filter, to: Filter) -> None:
+def copy(of: Pipeline, to: Pipeline) -> None:
     """Let `to` know what `of` knows."""
     for payload in of.live_payloads():
         to.apply(payload)
     to.restored(int(time.time()))
 
 
-def map_ends(settings: config.Config) -> set[str]:
+def map_ends(settings: options.Config) -> set[str]:
     """The addresses in the ledger on disk: what the next start puts into the map."""
     return set(ledger_of(settings).ledger.authorisations)
 

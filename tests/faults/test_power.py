@@ -2,7 +2,7 @@
 nobody whom nobody let in.
 
 The calls of the store (journal, state of the map, names) are recorded, and every state that a disk
-may be left in is made; see `tests/crash_states.py`. What GDBM writes through its mapping cannot be
+may be left in is made; see `store/crash_states.py`. What GDBM writes through its mapping cannot be
 recorded: the map is given pages of its versions, mixed, and holes.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, service
-from pbs_filter.storage import Store
+from pbs_filter.service import build, run
+from pbs_filter.service.storage import Storage
 from pbs_filter.store import journal
 
-from ..crash_states import after_a_cut, make, some_bytes
-from ..test_crash_states import recording
+from ..store.crash_states import after_a_cut, make, some_bytes
+from ..store.test_crash_states import recording
 from . import figure, number
 from .lives import made, map_of
 
@@ -62,25 +62,25 @@ def test_from_every_state_a_power_cut_leaves_the_filter_has_what_was_acknowledge
         return
 
     with recording(quick_place, monkeypatch) as recorder:
-        monkeypatch.setattr(service, "os", recorder)
+        monkeypatch.setattr(run, "os", recorder)
         for life in range(2):
-            filter_ = assemble.filter_of(settings, quiet)
-            store = Store(settings, filter_, quiet)
+            pipeline = build.pipeline_of(settings, quiet)
+            store = Storage(settings, pipeline, quiet)
             assert store.journal is not None
             for turn in range(3):
                 address = f"192.0.2.{life * 10 + turn + 1}"
-                filter_.block(login(address, life * 10 + turn), store.clock.now())
-                store.journal.append([store.clock.stamp(), *filter_.journal_payloads()])
-                filter_.journaled()
+                pipeline.block(login(address, life * 10 + turn), store.clock.now())
+                store.journal.append([store.clock.stamp(), *pipeline.journal_payloads()])
+                pipeline.journaled()
                 sent.add(address)
                 recorder.say(sorted(sent))
-                changes = filter_.ledger.map_changes()
+                changes = pipeline.ledger.map_changes()
                 store.map.write(changes)
-                filter_.ledger.mapped(changes)
+                pipeline.ledger.mapped(changes)
                 versions.append(Path(settings.map).read_bytes())
             if life == 0:
                 store.journal.begin_rewrite()
-                store.journal.rewrite_step([store.clock.stamp(), *filter_.live_payloads()])
+                store.journal.rewrite_step([store.clock.stamp(), *pipeline.live_payloads()])
                 store.journal.finish_rewrite()
             store.close(clean=True)
             store.release()
@@ -94,9 +94,9 @@ def test_from_every_state_a_power_cut_leaves_the_filter_has_what_was_acknowledge
             if name in content:
                 content[name] = mixed(versions, chance)
         make(quick_place, content)
-        filter_ = assemble.filter_of(settings, quiet)
-        store = Store(settings, filter_, quiet)
-        known = set(filter_.ledger.authorisations)
+        pipeline = build.pipeline_of(settings, quiet)
+        store = Storage(settings, pipeline, quiet)
+        known = set(pipeline.ledger.authorisations)
         store.map.close()
         store.release()
         assert set(acknowledged or ()) <= known, sorted(content)

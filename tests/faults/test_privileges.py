@@ -51,20 +51,20 @@ def test_started_as_root_it_is_somebody_else_before_the_first_line(
     store = public / "store"
     os.umask(umask)
     try:
-        filter_ = Running(
+        pipeline = Running(
             store, "--user=nobody", f"--group={GROUP.gr_name}", f"--logto={public}/log"
         )
     finally:
         os.umask(0o022)
-    with filter_:
-        assert b"OK" == filter_.reply()
-        pid = filter_.process.pid
+    with pipeline:
+        assert b"OK" == pipeline.reply()
+        pid = pipeline.process.pid
         assert [str(NOBODY.pw_uid)] * 4 == words_of(pid, "Uid")
         assert [str(NOBODY.pw_gid)] * 4 == words_of(pid, "Gid")
         assert [str(NOBODY.pw_gid)] == words_of(pid, "Groups")
         assert 0 == int(words_of(pid, "CapEff")[0], 16)
-        assert b"OK" == filter_.ask(login("192.0.2.7"))
-        wait_for(lambda: {"192.0.2.7"} == filter_.addresses(), "the map")
+        assert b"OK" == pipeline.ask(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == pipeline.addresses(), "the map")
         for entry in [store, *store.iterdir()]:
             found = entry.lstat()
             assert NOBODY.pw_uid == found.st_uid, entry
@@ -74,7 +74,7 @@ def test_started_as_root_it_is_somebody_else_before_the_first_line(
             (READER.pw_uid, NOBODY.pw_gid, 0),
             (READER.pw_uid, READER.pw_gid, 75),
         ):
-            asked = as_other(uid, gid, "-m", "pbs_filter.mta", "check", f"--map={store}/map",
+            asked = as_other(uid, gid, "-m", "pbs_filter.lookup", "check", f"--map={store}/map",
                              "192.0.2.7")  # fmt: skip
             assert expected == asked.returncode, asked.stderr
         writes = "import sys; open(sys.argv[1], 'r+b')"
@@ -82,7 +82,7 @@ def test_started_as_root_it_is_somebody_else_before_the_first_line(
             if entry.is_file():
                 tried = as_other(READER.pw_uid, NOBODY.pw_gid, "-c", writes, str(entry))
                 assert b"PermissionError" in tried.stderr, entry
-        assert 0 == filter_.end()
+        assert 0 == pipeline.end()
 
 
 def as_other(uid: int, gid: int, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -154,11 +154,11 @@ def test_what_is_only_in_the_way_is_replaced(
     place: Path, name: str, what: Callable[[Path], None]
 ) -> None:
     what(place / name)
-    with Running(place) as filter_:
-        assert b"OK" == filter_.reply()
-        assert b"OK" == filter_.ask(login("192.0.2.7"))
-        assert 0 == filter_.end()
-        assert {"192.0.2.7"} == filter_.addresses()
+    with Running(place) as pipeline:
+        assert b"OK" == pipeline.reply()
+        assert b"OK" == pipeline.ask(login("192.0.2.7"))
+        assert 0 == pipeline.end()
+        assert {"192.0.2.7"} == pipeline.addresses()
     if what is link:
         assert b"precious" == (place / "elsewhere").read_bytes()
     if name == "map.clock":

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import omprog
 from pbs_filter.errors import ProtocolError
-from pbs_filter.mta import opensmtpd, policy, serve, socketmap
-from pbs_filter.mta.log import Log
-from pbs_filter.mta.lookup import NO, YES, GdbmReader, Lookup
+from pbs_filter.lookup.answer import NO, YES, GdbmReader, Lookup
+from pbs_filter.lookup.log import Log
+from pbs_filter.lookup.protocols import opensmtpd, policy, socketmap
+from pbs_filter.lookup.protocols import server as serve
+from pbs_filter.service import omprog
 
-from .. import mta_maps
+from ..lookup import maps
 from ..running import ENVIRONMENT, Running, login
 from . import figure, number
 
@@ -147,7 +148,7 @@ def test_the_feed_cuts_lines_in_the_same_places_however_they_come() -> None:
 @pytest.fixture
 def server(place: Path) -> Iterator[Path]:
     """`pbs-lookup serve` in a thread of this process, on a unix socket."""
-    mta_maps.write(place / "map", {a.decode(): mta_maps.value() for a in KNOWN})
+    maps.write(place / "map", {a.decode(): maps.value() for a in KNOWN})
     path = place / "socket"
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
@@ -214,12 +215,12 @@ def test_peers_that_vanish_or_dawdle_leave_nothing_behind(server: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["socketmap", "policy", "opensmtpd"])
 def test_a_program_on_pipes_ends_well_whatever_it_reads(place: Path, mode: str) -> None:
-    mta_maps.write(place / "map", {a.decode(): mta_maps.value() for a in KNOWN})
+    maps.write(place / "map", {a.decode(): maps.value() for a in KNOWN})
     chance = random.Random(6)
     for _ in range(number(5, 100)):
         data = spoiled(as_socketmap(key(chance)) * 3, chance) + chance.randbytes(2000)
         done = subprocess.run(
-            [sys.executable, "-m", "pbs_filter.mta", mode, f"--map={place}/map"],
+            [sys.executable, "-m", "pbs_filter.lookup", mode, f"--map={place}/map"],
             input=data,
             capture_output=True,
             env=ENVIRONMENT,
@@ -233,17 +234,17 @@ def test_a_program_on_pipes_ends_well_whatever_it_reads(place: Path, mode: str) 
 
 def test_a_filter_that_is_spoken_to_in_pieces_answers_each_line_once(place: Path) -> None:
     chance = random.Random(7)
-    with Running(place) as filter_:
-        assert b"OK" == filter_.reply()
-        descriptors = f"/proc/{filter_.process.pid}/fd"
+    with Running(place) as pipeline:
+        assert b"OK" == pipeline.reply()
+        descriptors = f"/proc/{pipeline.process.pid}/fd"
         before = len(os.listdir(descriptors))
         for turn in range(number(100, 3000)):
             line = login(f"192.0.2.{turn % 250 + 1}").encode()
             if chance.random() < 0.3:
                 line = chance.randbytes(300).replace(b"\n", b"") + b"\n"
             for piece in pieces(line, chance) if turn % 10 == 0 else [line]:
-                filter_.send(piece)
-            assert b"OK" == filter_.reply()
-        assert b"" == filter_.reply(0.05)
+                pipeline.send(piece)
+            assert b"OK" == pipeline.reply()
+        assert b"" == pipeline.reply(0.05)
         assert len(os.listdir(descriptors)) <= before + 2
-        assert 0 == filter_.end()
+        assert 0 == pipeline.end()

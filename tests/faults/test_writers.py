@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import assemble, storage
 from pbs_filter.errors import StoreBusy
+from pbs_filter.service import build, storage
 
 from ..running import Running, login, wait_for
 from . import figure, number
@@ -48,9 +48,9 @@ def test_a_second_that_has_waited_long_enough_says_what_to_do(
         assert b"OK" == first.reply()
         said: list[str] = []
         with pytest.raises(StoreBusy) as caught:
-            storage.Store(
+            storage.Storage(
                 settings,
-                assemble.filter_of(settings, said.append),
+                build.pipeline_of(settings, said.append),
                 said.append,
                 lock_seconds=0,
             )
@@ -81,8 +81,8 @@ def test_many_at_once_are_one_after_the_other(place: Path) -> None:
     count = number(4, 12)
     filters = [Running(place, f"--logto={place}/log{n}") for n in range(count)]
     try:
-        for n, filter_ in enumerate(filters):
-            filter_.send(login(f"192.0.2.{n + 1}", session=f"s{n}"))
+        for n, pipeline in enumerate(filters):
+            pipeline.send(login(f"192.0.2.{n + 1}", session=f"s{n}"))
         left = list(filters)
         while left:
             ready = wait_for(lambda: [f for f in left if f.reply(0.05) == b"OK"], "the next one")
@@ -91,8 +91,8 @@ def test_many_at_once_are_one_after_the_other(place: Path) -> None:
             assert 0 == ready[0].end()
             left.remove(ready[0])
     finally:
-        for filter_ in filters:
-            filter_.__exit__()
+        for pipeline in filters:
+            pipeline.__exit__()
     settings = made(place)
     assert {f"192.0.2.{n + 1}" for n in range(count)} == set(map_of(settings))
     assert not os.path.exists(settings.map + ".new")

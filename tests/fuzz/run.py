@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
 
-from pbs_filter import records
-from pbs_filter.correlate import Correlator
-from pbs_filter.filter import Filter
+from pbs_filter.authorisation.correlator import Correlator
+from pbs_filter.authorisation.ledger import Ledger
+from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar import Server
-from pbs_filter.grammar.reader import Reader
-from pbs_filter.ledger import Ledger
+from pbs_filter.grammar.matcher import Matcher
 from pbs_filter.model import Accepted, Connected, Ended, Reason
-from pbs_filter.policy import Policy
+from pbs_filter.syslog import records
 
 from .attacks import CANARIES, CANARY, FRAMES, SPECIALS, attacks_of, texts
 from .lines import OTHERS, Line, fill, lines_of, other_lines
@@ -47,13 +47,13 @@ class Campaign:
     def __init__(self, servers: Iterable[Server], lines: Iterable[Line] = ()) -> None:
         servers = tuple(servers)
         # Rules that are off must be as safe as the others.
-        self.reader = Reader(
+        self.reader = Matcher(
             servers,
             enable=[f"{server.name}-{rule.name}" for server in servers for rule in server.rules],
         )
         self.attacks = attacks_of(servers)
         ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
-        self.filter = Filter(
+        self.pipeline = Pipeline(
             reader=self.reader,
             policy=Policy.of(),
             ledger=ledger,
@@ -95,9 +95,9 @@ class Campaign:
             return False
         address = observation.address
         assert address != CANARY, f"{reading.rule.name} of {reading.server.name}: {line!r}"
-        outcome = self.filter.line(line, NOW)
+        outcome = self.pipeline.line(line, NOW)
         assert outcome.address != CANARY, f"{outcome}: {line!r}"
-        assert CANARY not in self.filter.ledger.authorisations, f"authorised by {line!r}"
+        assert CANARY not in self.pipeline.ledger.authorisations, f"authorised by {line!r}"
         return not isinstance(observation, Ended)
 
     def _again(self, line: bytes) -> int:

@@ -72,7 +72,7 @@ class Machine:
         for name in ("rsyslog", "syslog-ng", "examples"):
             shutil.copytree(CHECKOUT / name, self.root.path / "usr/share/pbs-filter" / name)
         self.root.write(PROGRAM, _SCRIPT.format(module="pbs_filter.cli"), mode=0o755)
-        self.root.write(LOOKUP, _SCRIPT.format(module="pbs_filter.mta.__main__"), mode=0o755)
+        self.root.write(LOOKUP, _SCRIPT.format(module="pbs_filter.lookup.__main__"), mode=0o755)
         compiling = ("/usr/bin/python3", "-m", "compileall", "-q")
         subprocess.run(
             self.root.command(*compiling, "/usr/lib/python3/dist-packages/pbs_filter"),

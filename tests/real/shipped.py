@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pbs_filter import control
 from pbs_filter.errors import StoreBusy
+from pbs_filter.map_format.entry import Entry, decode
 from pbs_filter.servers import SERVERS
-from pbs_filter.store.gdbm import GdbmMap
-from pbs_filter.value import Entry, decode
+from pbs_filter.service import control
+from pbs_filter.store.gdbm_map import GdbmMap
 
 from .daemons.process import wait_for
 from .mtas.namespace import Namespace
@@ -189,7 +189,7 @@ def filters(daemon: int) -> list[int]:
     return [pid for pid in children(daemon) if name(pid) == "pbs-filter"]
 
 
-def filter_of(daemon: int) -> int:
+def pipeline_of(daemon: int) -> int:
     """The pid of the daemon's filter, when there is one."""
     return wait_for(lambda: next(iter(filters(daemon)), 0), "a filter started by the daemon")
 
@@ -197,7 +197,7 @@ def filter_of(daemon: int) -> int:
 def kill_filter_of(daemon: int) -> int:
     """kill -9; the pid that it was."""
     while True:
-        pid = filter_of(daemon)
+        pid = pipeline_of(daemon)
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

@@ -15,11 +15,11 @@ from .shipped import (
     Installed,
     LogSocket,
     address,
-    filter_of,
     forged,
     log_as_nobody,
     login,
     odd_messages,
+    pipeline_of,
     send_as_nobody,
 )
 from .test_rsyslog import Rsyslogd
@@ -56,10 +56,10 @@ def test_a_second_daemon_waits_for_the_filter_of_the_first(
         for number in range(1, 1000):
             (log if number % 2 else other_log).send(login(number))
         installed.wait_for_count(501)
-        waiting = filter_of(second.pid)
+        waiting = pipeline_of(second.pid)
         daemon.stop()
         installed.wait_for_count(1000)
-        assert waiting == filter_of(second.pid), "it waited, and was not started again"
+        assert waiting == pipeline_of(second.pid), "it waited, and was not started again"
 
 
 def test_nobody_gets_in_who_may_not_speak_for_a_server(
@@ -67,7 +67,7 @@ def test_nobody_gets_in_who_may_not_speak_for_a_server(
 ) -> None:
     log.send(login(1))
     installed.wait_for_count(1)
-    send_as_nobody(daemon.socket_path, forged(filter_of(daemon.pid)))
+    send_as_nobody(daemon.socket_path, forged(pipeline_of(daemon.pid)))
     log_as_nobody(daemon.socket_path, daemon.pid)
     log.send(login(2))
     installed.wait_for_count(2)
@@ -95,7 +95,7 @@ def test_exactly_the_lines_of_known_servers_reach_the_filter(
 def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: LogSocket) -> None:
     log.send(login(1))
     installed.wait_for_count(1)
-    running = filter_of(daemon.pid)
+    running = pipeline_of(daemon.pid)
     sent = 1
     for odd in odd_messages():
         log.send(odd)
@@ -107,4 +107,4 @@ def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: Lo
     status = installed.status()
     assert sent == status["lines"]
     assert "bad_json" not in status["reasons"]
-    assert running == filter_of(daemon.pid)
+    assert running == pipeline_of(daemon.pid)

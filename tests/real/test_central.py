@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from ..store_tools import memory_directory
+from ..store.store_tools import memory_directory
 from . import certificates
 from .certificates import TLS
 from .daemons.process import Process, wait_for

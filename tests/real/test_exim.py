@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import export
+from pbs_filter.export import formats as export
 
 from .daemons.process import Process
 from .mtas import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta, hung_socket

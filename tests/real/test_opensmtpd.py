@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter import exporter
+from pbs_filter.export import exporter
 
 from .daemons.process import Process, wait_for
 from .mtas import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta

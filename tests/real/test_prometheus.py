@@ -9,11 +9,11 @@ import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
-from pbs_filter.metrics import METRICS, text
+from pbs_filter.monitor.prometheus import METRICS, text
 
+from ..monitor.test_prometheus import GRAFANA, NAMES, queries
+from ..monitor.test_status import NOW, values
 from ..running import Running, login, wait_for
-from ..test_metrics import GRAFANA, NAMES, queries
-from ..test_status import NOW, values
 from .daemons.process import Process, free_port, listening
 from .packages import launch, unpack
 
@@ -65,9 +65,9 @@ def test_node_exporter_serves_what_a_running_filter_writes(tmp_path: Path) -> No
     exporter = Process(
         "node_exporter", command, output=tmp_path / "said", ready=lambda: listening(port)
     )
-    with Running(tmp_path, f"--metrics={collected}/pbs-filter.prom") as filter_, exporter:
-        filter_.reply()
-        filter_.ask(login("192.0.2.7"))
+    with Running(tmp_path, f"--metrics={collected}/pbs-filter.prom") as pipeline, exporter:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
         wait_for((collected / "pbs-filter.prom").exists)
         with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             page = answer.read().decode()

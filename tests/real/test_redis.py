@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.errors import PbsFilterError, StoreBusy
-from pbs_filter.mta.redis import RedisReader
+from pbs_filter.lookup.redis_reader import RedisReader
 
 from ..running import Running, login, logout, wait_for
-from ..store_tools import memory_directory
+from ..store.store_tools import memory_directory
 from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
 from .packages import CHECKOUT
 
@@ -59,9 +59,9 @@ def started(place: Path, name: str, location: str, *options: str) -> Running:
     """A filter called `name`, ready."""
     directory = place / name
     directory.mkdir(mode=0o750, exist_ok=True)
-    filter_ = Running(directory, *options, location=location)
-    assert b"OK" == filter_.reply()
-    return filter_
+    pipeline = Running(directory, *options, location=location)
+    assert b"OK" == pipeline.reply()
+    return pipeline
 
 
 def ours(server: RedisServer, name: str, addresses: Iterable[str]) -> set[str]:
@@ -91,8 +91,8 @@ def marked(server: RedisServer, name: str) -> str:
 def test_a_login_is_there_for_lookups_and_ends_by_redis_itself(
     place: Path, server: RedisServer, look: Look
 ) -> None:
-    with started(place, "mx1", server.url, "--grace=100") as filter_:
-        filter_.ask(login("192.0.2.7"))
+    with started(place, "mx1", server.url, "--grace=100") as pipeline:
+        pipeline.ask(login("192.0.2.7"))
         lookup = look(server)
         value = wait_for(lambda: _found(lookup, "192.0.2.7"), "the login")
         assert b"bob" in value
@@ -100,10 +100,10 @@ def test_a_login_is_there_for_lookups_and_ends_by_redis_itself(
         assert 150 < left <= 160, "a minute longer than its value"
         assert lookup.get("192.0.2.8") is None, "a no is believed"
         assert server.info("master_replid") == marked(server, "mx1")
-        assert 0 == filter_.end()
-        (listed,) = filter_.listed()
+        assert 0 == pipeline.end()
+        (listed,) = pipeline.listed()
         assert ("192.0.2.7", ["mx1"]) == (listed["address"], listed["filters"])
-        assert "FILTERS" in filter_.mode("--list").stdout.decode()
+        assert "FILTERS" in pipeline.mode("--list").stdout.decode()
 
 
 def _found(lookup: RedisReader, address: str) -> bytes | None:
@@ -123,13 +123,13 @@ def test_lines_are_acknowledged_while_redis_is_away_or_hangs_and_nothing_is_lost
     place: Path, server: RedisServer
 ) -> None:
     everything = {address(number) for number in range(600)}
-    with started(place, "mx1", server.url) as filter_:
+    with started(place, "mx1", server.url) as pipeline:
         waits = []
 
         def log_in(numbers: range) -> None:
             for number in numbers:
                 began = time.monotonic()
-                assert b"OK" == filter_.ask(login(address(number)))
+                assert b"OK" == pipeline.ask(login(address(number)))
                 waits.append(time.monotonic() - began)
 
         log_in(range(200))
@@ -140,42 +140,42 @@ def test_lines_are_acknowledged_while_redis_is_away_or_hangs_and_nothing_is_lost
         wait_for(lambda: address(399) in ours(server, "mx1", everything), "the ones while it hung")
         server.stop()
         log_in(range(400, 600))
-        wait_for(lambda: filter_.status()["map"], "the filter to notice")
-        late = filter_.mode("--authorise", "192.0.2.9")
+        wait_for(lambda: pipeline.status()["map"], "the filter to notice")
+        late = pipeline.mode("--authorise", "192.0.2.9")
         assert 0 == late.returncode
         assert b"lookups do not see it yet" in late.stderr
-        shown = wait_for(lambda: _away(filter_), "what waits")
+        shown = wait_for(lambda: _away(pipeline), "what waits")
         assert 1 <= shown["waiting"] <= 600
-        assert "away since" in filter_.mode("--status").stdout.decode()
+        assert "away since" in pipeline.mode("--status").stdout.decode()
         # Redis kept nothing: it gets all of the state again.
         server.start()
         wait_for(lambda: everything == ours(server, "mx1", everything), "every login")
         wait_for(lambda: server.info("master_replid") == marked(server, "mx1"), "the marker")
-        wait_for(lambda: filter_.status()["map"] is None, "nothing to wait")
+        wait_for(lambda: pipeline.status()["map"] is None, "nothing to wait")
         assert max(waits) < 0.5, "no line waited for Redis"
-        log = filter_.log.read_text()
+        log = pipeline.log.read_text()
         assert 1 == log.count("cannot be reached"), "said once a minute"
         assert "is there again" in log
 
 
-def _away(filter_: Running) -> dict | None:
-    shown = filter_.status()["map"]
+def _away(pipeline: Running) -> dict | None:
+    shown = pipeline.status()["map"]
     return shown if shown and shown["waiting"] and shown["away_since"] else None
 
 
 def test_what_redis_has_not_taken_survives_the_filter(place: Path, server: RedisServer) -> None:
     everything = {address(number) for number in range(50)}
-    with started(place, "mx1", server.url) as filter_:
+    with started(place, "mx1", server.url) as pipeline:
         wait_for(lambda: marked(server, "mx1"), "the marker")
         server.stop()
         for one in sorted(everything):
-            filter_.ask(login(one))
-        filter_.kill()
-    with started(place, "mx1", server.url) as filter_:
-        filter_.ask(login("192.0.2.9"))
-        assert 0 == filter_.end(), "an orderly end does not need Redis"
-        assert "cannot be reached" in filter_.log.read_text()
-    with started(place, "mx1", server.url) as filter_:
+            pipeline.ask(login(one))
+        pipeline.kill()
+    with started(place, "mx1", server.url) as pipeline:
+        pipeline.ask(login("192.0.2.9"))
+        assert 0 == pipeline.end(), "an orderly end does not need Redis"
+        assert "cannot be reached" in pipeline.log.read_text()
+    with started(place, "mx1", server.url) as pipeline:
         server.start()
         wait_for(lambda: everything == ours(server, "mx1", everything), "every login")
         assert {"192.0.2.9"} == ours(server, "mx1", ["192.0.2.9"])
@@ -184,15 +184,15 @@ def test_what_redis_has_not_taken_survives_the_filter(place: Path, server: Redis
 def test_what_a_lost_journal_held_is_found_in_redis(place: Path, server: RedisServer) -> None:
     with started(place, "mx2", server.url) as other:
         other.ask(login("192.0.2.8"))
-        with started(place, "mx1", server.url) as filter_:
-            filter_.ask(login("192.0.2.7"))
-            assert 0 == filter_.end()
+        with started(place, "mx1", server.url) as pipeline:
+            pipeline.ask(login("192.0.2.7"))
+            assert 0 == pipeline.end()
         (place / "mx1" / "map.journal").unlink()
-        with started(place, "mx1", server.url) as filter_:
-            wait_for(lambda: filter_.status()["map"] is None, "all to be sent")
-            assert 1 == filter_.status()["authorised"], "ours, and not another filter's"
+        with started(place, "mx1", server.url) as pipeline:
+            wait_for(lambda: pipeline.status()["map"] is None, "all to be sent")
+            assert 1 == pipeline.status()["authorised"], "ours, and not another filter's"
             assert {"192.0.2.7"} == ours(server, "mx1", ["192.0.2.7", "192.0.2.8"])
-            assert "1 addresses that the journal lost" in filter_.log.read_text()
+            assert "1 addresses that the journal lost" in pipeline.log.read_text()
 
 
 def test_filters_share_addresses_and_none_ends_what_another_holds(
@@ -269,34 +269,34 @@ def test_exports_and_reprocess_work_as_with_a_map_on_this_host(
         f'command = "/bin/cp {place}/list {place}/copy"\n'
     )
     copy = place / "copy"
-    with started(place, "mx1", server.url, f"--config={config}") as filter_:
-        filter_.ask(login("192.0.2.7"))
+    with started(place, "mx1", server.url, f"--config={config}") as pipeline:
+        pipeline.ask(login("192.0.2.7"))
         wait_for(lambda: copy.exists() and "192.0.2.7" in copy.read_text(), "the export")
         wait_for(lambda: ours(server, "mx1", ["192.0.2.7"]), "the login")
-        filter_.end()
+        pipeline.end()
     stamp = datetime.now().astimezone().isoformat(timespec="seconds")
     line = login("192.0.2.8").replace("Nov 20 10:00:00", stamp)
-    done = filter_.mode("--reprocess", stdin=line)
+    done = pipeline.mode("--reprocess", stdin=line)
     assert 0 == done.returncode, done.stderr
     assert {"192.0.2.7", "192.0.2.8"} == ours(server, "mx1", ["192.0.2.7", "192.0.2.8"])
 
 
 def test_who_empties_redis_or_takes_our_name_is_noticed(place: Path, server: RedisServer) -> None:
-    with started(place, "mx1", server.url) as filter_:
-        filter_.ask(login("192.0.2.7"))
+    with started(place, "mx1", server.url) as pipeline:
+        pipeline.ask(login("192.0.2.7"))
         server.cli("HSET", "pbs:192.0.2.99", "mx1", "stale", "mx2", "another's")
         wait_for(lambda: marked(server, "mx1"), "the marker")
         server.cli("FLUSHALL")
         wait_for(lambda: ours(server, "mx1", ["192.0.2.7"]), "its state, again")
-        assert "was emptied" in filter_.log.read_text()
+        assert "was emptied" in pipeline.log.read_text()
         wait_for(lambda: marked(server, "mx1"), "the marker")
         server.cli("SET", "pbs:192.0.2.50", "not a hash")
-        filter_.ask(login("192.0.2.50"))
-        filter_.ask(login("192.0.2.51"))
+        pipeline.ask(login("192.0.2.50"))
+        pipeline.ask(login("192.0.2.51"))
         wait_for(lambda: ours(server, "mx1", ["192.0.2.51"]), "the good one")
-        wait_for(lambda: "192.0.2.50 is not a hash" in filter_.log.read_text(), "the wrong one")
+        wait_for(lambda: "192.0.2.50 is not a hash" in pipeline.log.read_text(), "the wrong one")
         server.cli("HSET", "pbs:!filters", "mx1", "5 other")
-        wait_for(lambda: "another filter writes as 'mx1'" in filter_.log.read_text(), "the clash")
+        wait_for(lambda: "another filter writes as 'mx1'" in pipeline.log.read_text(), "the clash")
 
 
 def test_what_our_name_left_behind_is_removed_at_a_start(place: Path, server: RedisServer) -> None:
@@ -315,15 +315,15 @@ def test_an_account_with_the_rights_of_the_example_is_enough(place: Path) -> Non
     acl = acl.replace("#@filter-sha256@", ">secret")
     with RedisServer(place / "redis", acl, tcp=True) as server:
         location = f"redis://pbs-filter@127.0.0.1:{server.port}?password_file={password}"
-        with started(place, "mx1", location) as filter_:
-            filter_.ask(login("192.0.2.7"))
+        with started(place, "mx1", location) as pipeline:
+            pipeline.ask(login("192.0.2.7"))
             wait_for(lambda: marked(server, "mx1"), "the marker")
-            assert {"192.0.2.7"} == filter_.addresses()
-            assert 0 == filter_.mode("--forget", "192.0.2.7").returncode
+            assert {"192.0.2.7"} == pipeline.addresses()
+            assert 0 == pipeline.mode("--forget", "192.0.2.7").returncode
             assert "" == server.cli("ACL", "LOG"), "nothing was refused"
-            filter_.end()
+            pipeline.end()
         password.write_text("wrong\n")
-        done = filter_.mode("--list")
+        done = pipeline.mode("--list")
         assert 75 == done.returncode
         assert b"password_file" in done.stderr
 
@@ -336,13 +336,13 @@ def test_failover_under_load(place: Path, look: Look, record_property) -> None:
         wait_for(lambda: in_step(replica), "the replica")
         wait_for(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "the sentinel to see it")
         location = f"redis+sentinel://127.0.0.1:{sentinel.port}/pbs"
-        with started(place, "mx1", location) as filter_:
-            filter_.ask(login("192.0.2.7"))
+        with started(place, "mx1", location) as pipeline:
+            pipeline.ask(login("192.0.2.7"))
             wait_for(lambda: ours(replica, "mx1", ["192.0.2.7"]), "the first login")
             lookups = Lookups(look(replica), "192.0.2.7", "192.0.2.8")
-            numbers, waits = log_in_until(filter_, seconds=1.0, first=1000)
+            numbers, waits = log_in_until(pipeline, seconds=1.0, first=1000)
             master.process.stop(signal.SIGKILL)
-            more, more_waits = log_in_until(filter_, seconds=4.0, first=numbers.stop)
+            more, more_waits = log_in_until(pipeline, seconds=4.0, first=numbers.stop)
             ended = time.monotonic()
             wait_for(lambda: replica.info("role") == "master", "the failover")
             everything = {address(number) for number in range(numbers.start, more.stop)}
@@ -403,13 +403,13 @@ class Lookups:
         self._thread.join()
 
 
-def log_in_until(filter_: Running, *, seconds: float, first: int) -> tuple[range, list[float]]:
+def log_in_until(pipeline: Running, *, seconds: float, first: int) -> tuple[range, list[float]]:
     """Some 500 logins a second, each from another address: their numbers, and how long each
     acknowledgement took."""
     began = time.monotonic()
     number, waits = first, []
     while (at := time.monotonic()) < began + seconds:
-        assert b"OK" == filter_.ask(login(address(number)))
+        assert b"OK" == pipeline.ask(login(address(number)))
         waits.append(time.monotonic() - at)
         number += 1
         ahead = began + (number - first) / 500 - time.monotonic()
@@ -449,39 +449,39 @@ def test_faults_at_random_lose_nothing(place: Path, server: RedisServer) -> None
     everything = set()
     try:
         for first in range(1000, 4000, 1000):
-            with started(place, "mx1", server.url) as filter_:
+            with started(place, "mx1", server.url) as pipeline:
                 for number in range(first, first + 1000):
                     one = address(number)
-                    assert b"OK" == filter_.ask(login(one))
+                    assert b"OK" == pipeline.ask(login(one))
                     everything.add(one)
                     time.sleep(0.001)  # the pace
-                filter_.kill()
+                pipeline.kill()
     finally:
         over.set()
         harming.join()
-    with started(place, "mx1", server.url) as filter_:
-        wait_for(lambda: filter_.status()["map"] is None, "all to be sent")
+    with started(place, "mx1", server.url) as pipeline:
+        wait_for(lambda: pipeline.status()["map"] is None, "all to be sent")
         assert everything == ours(server, "mx1", everything)
 
 
 def test_a_cluster_keeps_each_address_where_it_belongs(place: Path, look: Look) -> None:
     everything = {address(number) for number in range(300)}
-    with cluster(place) as nodes, started(place, "mx1", nodes[1].url) as filter_:
+    with cluster(place) as nodes, started(place, "mx1", nodes[1].url) as pipeline:
         for one in sorted(everything):
-            filter_.ask(login(one))
+            pipeline.ask(login(one))
         wait_for(lambda: everything == _in_cluster(nodes), "every login")
         lookup = look(nodes[0])
         for one in (address(7), address(290)):
             wait_for(lambda one=one: _found(lookup, one), "a lookup through another node")
-        assert everything == filter_.addresses()
-        assert 0 == filter_.mode("--forget", address(7)).returncode
-        assert address(7) not in filter_.addresses()
+        assert everything == pipeline.addresses()
+        assert 0 == pipeline.mode("--forget", address(7)).returncode
+        assert address(7) not in pipeline.addresses()
         wait_for(lambda: _found(lookup, address(7)) is None, "no")
         # One node loses everything: the state is sent again.
         nodes[2].stop()
         nodes[2].start()
         wait_for(lambda: everything <= _in_cluster(nodes) | {address(7)}, "every login, again")
-        assert 0 == filter_.end()
+        assert 0 == pipeline.end()
 
 
 def _in_cluster(nodes: list[RedisServer]) -> set[str]:

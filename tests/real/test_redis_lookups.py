@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter.mta.lookup import NO, NOT_NOW, YES
-from pbs_filter.value import encode
+from pbs_filter.lookup.answer import NO, NOT_NOW, YES
+from pbs_filter.map_format.entry import encode
 
-from .. import mta_maps
-from ..redis_lookups import lookup, lookups_end
+from ..lookup import maps
+from ..lookup.redis_lookups import lookup, lookups_end
 from .daemons.process import Process, free_port, wait_for
 from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
 from .daemons.redis_site import REDIS_UID, RedisSite, copy_for_lookups, make_site
@@ -24,7 +24,7 @@ from .mtas.postfix import Postfix
 from .packages import CHECKOUT
 
 KNOWN, ABSENT = b"192.0.2.7", b"198.51.100.1"
-ENTRY = encode("192.0.2.7", mta_maps.value()).decode()
+ENTRY = encode("192.0.2.7", maps.value()).decode()
 
 
 def login(server: RedisServer) -> None:
@@ -154,7 +154,7 @@ def test_a_cluster_is_asked_node_by_node(tmp_path: Path) -> None:
             assert 1 == sum(not text.startswith("MOVED") for text in said)
 
         for address in addresses:
-            write(f"pbs:{address}", encode(address, mta_maps.value()).decode())
+            write(f"pbs:{address}", encode(address, maps.value()).decode())
         write("pbs:!filters", f"{int(time.time())} {replids}")
         assert all(int(node.cli("DBSIZE")) > 1 for node in nodes)
         for node in nodes:
@@ -262,7 +262,7 @@ class RedisPostfix(Postfix):
         super().close()
 
 
-class Filter:
+class Pipeline:
     """pbs-filter on a POP host, with the example's configuration."""
 
     def __init__(self, mta: RedisPostfix, directory: Path) -> None:
@@ -300,7 +300,7 @@ class Filter:
     def said(self) -> str:
         return self._log.read_text()
 
-    def __enter__(self) -> Filter:
+    def __enter__(self) -> Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -373,7 +373,7 @@ class TestExample:
         """One story, because each part needs the one before."""
         site = mta.site
         assert mta.rcpt(CLIENT).startswith("451")  # nobody has said yet what there is
-        with Filter(mta, tmp_path / "pop1") as pop1:
+        with Pipeline(mta, tmp_path / "pop1") as pop1:
             wait_for(lambda: mta.rcpt(CLIENT) == NOBODY, "the filter's word that nobody is there")
             pop1.login(CLIENT)
             wait_for(lambda: mta.rcpt(CLIENT).startswith("250"), "the login")

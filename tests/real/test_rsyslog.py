@@ -28,10 +28,10 @@ from .shipped import (
     address,
     addresses,
     children,
-    filter_of,
     from_mx1,
     kill_filter_of,
     login,
+    pipeline_of,
     shipped,
     speaker,
 )
@@ -239,7 +239,7 @@ def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
 ) -> None:
     log.send(login(0))
     installed.wait_for_count(1)
-    hanging = filter_of(rsyslogd.pid)
+    hanging = pipeline_of(rsyslogd.pid)
     os.kill(hanging, signal.SIGSTOP)
     failed = b"imap-login: Aborted login (auth failed, 1 attempts): user=<bob>, rip=192.0.2.9"
     for number in range(1, HANG_LINES):
@@ -252,11 +252,11 @@ def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
     with rsyslogd.everything.open("rb") as everything:
         assert HANG_LINES == sum(b"imap-login: " in line for line in everything)
     wait_for(lambda: hanging not in children(rsyslogd.pid), "the end of what hangs")
-    new = filter_of(rsyslogd.pid)
+    new = pipeline_of(rsyslogd.pid)
     log.send(login(HANG_LINES))
     installed.wait_for_address(address(HANG_LINES), 120)
     print(f"{rsyslogd.discarded()} of {HANG_LINES} lines did not fit into the queue")
-    assert new == filter_of(rsyslogd.pid)
+    assert new == pipeline_of(rsyslogd.pid)
 
 
 # ------------------------------------------------------------------ signals, rotation, restarts
@@ -275,13 +275,13 @@ def test_hups_rotation_and_a_restart_under_load_lose_nothing(
 
     load(1000)
     installed.wait_for_count(1000)
-    running = filter_of(rsyslogd.pid)
+    running = pipeline_of(rsyslogd.pid)
     for _ in range(3):
         load(1000)
         rsyslogd.process.signal(signal.SIGHUP)
         os.kill(running, signal.SIGHUP)  # Debian 12's rotation: to every process of the service
     load(1000)
-    assert running == filter_of(rsyslogd.pid)
+    assert running == pipeline_of(rsyslogd.pid)
     installed.wait_for_count(first)
     old = installed.log.rename(installed.log.with_suffix(".1"))
     size = old.stat().st_size

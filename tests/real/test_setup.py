@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter.lookout import UNREAD_LINES
+from pbs_filter.monitor.warnings import UNREAD_LINES
 
 from .daemons.process import wait_for
 from .machines import PROGRAM, Machine

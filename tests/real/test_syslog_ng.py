@@ -27,10 +27,10 @@ from .shipped import (
     addresses,
     alive,
     children,
-    filter_of,
     from_mx1,
     kill_filter_of,
     login,
+    pipeline_of,
     shipped,
     speaker,
     wait_for_new_filter,
@@ -195,12 +195,12 @@ def test_a_filter_that_cannot_start_is_not_started_again_and_again(
     installed.config.write_text("nonsense = 1\n")
     with Daemon(tmp_path / "syslog-ng", installed) as daemon, daemon.log() as log:
         wait_for(lambda: "nonsense" in installed.said(), "the reason")
-        running = filter_of(daemon.pid)
+        running = pipeline_of(daemon.pid)
         for number in range(100):
             log.send(login(number))
         installed.config.write_text(good)
         installed.wait_for_count(100)
-        assert running == filter_of(daemon.pid)
+        assert running == pipeline_of(daemon.pid)
 
 
 def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
@@ -222,7 +222,7 @@ def test_a_filter_that_hangs_holds_nobody_up(
 ) -> None:
     log.send(login(0))
     installed.wait_for_count(1)
-    hanging = filter_of(daemon.pid)
+    hanging = pipeline_of(daemon.pid)
     os.kill(hanging, signal.SIGSTOP)
     for number in range(1, HANG_LINES):
         log.send(login(number))
@@ -257,14 +257,14 @@ def test_reloads_rotation_and_a_restart_under_load(
 
     load(1000)
     installed.wait_for_count(first)
-    running = filter_of(daemon.pid)
+    running = pipeline_of(daemon.pid)
     for _ in range(3):
         load(1000)
         daemon.daemon.reload()
         os.kill(running, signal.SIGHUP)  # what systemd sends to every process of the service
         load(1000)
     installed.wait_for_count(first)
-    assert running == filter_of(daemon.pid), "keep-alive: a reload leaves the filter alone"
+    assert running == pipeline_of(daemon.pid), "keep-alive: a reload leaves the filter alone"
     old = installed.log.rename(installed.log.with_suffix(".1"))
     os.kill(running, signal.SIGHUP)
     wait_for(installed.log.exists, "a new log file after the rotation")

@@ -88,7 +88,7 @@ def test_the_shipped_files_are_installed_and_found(venv: Path, tmp_path: Path) -
     assert expected == set(found)
     for name, path in found.items():
         assert (CHECKOUT / name).read_bytes() == path.read_bytes()
-    ask = "from pbs_filter import shipped; print(shipped.directory())"
+    ask = "from pbs_filter.setup import shipped; print(shipped.directory())"
     assert f"{share}\n" == run(venv / "bin/python", "-c", ask, cwd=tmp_path)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from ... import mta_maps
+from ...lookup import maps
 from ..daemons.process import Process, wait_for
 from ..daemons.rsyslog import Rsyslog
 from ..packages import CHECKOUT
@@ -114,11 +114,11 @@ class Mta(ABC):
         ):
             shutil.copy(CHECKOUT / "pbs_filter" / source, packages)
         shutil.copytree(
-            CHECKOUT / "pbs_filter/mta",
+            CHECKOUT / "pbs_filter/lookup",
             packages / "mta",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-        script = (CHECKOUT / "pbs_filter/mta/pbs-lookup").read_text()
+        script = (CHECKOUT / "pbs_filter/lookup/pbs-lookup").read_text()
         self.root.write(PROGRAM, script.replace("#!python", "#!/usr/bin/python3"), mode=0o755)
         # Compiled, as packages are when they are installed: the lookups' own user could not do it.
         compiling = ("/usr/bin/python3", "-m", "compileall", "-q")
@@ -166,9 +166,9 @@ class Mta(ABC):
 
     # ------------------------------------------------------------------ the map
 
-    def allow(self, address: str, seconds: int = mta_maps.LIVING, **fields: object) -> None:
+    def allow(self, address: str, seconds: int = maps.LIVING, **fields: object) -> None:
         """Write an entry for `address` that ends `seconds` from now."""
-        mta_maps.write(self.map, {address: mta_maps.value(seconds, **fields)})  # type: ignore[arg-type]
+        maps.write(self.map, {address: maps.value(seconds, **fields)})  # type: ignore[arg-type]
 
     def clear(self) -> None:
         """An empty map, in place of whatever is there; the entry is only filler."""
@@ -176,7 +176,7 @@ class Mta(ABC):
             self.map.rmdir()
         fresh = self.map.with_name("fresh")
         fresh.unlink(missing_ok=True)
-        mta_maps.write(fresh, {"192.0.2.250": mta_maps.value()})
+        maps.write(fresh, {"192.0.2.250": maps.value()})
         shutil.chown(fresh, FILTER_UID, self.map_group)
         fresh.rename(self.map)
         fresh.with_name("fresh.state").rename(self.map.with_name(self.map.name + ".state"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ... import mta_maps
+from ...lookup import maps
 from ..daemons.process import wait_for
 from . import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta
 
@@ -52,7 +52,7 @@ class Contract:
         assert mta.rcpt(STRANGER).startswith(self.no)
 
     def test_an_authorisation_that_has_ended_is_none_although_nobody_swept(self, mta: Mta) -> None:
-        mta.allow(CLIENT, mta_maps.EXPIRED)
+        mta.allow(CLIENT, maps.EXPIRED)
         assert mta.rcpt(CLIENT).startswith(self.no)
 
     def test_it_ends_with_the_clock(self, mta: Mta) -> None:
@@ -85,7 +85,7 @@ class Contract:
 
     def test_a_damaged_map_is_not_now(self, mta: Mta) -> None:
         mta.allow(CLIENT)
-        mta_maps.lose_a_bucket(mta.map)
+        maps.lose_a_bucket(mta.map)
         self.assert_not_now(mta)
         mta.clear()
         mta.allow(CLIENT)

@@ -1,0 +1,609 @@
+"""The ledger: which addresses may relay until when, and which sessions hold them. Pure state.
+
+The rules, each held by a property test in `tests/authorisation/test_ledger.py`:
+
+1. A login authorises its address until max(old end, time of the login + grace). A login which is
+   older than its grace when we are told of it authorises nobody.
+2. A login whose logout can be tied to it opens a *session*. While an address has an open session it
+   is *held*: its end is a lease of one grace which `tick` renews. The sessions of an address are a
+   set of keys, never a count: a repeated or lost line must not shift anything for good.
+3. The end of the last session leaves the address one more grace, counted from that end. A session
+   counts at most `max_session_seconds`; what comes later is as if it had ended then.
+4. The end of a session that is not open changes nothing.
+5. An end never moves back, but by `forget` and by `shift`.
+
+What changed since the last commit is kept in two sets, because the journal (truth, before a line is
+acknowledged) and the map (index for readers, a moment later) are written at different times.
+
+Journal payloads are *states*, not events: `later wins` per address and per session, so replaying
+one twice, or an old snapshot and then what came after it, gives the same ledger.
+
+    a <address> <until> <renewed> <since> <last> <server> <protocol> <user> <line>
+    d <address>
+    o <session> <address> <opened> <protocol> <user>
+    c <session>
+
+(fields separated by one tab)
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+
+from ..map_format.entry import MAX_SESSIONS, Entry, encode
+from ..model import Reason
+from .shards import Shards
+
+MANUAL = "manual"
+"""The server of an authorisation that a person made."""
+
+TICK_LIMIT = 500
+"""Addresses and sessions one `tick` looks at, a millisecond's work: a million ends in one second
+must not stop the filter. The caller calls again while `next_due` says so."""
+
+LINE_CHARACTERS = 300
+"""How much of the line that authorised an address the journal keeps for --history."""
+
+
+class Authorisation:
+    """What the ledger knows of one address. Times are whole seconds since the epoch.
+
+    A plain class with slots: a million of them are held, and a login touches one in place.
+    """
+
+    __slots__ = (
+        "due",
+        "last",
+        "protocol",
+        "renewed",
+        "server",
+        "sessions",
+        "since",
+        "until",
+        "user",
+    )
+
+    def __init__(self, until: int, renewed: int, since: int, last: int) -> None:
+        self.until = until
+        self.renewed = renewed
+        self.since = since
+        self.last = last
+        self.server = ""
+        self.protocol = ""
+        self.user = ""
+        self.due = 0
+        """When `tick` looks at it; 0: it has not been told yet."""
+        self.sessions: str | set[str] | None = None
+        """The keys of the open sessions; one alone is kept without a set, which would cost 216
+        bytes."""
+
+    def session_keys(self) -> tuple[str, ...]:
+        """The keys of the open sessions."""
+        held = self.sessions
+        if held is None:
+            return ()
+        return (held,) if isinstance(held, str) else tuple(held)
+
+
+class Session:
+    """An open session."""
+
+    __slots__ = ("address", "opened", "protocol", "user")
+
+    def __init__(self, address: str, opened: int, protocol: str, user: str) -> None:
+        self.address = address
+        self.opened = opened
+        self.protocol = protocol
+        self.user = user
+
+
+class Ledger:
+    """Sessions and authorisations. See the module's text for the rules.
+
+    Args:
+        grace_seconds: how long an address may relay after a login or the end of a session.
+        max_session_seconds: the longest a session may hold an address.
+        max_addresses: more than that many living addresses are refused (`Reason.TOO_MANY`).
+        max_sessions: more than that many open sessions do not hold; their logins still authorise.
+    """
+
+    def __init__(
+        self,
+        *,
+        grace_seconds: int,
+        max_session_seconds: int,
+        max_addresses: int = 2_000_000,
+        max_sessions: int = 2_000_000,
+    ) -> None:
+        self.grace_seconds = grace_seconds
+        self.max_session_seconds = max_session_seconds
+        self.max_sessions = max_sessions
+        self.authorisations: Shards[str, Authorisation] = Shards(max_addresses)
+        self.sessions: Shards[str, Session] = Shards(max_sessions)
+        self.version = 0
+        """Counts each time an address came or went: exports follow it."""
+        self._due: dict[int, list[str]] = {}
+        self._due_heap: list[int] = []
+        self._journal_addresses: dict[str, str] = {}
+        self._journal_sessions: dict[str, None] = {}
+        self._map_addresses: dict[str, None] = {}
+        self._dropped: set[str] = set()
+        """While the journal is replayed: what somebody ended by hand is not learned again."""
+        self._by_user: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
+        """An ordered one, because to find the first key of a dict whose first ones were removed
+        takes the longer the more they were."""
+
+    # ------------------------------------------------------------------ what happened
+
+    def login(
+        self,
+        address: str,
+        user: str,
+        server: str,
+        protocol: str,
+        session: str | None,
+        at: int,
+        now: int,
+        line: str = "",
+    ) -> Reason | None:
+        """A login succeeded; None: authorised.
+
+        Args:
+            address: canonical text.
+            user: printable, without tabs.
+            server: the server's name; `MANUAL` is not one.
+            protocol: `pop3`, `imap` or empty.
+            session: `host server key`; None where no logout can be tied to it.
+            at: when, seconds since the epoch, not later than `now`.
+            now: the clock, seconds since the epoch.
+            line: kept in the journal for people who ask why.
+        """
+        until = at + self.grace_seconds
+        if until <= now:
+            return Reason.TOO_LATE
+        addresses = self.authorisations.part(address)
+        auth = addresses.get(address)
+        if auth is None:
+            if len(addresses) >= self.authorisations.share:
+                return Reason.TOO_MANY
+            auth = addresses[address] = Authorisation(until, now, at, at)
+            self.version += 1
+            changed = True
+        else:
+            changed = until > auth.until or at > auth.last
+            if auth.until <= now and auth.sessions is None:
+                auth.since = at  # ended, and not swept yet
+            if until > auth.until:
+                auth.until = until
+                auth.renewed = now
+        if at >= auth.last:
+            auth.last = at
+            if auth.user != user or auth.server != server:
+                changed = True
+            auth.user = user
+            auth.server = server
+            auth.protocol = protocol
+        if session is not None and self._open(session, address, at, protocol, user, auth, now):
+            changed = True
+        elif not auth.due:
+            self._enqueue(address, auth, auth.until)
+        if changed:
+            self._journal_addresses[address] = line
+            self._map_addresses[address] = None
+        return None
+
+    def _open(
+        self,
+        key: str,
+        address: str,
+        at: int,
+        protocol: str,
+        user: str,
+        auth: Authorisation,
+        now: int,
+    ) -> bool:
+        """Open the session `key`; whether that is news."""
+        sessions = self.sessions.part(key)
+        known = sessions.get(key)
+        if known is not None:
+            if known.address == address and at < known.opened + self.max_session_seconds:
+                return False
+            # The key came round again (pids do): the older session must be over.
+            self.logout(key, at, now)
+        elif len(sessions) >= self.sessions.share:
+            return False
+        held = auth.sessions
+        if held is None:
+            auth.sessions = key
+        elif isinstance(held, str):
+            auth.sessions = {held, key}
+        elif len(held) >= MAX_SESSIONS:
+            return False  # its work must stay small; those there hold the address
+        else:
+            held.add(key)
+        sessions[key] = Session(address, at, protocol, user)
+        renewal = auth.until - self.grace_seconds // 2
+        if auth.due > renewal or not auth.due:
+            self._enqueue(address, auth, renewal)
+        self._journal_sessions[key] = None
+        if self._by_user is not None:
+            self._index(key, user, protocol)
+        return True
+
+    def logout(self, key: str, at: int, now: int) -> str | None:
+        """The session `key` ended at `at`; the address it held, None if it was not open."""
+        session = self.sessions.pop(key, None)
+        if session is None:
+            return None
+        self._journal_sessions[key] = None
+        self._unindex(key, session)
+        auth = self.authorisations[session.address]
+        self._release(auth, key)
+        until = min(at, session.opened + self.max_session_seconds) + self.grace_seconds
+        if until > auth.until:
+            auth.until = until
+            auth.renewed = now
+        self._journal_addresses.setdefault(session.address, "")
+        self._map_addresses[session.address] = None
+        return session.address
+
+    def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:
+        """The key of the oldest open session of `user` by `protocol`, for logouts that name no
+        session (Dovecot 2.2). `host_and_server` is the start of its key, `"host server "`.
+        """
+        if self._by_user is None:
+            # Made when the first such logout is seen: most sites never write one.
+            self._by_user = Shards(self.max_sessions)
+            for key, session in sorted(self.sessions.items(), key=lambda item: item[1].opened):
+                self._index(key, session.user, session.protocol)
+        keys = self._by_user.get((host_and_server + user, protocol))
+        return next(iter(keys)) if keys else None
+
+    def _index(self, key: str, user: str, protocol: str) -> None:
+        assert self._by_user is not None
+        who = _user_key(key, user, protocol)
+        keys = self._by_user.get(who)
+        if keys is None:
+            keys = self._by_user[who] = OrderedDict()
+        keys[key] = None
+
+    def _unindex(self, key: str, session: Session) -> None:
+        if self._by_user is None:
+            return
+        user = _user_key(key, session.user, session.protocol)
+        keys = self._by_user[user]
+        del keys[key]
+        if not keys:
+            del self._by_user[user]
+
+    @staticmethod
+    def _release(auth: Authorisation, key: str) -> None:
+        held = auth.sessions
+        if isinstance(held, set):
+            held.discard(key)
+            if len(held) == 1:
+                auth.sessions = held.pop()
+        else:
+            auth.sessions = None
+
+    # ------------------------------------------------------------------ by hand
+
+    def authorise(self, address: str, seconds: int, note: str, now: int) -> None:
+        """A person authorises `address` for `seconds`, with `note` as the reason."""
+        auth = self.authorisations.get(address)
+        if auth is None:
+            auth = self.authorisations[address] = Authorisation(now + seconds, now, now, now)
+            self.version += 1
+        auth.until = max(auth.until, now + seconds)
+        auth.renewed = now
+        auth.last = now
+        auth.server = MANUAL
+        auth.protocol = ""
+        auth.user = note
+        self._enqueue(address, auth, auth.until)
+        self._journal_addresses[address] = "authorised by hand"
+        self._map_addresses[address] = None
+
+    def forget(self, address: str) -> bool:
+        """End the authorisation of `address` and close its sessions; whether there was one."""
+        auth = self.authorisations.get(address)
+        if auth is None:
+            return False
+        self._drop(address, auth)
+        self._journal_addresses[address] = ""
+        return True
+
+    def _drop(self, address: str, auth: Authorisation) -> None:
+        for key in auth.session_keys():
+            session = self.sessions.pop(key)
+            self._journal_sessions[key] = None
+            self._unindex(key, session)
+        del self.authorisations[address]
+        self.version += 1
+        self._map_addresses[address] = None
+
+    # ------------------------------------------------------------------ time
+
+    def next_due(self) -> int | None:
+        """When `tick` has something to do, seconds since the epoch."""
+        return self._due_heap[0] if self._due_heap else None
+
+    def tick(self, now: int, limit: int = TICK_LIMIT) -> None:
+        """Remove what has ended and renew the leases of what is held, at most `limit` addresses.
+
+        Housekeeping: no reader depends on it for an end, only held addresses for their next lease.
+        """
+        while self._due_heap and self._due_heap[0] <= now and limit > 0:
+            second = self._due_heap[0]
+            bucket = self._due[second]
+            while bucket and limit > 0:
+                address = bucket.pop()
+                auth = self.authorisations.get(address)
+                if auth is not None and auth.due == second:
+                    limit -= len(auth.sessions) if isinstance(auth.sessions, set) else 1
+                    self._settle(address, auth, now)
+                else:
+                    limit -= 1
+            if not bucket:
+                del self._due[second]
+                heapq.heappop(self._due_heap)
+
+    def _settle(self, address: str, auth: Authorisation, now: int) -> None:
+        """`address` is due: renew its lease, wait for its end, or drop it."""
+        held_until = self._held_until(auth, now)
+        if held_until is not None:
+            until = min(now, held_until) + self.grace_seconds
+            if until > auth.until:
+                auth.until = until
+                auth.renewed = now
+                self._map_addresses[address] = None
+        if auth.until <= now:
+            self._drop(address, auth)
+            # The journal need not hear of it: whoever replays it compares the end with the clock.
+            self._journal_addresses.pop(address, None)
+        elif auth.sessions is not None:
+            self._enqueue(address, auth, max(auth.until - self.grace_seconds // 2, now + 1))
+        else:
+            self._enqueue(address, auth, auth.until)
+
+    def _held_until(self, auth: Authorisation, now: int) -> int | None:
+        """The latest moment any session of `auth` may hold it; those past theirs are closed."""
+        latest = None
+        for key in auth.session_keys():
+            session = self.sessions[key]
+            limit = session.opened + self.max_session_seconds
+            if latest is None or limit > latest:
+                latest = limit
+            if limit <= now:
+                self.logout(key, limit, now)
+        return latest
+
+    def _enqueue(self, address: str, auth: Authorisation, due: int) -> None:
+        """Look at `address` again at `due`. An older date of it is void: see `auth.due`."""
+        auth.due = due
+        bucket = self._due.get(due)
+        if bucket is None:
+            self._due[due] = [address]
+            heapq.heappush(self._due_heap, due)
+        else:
+            bucket.append(address)
+
+    def shift(self, seconds: int) -> None:
+        """The wall clock was set by `seconds` (negative: back): what is left stays what it was."""
+        for part in self.authorisations.parts:
+            for auth in part.values():
+                auth.until += seconds
+                auth.renewed += seconds
+                auth.since += seconds
+                auth.last += seconds
+        for sessions in self.sessions.parts:
+            for session in sessions.values():
+                session.opened += seconds
+        self._requeue()
+        self.version += 1
+
+    def _requeue(self) -> None:
+        self._due = {}
+        self._due_heap = []
+        for address, auth in self.authorisations.items():
+            lead = self.grace_seconds // 2 if auth.sessions is not None else 0
+            self._enqueue(address, auth, auth.until - lead)
+
+    # ------------------------------------------------------------------ the journal's side
+
+    def changes(self) -> int:
+        """How many states the journal has to be told of."""
+        return len(self._journal_addresses) + len(self._journal_sessions)
+
+    def journal_payloads(self) -> list[str]:
+        """What the journal has to be told. It is told again until `journaled` is called."""
+        payloads = [self._address_payload(a, line) for a, line in self._journal_addresses.items()]
+        payloads += [self._session_payload(key) for key in self._journal_sessions]
+        return payloads
+
+    def journaled(self) -> None:
+        """The journal has what `journal_payloads` gave."""
+        self._journal_addresses.clear()
+        self._journal_sessions.clear()
+
+    def live_payloads(self) -> Iterator[str]:
+        """Everything, for a new journal: a fuzzy snapshot, slices may be taken between changes."""
+        for address in self.authorisations.snapshot():
+            yield self._address_payload(address, "")
+        for key in self.sessions.snapshot():
+            yield self._session_payload(key)
+
+    def _address_payload(self, address: str, line: str) -> str:
+        auth = self.authorisations.get(address)
+        if auth is None:
+            return f"d\t{address}"
+        return (
+            f"a\t{address}\t{auth.until}\t{auth.renewed}\t{auth.since}\t{auth.last}"
+            f"\t{auth.server}\t{auth.protocol}\t{auth.user}\t{clean(line[:LINE_CHARACTERS])}"
+        )
+
+    def _session_payload(self, key: str) -> str:
+        session = self.sessions.get(key)
+        if session is None:
+            return f"c\t{key}"
+        return f"o\t{key}\t{session.address}\t{session.opened}\t{session.protocol}\t{session.user}"
+
+    def apply(self, payload: str) -> bool:
+        """Take one payload of the journal; whether it was one of ours.
+
+        Raises:
+            ValueError: it begins like one of ours but is not.
+        """
+        fields = payload.split("\t")
+        kind = fields[0]
+        if kind == "a":
+            _, address, until, renewed, since, last, server, protocol, user, _line = fields
+            addresses = self.authorisations.part(address)
+            auth = addresses.get(address)
+            if auth is None:
+                auth = addresses[address] = Authorisation(0, 0, 0, 0)
+            self._dropped.discard(address)
+            auth.until = _number(until)
+            auth.renewed = _number(renewed)
+            auth.since = _number(since)
+            auth.last = _number(last)
+            auth.server = _word(server)
+            auth.protocol = _word(protocol)
+            auth.user = user
+        elif kind == "d":
+            _, address = fields
+            self.authorisations.pop(address, None)
+            self._dropped.add(address)
+        elif kind == "o":
+            _, key, address, opened, protocol, user = fields
+            self.sessions[key] = Session(address, _number(opened), _word(protocol), user)
+        elif kind == "c":
+            _, key = fields
+            self.sessions.pop(key, None)
+        else:
+            return False
+        return True
+
+    def learn(self, address: str, entry: Entry) -> bool:
+        """Take what an old map says of `address`; whether it is more than the journal did."""
+        if address in self._dropped:
+            return False
+        auth = self.authorisations.get(address)
+        if auth is None:
+            auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
+        elif auth.until >= entry.until:
+            return False
+        auth.until = entry.until
+        auth.renewed = entry.renewed
+        auth.last = entry.last
+        auth.server = entry.server
+        auth.protocol = entry.protocol
+        auth.user = entry.user
+        return True
+
+    def restored(self, now: int) -> None:
+        """After the last `apply`: tie sessions to addresses, drop what has ended meanwhile.
+
+        What was written in the future (the clock was set back while nobody ran) is dropped: how
+        long ago it really was, nobody can say.
+        """
+        for sessions in self.sessions.parts:
+            for key, session in list(sessions.items()):
+                auth = self.authorisations.get(session.address)
+                limit = session.opened + self.max_session_seconds
+                if auth is None or session.opened > now + 1 or limit + self.grace_seconds <= now:
+                    del sessions[key]
+                elif auth.sessions is None:
+                    auth.sessions = key
+                elif isinstance(auth.sessions, str):
+                    auth.sessions = {auth.sessions, key}
+                else:
+                    auth.sessions.add(key)
+        for addresses in self.authorisations.parts:
+            for address, known in list(addresses.items()):
+                if known.renewed > now + 1:
+                    self._drop(address, known)
+                else:
+                    self._settle(address, known, now)
+        self._dropped.clear()
+        self.journaled()
+
+    # ------------------------------------------------------------------ the map's side
+
+    def map_changes(self, limit: int | None = None) -> dict[str, bytes | None]:
+        """What the map has to be told, address to value (None: delete), the oldest `limit` of it;
+        told until `mapped`."""
+        oldest = islice(self._map_addresses, limit)
+        return {address: self._map_value(address) for address in oldest}
+
+    def tell_again(self, addresses: Iterable[str]) -> None:
+        """Let the journal be told of these once more."""
+        self._journal_addresses.update(dict.fromkeys(addresses, ""))
+
+    def map_forgotten(self) -> None:
+        """The map is made anew from `map_values`: nothing has to be told."""
+        self._map_addresses.clear()
+
+    def map_dirty(self) -> int:
+        """How many addresses the map has to be told of."""
+        return len(self._map_addresses)
+
+    def mapped(self, written: Mapping[str, bytes | None]) -> None:
+        """The map has `written`."""
+        if len(written) == len(self._map_addresses):
+            self._map_addresses.clear()
+        else:
+            for address in written:
+                self._map_addresses.pop(address, None)
+
+    def map_values(self) -> Iterator[tuple[str, bytes]]:
+        """Everything, for a new map."""
+        for address in self.authorisations.snapshot():
+            value = self._map_value(address)
+            if value is not None:
+                yield address, value
+
+    def living(self, now: int) -> Iterator[tuple[str, Entry]]:
+        """Who may relay at `now`, for exports."""
+        for address, auth in self.authorisations.items():
+            if auth.until > now:
+                yield address, self.entry(auth)
+
+    def _map_value(self, address: str) -> bytes | None:
+        auth = self.authorisations.get(address)
+        return None if auth is None else encode(address, self.entry(auth))
+
+    @staticmethod
+    def entry(auth: Authorisation) -> Entry:
+        """The map's words for `auth`."""
+        held = auth.sessions
+        count = 0 if held is None else 1 if isinstance(held, str) else len(held)
+        return Entry(
+            auth.until,
+            auth.renewed,
+            auth.since,
+            auth.last,
+            count,
+            auth.server,
+            auth.protocol,
+            auth.user,
+        )
+
+
+# A million addresses have the same few times and words: one object for each, not a million.
+_number = lru_cache(4096)(int)
+_word = lru_cache(256)(str)
+
+
+def _user_key(key: str, user: str, protocol: str) -> tuple[str, str]:
+    """The index key for logouts by user: everything of the session key but its last word."""
+    return key[: key.rindex(" ") + 1] + user, protocol
+
+
+def clean(text: str) -> str:
+    """`text` fit for a journal field and a terminal: nothing that is not printable."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,121 @@
+"""What the operator decided: who is never authorised, and whose word counts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..addresses import SPECIAL, Networks
+from ..model import Accepted, Connected, Observation, Reason, Record
+
+
+@dataclass(slots=True, kw_only=True)
+class Policy:
+    """The operator's networks, users and trusted senders.
+
+    `trusted_uids` maps a server's name to the uids that may write its lines; a server that is not
+    named has no uid but root's.
+    """
+
+    local_networks: Networks
+    proxy_networks: Networks
+    deny_networks: Networks
+    trusted_hosts: Networks
+    deny_users: frozenset[str] = frozenset()
+    trusted_uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    require_vouched: bool = False
+    uid_of: Callable[[str], int | None] | None = None
+    """The uid of a user's account, None where there is none: the machine's, told by the edge."""
+    writes_as_user: frozenset[str] = frozenset()
+    """Servers that write as the user who logged in (after setuid). Of his uid count a login whose
+    address stands in an earlier line (which only the server could write), and of any uid the end
+    of a session, which can only shorten."""
+    speaks_as_user: frozenset[str] = frozenset()
+    """Those of them whose word also counts for a login with its address, if its uid is the
+    user's: that is the operator's choice, since a local user can then name any address."""
+    _by_reason: tuple[tuple[Networks, Reason], ...] = field(init=False)
+    """The first that holds an address says why it is refused."""
+    _refused: Networks = field(init=False)
+    """All of them in one: most addresses are in none."""
+
+    def __post_init__(self) -> None:
+        self._by_reason = (
+            (SPECIAL, Reason.SPECIAL_ADDRESS),
+            (self.deny_networks, Reason.DENIED_NETWORK),
+            (self.proxy_networks, Reason.PROXY),
+            (self.local_networks, Reason.LOCAL_NETWORK),
+        )
+        self._refused = Networks(item for networks, _ in self._by_reason for item in networks.items)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        local_networks: Iterable[str] = (),
+        proxy_networks: Iterable[str] = (),
+        deny_networks: Iterable[str] = (),
+        trusted_hosts: Iterable[str] = (),
+        deny_users: Iterable[str] = (),
+        trusted_uids: Mapping[str, frozenset[int]] | None = None,
+        require_vouched: bool = False,
+        uid_of: Callable[[str], int | None] | None = None,
+        writes_as_user: Iterable[str] = (),
+        speaks_as_user: Iterable[str] = (),
+    ) -> Policy:
+        """A policy from texts.
+
+        Raises:
+            ConfigError: a network is not one.
+        """
+        return cls(
+            local_networks=Networks(local_networks),
+            proxy_networks=Networks(proxy_networks),
+            deny_networks=Networks(deny_networks),
+            trusted_hosts=Networks(trusted_hosts),
+            deny_users=frozenset(deny_users),
+            trusted_uids=trusted_uids or {},
+            require_vouched=require_vouched,
+            uid_of=uid_of,
+            writes_as_user=frozenset(writes_as_user) | frozenset(speaks_as_user),
+            speaks_as_user=frozenset(speaks_as_user),
+        )
+
+    def distrusts(self, record: Record, server: str, observation: Observation) -> Reason | None:
+        """Why the sender of `record` may not say `observation` for `server`; None: it may.
+
+        The kernel's uid is the only proof there is (reference: exe, cmdline and the message's own
+        pid are not); over the network it is the peer's address.
+        """
+        if record.peer:
+            return None if self.trusted_hosts.find(record.peer) else Reason.UNTRUSTED_HOST
+        uid = record.uid
+        if uid is not None:
+            if uid == 0 or uid in self.trusted_uids.get(server, ()):
+                return None
+            return None if self._as_user(uid, server, observation) else Reason.FORGED
+        return Reason.NOT_VOUCHED if self.require_vouched else None
+
+    def _as_user(self, uid: int, server: str, observation: Observation) -> bool:
+        if server not in self.writes_as_user or isinstance(observation, Connected):
+            return False
+        if not isinstance(observation, Accepted):
+            return True
+        if observation.address is not None and server not in self.speaks_as_user:
+            return False
+        return self.uid_of is not None and self.uid_of(observation.user) == uid
+
+    def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:
+        """Why `user` at canonical `address` is never authorised, and the network or name that
+        says so; `local` is the server's own address where the line has it.
+        """
+        if self._refused.find(address) is not None:
+            return next(
+                (reason, name)
+                for networks, reason in self._by_reason
+                if (name := networks.find(address)) is not None
+            )
+        if address == local:
+            return Reason.OWN_ADDRESS, address
+        if user in self.deny_users:
+            return Reason.DENIED_USER, user
+        return None

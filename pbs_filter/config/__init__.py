@@ -1,0 +1,1 @@
+"""The configuration: its options, how they are loaded and shown."""

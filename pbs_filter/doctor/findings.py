@@ -1,0 +1,287 @@
+"""What each outcome means, and what to type. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..config.options import DEFAULT_PATH
+
+CLOCK_SECONDS = 5
+"""A line's stamp may be so much older than the line."""
+QUARTER = 900
+"""Time zones differ by quarters of an hour."""
+LOG = "/var/log/pbs-filter.log"
+LAST_CHARACTERS = 300
+MAP = "/var/lib/pbs-filter/map.gdbm"
+EXPLAIN = "pbs-filter --status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of --doctor."""
+
+    subject: str
+    state: Literal["ok", "wrong", "note"]
+    text: str
+    todo: tuple[str, ...] = ()
+    """What to type, or to do."""
+
+
+def ok(subject: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(subject=subject, state="ok", text=text)
+
+
+def wrong(subject: str, text: str, *todo: str) -> Finding:
+    """It is not."""
+    return Finding(subject=subject, state="wrong", text=text, todo=todo)
+
+
+def note(subject: str, text: str, *todo: str) -> Finding:
+    """Not checked, or not wrong in itself."""
+    return Finding(subject=subject, state="note", text=text, todo=todo)
+
+
+# ---------------------------------------------------------------------- the feed
+
+
+def drop_in(daemon: str, path: str, *, there: bool, same: bool, setup: str) -> Finding:
+    """Whether `daemon` (with its version) has the file at `path` that feeds us."""
+    if not path:
+        return note("daemon", f"{daemon} includes no directory of drop-ins; see {setup}")
+    if not there:
+        return wrong("daemon", f"{daemon} has no {path}", setup)
+    if not same:
+        text = f"{path} is not this version's (or was edited)"
+        return note("daemon", f"{daemon}: {text}", f"{setup}   # shows the difference")
+    return ok("daemon", f"{daemon}, {path}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What became of the test line."""
+
+    daemon: str
+    """Its name; "" where none is installed."""
+    restart: str
+    """The command that restarts it."""
+    socket: str
+    problem: str
+    """Why the line could not be sent; "" where it could."""
+    answered: bool
+    """A filter answered at the control socket."""
+    seen: Mapping[str, Any] | None
+    """What the filter says of the line (`filter.TestLine`)."""
+    version: str = ""
+    """Of the running filter."""
+    sent_epoch: int = 0
+    waited_seconds: float = 0.0
+    uid: int = 0
+    """Whose line it was."""
+
+
+def feed(tried: Tried, log_text: str = "", *, trouble: bool = False) -> Finding:
+    """Whether the daemon feeds us; `log_text` is the filter's log, where it has one; `trouble`: the
+    store cannot be written, so that no line is taken."""
+    name = tried.daemon or "the feed"
+    setup = f"pbs-filter --setup {tried.daemon}".strip()
+    if tried.problem:
+        return wrong(
+            "feed", f"nobody takes lines at {tried.socket}: {tried.problem}", tried.restart
+        )
+    if tried.seen is not None:
+        return ok(
+            "feed",
+            f"{name}: a test line through {tried.socket} was seen by the filter "
+            f"after {tried.waited_seconds:.1f} s",
+        )
+    if not tried.answered:
+        last = log_text.strip().rpartition("\n")[2]
+        return wrong(
+            "feed",
+            f"no filter answers: {name} started none for the test line within "
+            f"{tried.waited_seconds:.0f} s, or it cannot work"
+            + (f"; the log ends with {last[-LAST_CHARACTERS:]!r}" if last else ""),
+            f"tail {LOG}",
+            setup,
+            tried.restart,
+        )
+    if trouble:
+        text = "the test line waits, as all lines do, because the store cannot be written"
+        return wrong("feed", text, "mend the store first: below")
+    return wrong(
+        "feed",
+        f"a filter runs, but the test line did not come to it within {tried.waited_seconds:.0f} s",
+        setup,
+        tried.restart,
+    )
+
+
+def vouched(tried: Tried, *, required: bool) -> Finding:
+    """Whether the daemon says who wrote a line."""
+    assert tried.seen is not None
+    uid, peer = tried.seen["uid"], tried.seen["peer"]
+    if peer:
+        return wrong(
+            "forgery",
+            f"a line of this machine arrives as one of {peer}",
+            "read log lines of this machine from the log socket, not by TCP or UDP",
+        )
+    if uid == tried.uid:
+        return ok("forgery", f"the daemon says which uid wrote a line ({uid})")
+    if uid is not None:
+        return wrong(
+            "forgery",
+            f"the daemon says uid {uid} wrote a line of uid {tried.uid}",
+            f"pbs-filter --setup {tried.daemon}",
+        )
+    if required:
+        return wrong(
+            "forgery",
+            "require_vouched is on, and the daemon does not say who wrote a line: every login is "
+            "refused",
+            f"pbs-filter --setup {tried.daemon}",
+        )
+    return note(
+        "forgery",
+        "the daemon does not say who wrote a line: whoever can log can authorise an address",
+        f"pbs-filter --setup {tried.daemon}",
+    )
+
+
+def clock(tried: Tried) -> Finding:
+    """Whether the stamps of fed lines agree with the clock here."""
+    assert tried.seen is not None
+    at = tried.seen["at_epoch"]
+    if at is None:
+        return note("clock", "the feed does not say when a line was written")
+    late = tried.sent_epoch - int(at)
+    if abs(late) <= CLOCK_SECONDS:
+        return ok("clock", "the test line's stamp is this machine's time")
+    rest = late % QUARTER
+    if late >= QUARTER and min(rest, QUARTER - rest) <= CLOCK_SECONDS:
+        return wrong(
+            "clock",
+            f"the daemon reads stamps in another time zone: by {late // 60} minutes too old, and a "
+            "login that is older than its grace authorises nobody",
+            "ls -l /etc/localtime",
+            tried.restart,
+        )
+    return wrong(
+        "clock", f"the test line's stamp is {late} s older than the line", "date", tried.restart
+    )
+
+
+def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Finding]:
+    """What the running filter says of itself."""
+    found = []
+    if status["version"] != version:
+        text = f"version {status['version']} runs, {version} is installed"
+        found.append(wrong("filter", text, restart))
+    if status["trouble"]:
+        found.append(wrong("store", status["trouble"], f"tail {LOG}"))
+    else:
+        found.append(ok("store", f"written; {status['authorised']} addresses may relay"))
+    shared = status["map"]
+    if shared is not None and shared["trouble"]:
+        found.append(wrong("map", f"Redis cannot be used: {shared['trouble']}", f"tail {LOG}"))
+    found += [
+        wrong(f"warning: {item['kind']}", item["sentence"], item["todo"])
+        for item in status["warnings"]
+    ]
+    unread = ", ".join(f"{name} {item['count']}" for name, item in status["unread"].items())
+    logins = ", ".join(f"{name} {n}" for name, n in status["logins"].items())
+    if not unread:
+        found.append(ok("lines", f"{status['lines']} read; logins: {logins or 'none yet'}"))
+    elif not any(item["kind"] == "unread" for item in status["warnings"]):
+        found.append(note("lines", f"some are read by no rule: {unread}", EXPLAIN))
+    return found
+
+
+# ---------------------------------------------------------------------- the map, the kernel
+
+
+def lookup(user: str, status: int, said: str, *, restart: str, closed: str = "") -> Finding:
+    """What `pbs-lookup check` as the lookups' account came to; `closed`: a map that is its owner's
+    alone."""
+    said = said.strip().splitlines()[-1] if said.strip() else ""
+    if status == 0:
+        return wrong(
+            "lookup", f"an address of nobody (TEST-NET-1) may relay: {said}", "pbs-filter --list"
+        )
+    if status == 1:
+        return ok("lookup", f"{user} can read the map")
+    path = re.search(r"/[^\s:]+", said)
+    if "Permission denied" in said and closed:
+        text = f"{user} cannot read the map, which is closed to its group"
+        return wrong("lookup", text, f"chmod 0640 {closed}")
+    if "Permission denied" in said:
+        return wrong(
+            "lookup",
+            f"{user} cannot read the map: {said}",
+            f"namei -l {path[0] if path else MAP}",
+            f"set `group` in {DEFAULT_PATH} to a group of {user}",
+            restart,
+        )
+    if "No such file" in said:
+        return wrong("lookup", f"there is no map: {said}", restart, f"tail {LOG}")
+    return wrong("lookup", f"pbs-lookup as {user} cannot answer: {said} (exit {status})", restart)
+
+
+def denials(kernel_log: str) -> Finding | None:
+    """Whether AppArmor denied the filter something; None: nothing of that kind is there."""
+    lines = [
+        line
+        for line in kernel_log.splitlines()
+        if 'apparmor="DENIED"' in line
+        and re.search(r'comm="(?:pbs-filter|pbs-lookup)"|pbs-filter', line)
+    ]
+    if not lines:
+        return None
+    name = re.search(r'name="([^"]*)"', lines[-1])
+    profile = re.search(r'profile="([^"]*)"', lines[-1])
+    return wrong(
+        "AppArmor",
+        f"denied {len(lines)} times, the last time {repr(name[1]) if name else 'something'} by the "
+        f"profile {repr(profile[1]) if profile else '?'}",
+        "pbs-filter --setup rsyslog",
+        "apparmor_parser -r /etc/apparmor.d/usr.sbin.rsyslogd",
+    )
+
+
+# ---------------------------------------------------------------------- what is printed
+
+
+def with_program(finding: Finding, program: str) -> Finding:
+    """`finding` with the path of this machine's pbs-filter in the commands."""
+    todo = tuple(
+        program + line.removeprefix("pbs-filter") if line.startswith("pbs-filter ") else line
+        for line in finding.todo
+    )
+    return replace(finding, todo=todo)
+
+
+def shown(findings: Sequence[Finding]) -> str:
+    """All of them, for people."""
+    width = max(len(finding.subject) for finding in findings)
+    rows = []
+    for finding in findings:
+        rows.append(f"{finding.state:<6} {finding.subject:<{width}}  {finding.text}\n")
+        rows += [f"{'':<6} {'':<{width}}  -> {line}\n" for line in finding.todo]
+    bad = sum(finding.state == "wrong" for finding in findings)
+    rows.append("\nall is well\n" if not bad else f"\n{bad} wrong\n")
+    return "".join(rows)
+
+
+def objects(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "well": all(finding.state != "wrong" for finding in findings),
+        "findings": [
+            {"subject": f.subject, "state": f.state, "text": f.text, "todo": list(f.todo)}
+            for f in findings
+        ],
+    }

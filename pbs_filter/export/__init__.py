@@ -1,0 +1,1 @@
+"""Files for MTAs that do not read the map."""

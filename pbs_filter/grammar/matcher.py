@@ -1,0 +1,293 @@
+"""Records in, readings out: which rule of which server fits, and what the line says.
+
+Exactly one rule may fit a message. Which rules can fit at all is told by the message's first few
+characters: every program has a table from them to its candidate rules, so that a usual line tries
+one or two patterns. Two rules with which no line can begin alike need not be tried after each
+other; all others are, and two that fit with different meanings are nobody's word.
+
+A program's rules are compiled when its first line arrives: an installation uses two or three of the
+servers, and start-up should not pay for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import pyparsing as pp
+
+from ..model import Observation, Reason, Record
+from .compiler import Pattern, any_of, prepared, translate
+from .observe import Maker, TextMatch, maker
+from .prefixes import can_begin_alike, starts
+from .rules import Rule, Server
+
+_new_reading = tuple.__new__
+_WIDTHS_TRIED = 12
+
+
+class Match(NamedTuple):
+    """What one record says, and who says so."""
+
+    server: Server
+    rule: Rule
+    observation: Observation
+
+
+class NearMiss(NamedTuple):
+    """How far a rule read a message."""
+
+    server: Server
+    rule: Rule
+    position: int
+    """The character where reading stopped; the message's length where the rule fits."""
+    expected: str
+    """What should have stood there; empty where the rule fits."""
+
+
+class _Candidate:
+    """A rule, ready to run for one program."""
+
+    __slots__ = ("fullmatch", "make", "rival_fits", "rivals", "rule", "server", "starts")
+
+    def __init__(
+        self,
+        server: Server,
+        rule: Rule,
+        starts: frozenset[str],
+        fullmatch: Callable[[str], TextMatch | None],
+        make: Maker,
+    ) -> None:
+        self.server = server
+        self.rule = rule
+        self.starts = starts
+        self.fullmatch = fullmatch
+        self.make = make
+        self.rivals: tuple[_Candidate, ...] = ()
+        """Later candidates that can fit the same line."""
+        self.rival_fits: Callable[[str], object] = self._first_time
+
+    def _first_time(self, message: str) -> object:
+        """Return whether any rival fits: one pattern for all, compiled when first needed."""
+        pattern = any_of(rival.rule.expression for rival in self.rivals)
+        self.rival_fits = pattern.compile().fullmatch
+        return self.rival_fits(message)
+
+
+class _Table(NamedTuple):
+    """Chooses candidates by a message's first characters."""
+
+    width: int
+    """How many characters choose."""
+    table: dict[str, _Table | tuple[_Candidate, ...]]
+    others: tuple[_Candidate, ...]
+    """The candidates for a message that begins like none in the table."""
+
+
+class Matcher:
+    """Reads records with all rules of all `servers`.
+
+    Args:
+        servers: in the order of the registry.
+        programs: server name -> more program names under which it logs; each speaks what the
+            server's own programs speak if that is one protocol, else what the line says.
+        enable: names of rules (`server-rule`) that are off unless asked for.
+
+    Raises:
+        GrammarError: on use, if a rule's expression cannot be translated.
+    """
+
+    def __init__(
+        self,
+        servers: Iterable[Server],
+        programs: Mapping[str, Iterable[str]] | None = None,
+        enable: Iterable[str] = (),
+    ) -> None:
+        self.servers = tuple(servers)
+        self._enabled = frozenset(enable)
+        self._claims: dict[str, list[tuple[Server, str | None]]] = {}
+        self._instance_claims: dict[str, list[tuple[Server, str | None]]] = {}
+        self._programs: dict[str, _Table] = {}
+        self._instances: dict[str, _Table] = {}
+        """Of the name behind the last slash; whatever stands before it, the claims are the same."""
+        self._patterns: dict[
+            Rule, tuple[Pattern, frozenset[str], Callable[..., TextMatch | None]]
+        ] = {}
+        for server in self.servers:
+            for program, protocol in server.programs.items():
+                self._claims.setdefault(program, []).append((server, protocol))
+                if server.instances:
+                    self._instance_claims.setdefault(program, []).append((server, protocol))
+            spoken = set(server.programs.values())
+            protocol = spoken.pop() if len(spoken) == 1 else None
+            for program in (programs or {}).get(server.name, ()):
+                self._claims.setdefault(program, []).append((server, protocol))
+
+    @property
+    def program_names(self) -> frozenset[str]:
+        """Every program name that a server claims, without instance paths."""
+        return frozenset(self._claims)
+
+    @property
+    def instance_names(self) -> frozenset[str]:
+        """The program names before which a path may stand."""
+        return frozenset(self._instance_claims)
+
+    def claims(self, program: str) -> bool:
+        """Return whether some server reads lines of `program`."""
+        return bool(self._claims_on(program))
+
+    def read(self, record: Record) -> Match | Reason:
+        """Return what `record` says, or why it says nothing."""
+        program = self._programs.get(record.program)
+        if program is None:
+            program = self._program(record.program)
+            if program is None:
+                return Reason.OTHER_PROGRAM
+        message = record.message
+        width, table, others = program
+        candidates = table.get(message[:width], others)
+        while type(candidates) is _Table:
+            width, table, others = candidates
+            candidates = table.get(message[:width], others)
+        for candidate in candidates:
+            match = candidate.fullmatch(message)
+            if match is not None:
+                observation = candidate.make(match, record.pid)
+                if candidate.rivals and candidate.rival_fits(message) is not None:
+                    for rival in candidate.rivals:
+                        if _contradicts(rival, record, observation):
+                            return Reason.TWO_RULES
+                if isinstance(observation, Reason):
+                    return observation
+                return _new_reading(Match, (candidate.server, candidate.rule, observation))
+        return Reason.NO_RULE
+
+    def all_fitting(self, record: Record) -> list[tuple[Server, Rule]]:
+        """Return every rule that fits the message; where all is well, at most one."""
+        return [
+            (server, rule)
+            for server, protocol in self._claims_on(record.program)
+            for rule in self._rules(server)
+            if self._candidate(server, rule, protocol).fullmatch(record.message)
+        ]
+
+    def explain(self, record: Record) -> list[NearMiss]:
+        """Return how far each rule for this program read the message, the best first."""
+        misses = [
+            _near_miss(server, rule, record.message)
+            for server, _ in self._claims_on(record.program)
+            for rule in self._rules(server)
+        ]
+        return sorted(misses, key=lambda miss: -miss.position)
+
+    def _claims_on(self, program: str) -> list[tuple[Server, str | None]]:
+        claims = self._claims.get(program, [])
+        instance, slash, name = program.rpartition("/")
+        if slash and instance:
+            claims = claims + [c for c in self._instance_claims.get(name, []) if c not in claims]
+        return claims
+
+    def _rules(self, server: Server) -> list[Rule]:
+        return [
+            rule
+            for rule in server.rules
+            if not rule.off or f"{server.name}-{rule.name}" in self._enabled
+        ]
+
+    def _program(self, name: str) -> _Table | None:
+        claims = self._claims_on(name)
+        if not claims:
+            return None
+        # Instance paths are text of whoever writes the line: remember only names we know.
+        known, key = self._programs, name
+        if name not in self._claims:
+            known, key = self._instances, name.rpartition("/")[2]
+        program = known.get(key)
+        if program is None:
+            program = known[key] = _dispatch(
+                [
+                    self._candidate(server, rule, protocol)
+                    for server, protocol in claims
+                    for rule in self._rules(server)
+                ]
+            )
+        return program
+
+    def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> _Candidate:
+        known = self._patterns.get(rule)
+        if known is None:
+            pattern = translate(rule.expression)
+            known = pattern, starts(rule.expression), pattern.compile().fullmatch
+            self._patterns[rule] = known
+        pattern, begins, fullmatch = known
+        return _Candidate(server, rule, begins, fullmatch, maker(rule, pattern.groups, protocol))
+
+
+def _contradicts(rival: _Candidate, record: Record, observation: Observation | Reason) -> bool:
+    """Return whether `rival` reads the record too, and says something else."""
+    match = rival.fullmatch(record.message)
+    if match is None:
+        return False
+    other = rival.make(match, record.pid)
+    return type(other) is not type(observation) or any(
+        getattr(other, name, None) != getattr(observation, name, None)
+        for name in ("address", "user")
+    )
+
+
+def _dispatch(candidates: list[_Candidate]) -> _Table:
+    for i, candidate in enumerate(candidates):
+        candidate.rivals = tuple(
+            other
+            for other in candidates[i + 1 :]
+            if can_begin_alike(candidate.starts, other.starts)
+        )
+    table = _table(tuple(candidates), 0)
+    return table if isinstance(table, _Table) else _Table(0, {}, table)
+
+
+def _table(candidates: tuple[_Candidate, ...], width: int) -> _Table | tuple[_Candidate, ...]:
+    """Return the table that tells `candidates`, alike in `width` characters, further apart.
+
+    The candidates themselves, where more characters would tell nothing.
+    """
+    widths = sorted({len(s) for c in candidates for s in c.starts if len(s) > width})
+    found = [_split(candidates, more) for more in widths[:_WIDTHS_TRIED]]
+    best = min(found, key=_worst, default=None)
+    if best is None or _worst(best) == len(candidates):
+        return candidates
+    more, table, others = best
+    deeper = {key: _table(some, more) if len(some) > 1 else some for key, some in table.items()}
+    return _Table(more, deeper, others)
+
+
+_Split = tuple[int, dict[str, tuple[_Candidate, ...]], tuple[_Candidate, ...]]
+
+
+def _split(candidates: tuple[_Candidate, ...], width: int) -> _Split:
+    """Return (width, the candidates for each beginning of that width, those for any other)."""
+    keyed = [{start[:width] for start in c.starts if len(start) >= width} for c in candidates]
+    short = [tuple(start for start in c.starts if len(start) < width) for c in candidates]
+    table = {
+        key: tuple(
+            c
+            for c, keys, starts in zip(candidates, keyed, short, strict=True)
+            if key in keys or (starts and key.startswith(starts))
+        )
+        for key in set().union(*keyed)
+    }
+    return width, table, tuple(c for c, starts in zip(candidates, short, strict=True) if starts)
+
+
+def _worst(split: _Split) -> int:
+    _, table, others = split
+    return max(map(len, [others, *table.values()]))
+
+
+def _near_miss(server: Server, rule: Rule, message: str) -> NearMiss:
+    try:
+        prepared(rule.expression).parse_string(message)
+    except pp.ParseException as error:
+        return NearMiss(server, rule, error.loc, error.msg)
+    return NearMiss(server, rule, len(message), "")

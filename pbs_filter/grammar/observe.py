@@ -1,0 +1,200 @@
+"""From a match to an observation: one specialised function per rule, made once.
+
+This is the hot path. A login's fields are set through their slots' descriptors: a frozen
+dataclass's own `__init__` does it by name, through `object.__setattr__`, and takes twice as long
+for the same object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from ..addresses import canonical
+from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Refused
+from .rules import Rule
+
+TextMatch = re.Match[str]
+Groups = Mapping[str, tuple[int, ...]]
+"""Result name -> the groups of the pattern one of which holds it."""
+
+Maker = Callable[[TextMatch, str], Observation | Reason]
+"""(match, the header's pid) -> what the line says, or why it says nothing."""
+
+_Text = Callable[[TextMatch], str | None]
+_Session = Callable[[TextMatch, str], str | None]
+
+# A line names the server's one address, and some the client's twice; the same clients come again.
+_canonical = lru_cache(4096)(canonical)
+
+_new = object.__new__
+_set_user, _set_address, _set_protocol, _set_session, _set_local = (
+    Accepted.__dict__[name].__set__ for name in ("user", "address", "protocol", "session", "local")
+)
+
+
+@lru_cache(256)
+def protocol_of(text: str) -> str | None:
+    """Return `pop3` or `imap` for a service's name in a line (`POP3S`, `imap-login`), else None."""
+    start = text[:4].lower()
+    return "pop3" if start[:3] == "pop" else "imap" if start == "imap" else None
+
+
+def maker(rule: Rule, groups: Groups, program_protocol: str | None) -> Maker:
+    """Return the function that makes `rule`'s observation from a match of its pattern.
+
+    `program_protocol` is what the program speaks when neither the rule nor the line says.
+    """
+    protocol = rule.protocol or program_protocol
+    protocol_in = None if rule.protocol else _text(groups, "protocol")
+    address_of = _text(groups, "address")
+    user_of = _text(groups, "user")
+    session_of = _session(rule.session, groups)
+    if rule.kind is Accepted:
+        local_of = _text(groups, "local")
+        return _accepted(user_of, address_of, protocol, protocol_in, session_of, local_of)
+    if rule.kind is Connected:
+        return _connected(address_of, session_of)
+    if rule.kind is Ended:
+        return _ended(user_of, address_of, protocol, protocol_in, session_of)
+    if rule.kind is Refused:
+        return _refused(user_of, address_of)
+    ignored = Ignored()
+    return lambda _match, _pid: ignored
+
+
+def _accepted(
+    user_of: _Text | None,
+    address_of: _Text | None,
+    known_protocol: str | None,
+    protocol_in: _Text | None,
+    session_of: _Session | None,
+    local_of: _Text | None,
+) -> Maker:
+    def accepted(match: TextMatch, pid: str) -> Observation | Reason:
+        session = None if session_of is None else session_of(match, pid)
+        address = None
+        if address_of is not None:
+            address = _canonical_of(address_of, match)
+            if address is None:
+                return Reason.NOT_AN_ADDRESS
+        elif session is None:
+            return Reason.NO_RULE
+        said = None if protocol_in is None else protocol_in(match)
+        observation = _new(Accepted)
+        _set_user(observation, "" if user_of is None else user_of(match) or "")
+        _set_address(observation, address)
+        _set_protocol(observation, known_protocol if said is None else protocol_of(said))
+        _set_session(observation, session)
+        _set_local(observation, _canonical_of(local_of, match))
+        return observation
+
+    return accepted
+
+
+def _connected(address_of: _Text | None, session_of: _Session | None) -> Maker:
+    def connected(match: TextMatch, pid: str) -> Observation | Reason:
+        address = _canonical_of(address_of, match)
+        if address is None:
+            return Reason.NOT_AN_ADDRESS
+        session = None if session_of is None else session_of(match, pid)
+        if session is None:
+            return Reason.NO_RULE
+        return Connected(address=address, session=session)
+
+    return connected
+
+
+def _ended(
+    user_of: _Text | None,
+    address_of: _Text | None,
+    known_protocol: str | None,
+    protocol_in: _Text | None,
+    session_of: _Session | None,
+) -> Maker:
+    def ended(match: TextMatch, pid: str) -> Observation | Reason:
+        session = None if session_of is None else session_of(match, pid)
+        user = None if user_of is None else user_of(match)
+        if session is None and user is None:
+            return Reason.NO_RULE
+        said = None if protocol_in is None else protocol_in(match)
+        return Ended(
+            session=session,
+            user=user,
+            protocol=known_protocol if said is None else protocol_of(said),
+            address=_canonical_of(address_of, match),
+        )
+
+    return ended
+
+
+def _refused(user_of: _Text | None, address_of: _Text | None) -> Maker:
+    def refused(match: TextMatch, _pid: str) -> Observation:
+        user = None if user_of is None else user_of(match)
+        return Refused(user=user, address=_canonical_of(address_of, match))
+
+    return refused
+
+
+def _canonical_of(address_of: _Text | None, match: TextMatch) -> str | None:
+    """Return the canonical address; None where there is none, and also where it is not one."""
+    text = None if address_of is None else address_of(match)
+    return None if text is None else _canonical(text)
+
+
+def _text(groups: Groups, name: str) -> _Text | None:
+    """Return the function that gets a result's text, which gives None where the line left it out.
+
+    None: the rule has no such result.
+    """
+    numbers = groups.get(name, ())
+    if not numbers:
+        return None
+    usual, *others = numbers
+    if not others:
+        return lambda match: match[usual]
+
+    def first(match: TextMatch) -> str | None:
+        text: str | None = match[usual]
+        if text is None:
+            for number in others:
+                text = match[number]
+                if text is not None:
+                    break
+        return text
+
+    return first
+
+
+def _session(names: tuple[str, ...], groups: Groups) -> _Session | None:
+    """Return the function that makes the session's key, which gives None where a part is missing.
+
+    None: the rule has no session.
+    """
+    if not names:
+        return None
+    if names == ("pid",):
+        return lambda _, pid: pid or None
+    parts = tuple(_part(groups, name) for name in names)
+    if len(parts) == 1:
+        return parts[0]
+
+    def session(match: TextMatch, pid: str) -> str | None:
+        texts = [part(match, pid) for part in parts]
+        return ",".join(texts) if all(texts) else None  # type: ignore[arg-type]
+
+    return session
+
+
+def _part(groups: Groups, name: str) -> _Session:
+    if name == "pid":
+        return lambda _, pid: pid
+    numbers = groups.get(name, ())
+    if len(numbers) == 1 and name not in ("address", "local"):
+        only = numbers[0]
+        return lambda match, _: match[only]
+    text_of = _text(groups, name)
+    if name in ("address", "local"):
+        return lambda match, _: _canonical_of(text_of, match)
+    return lambda match, _: None if text_of is None else text_of(match)

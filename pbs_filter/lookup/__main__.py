@@ -1,0 +1,149 @@
+"""`pbs-lookup`: the modes. Every import that not all modes need is late (start-up time)."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from ..errors import ConfigError, PbsFilterError
+from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Lookup, Watch, open_reader
+from .log import Log
+from .options import MODES, USAGE, Options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .answer import Owns
+
+EXIT_STATUS = {YES: 0, NO: 1, NOT_NOW: 75}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `pbs-lookup` with `arguments` (without the program's name); returns the exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    log = Log()
+    try:
+        if not words or words[0] in ("--help", "-h", "help"):
+            sys.stdout.write(USAGE)
+            return 0 if words else ConfigError.exit_status
+        mode = words[0]
+        if mode not in MODES:
+            raise ConfigError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
+        options = Options(mode, words[1:])
+        if options.flag("help"):
+            sys.stdout.write(MODES[mode])
+            return 0
+        return _RUN[mode](options, log)
+    except PbsFilterError as error:
+        log.say(str(error))
+        return error.exit_status
+    except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+        return 0  # the peer has gone, or we shall
+    except Exception as error:  # a status of 1 would be an answer
+        log.say(f"unexpected {error!r}; please report this with the arguments {words}")
+        return EXIT_STATUS[NOT_NOW]
+
+
+def _lookup(options: Options, location: str = DEFAULT_MAP) -> Lookup:
+    locations = options.all("map") or [location]
+    return Lookup(
+        open_reader(*locations),
+        ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
+        owns=_owns(options),
+        # The filters behind a map in Redis have clocks of their own.
+        now=time.time if "://" in locations[0] else Watch(locations[0]).now,
+    )
+
+
+def _owns(options: Options) -> Owns | None:
+    path, patterns = options.text("senders"), options.all("sender")
+    if path and patterns:
+        raise ConfigError("give --senders or --sender: a file can hold the patterns, for user *")
+    if path:
+        from .senders import SendersFile
+
+        return SendersFile(path).owns
+    if patterns:
+        from .protocols.policy import Binding
+
+        return Binding(f"* {' '.join(patterns)}", "--sender").owns
+    return None
+
+
+def _no_arguments(options: Options) -> None:
+    if options.arguments:
+        raise ConfigError(f"unexpected argument {options.arguments[0]!r}; see --help")
+
+
+def _check(options: Options, log: Log) -> int:
+    if len(options.arguments) != 1:
+        raise ConfigError("check needs one ADDRESS; see --help")
+    address = options.arguments[0]
+    lookup = _lookup(options)
+    answer = lookup.ask(address.encode("utf-8", "surrogateescape"))
+    if answer == NOT_NOW:
+        log.trouble(f"{lookup.trouble} (pbs-filter --doctor looks for the cause)")
+    elif options.flag("verbose"):
+        sys.stdout.write(f"{address} may{'' if answer == YES else ' not'} relay\n")
+    return EXIT_STATUS[answer]
+
+
+def _socketmap(options: Options, log: Log) -> int:
+    from .protocols import socketmap, stdio
+
+    _no_arguments(options)
+    stdio.converse(socketmap.Conversation(), _lookup(options), log)
+    return 0
+
+
+def _policy(options: Options, log: Log) -> int:
+    from .protocols import policy, stdio
+
+    _no_arguments(options)
+    stdio.converse(policy.Conversation(), _lookup(options), log)
+    return 0
+
+
+def _serve(options: Options, log: Log) -> int:
+    from .protocols import server
+
+    _no_arguments(options)
+    return server.main(options, _lookup(options), log)
+
+
+def _opensmtpd(options: Options, log: Log) -> int:
+    from .protocols import opensmtpd_table
+
+    if len(options.arguments) > 1:
+        raise ConfigError(f"unexpected argument {options.arguments[1]!r}; see --help")
+    opensmtpd_table.run(_lookup(options, *options.arguments), log)
+    return 0
+
+
+def _relaylock(options: Options, log: Log) -> int:
+    from .protocols import relaylock
+
+    if not options.arguments:
+        raise ConfigError("relaylock needs the SMTP server's PROGRAM; see --help")
+    on_trouble = options.text("on-trouble", "refuse")
+    if on_trouble not in ("refuse", "continue"):
+        raise ConfigError(f"--on-trouble={on_trouble!r} is neither 'refuse' nor 'continue'")
+    return relaylock.run(
+        options.arguments,
+        _lookup(options),
+        log,
+        refuse=on_trouble == "refuse",
+        keep=options.flag("keep"),
+    )
+
+
+_RUN = {
+    "check": _check,
+    "socketmap": _socketmap,
+    "policy": _policy,
+    "serve": _serve,
+    "opensmtpd": _opensmtpd,
+    "relaylock": _relaylock,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

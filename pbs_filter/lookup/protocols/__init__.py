@@ -1,0 +1,1 @@
+"""The protocols in which MTAs ask whether an address may relay."""

@@ -1,0 +1,47 @@
+"""One conversation on stdin and stdout: Postfix's spawn(8), inetd, systemd's `Accept=yes`."""
+
+from __future__ import annotations
+
+import posix
+import time
+
+from ...errors import ProtocolError
+from ..answer import NOT_NOW, PATIENCE_SECONDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..answer import Lookup
+    from ..log import Log
+    from .policy import Conversation as Policy
+    from .socketmap import Conversation as Socketmap
+
+BLOCK = 8192
+"""Bytes of one read."""
+
+
+def converse(
+    conversation: Socketmap | Policy, lookup: Lookup, log: Log, source: int = 0, sink: int = 1
+) -> None:
+    """Answer what comes from the descriptor `source` until it ends, or breaks the protocol."""
+    while data := posix.read(source, BLOCK):
+        conversation.feed(data)
+        # One patience for all that came together: questions in a row must not add their waits up.
+        patience = time.monotonic() + PATIENCE_SECONDS
+        replies = b""
+        try:
+            while question := conversation.question():
+                answer = lookup.ask(*question, patience)
+                if answer == NOT_NOW:
+                    log.trouble(lookup.trouble)
+                replies += conversation.reply(answer, lookup.trouble)
+        except ProtocolError as error:
+            log.trouble(f"protocol error: {error}")
+            write_all(sink, replies + error.reply)
+            return
+        write_all(sink, replies)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte of `data`."""
+    while data:
+        data = data[posix.write(descriptor, data) :]

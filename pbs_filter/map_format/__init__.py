@@ -1,0 +1,1 @@
+"""The format of the map, which the filter writes and the lookups read."""

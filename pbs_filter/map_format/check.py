@@ -1,0 +1,44 @@
+"""The half of the map's value that readers need: may this entry authorise now, and whose is it?
+
+One small import: `pbs-lookup` is started for single questions, and what is imported here delays
+each answer (`typing` alone costs more than the interpreter's own start). The whole format is in
+`value`.
+"""
+
+from binascii import crc32
+
+TOTAL_BYTES = 160
+"""Bytes of an address and its value together: always the same (see `value`)."""
+SUM = slice(67, 75)
+USER_AT = 76
+"""Where the user's name, the last field, begins."""
+
+
+def checksum(address: bytes, before: bytes, behind: bytes) -> bytes:
+    """What a value carries of its address and of itself, `before` and `behind` this: CRC-32."""
+    return b"%08x" % crc32(behind, crc32(before, crc32(address)))
+
+
+def is_intact(address: bytes, value: bytes) -> bool:
+    """Whether `value` is what the filter wrote for `address`; anything else is damage."""
+    return (
+        len(address) + len(value) == TOTAL_BYTES
+        and value[:10].isdigit()
+        and value[11:21].isdigit()
+        and value[SUM] == checksum(address, value[: SUM.start], value[SUM.stop :])
+    )
+
+
+def is_current(address: bytes, value: bytes, now: float) -> bool:
+    """Whether `value` authorises `address` at `now` (seconds since the epoch). Damage does not.
+
+    `renewed` may be one second ahead of the reader's clock, not more: an entry from the future was
+    written before the clock was set back, and nobody knows how old it is.
+    """
+    return is_intact(address, value) and int(value[11:21]) <= now + 1 and now < int(value[:10])
+
+
+def user(value: bytes) -> str | None:
+    """The user of a whole value; None where the name fills the field, and may have been cut."""
+    name = value[USER_AT:]
+    return None if name[-1:] != b" " else name.decode("utf-8", "replace").rstrip()

@@ -1,0 +1,1 @@
+"""Values, warnings and metrics of a running filter."""

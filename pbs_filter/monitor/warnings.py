@@ -1,0 +1,219 @@
+"""What an operator should hear of, once for each cause, decided from counters once a second. Pure.
+
+Nothing here is asked for each line. A warning is raised when its cause is first seen, stays in the
+list that --status shows, and is not said again; only a feed that stopped can be over, and stop
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+from itertools import chain
+from typing import NamedTuple
+
+from ..authorisation.pipeline import Pipeline
+from ..model import Reason
+from ..terminal import safe
+from .activity import LoginRate, SilenceDetector, Stamped, ZoneDetector, stamped
+
+KINDS = ("unread", "crowded", "one_address", "silence", "time_zone", "forged")
+"""The kinds of warnings: for programs, and a label of the metrics."""
+
+MAX_EACH = 50
+"""Causes of one kind that are told: texts in them may be an attacker's."""
+UNREAD_LINES = 5
+"""So many lines of a program that no rule reads are no accident."""
+ONE_ADDRESS_LOGINS = 50
+"""So many logins in a row from one address, while no other one may relay."""
+EXAMPLE_CHARACTERS = 160
+
+
+_NEVER = (Reason.LOCAL_NETWORK, Reason.OWN_ADDRESS, Reason.PROXY)
+"""Somebody logged in, and whoever is there is never authorised."""
+
+Finding = tuple[str, str, str, str]
+"""Kind, name, sentence, what to do."""
+
+
+class Notice(NamedTuple):
+    """A warning: one sentence, and what to do."""
+
+    kind: str
+    """One of `KINDS`."""
+    since: int
+    """When it was raised, seconds since the epoch."""
+    sentence: str
+    todo: str
+
+    @property
+    def text(self) -> str:
+        """Both in one line."""
+        return f"{self.sentence}; {self.todo}"
+
+
+class Warnings:
+    """Looks at a filter's counters once a second."""
+
+    def __init__(self) -> None:
+        self.warned: dict[str, Notice] = {}
+        """What was warned of and holds, by cause."""
+        self.logins = LoginRate()
+        self.newest: Stamped | None = None
+        """Of the newest line with a stamp that was looked at."""
+        self.lag_seconds: int | None = None
+        """How long after its stamp that line came."""
+        self._silence = SilenceDetector()
+        self._zones = ZoneDetector()
+        self._each = dict.fromkeys(KINDS, 0)
+        self._alone: tuple[str, int] | None = None
+        """The only address that may relay, and the ledger's version."""
+        self._logins_then = 0
+
+    def look(self, pipeline: Pipeline, now: int, uptime: int) -> list[str]:
+        """What the log should say of the last second.
+
+        `now` is seconds since the epoch, `uptime` seconds of a clock that nobody sets.
+        """
+        counts = pipeline.counts
+        logins = sum(counts.logins.values())
+        self.logins.look(logins, uptime)
+        self._silence.look(counts.candidates, uptime)
+        said = [*self._stopped(now, uptime)]
+        # One after the other: each that is raised leaves less room for the next.
+        for kind, name, sentence, todo in chain(
+            self._unread(pipeline),
+            self._crowded(pipeline),
+            self._one_address(pipeline, logins),
+            self._none_counts(pipeline, logins),
+            self._forged(pipeline),
+        ):
+            said.append(self._raise(name, Notice(kind, now, sentence, todo)))
+        return said
+
+    def line(self, line: bytes, came: int, uptime: int, zone: tzinfo) -> list[str]:
+        """What the log should say of the newest line, which came at `came` (seconds since the
+        epoch); `zone` is the local one at that time."""
+        found = stamped(line, came, zone)
+        if found is None:
+            return []
+        self.newest = found
+        self.lag_seconds = max(int(came - found.epoch), 0)
+        half_hours = self._zones.look(found.host, found.epoch - came, uptime)
+        host = safe(found.host) or "this host"
+        if not half_hours or not [*self._new("time_zone", [host])]:
+            return []
+        hours, half = divmod(abs(half_hours), 2)
+        way = "ahead of" if half_hours > 0 else "behind"
+        sentence = (
+            f"the lines of {host} are stamped {hours}:{30 * half:02} h {way} this machine's clock, "
+            "always by the same"
+        )
+        todo = (
+            "a time zone is wrong there or here: compare `date` on both, and restart the syslog "
+            "daemon and the POP/IMAP server after a change of /etc/localtime"
+        )
+        return [self._raise(host, Notice("time_zone", came, sentence, todo))]
+
+    # ------------------------------------------------------------------ the list
+
+    def _new(self, kind: str, names: Iterable[object]) -> Iterator[str]:
+        """Those of `names` that were not warned of, as long as there is room for them."""
+        for name in names:
+            if self._each[kind] >= MAX_EACH:
+                return
+            if f"{kind} {name}" not in self.warned:
+                yield str(name)
+
+    def _raise(self, name: str, warned: Notice) -> str:
+        self._each[warned.kind] += 1
+        self.warned[f"{warned.kind} {name}"] = warned
+        return warned.text
+
+    # ------------------------------------------------------------------ what to warn of
+
+    def _stopped(self, now: int, uptime: int) -> Iterator[str]:
+        lasted = self._silence.lasts(uptime)
+        if not lasted:
+            if self.warned.pop("silence feed", None) is not None:
+                self._each["silence"] = 0
+                yield "lines of POP and IMAP servers arrive again"
+            return
+        for name in self._new("silence", ["feed"]):
+            sentence = (
+                f"no line of a POP or IMAP server has arrived for {lasted // 60} minutes; the "
+                f"longest pause of the last days was {self._silence.longest() // 60} minutes"
+            )
+            todo = (
+                "see whether that server runs and logs, and whether the syslog daemon still "
+                "selects its lines for pbs-filter"
+            )
+            yield self._raise(name, Notice("silence", now, sentence, todo))
+
+    def _unread(self, pipeline: Pipeline) -> Iterator[Finding]:
+        counts = pipeline.counts
+        many = (program for program, number in counts.unread.items() if number >= UNREAD_LINES)
+        for program in self._new("unread", many):
+            example = counts.unread_examples[program][:EXAMPLE_CHARACTERS]
+            yield (
+                "unread",
+                program,
+                f"{program} writes lines that no rule reads, like {example!r}",
+                "a new version? look at `pbs-filter --status`, and give `pbs-filter --explain` the "
+                "line; if it is a login, send that to pbs-filter's maintainers (CONTRIBUTING.md)",
+            )
+
+    def _crowded(self, pipeline: Pipeline) -> Iterator[Finding]:
+        for address in self._new("crowded", pipeline.crowded):
+            users = pipeline.crowded[address]
+            yield (
+                "crowded",
+                address,
+                f"{len(users)} users and more logged in from {address} "
+                f"({', '.join(sorted(users))})",
+                "if a proxy or webmail host is there, name it in proxy_networks, or everybody "
+                "behind it may relay",
+            )
+
+    def _one_address(self, pipeline: Pipeline, logins: int) -> Iterator[Finding]:
+        ledger = pipeline.ledger
+        address = next(iter(ledger.authorisations)) if len(ledger.authorisations) == 1 else ""
+        if not address or self._alone != (address, ledger.version):
+            self._alone = address, ledger.version
+            self._logins_then = logins
+        elif logins - self._logins_then >= ONE_ADDRESS_LOGINS and address in pipeline.shared:
+            for name in self._new("one_address", [address]):
+                yield (
+                    "one_address",
+                    name,
+                    f"the last {ONE_ADDRESS_LOGINS} logins, of several users, all came from "
+                    f"{address}",
+                    "if a proxy or webmail host is there, let it pass on the clients' addresses, "
+                    "and name it in proxy_networks: now everybody behind it may relay",
+                )
+
+    def _none_counts(self, pipeline: Pipeline, logins: int) -> Iterator[Finding]:
+        reasons = pipeline.counts.reasons
+        number = sum(reasons.get(reason, 0) for reason in _NEVER)
+        if logins or number < ONE_ADDRESS_LOGINS:
+            return
+        for name in self._new("one_address", ["none"]):
+            yield (
+                "one_address",
+                name,
+                f"all of {number} logins came from addresses that are never authorised (local, "
+                "own, or a proxy's)",
+                "a proxy in front may hide the clients: let it pass on their addresses, or read "
+                "its own lines instead; `pbs-filter --status` has examples",
+            )
+
+    def _forged(self, pipeline: Pipeline) -> Iterator[Finding]:
+        forged = {f"{uid} {program}": (uid, program) for uid, program in pipeline.counts.forged}
+        for name in self._new("forged", forged):
+            uid, program = forged[name]
+            yield (
+                "forged",
+                name,
+                f"forged: uid {uid} wrote lines as {program!r}, refused",
+                "if it is the server's account, name it in trusted_accounts; else ask its owner",
+            )

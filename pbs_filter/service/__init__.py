@@ -1,0 +1,1 @@
+"""The running filter: it reads lines, keeps journal and map, and acknowledges."""

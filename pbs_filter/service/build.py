@@ -1,0 +1,180 @@
+"""From a configuration to a filter (edge: accounts and a site's grammar files are looked up)."""
+
+from __future__ import annotations
+
+import pwd
+import shlex
+import subprocess
+from collections.abc import Callable, Iterable
+
+from ..addresses import parse_mynetworks
+from ..authorisation.correlator import Correlator
+from ..authorisation.ledger import Ledger
+from ..authorisation.pipeline import Pipeline
+from ..authorisation.policy import Policy
+from ..config.options import Config, nearest
+from ..errors import ConfigError
+from ..grammar.matcher import Matcher
+from ..grammar.rules import Server
+from ..syslog import records
+
+COMMAND_SECONDS = 10
+AS_USER = "=user"
+"""In trusted_accounts: the account of the user whose login the line tells of."""
+
+
+def servers_of(config: Config) -> tuple[Server, ...]:
+    """The servers whose lines are read: the ones asked for, and the site's own.
+
+    Raises:
+        ConfigError: a name is unknown.
+        GrammarError: a site's server breaks the contract.
+    """
+    from ..servers import SERVERS
+
+    known = {server.name: server for server in SERVERS}
+    for key, names in (
+        ("servers", config.servers),
+        ("trusted_accounts", tuple(config.trusted_accounts)),
+        ("programs", tuple(config.programs)),
+    ):
+        own = {str(table.get("name")) for table in config.server}
+        for name in names:
+            if name not in known and name not in own:
+                raise ConfigError(
+                    f"{config.sources[key]}: {key}: unknown server {name!r}.{nearest(name, known)} "
+                    f"Known: {', '.join(sorted(known))}"
+                )
+    chosen = [known[name] for name in config.servers] if config.servers else list(SERVERS)
+    if not config.server:
+        return tuple(chosen)
+    from ..site_servers import python_file
+    from ..site_servers import table as site
+
+    made = chosen
+    for table in config.server:
+        if "python" not in table:
+            made.append(site.server(table, made, records.read))
+            continue
+        path = table["python"]
+        if len(table) != 1 or not isinstance(path, str) or not path.startswith("/"):
+            raise ConfigError(
+                f'{config.sources["server"]}: [[server]]: write python = "/a/path.py" and '
+                f"nothing else, not {dict(table)!r}"
+            )
+        made.append(site.checked(python_file.load(path), made, records.read))
+    return tuple(made)
+
+
+def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozenset[int]]:
+    """For each server the uids that may write its lines beside root.
+
+    Accounts of a server file that this machine does not have are passed over; those of the
+    configuration must exist.
+
+    Raises:
+        ConfigError: an account does not exist.
+    """
+    uids: dict[str, frozenset[int]] = {}
+    for server in servers:
+        found = set()
+        for account in server.accounts:
+            try:
+                found.add(pwd.getpwnam(account).pw_uid)
+            except KeyError:
+                continue  # not on this machine, or AS_USER
+        for name in config.trusted_accounts.get(server.name, ()):
+            if isinstance(name, int):
+                found.add(name)
+                continue
+            if name == AS_USER:
+                continue
+            try:
+                found.add(pwd.getpwnam(name).pw_uid)
+            except KeyError:
+                raise ConfigError(
+                    f"{config.sources['trusted_accounts']}: trusted_accounts.{server.name}: "
+                    f"this machine has no account {name!r}; write its uid as a number if it is "
+                    "another machine's"
+                ) from None
+        uids[server.name] = frozenset(found)
+    return uids
+
+
+def uid_of(user: str) -> int | None:
+    """The uid of this machine's account `user`, None where there is none."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        return None
+
+
+def local_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
+    """`local_networks` and what `local_networks_command` prints; trouble with it is said."""
+    command = config.local_networks_command
+    if not command:
+        return config.local_networks
+    try:
+        done = subprocess.run(
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=True,
+            text=True,
+            errors="replace",
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        say(f"local_networks_command {command!r}: {error}; going on with local_networks alone")
+        return config.local_networks
+    networks, skipped = parse_mynetworks(done.stdout)
+    if skipped:
+        say(
+            f"local_networks_command {command!r}: skipped {', '.join(map(repr, skipped))} (files, "
+            "tables and exclusions are not read); list those networks in local_networks"
+        )
+    return (*config.local_networks, *networks)
+
+
+def policy_of(config: Config, servers: Iterable[Server], say: Callable[[str], None]) -> Policy:
+    """The policy, with the machine's accounts and networks as they are now."""
+    return Policy.of(
+        local_networks=local_networks(config, say),
+        proxy_networks=config.proxy_networks,
+        deny_networks=config.deny_networks,
+        trusted_hosts=config.trusted_hosts,
+        deny_users=config.deny_users,
+        trusted_uids=trusted_uids(config, servers),
+        require_vouched=config.require_vouched,
+        uid_of=uid_of,
+        writes_as_user=[server.name for server in servers if AS_USER in server.accounts],
+        speaks_as_user=[
+            server for server, names in config.trusted_accounts.items() if AS_USER in names
+        ],
+    )
+
+
+def pipeline_of(config: Config, say: Callable[[str], None]) -> Pipeline:
+    """The filter for `config`; `say` takes what the operator should know.
+
+    Raises:
+        ConfigError, GrammarError: it cannot be made.
+    """
+    servers = servers_of(config)
+    ledger = Ledger(
+        grace_seconds=config.grace_seconds,
+        max_session_seconds=config.max_session_seconds,
+        max_addresses=config.max_addresses,
+        max_sessions=config.max_addresses if config.max_session_seconds else 0,
+    )
+    return Pipeline(
+        reader=Matcher(servers, programs=config.programs, enable=config.enable),
+        policy=policy_of(config, servers, say),
+        ledger=ledger,
+        correlator=Correlator(
+            ledger,
+            patience_seconds=config.patience_seconds,
+            max_pending=config.max_pending_sessions,
+        ),
+        ipv6_prefix=config.ipv6_prefix,
+    )

@@ -1,0 +1,57 @@
+"""What can be seen of a running filter (edge): warnings to the log, --status, the metrics file.
+
+Called once a second. The decisions are in `warnings`, the texts in `status` and `metrics`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ..log import Log
+from ..monitor import status
+from ..monitor.metrics_file import MetricsFile
+from ..monitor.warnings import Warnings
+from .feed import Feed
+
+
+class Monitor:
+    """One running filter, looked at."""
+
+    def __init__(self, log: Log, metrics_file: MetricsFile) -> None:
+        self._log = log
+        self._metrics_file = metrics_file
+        self._warnings = Warnings()
+        self._newest = b""
+
+    def tick(self, feed: Feed, now: int) -> None:
+        """`now` is seconds since the epoch. Does not raise."""
+        uptime = int(now - feed.clock.offset)
+        said = self._warnings.look(feed.pipeline, now, uptime)
+        if feed.newest is not self._newest:
+            self._newest = feed.newest
+            came = feed.last_input_epoch
+            zone = datetime.fromtimestamp(came).astimezone().tzinfo
+            assert zone is not None
+            line = self._newest[self._newest.rfind(b"\n", 0, -1) + 1 : -1]
+            said += self._warnings.line(line, came, uptime, zone)
+        for sentence in said:
+            self._log.say(sentence)
+        self._metrics_file.run(lambda: self._values(feed, now), uptime)
+
+    def status(self, feed: Feed, now: int) -> dict[str, Any]:
+        """What --status shows of it; `now` as above."""
+        self.tick(feed, now)
+        return self._values(feed, now)
+
+    def _values(self, feed: Feed, now: int) -> dict[str, Any]:
+        position = None if feed.persister.journal is None else feed.persister.journal.position
+        behind = feed.persister.map.behind()
+        run = status.Run(
+            feed.since_epoch,
+            feed.last_input_epoch,
+            feed.persister.troubles,
+            position,
+            None if behind is None else behind._asdict(),
+        )
+        return status.collect(feed.pipeline, self._warnings, run, now)

@@ -1,0 +1,58 @@
+"""What a person may ask a running filter for, as plain tables. Pure.
+
+    {"do": "forget", "address": A}                             -> {"changed": bool}
+    {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
+    {"do": "status"}                                           -> {"status": {...}} (by the feed)
+    {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
+
+Every answer to a request that makes no sense is {"error": why}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import __version__
+from ..addresses import canonical, widen
+from ..authorisation.ledger import clean
+from ..authorisation.pipeline import Pipeline
+
+MAX_SECONDS = 366 * 86400
+"""The longest that somebody can authorise by hand. An end that no calendar has could be shown by
+nothing."""
+MAX_NOTE = 48
+
+
+def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
+    """Do what `request` asks for; the answer."""
+    do = request.get("do")
+    if do == "status":
+        return {}
+    if do == "test":
+        found = pipeline.tests.get(str(request.get("token")))
+        return {"test": None if found is None else found._asdict(), "version": __version__}
+    if do not in ("forget", "authorise"):
+        return {"error": f"unknown request {do!r}"}
+    text = request.get("address")
+    address = canonical(text) if isinstance(text, str) else None
+    if address is None:
+        return {"error": f"{text!r} is not an address"}
+    if pipeline.ipv6_prefix != 128:
+        address = widen(address, pipeline.ipv6_prefix)
+    if do == "forget":
+        return {"changed": pipeline.ledger.forget(address), "address": address}
+    seconds, note = request.get("seconds"), request.get("note", "")
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_SECONDS:
+        return {
+            "error": f"{seconds!r} is not a number of seconds from 1 to {MAX_SECONDS} (a year); an "
+            "address that may always relay belongs into the mail server's own networks"
+        }
+    if not isinstance(note, str):
+        return {"error": f"{note!r} is not a text"}
+    pipeline.ledger.authorise(address, seconds, clean(note)[:MAX_NOTE], now)
+    return {
+        "changed": True,
+        "address": address,
+        "until": pipeline.ledger.authorisations[address].until,
+    }

@@ -1,0 +1,229 @@
+"""The store of one filter, opened (edge): its lock, its journal, and the map that lookups read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .. import clock, files, privileges
+from ..clock import Clock
+from ..config.options import Config
+from ..errors import StoreBusy, StoreDamaged
+from ..map_format import redis_url
+from ..map_format.check import is_intact
+from ..map_format.entry import decode
+from ..store.address_map import AddressMap
+from ..store.journal import Journal
+from ..store.lock import Lock
+from ..store.memory_map import MemoryMap
+
+if TYPE_CHECKING:
+    from ..authorisation.pipeline import Pipeline
+    from ..store.gdbm_map import GdbmMap
+    from ..store.redis_map import RedisMap
+
+LOCK_SECONDS = 600
+"""How long a second filter waits for the first: daemons overlap by seconds when they reload, and a
+filter that leaves gives its store up to four seconds."""
+
+
+def map_of(
+    config: Config, say: Callable[[str], None] = lambda _sentence: None
+) -> GdbmMap | RedisMap:
+    """The map of `config`. Reading it needs no right but that.
+
+    Raises:
+        ConfigError: this Python has no GDBM, or no redis-py; there is no such group; a password
+            file is not as it should be.
+    """
+
+    def genuine(address: str, value: bytes) -> bool:
+        return is_intact(address.encode("ascii", "replace"), value)
+
+    if not redis_url.is_redis(config.map):
+        from ..store.gdbm_map import GdbmMap
+
+        return GdbmMap(config.map, flock=config.flock, group=config.group, say=say, genuine=genuine)
+    from ..store.redis_map import RedisMap
+
+    return RedisMap(
+        redis_url.parse(config.map),
+        config.redis_name or os.uname().nodename,
+        say=say,
+        ends=lambda value: int(value[:10]),
+        genuine=genuine,
+    )
+
+
+class Storage:
+    """Lock, journal and map of one filter, opened: the ledger is what it was.
+
+    Args:
+        config: which files.
+        pipeline: gets the state.
+        say: takes what the operator should know.
+        keep_alive: called about once a second while this takes long.
+
+    Raises:
+        StoreBusy: another filter has it, or the files cannot be used now.
+        ConfigError: the files are not fit to be used (whose they are, who may write them).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        pipeline: Pipeline,
+        say: Callable[[str], None],
+        keep_alive: Callable[[], None] = lambda: None,
+        *,
+        lock_seconds: float = LOCK_SECONDS,
+    ) -> None:
+        self._say = say
+        self._lock: Lock | None = None
+        self.journal: Journal | None = None
+        self.map: AddressMap
+        self.pipeline = pipeline
+        self._config = config
+        self.clock = Clock()
+        if not config.write:
+            self.map = MemoryMap()
+            return
+        files.check_directory(os.path.dirname(config.files) or ".", privileges.others(config))
+        files.check_not_anothers(config.map, (config.journal, f"{config.map}.state"))
+        self._lock = Lock(config.lock, group=config.group)
+        waiting = _once(lambda: say(f"waiting for another pbs-filter: {config.lock!r} is locked"))
+
+        def wait() -> None:
+            waiting()
+            keep_alive()
+
+        self._lock.acquire(lock_seconds, wait)
+        try:
+            self._open(config, keep_alive)
+        except BaseException:
+            self.release()
+            raise
+
+    def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
+        pipeline = self.pipeline
+        self.journal = Journal(config.journal, say=self._say, group=config.group)
+        self.map = address_map = map_of(config, self._say)
+        stamp = ""
+        unknown = 0
+        for number, payload in enumerate(self.journal.replay()):
+            if payload.startswith(clock.STAMP + "\t"):
+                # What was told before is in the time of another clock.
+                self._shift(clock.between(stamp, payload))
+                stamp = payload
+            elif not pipeline.apply(payload):
+                unknown += 1
+            if number % 100_000 == 99_999:
+                keep_alive()
+        if unknown:
+            self._say(f"{config.journal!r}: {unknown} lines of it mean nothing to this version")
+        step = clock.between(stamp, self.clock.stamp())
+        if step:
+            self._say(f"the clock was set by {step} seconds while no filter was running")
+            self._shift(step)
+        clean = not step and self.map.was_clean(self.journal.position)
+        found: list[str] = []
+        lost = self.journal.lost_lines and address_map.exists()
+        if not clean and (lost or address_map.in_order()):
+            # That the end of a journal was cut off is seen only by the map.
+            self._say(f"journal and map of {config.map!r} were not closed together: both count")
+            found = self._salvage()
+        pipeline.restored(self.clock.now())
+        if found:
+            pipeline.ledger.tell_again(found)
+            self.journal.append([self.clock.stamp(), *pipeline.journal_payloads()])
+            pipeline.journaled()
+        if not clean:
+            keep_alive()
+            self.map.rebuild(pipeline.ledger.map_values())
+            pipeline.ledger.map_forgotten()
+        self.tell_clock(self.clock)
+
+    def _shift(self, step: int) -> None:
+        if step:
+            self.pipeline.shift(step)
+
+    def _salvage(self) -> list[str]:
+        """What the journal lost the map may know: each entry there was somebody's login."""
+        found: list[str] = []
+        try:
+            for address, value in self.map.items():
+                entry = decode(address, value)
+                if entry is not None and self.pipeline.ledger.learn(address, entry):
+                    found.append(address)
+        except (StoreBusy, StoreDamaged) as error:
+            self._say(f"{error}; what the journal lost cannot be looked up there")
+        if found:
+            self._say(f"{len(found)} addresses that the journal lost were found in the map")
+        return found
+
+    def tell_clock(self, of: Clock) -> None:
+        """Let readers know the clock by which the map's times are told.
+
+        Without it they cannot see that the clock was set back. With an old one they answer no
+        earlier than they should.
+        """
+        if self._config.files != self._config.map:
+            return  # hosts in many places read the map, each by its own clock
+        path = self._config.map + ".clock"
+        boot = clock.boot_id()
+        try:
+            fd = files.create(path + ".new", 0o640, files.gid_of(self._config.group))
+            try:
+                files.write_all(fd, f"{of.offset:.3f} {boot}\n".encode(), 0)
+            finally:
+                os.close(fd)
+            os.rename(path + ".new", path)
+        except OSError as error:
+            self._say(str(files.busy("write", path, error)))
+
+    def close(self, *, clean: bool) -> None:
+        """The end: with `clean` (all of it is in the map) the next start trusts the map."""
+        try:
+            if clean and self.journal is not None:
+                self.map.mark_clean(self.journal.position)
+        except StoreBusy as error:
+            self._say(f"{error}; the next start makes the map again")
+        self.map.close()
+        if self.journal is not None:
+            self.journal.close()
+
+    def release(self) -> None:
+        """Give the lock up."""
+        if self._lock is not None:
+            self._lock.release()
+
+
+def without_feed(
+    config: Config, request: dict[str, Any], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Do what a person asks for when no filter is running: be one for a moment.
+
+    Raises:
+        PbsFilterError: the store cannot be used.
+    """
+    from . import build, requests
+
+    privileges.become(config, say)
+    pipeline = build.pipeline_of(config, say)
+    store = Storage(config, pipeline, say, lock_seconds=2)
+    try:
+        answer = requests.handle(pipeline, request, store.clock.now())
+        if answer.get("changed") and store.journal is not None:
+            store.journal.append([store.clock.stamp(), *pipeline.journal_payloads()])
+            store.map.write(pipeline.ledger.map_changes())
+        store.close(clean=True)
+    finally:
+        store.release()
+    return answer
+
+
+def _once(say: Callable[[], None]) -> Callable[[], None]:
+    """`say`, the first time it is called."""
+    left = [say]
+    return lambda: left.pop()() if left else None

@@ -1,0 +1,1 @@
+"""Servers that a site declares in its own configuration."""

@@ -1,0 +1,146 @@
+"""Whether a map has everything: a line in a file beside it, which readers may look at too.
+
+    writing                       a batch goes in, or the map is known to lack something
+    ready BOOT INODE              it has everything; the id of this boot, the number of the file
+    closed LENGTH SUM POSITION    so at an orderly end; of the map, and where the journal was
+
+Who holds the map's lock (so that nobody is writing) and finds an address missing may believe it if
+the state is `closed`, or if it is `ready` with this boot (what a running machine wrote it can read
+back, synced or not; after a power cut nobody knows) and the number that the map's file had before
+it was opened (a new map may have taken its place since). Otherwise look again for a moment, then
+say "not now".
+
+In a container two processes of one boot may see two ids: systemd mounts another /proc for units
+with ProtectKernelTunables= and the like, and that shows the machine's id. So `ready` with another
+boot counts, too, if a filter holds its lock now and wrote the state after it took that: it read its
+journal in this boot.
+
+At start only `closed` counts, and only if length, sum and journal position are what is noted; else
+the map is made again.
+
+Of constant length, so that one write replaces it.
+"""
+
+from __future__ import annotations
+
+import os
+from zlib import crc32
+
+from .. import files
+from ..map_format.completeness import is_written_by_running_filter
+
+_LINE_BYTES = 160
+_BLOCK_BYTES = 1 << 20
+
+
+def _boot_id() -> str:
+    """Which start of this machine this is."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return "-"
+
+
+def _checksum(fd: int) -> tuple[int, int]:
+    """Length and CRC-32 of an open file. Raises: OSError."""
+    length = total = 0
+    while block := os.pread(fd, _BLOCK_BYTES, length):
+        length += len(block)
+        total = crc32(block, total)
+    return length, total
+
+
+class State:
+    """The state of the map at `path`; `mode` and `gid` are for the file that keeps it."""
+
+    def __init__(self, path: str, *, mode: int, gid: int | None) -> None:
+        self._map = path
+        self._path = path + ".state"
+        self._mode = mode
+        self._gid = gid
+        self._boot = _boot_id()
+        self._fd: int | None = None
+        self._first = True
+        """Nothing of this run is durable: a power cut may bring an old `closed` back."""
+
+    def _words(self) -> list[str]:
+        """What the file says; nothing where it cannot be read."""
+        try:
+            # A pipe in its place must not keep us waiting.
+            fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                return os.read(fd, _LINE_BYTES).decode("ascii", "replace").split()
+            finally:
+                os.close(fd)
+        except OSError:
+            return []
+
+    def complete(self, inode: int) -> bool:
+        """Whether the map in file number `inode`, with nobody writing in it, has everything."""
+        words = self._words()
+        if words[:1] == ["closed"] or words == ["ready", self._boot, str(inode)]:
+            return True
+        if words[:1] != ["ready"] or words[2:] != [str(inode)]:
+            return False
+        return is_written_by_running_filter(self._map) and words == self._words()
+
+    def _closed_and_same(self) -> list[str]:
+        """`closed` and what belongs to it, if it is what the map is; else nothing."""
+        words = self._words()
+        if words[:1] != ["closed"]:
+            return []
+        try:
+            with open(self._map, "rb") as file:
+                length, total = _checksum(file.fileno())
+        except OSError:
+            return []
+        return words if words[1:3] == [str(length), f"{total:08x}"] else []
+
+    def was_closed(self, of: str) -> bool:
+        """The map is what it was at an orderly end, with the journal at position `of`."""
+        return self._closed_and_same()[3:] == [of]
+
+    def in_order(self) -> bool:
+        """The map is what it was at an orderly end, wherever the journal is now."""
+        return bool(self._closed_and_same())
+
+    def changed_since_closed(self) -> bool:
+        """The map was closed, and somebody changed it since."""
+        return self._words()[:1] == ["closed"] and not self._closed_and_same()
+
+    def writing(self) -> None:
+        """A batch begins, or something is missing. Raises: OSError, ConfigError."""
+        self._set("writing")
+
+    def ready(self, fd: int) -> None:
+        """The map that is open at `fd` has everything. Raises: OSError, ConfigError."""
+        self._set("ready", self._boot, str(os.fstat(fd).st_ino))
+
+    def closed(self, fd: int, of: str) -> None:
+        """An orderly end; the map is open at `fd`, and synced. Raises: OSError, ConfigError."""
+        length, total = _checksum(fd)
+        self._set("closed", str(length), f"{total:08x}", of)
+
+    def _set(self, *words: str) -> None:
+        if self._fd is None or not os.fstat(self._fd).st_nlink:  # somebody removed it
+            self._open()
+        assert self._fd is not None
+        os.pwrite(self._fd, " ".join(words).ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+        if self._first or words[0] == "closed":
+            os.fsync(self._fd)
+            self._first = False
+
+    def _open(self) -> None:
+        self.close()
+        files.check_file(self._path)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._fd = fd
+        self._first = True
+        files.give(fd, self._path, self._mode, self._gid)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

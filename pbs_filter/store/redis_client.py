@@ -1,0 +1,350 @@
+"""A connection to the Redis that keeps the map (edge): one server, a master by Sentinel, a cluster.
+
+What is there: under `PREFIX` and an address a hash, in which each filter has one field, its name;
+under `PREFIX!filters` one field for each filter that has sent everything (`redis_values` tells what
+lookups make of it). Every command is for one key, so that a cluster can spread them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import signature
+from itertools import islice
+from socket import TCP_USER_TIMEOUT
+from typing import Any
+
+from ..errors import ConfigError, StoreBusy
+from ..map_format import redis_url
+from ..map_format.redis_fields import FILTERS, FORGET
+from ..map_format.redis_url import Location
+
+TIMEOUT_SECONDS = 3.0
+"""How long an answer may take before the connection is given up."""
+SPARE_SECONDS = 60
+"""A key outlives its values by this: the machine's clock may be so much ahead of ours."""
+SCAN_KEYS = 1000
+"""Keys in one slice of a walk through all of them."""
+LEAST_VERSION = 7
+"""EXPIREAT knows NX and GT since then."""
+
+
+def library() -> Any:
+    """redis-py. Raises: ConfigError where it is missing."""
+    try:
+        import redis
+        import redis.backoff
+        import redis.cluster
+        import redis.retry
+        import redis.sentinel
+    except ImportError:
+        raise ConfigError(
+            "a map in Redis needs redis-py, which this Python does not have; install it (Debian, "
+            "Ubuntu: python3-redis; else: pip install 'pbs-filter[redis]')"
+        ) from None
+    return redis
+
+
+def password(path: str) -> str | None:
+    """The password in a file, None for "". Raises: ConfigError."""
+    if not path:
+        return None
+    try:
+        with open(path, "rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            return redis_url.password(path, mode, file.read(4096))
+    except OSError as error:
+        raise ConfigError(f"password file {path!r}: {error.strerror}") from None
+
+
+def _told(text: str, error: Exception) -> StoreBusy:
+    """What went wrong with the map at `text`, in a sentence with what to do."""
+    redis = library()
+    why = str(error) or type(error).__name__
+    for kinds, todo in (
+        (
+            (redis.AuthenticationError, redis.exceptions.NoPermissionError),
+            "mend the user, its password_file, or the rights that the server gives it",
+        ),
+        (redis.ReadOnlyError, "a filter writes to the master: name that, or its sentinels"),
+        (redis.BusyLoadingError, "it reads its files, wait"),
+        (redis.sentinel.MasterNotFoundError, "ask the sentinels why they have no master"),
+        (redis.ResponseError, "mend that on the server"),
+    ):
+        if isinstance(error, kinds):
+            return StoreBusy(f"the map {text!r} cannot be used: {why}; {todo}")
+    return StoreBusy(
+        f"the map {text!r} cannot be reached: {why}; look whether it runs, and can be reached"
+    )
+
+
+class Link:
+    """A connection, open and asked who it is.
+
+    Args:
+        location: where; the files it names are read now.
+        client_name: what CLIENT LIST shows.
+        seeds: hosts and ports to try beside that of `location`: other nodes of the cluster.
+
+    Raises:
+        StoreBusy: it cannot be had, or is not what it should be. So does every method.
+        ConfigError: redis-py is missing, or a password file is not as it should be.
+    """
+
+    def __init__(
+        self, location: Location, client_name: str, seeds: Iterable[tuple[str, int]] = ()
+    ) -> None:
+        self._redis = library()
+        self._location = location
+        self._prefix = location.prefix.encode()
+        self._options = self._common(client_name)
+        self._cluster = False
+        self.nodes: tuple[tuple[str, int], ...] = ()
+        """The masters of a cluster."""
+        with self._patience():
+            self._client, info = self._open([*location.hosts, *seeds])
+        self.warning = ""
+        """What its operator should mend."""
+        if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
+            self.warning = (
+                f"the Redis at {location.text!r} forgets entries when its memory is full: set "
+                f"maxmemory-policy to noeviction, it is {info['maxmemory_policy']!r}"
+            )
+
+    def _common(self, client_name: str) -> dict[str, Any]:
+        redis = self._redis
+        # What tells the server about the library (CLIENT SETINFO) would need one more right.
+        quiet = set(signature(redis.Redis).parameters) & {"driver_info", "lib_name", "lib_version"}
+        if "driver_info" in quiet:
+            quiet = {"driver_info"}
+        return {
+            **dict.fromkeys(quiet),
+            "username": self._location.user or None,
+            "password": password(self._location.password_file),
+            "client_name": client_name,
+            "socket_timeout": TIMEOUT_SECONDS,
+            "socket_connect_timeout": TIMEOUT_SECONDS,
+            # What failed is begun again by us, who know what has to be sent to whom.
+            "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
+            # What a lost connection still had to deliver must not come after what its successor
+            # delivers: the kernel gives it up before we do.
+            "socket_keepalive": True,
+            "socket_keepalive_options": {TCP_USER_TIMEOUT: int(TIMEOUT_SECONDS * 900)},
+        }
+
+    def _tls(self) -> dict[str, Any]:
+        location = self._location
+        if not location.tls:
+            return {}
+        return {
+            "ssl": True,
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
+            "ssl_ca_certs": location.ca_file or None,
+            "ssl_certfile": location.cert_file or None,
+            "ssl_keyfile": location.key_file or None,
+        }
+
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
+        redis = self._redis
+        try:
+            yield
+        except (redis.RedisError, redis.cluster.RedisClusterException, OSError) as error:
+            raise _told(self._location.text, error) from None
+
+    # ------------------------------------------------------------------ opening
+
+    def _open(self, hosts: list[tuple[str, int]]) -> tuple[Any, dict[str, Any]]:
+        """A client that answered, and its INFO."""
+        redis = self._redis
+        location = self._location
+        if location.kind == "sentinel":
+            hosts = [self._ask_sentinels()]
+        options = {**self._options, "db": location.database}
+        if location.kind == "unix":
+            return self._proven(redis.Redis(unix_socket_path=location.path, **options))
+        error: Exception | None = None
+        for host, port in hosts:
+            client = redis.Redis(host=host, port=port, **options, **self._tls())
+            try:
+                return self._proven(client)
+            except redis.ConnectionError as this:
+                client.close()
+                error = error or this
+        assert error is not None
+        raise error
+
+    def _ask_sentinels(self) -> tuple[str, int]:
+        location = self._location
+        options = {
+            **self._options,
+            **self._tls(),
+            "username": location.sentinel_user or None,
+            "password": password(location.sentinel_password_file),
+        }
+        sentinel = self._redis.sentinel.Sentinel(location.hosts, sentinel_kwargs=options)
+        try:
+            host, port = sentinel.discover_master(location.service)
+            return host, int(port)
+        finally:
+            for client in sentinel.sentinels:
+                client.close()
+
+    def _proven(self, client: Any) -> tuple[Any, dict[str, Any]]:
+        """`client`, if it is one that we can write to; in a cluster, one for all of it."""
+        text = self._location.text
+        info = client.info()
+        version = str(info.get("redis_version", ""))
+        if int(version.partition(".")[0] or 0) < LEAST_VERSION:
+            client.close()
+            raise StoreBusy(
+                f"the map {text!r} is kept by Redis {version}; install {LEAST_VERSION}.0 or later"
+            )
+        if info.get("cluster_enabled"):
+            client.close()
+            return self._open_cluster(client), info
+        if info.get("role") != "master":
+            client.close()
+            raise StoreBusy(
+                f"the map {text!r} is a replica; a filter writes to the master: name that, or its "
+                "sentinels"
+            )
+        return client, info
+
+    def _open_cluster(self, seed: Any) -> Any:
+        location = self._location
+        if location.kind != "tcp" or location.database:
+            raise StoreBusy(
+                f"the map {location.text!r} is a cluster; write redis://HOST:PORT, without a "
+                "database"
+            )
+        where = seed.connection_pool.connection_kwargs
+        # Its own attempts follow a slot that moves.
+        options = {key: value for key, value in self._options.items() if key != "retry"}
+        client = self._redis.cluster.RedisCluster(
+            host=where["host"], port=where["port"], **options, **self._tls()
+        )
+        self._cluster = True
+        self.nodes = tuple((node.host, node.port) for node in client.get_primaries())
+        return client
+
+    def close(self) -> None:
+        """Give the connection back; nothing is raised."""
+        with contextlib.suppress(Exception):
+            self._client.close()
+
+    # ------------------------------------------------------------------ who it is
+
+    def identity(self) -> str:
+        """The replication ids of every master, which change where data may have been lost: by a
+        restart, and by a failover."""
+        with self._patience():
+            if not self._cluster:
+                found = [self._client.info("replication")]
+            else:
+                target = self._redis.cluster.RedisCluster.PRIMARIES
+                found = list(self._client.info("replication", target_nodes=target).values())
+        if any(info.get("role") != "master" for info in found):
+            raise StoreBusy(f"the map {self._location.text!r} is no longer a master")
+        return " ".join(sorted(str(info["master_replid"]) for info in found))
+
+    # ------------------------------------------------------------------ the marker
+
+    def _marker(self) -> str:
+        return self._location.prefix + FILTERS
+
+    def claim(self, name: str) -> None:
+        """Make the marker of filter `name`, where there is none, one that promises nothing."""
+        with self._patience():
+            self._client.hsetnx(self._marker(), name, "0")
+
+    def mark(self, name: str, value: str) -> bool:
+        """Set the marker of filter `name`; False, and nothing is set: it had vanished."""
+        with self._patience():
+            if self._client.hset(self._marker(), name, value):
+                self._client.hdel(self._marker(), name)
+                return False
+            return True
+
+    def marked(self, name: str) -> str | None:
+        """The marker of filter `name`."""
+        with self._patience():
+            value = self._client.hget(self._marker(), name)
+        return None if value is None else value.decode("utf-8", "replace")
+
+    # ------------------------------------------------------------------ addresses
+
+    def _key(self, address: str) -> bytes:
+        return self._prefix + address.encode("ascii")
+
+    def _execute(self, pipeline: Any) -> list[Any]:
+        """The answers; the first error that is not about one key alone is raised."""
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception) and not _is_wrong_type(answer):
+                raise answer
+        return answers
+
+    def write(self, name: str, values: Mapping[str, tuple[bytes, int] | None]) -> list[str]:
+        """Set the field `name` of each address to its value, until its end (epoch seconds); remove
+        it where there is none. What is returned could not be written: its key is not a hash.
+        """
+        with self._patience():
+            pipeline = self._client.pipeline(transaction=False)
+            sent = []
+            for address, value in values.items():
+                key = self._key(address)
+                if value is None:
+                    pipeline.hdel(key, name)
+                    sent.append(address)
+                    continue
+                end = value[1] + SPARE_SECONDS
+                # First, so that a key which is just about to end does not take the field along.
+                pipeline.execute_command("EXPIREAT", key, end, "GT")
+                pipeline.hset(key, name, value[0])
+                pipeline.execute_command("EXPIREAT", key, end, "NX")
+                sent += [address] * 3
+            answers = self._execute(pipeline)
+        wrong = [a for a, answer in zip(sent, answers, strict=True) if _is_wrong_type(answer)]
+        return list(dict.fromkeys(wrong))
+
+    def addresses(self) -> Iterator[list[str]]:
+        """All addresses, in slices; one that comes or goes meanwhile may be missing."""
+        with self._patience():
+            keys = self._client.scan_iter(match=self._prefix + b"*", count=SCAN_KEYS)
+            while some := list(islice(keys, SCAN_KEYS)):
+                behind = (key[len(self._prefix) :].decode("ascii", "replace") for key in some)
+                yield [address for address in behind if not address.startswith("!")]
+
+    def fields(self, addresses: Iterable[str]) -> list[dict[str, bytes]]:
+        """The fields of each address."""
+        with self._patience():
+            pipeline = self._client.pipeline(transaction=False)
+            for address in addresses:
+                pipeline.hgetall(self._key(address))
+            answers = self._execute(pipeline)
+        return [
+            {}
+            if isinstance(answer, Exception)
+            else {name.decode("utf-8", "replace"): value for name, value in answer.items()}
+            for answer in answers
+        ]
+
+    def forget(self, address: str, at: int, until: int) -> None:
+        """Note that logins from `address` up to `at` count no more, until `until` at least."""
+        with self._patience():
+            pipeline = self._client.pipeline(transaction=False)
+            key = self._key(address)
+            pipeline.execute_command("EXPIREAT", key, until, "GT")
+            pipeline.hset(key, FORGET, f"{at:010d}")
+            pipeline.execute_command("EXPIREAT", key, until, "NX")
+            answers = self._execute(pipeline)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+
+
+def _is_wrong_type(answer: object) -> bool:
+    return isinstance(answer, Exception) and str(answer).startswith("WRONGTYPE")

@@ -1,0 +1,83 @@
+"""The map's value: one length with its address, readable, and worthless when damaged."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbs_filter.map_format import check
+from pbs_filter.map_format import entry as value
+from pbs_filter.map_format.entry import Entry
+
+ADDRESS = "192.0.2.7"
+ENTRY = Entry(1800, 900, 800, 850, 2, "dovecot", "imap", "bob@example.org")
+addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+entries = st.builds(
+    Entry,
+    until=st.integers(0, value.MAX_EPOCH),
+    renewed=st.integers(0, value.MAX_EPOCH),
+    since=st.integers(0, value.MAX_EPOCH),
+    last=st.integers(0, value.MAX_EPOCH),
+    sessions=st.integers(0, value.MAX_SESSIONS),
+    server=st.sampled_from(("dovecot", "solid-pop3d", "manual")),
+    protocol=st.sampled_from(("pop3", "imap", "")),
+    user=st.text(st.characters(codec="utf-8", categories=("L", "N", "P")), max_size=11),
+)
+
+
+@given(addresses, entries)
+def test_what_is_encoded_comes_back_and_address_and_value_have_one_length(address, entry):
+    raw = value.encode(address, entry)
+    assert entry == value.decode(address, raw)
+    assert check.TOTAL_BYTES == len(address) + len(raw)
+    assert raw[:10].isdigit()
+
+
+def test_the_layout_can_be_read_by_people():
+    assert (b"0000001800 0000000900 0000000800 0000000850 0002 dovecot      imap ") == value.encode(
+        ADDRESS, ENTRY
+    )[:67]
+    assert b"bob@example.org " == value.encode(ADDRESS, ENTRY)[76:92]
+
+
+@pytest.mark.parametrize("at", range(len(value.encode(ADDRESS, ENTRY))))
+def test_no_flipped_bit_authorises(at):
+    raw = bytearray(value.encode(ADDRESS, ENTRY))
+    for bit in range(8):
+        raw[at] ^= 1 << bit
+        assert not check.is_current(ADDRESS.encode(), bytes(raw), 1000)
+        assert value.decode(ADDRESS, bytes(raw)) is None
+        raw[at] ^= 1 << bit
+    assert check.is_current(ADDRESS.encode(), bytes(raw), 1000)
+
+
+def test_a_value_authorises_no_other_address():
+    raw = value.encode(ADDRESS, ENTRY)
+    assert not check.is_current(b"192.0.2.8", raw, 1000)
+    assert value.decode("192.0.2.8", raw) is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "now"),
+    [(False, 898.9), (True, 899), (True, 1799.9), (False, 1800), (False, 2000)],
+)
+def test_an_entry_lives_from_when_it_was_written_to_its_end(expected, now):
+    assert expected == check.is_current(ADDRESS.encode(), value.encode(ADDRESS, ENTRY), now)
+
+
+def test_what_is_too_long_is_cut_between_characters_and_what_is_too_large_is_capped():
+    entry = Entry(10**12, -5, 0, 0, 10**6, "a-very-long-server-name", "protocol", "ü" * 80)
+    found = value.decode(ADDRESS, value.encode(ADDRESS, entry))
+    assert (value.MAX_EPOCH, 0, value.MAX_SESSIONS) == (found.until, found.renewed, found.sessions)
+    assert ("a-very-long-", "prot", "ü" * 37) == (found.server, found.protocol, found.user)
+
+
+def test_what_cannot_be_printed_is_not_stored():
+    entry = ENTRY._replace(user="bob\n\t\x1b\ud800")
+    assert "bob????" == value.decode(ADDRESS, value.encode(ADDRESS, entry)).user
+
+
+def test_a_user_whose_name_fills_the_field_may_be_another():
+    assert "bob@example.org" == check.user(value.encode(ADDRESS, ENTRY))
+    assert check.user(value.encode(ADDRESS, ENTRY._replace(user="x" * 200))) is None

@@ -1,0 +1,65 @@
+"""What several filters say of one address, as people see it."""
+
+from __future__ import annotations
+
+from pbs_filter.commands import report
+from pbs_filter.map_format.entry import Entry, encode
+from pbs_filter.map_format.redis_fields import FORGET
+from pbs_filter.map_format.redis_merge import last_login, merge
+
+ADDRESS = "192.0.2.7"
+NOW = 1000
+
+
+def value(until, *, last=900, renewed=900, since=800, sessions=0, user="alice") -> bytes:
+    entry = Entry(until, renewed, since, last, sessions, "dovecot", "imap", user)
+    return encode(ADDRESS, entry)
+
+
+def test_the_latest_end_the_latest_logins_user_and_all_sessions_count():
+    fields = {
+        "mx2": value(3000, last=700, since=600, sessions=2, user="bob"),
+        "mx1": value(2000, last=950, sessions=1),
+    }
+    shared = merge(ADDRESS, fields, NOW)
+    assert ("mx1", "mx2") == shared.filters
+    assert Entry(3000, 900, 600, 950, 3, "dovecot", "imap", "alice") == shared.entry
+
+
+def test_what_has_ended_counts_only_where_nothing_lives():
+    ended = value(NOW, user="bob", last=999)
+    shared = merge(ADDRESS, {"mx1": value(2000), "mx2": ended}, NOW)
+    assert (("mx1",), "alice", 2000) == (shared.filters, shared.entry.user, shared.entry.until)
+    assert ("mx2",) == merge(ADDRESS, {"mx2": ended}, NOW).filters
+
+
+def test_an_entry_from_the_future_does_not_live():
+    fields = {"mx1": value(2000), "mx2": value(9000, renewed=NOW + 2)}
+    assert ("mx1",) == merge(ADDRESS, fields, NOW).filters
+
+
+def test_logins_up_to_the_forgotten_second_count_no_more():
+    fields = {FORGET: b"0000000900", "mx1": value(2000, last=900), "mx2": value(2000, last=901)}
+    assert ("mx2",) == merge(ADDRESS, fields, NOW).filters
+    del fields["mx2"]
+    assert merge(ADDRESS, fields, NOW) is None
+
+
+def test_damage_is_passed_over():
+    assert merge(ADDRESS, {"mx1": b"x", FORGET: b"?"}, NOW) is None
+    assert ("mx2",) == merge(ADDRESS, {"mx1": b"x", "mx2": value(2000)}, NOW).filters
+
+
+def test_the_newest_login_of_all_is_known_for_what_is_forgotten_by_a_late_clock():
+    fields = {FORGET: b"0000000900", "mx1": value(2000, last=1005), "mx2": value(2000)}
+    assert 1005 == last_login(ADDRESS, fields)
+    assert 0 == last_login(ADDRESS, {"mx1": b"x"})
+
+
+def test_a_shared_list_names_the_filters_of_each_address():
+    entry = Entry(2000, 900, 800, 900, 0, "dovecot", "imap", "alice")
+    shown, filters = [(ADDRESS, entry)], {ADDRESS: ("mx1", "mx2")}
+    head, row = report.as_table(shown, NOW, filters=filters).splitlines()
+    assert "FILTERS" == head[row.index("mx1 mx2") :]
+    assert ["mx1", "mx2"] == report.as_objects(shown, NOW, filters=filters)[0]["filters"]
+    assert "filters" not in report.as_objects(shown, NOW)[0]

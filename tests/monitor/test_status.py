@@ -1,0 +1,194 @@
+"""--status: what a filter knows of itself, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC
+
+import pytest
+
+from pbs_filter import __version__
+from pbs_filter.authorisation.pipeline import Outcome
+from pbs_filter.commands import report
+from pbs_filter.commands.history import History
+from pbs_filter.commands.report import moment
+from pbs_filter.map_format.entry import Entry
+from pbs_filter.model import Reason
+from pbs_filter.monitor.status import FIELDS, SHOWN, Run, collect, size, text
+from pbs_filter.monitor.warnings import KINDS, Warnings
+
+from .. import names
+from ..authorisation.test_pipeline import NOW, as_json, feed, new
+from ..running import login
+
+RUN = Run(
+    since=NOW - 3600,
+    last_input=NOW - 2,
+    troubles={},
+    journal="5f3a9c01-4096",
+    behind=None,
+)
+
+
+def values(made=None, **run):
+    """What is collected from a filter that was looked at."""
+    made = made or new()
+    out = Warnings()
+    out.look(made, NOW, 60)
+    return collect(made, out, RUN._replace(**run), NOW)
+
+
+def test_every_name_is_documented_and_every_documented_name_is_there():
+    assert list(FIELDS) == sorted(values(), key=list(FIELDS).index)
+
+
+@pytest.mark.parametrize("path", names.LISTS, ids=lambda path: path.name)
+def test_the_lists_of_names_are_todays(path):
+    assert names.updated(path) == path.read_text(), "run: python -m tests.names"
+
+
+def test_every_kind_of_warning_is_documented():
+    rows = re.findall(r"(?m)^\| `(\w+)` \| a? ?[a-z]", names.STATUS.read_text())
+    assert set(KINDS) <= set(rows)
+
+
+def named(title: str) -> set[str]:
+    """The names in backticks that a section of the list has."""
+    text = names.STATUS.read_text()
+    section = text.partition(f"## `pbs-filter {title}`")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([a-z_]+)`", section))
+
+
+def test_the_names_of_the_other_modes_are_documented():
+    entry = Entry(2000, 900, 900, 900, 0, "dovecot", "imap", "bob")
+    (listed,) = report.as_objects([("192.0.2.7", entry)], 1000, filters={"192.0.2.7": ["mx1"]})
+    assert set(listed) | {"imap", "manual"} == named("--list --json") - {"pop3"}
+    history = History("192.0.2.7")
+    history.take(["a\t192.0.2.7\t1800\t0\t0\t0\tdovecot\timap\tbob\tLogin"])
+    found = history.as_object()
+    assert set(found) | set(found["logins"][0]) == named("--history ADDRESS --json")
+    story = report.story_object(1, Outcome("login"))
+    assert set(story) | {"login", "logout", "none"} == named("--explain --json")
+
+
+def test_a_filter_that_has_seen_nothing_says_so():
+    found = values(last_input=0, journal=None)
+    assert (None, None, None, 0) == tuple(
+        found[name] for name in ("last_input", "lag_seconds", "journal", "lines")
+    )
+    shown = text(found)
+    assert "last line        none yet: does the syslog daemon feed us?\n" in shown
+    assert "journal          none: --nowrite\n" in shown
+    assert "logins           none; 0 in the last hour\n" in shown
+    assert "warnings" not in shown
+
+
+def test_what_happened_is_told_with_an_example_of_each_reason():
+    made = feed(
+        new(local_networks=["10.0.0.0/8"]),
+        login("192.0.2.7").rstrip("\n"),
+        login("10.0.0.1").rstrip("\n"),
+        "Nov 20 10:00:00 mx1 popa3d[9]: brand new words",
+    )
+    found = values(made)
+    assert {"dovecot": 1} == found["logins"]
+    assert [1] == found["logins_per_minute"]
+    assert (1, Reason.LOCAL_NETWORK.value) == (
+        found["reasons"]["local_network"]["count"],
+        found["reasons"]["local_network"]["text"],
+    )
+    shown = text(found)
+    for row in (
+        f"running since    {moment(NOW - 3600)}, version {__version__}\n",
+        f"last line        {moment(NOW - 2)}, 2 s ago\n",
+        "lines            3\n",
+        "authorised now   1 addresses, 0 open sessions, 0 half-finished\n",
+        "store            ok\n",
+        "journal          4.0 KiB, position 5f3a9c01-4096\n",
+        "logins           dovecot 1; 1 in the last hour\n",
+        "           1  may relay anyway (local_networks)\n",
+        "              e.g. 'dovecot: imap-login: Login: user=<bob>",
+        "           1  popa3d: 'brand new words'\n",
+    ):
+        assert row in shown
+
+
+def test_the_lag_behind_the_daemon_is_that_of_the_newest_line():
+    made, out = new(), Warnings()
+    out.line(as_json("words", t="2027-01-15T07:59:50+00:00"), NOW - 2, 60, UTC)
+    found = collect(made, out, RUN, NOW)
+    assert (NOW - 10, 8) == (found["newest_stamp"], found["lag_seconds"])
+    assert ", 2 s ago, 8 s behind the syslog daemon\n" in text(found)
+
+
+def test_trouble_with_the_store_is_told():
+    found = values(troubles={"journal": "full", "map": "locked"})
+    assert "full; locked" == found["trouble"]
+    assert "store            full; locked\n" in text(found)
+
+
+@pytest.mark.parametrize(
+    ("expected", "waiting", "away"),
+    [
+        ("5 addresses wait to be sent", 5, None),
+        (f"away since {moment(NOW)}, all of the state waits: refused", None, NOW),
+    ],
+)
+def test_a_map_elsewhere_that_is_behind_is_told(expected, waiting, away):
+    behind = {"waiting": waiting, "away_since": away, "trouble": "refused"}
+    assert f"map              {expected}\n" in text(values(behind=behind))
+
+
+def test_a_warning_stands_there_with_what_to_do():
+    made = feed(new(), *(login("192.0.2.7", user=f"u{i}").rstrip("\n") for i in range(9)))
+    made.block(as_json(" LOGIN, user=x, ip=[203.0.113.66], port=[1]", uid=12345) + b"\n", NOW)
+    found = values(made)
+    assert ["crowded", "forged"] == [warned["kind"] for warned in found["warnings"]]
+    shown = text(found)
+    assert f"warnings\n  {moment(NOW)}  5 users and more logged in from 192.0.2.7" in shown
+    assert "\n      if a proxy or webmail host is there, name it in proxy_networks" in shown
+    assert "           1  uid 12345 as pop3d\n" in shown
+    assert "  192.0.2.7: u0, u1, u2, u3, u4, ...\n" in shown
+
+
+def test_no_byte_of_a_line_reaches_the_terminal_as_it_is():
+    made = feed(new(), "Nov 20 10:00:00 mx1 popa3d[9]: \x1b]0;owned\x07 \u202e")
+    shown = text(values(made), colour=False)
+    assert "\\x1b]0;owned\\x07" in shown
+    assert all(row.isprintable() for row in shown.splitlines())
+    assert json.loads(json.dumps(values(made)))
+
+
+def test_many_of_a_kind_are_counted_not_shown():
+    made = new()
+    made.counts.forged = {(uid, "pop3d"): 1 for uid in range(SHOWN + 5)}
+    shown = text(values(made))
+    assert f"uid {SHOWN - 1} as pop3d" in shown
+    assert f"uid {SHOWN} as pop3d\n" not in shown
+    assert shown.endswith("  and 5 more: see --json\n")
+
+
+def test_of_a_line_of_the_feed_the_program_and_its_words_are_the_example():
+    line = as_json("pop3-login: Disconnected: Inactivity" + " and so on" * 60, p="dovecot:", uid=0)
+    made = feed(new(), line.decode())
+    assert "e.g. 'dovecot: pop3-login: Disconnected: Inactivity and so on" in text(values(made))
+
+
+def test_a_reason_may_have_no_example():
+    made = new()
+    made.counts.lines = 3
+    made.counts.add(Reason.TOO_LONG, 3)
+    assert text(values(made)).endswith("nothing came of\n           3  line too long\n")
+
+
+def test_colours_only_when_wanted():
+    assert "\x1b[32mok\x1b[0m" in text(values(), colour=True)
+    assert "\x1b" not in text(values())
+
+
+@pytest.mark.parametrize(
+    ("expected", "number"), [("5 bytes", 5), ("1.0 KiB", 1024), ("1.5 MiB", 3 << 19)]
+)
+def test_sizes_for_people(expected, number):
+    assert expected == size(number)

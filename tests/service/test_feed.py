@@ -1,0 +1,406 @@
+"""The filter as a process: what it says to the daemon, what it keeps, what it survives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import shutil
+import signal
+import stat
+
+import pytest
+
+from ..running import Running, login, logout, run, wait_for
+
+
+@pytest.fixture
+def place(tmp_path):
+    os.chmod(tmp_path, 0o750)
+    return tmp_path
+
+
+def test_ok_when_ready_then_one_reply_for_each_line(place):
+    with Running(place) as pipeline:
+        assert b"OK" == pipeline.reply()
+        for line in (login("192.0.2.7"), "\n", "nonsense\n", "\xff\x00\n", "{}\n"):
+            assert b"OK" == pipeline.ask(line)
+        assert b"" == pipeline.reply(0.1)
+        assert 0 == pipeline.end()
+        assert {"192.0.2.7"} == pipeline.addresses()
+
+
+def test_a_line_in_pieces_gets_one_reply_and_nothing_is_parsed_before_its_end(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        line = login("192.0.2.7")
+        pipeline.send(line[:60])
+        assert b"" == pipeline.reply(0.1)
+        pipeline.send(line[60:])
+        assert b"OK" == pipeline.reply()
+        pipeline.send(login("192.0.2.8").rstrip("\n"))
+        assert 0 == pipeline.end()
+        assert {"192.0.2.7"} == pipeline.addresses()
+        assert "ended inside a line" in pipeline.log.read_text()
+
+
+def test_an_overlong_line_is_acknowledged_and_counted(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.send(b"x" * 200_000)
+        pipeline.send(b"\n")
+        assert b"OK" == pipeline.reply()
+        assert 1 == pipeline.status()["reasons"]["too_long"]["count"]
+
+
+def test_without_confirmation_nothing_is_said(place):
+    with Running(place, confirm="no") as pipeline:
+        pipeline.send(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == pipeline.addresses())
+        assert 0 == pipeline.end()
+        assert b"" == pipeline.process.stdout.read()
+
+
+def test_with_confirm_lines_the_first_ok_is_the_one_for_the_first_line(place):
+    with Running(place, confirm="lines") as pipeline:
+        assert b"" == pipeline.reply(0.5)
+        assert b"OK" == pipeline.ask(login("192.0.2.7"))
+        assert b"" == pipeline.reply(0.1)
+
+
+def test_confirmation_is_noticed_by_the_pipes(place):
+    with Running(place, confirm="auto") as pipeline:
+        assert b"OK" == pipeline.reply()
+
+
+def test_an_address_is_gone_after_its_grace_without_a_new_line(place):
+    with Running(place, "--grace=2") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        assert {"192.0.2.7"} == wait_for(pipeline.addresses)
+        wait_for(lambda: not pipeline.addresses())
+        wait_for(lambda: not pipeline.listed("--all"), "its entry to be removed")
+
+
+def test_an_open_session_holds_its_address_until_it_ends(place):
+    with Running(place, "--grace=2") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7", session="abc"))
+        pipeline.ask(login("192.0.2.8"))
+        wait_for(lambda: {"192.0.2.7", "192.0.2.8"} == pipeline.addresses())
+        wait_for(lambda: {"192.0.2.7"} == pipeline.addresses(), "the unheld one to end")
+        first = pipeline.listed()[0]["until"]
+        wait_for(lambda: pipeline.listed()[0]["until"] > first + 1, "the lease to be renewed")
+        pipeline.ask(logout("abc"))
+        wait_for(lambda: not pipeline.addresses())
+
+
+def test_what_was_acknowledged_survives_kill_minus_nine(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        for i in range(20):
+            assert b"OK" == pipeline.ask(login(f"192.0.2.{i}", session=f"s{i}"))
+        assert b"OK" == pipeline.ask("Nov 20 10:00:00 mx1 popa3d[81]: Session from 198.51.100.8\n")
+        pipeline.kill()
+    with Running(place) as pipeline:
+        assert b"OK" == pipeline.reply()
+        passed = "Nov 20 10:00:01 mx1 popa3d[81]: Authentication passed for alice\n"
+        assert b"OK" == pipeline.ask(passed)
+        expected = {f"192.0.2.{i}" for i in range(20)} | {"198.51.100.8"}
+        wait_for(lambda: expected == pipeline.addresses())
+        assert 1 == {e["address"]: e for e in pipeline.listed()}["192.0.2.3"]["open_sessions"]
+        pipeline.ask(logout("s3"))
+        wait_for(lambda: 20 == pipeline.status()["open_sessions"])
+
+
+def test_signals_of_the_daemon_do_not_end_it(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
+            pipeline.signal(number)
+            assert b"OK" == pipeline.ask(login("192.0.2.7"))
+        assert 0 == pipeline.end()
+
+
+def test_signals_while_it_starts_do_not_end_it(place):
+    with Running(place) as pipeline:
+        for _ in range(50):
+            pipeline.signal(signal.SIGCONT)
+        assert b"OK" == pipeline.reply()
+
+
+def test_a_hangup_reopens_the_log_and_reads_networks_again(place):
+    config = place / "pbs.toml"
+    config.write_text('local_networks = ["127.0.0.0/8"]\n')
+    with Running(place, f"--config={config}") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        config.write_text('local_networks = ["192.0.2.0/24"]\n')
+        pipeline.log.rename(place / "log.1")
+        pipeline.signal(signal.SIGHUP)
+        wait_for(pipeline.log.exists)
+        wait_for(lambda: "networks" in pipeline.log.read_text())
+        pipeline.ask(login("192.0.2.8"))
+        assert 1 == pipeline.status()["reasons"]["local_network"]["count"]
+        config.write_text("nonsense = 1\n")
+        pipeline.signal(signal.SIGHUP)
+        wait_for(lambda: "'nonsense'" in pipeline.log.read_text())
+        assert b"OK" == pipeline.ask(login("192.0.2.9"))
+
+
+def test_local_networks_can_be_asked_from_the_mta(place):
+    script = place / "postconf"
+    script.write_text("#!/bin/sh\necho '192.0.2.0/24 [2001:db8::]/32 /etc/x hash:/etc/y'\n")
+    script.chmod(0o755)
+    with Running(place, f"--local-networks-command={script} -hx mynetworks") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.8"))
+        pipeline.ask(login("198.51.100.8"))
+        wait_for(lambda: {"198.51.100.8"} == pipeline.addresses())
+        assert "'/etc/x', 'hash:/etc/y'" in pipeline.log.read_text()
+
+
+def test_a_store_in_trouble_is_told_not_acknowledged_and_not_counted_twice(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        assert b"OK" == pipeline.ask(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == pipeline.addresses())
+        hidden = place.parent / (place.name + "-hidden")
+        shutil.move(place, hidden)
+        try:
+            line = login("192.0.2.7")
+            for _ in range(3):
+                reply = pipeline.ask(line)
+                assert reply.startswith(b"Error: cannot append to the journal"), reply
+        finally:
+            shutil.move(hidden, place)
+        assert b"OK" == pipeline.ask(line)
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == pipeline.addresses())
+        assert 2 == pipeline.status()["logins"]["dovecot"]
+        assert 0 == pipeline.end()
+
+
+def test_without_confirmation_changes_wait_until_the_trouble_is_over(place):
+    with Running(place, confirm="no") as pipeline:
+        pipeline.send(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == pipeline.addresses())
+        hidden = place.parent / (place.name + "-hidden")
+        shutil.move(place, hidden)
+        try:
+            pipeline.send(login("192.0.2.7"))
+            wait_for(lambda: "cannot append" in (hidden / "log").read_text())
+        finally:
+            shutil.move(hidden, place)
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == pipeline.addresses())
+        assert "can be written again" in pipeline.log.read_text()
+
+
+def test_a_locked_map_delays_acknowledgement_and_loses_nothing(place):
+    import _gdbm
+
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == pipeline.addresses())
+        with _gdbm.open(str(pipeline.map), "r"):
+            pipeline.ask(login("192.0.2.7"))
+            wait_for(lambda: "has been locked" in pipeline.log.read_text())
+            assert pipeline.ask(login("192.0.2.8")).startswith(b"Error: the map")
+        assert b"OK" == pipeline.ask(login("192.0.2.8"))
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7", "192.0.2.8"} == pipeline.addresses())
+
+
+def test_a_map_that_is_broken_or_removed_is_made_again(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.6"))
+        wait_for(lambda: {"192.0.2.6"} == pipeline.addresses())
+        pipeline.map.unlink()
+        pipeline.ask(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == pipeline.addresses())
+        pipeline.map.write_bytes(b"")
+        pipeline.ask(login("192.0.2.8"))
+        wait_for(lambda: {"192.0.2.6", "192.0.2.7", "192.0.2.8"} == pipeline.addresses())
+        assert b"OK" == pipeline.ask(login("192.0.2.9"))
+
+
+def test_exported_files_follow_the_logins_and_the_ends_without_a_line(place):
+    config = place / "pbs.toml"
+    config.write_text(
+        f'[[export]]\nformat = "list"\npath = "{place}/list"\ninterval_seconds = 1\n'
+        f'command = "/bin/cp {place}/list {place}/copy"\n'
+    )
+    with Running(place, f"--config={config}", "--grace=3") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        copy = place / "copy"
+        wait_for(lambda: copy.exists() and "192.0.2.7" in copy.read_text())
+        wait_for(lambda: "192.0.2.7" not in copy.read_text(), "the end to be exported")
+
+
+def test_many_users_from_one_address_are_told_once_with_the_address(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        for i in range(7):
+            pipeline.ask(login("192.0.2.7", user=f"u{i}"))
+        wait_for(lambda: "users and more logged in from 192.0.2.7" in pipeline.log.read_text())
+        assert 1 == pipeline.log.read_text().count("proxy_networks")
+        assert "192.0.2.7: u0, u1, u2" in pipeline.mode("--status").stdout.decode()
+
+
+def test_a_second_filter_waits_for_the_first(place):
+    with Running(place) as first:
+        first.reply()
+        first.ask(login("192.0.2.6"))
+        with Running(place) as second:
+            assert b"" == second.reply(0.5)
+            second.send(login("192.0.2.7"))
+            assert 0 == first.end()
+            assert b"OK" == second.reply()
+            assert b"OK" == second.reply()
+            wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == second.addresses())
+
+
+def test_a_person_can_authorise_and_forget_while_it_runs_and_while_it_does_not(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.6"))
+        done = pipeline.mode("--authorise", "192.0.2.99", "--for", "500", "--note", "scanner")
+        assert b"192.0.2.99: may relay until" in done.stdout
+        assert {"192.0.2.6", "192.0.2.99"} == pipeline.addresses()
+        assert "scanner" == pipeline.listed()[0]["user"]
+        assert 0 == pipeline.mode("--list", "192.0.2.99").returncode
+        assert 1 == pipeline.mode("--list", "192.0.2.98").returncode
+        assert 0 == pipeline.mode("--forget", "192.0.2.99").returncode
+        assert 1 == pipeline.mode("--forget", "192.0.2.99").returncode
+        assert {"192.0.2.6"} == pipeline.addresses()
+        pipeline.end()
+        assert 75 == pipeline.mode("--status").returncode
+        assert 0 == pipeline.mode("--forget", "192.0.2.6").returncode
+        assert 0 == pipeline.mode("--authorise", "2001:db8::7").returncode
+        assert {"2001:db8::7"} == pipeline.addresses()
+        bad = pipeline.mode("--authorise", "mx.example.org")
+        assert b"'mx.example.org' is not an address" in bad.stderr
+        assert 78 == bad.returncode
+
+
+def test_the_files_are_for_the_filter_and_its_group(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        modes = {
+            path.name: stat.S_IMODE(path.lstat().st_mode)
+            for path in place.iterdir()
+            if path.name.startswith("map")
+        }
+        assert {
+            "map": 0o640,
+            "map.state": 0o640,
+            "map.clock": 0o640,
+            "map.journal": 0o640,
+            "map.lock": 0o640,
+            "map.control": 0o600,
+        } == modes
+
+
+def test_with_nowrite_nothing_is_written(place):
+    done = run("--config=/dev/null", f"--dbfile={place}/map", "--nowrite", stdin=login("192.0.2.7"))
+    assert 0 == done.returncode
+    assert [] == list(place.iterdir())
+
+
+def test_a_start_that_fails_says_why_once_and_leaves(place):
+    done = run(f"--dbfile={place}/missing/map", "--config=/dev/null", "--grace=0")
+    assert 78 == done.returncode
+    assert b"pbs-filter: --grace: 0 is not from 1 to 604800\n" == done.stderr
+    assert b"" == done.stdout
+
+
+def test_a_forged_line_is_in_the_log_with_uid_and_program(place):
+    line = (
+        '{"p": "dovecot", "uid": 65534, "msg": "imap-login: Login: user=<eve>, method=PLAIN, '
+        'rip=203.0.113.66, lip=192.0.2.1, mpid=7, TLS"}\n'
+    )
+    with Running(place) as pipeline:
+        pipeline.reply()
+        for _ in range(3):
+            pipeline.ask(line)
+        wait_for(lambda: "forged: uid 65534" in pipeline.log.read_text(), "the log")
+        assert 1 == pipeline.log.read_text().count("forged"), "once a minute"
+        assert "as 'dovecot'" in pipeline.log.read_text()
+        assert set() == pipeline.addresses()
+
+
+def test_at_the_start_it_says_what_a_feed_without_credentials_means(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        assert "anybody who can write to the log" in pipeline.log.read_text()
+        assert 0 == pipeline.end()
+    pipeline.log.unlink()
+    config = place / "pbs.toml"
+    config.write_text("require_vouched = true\n")
+    with Running(place, f"--config={config}") as pipeline:
+        pipeline.reply()
+        assert "anybody" not in pipeline.log.read_text()
+
+
+def test_without_confirmation_little_is_in_the_pipe_when_it_is_killed(place):
+    with Running(place, confirm="no") as pipeline:
+        pipeline.send(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == pipeline.addresses())
+        size = fcntl.fcntl(pipeline.process.stdin.fileno(), fcntl.F_GETPIPE_SZ)
+        assert 16_384 == size
+
+
+def test_with_confirmation_the_pipe_stays_as_it_is(place):
+    with Running(place) as pipeline:
+        before = fcntl.fcntl(pipeline.process.stdin.fileno(), fcntl.F_GETPIPE_SZ)
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        assert before == fcntl.fcntl(pipeline.process.stdin.fileno(), fcntl.F_GETPIPE_SZ)
+
+
+def test_with_retry_start_it_waits_inside_until_the_input_ends(place):
+    config = place / "pbs.toml"
+    config.write_text("nonsense = 1\n")
+    with Running(place, f"--config={config}", "--retry-start", confirm="no") as pipeline:
+        pipeline.send(login("192.0.2.7"))
+        wait_for(lambda: pipeline.log.exists() and "'nonsense'" in pipeline.log.read_text())
+        assert pipeline.process.poll() is None
+        config.write_text("")
+        wait_for(lambda: {"192.0.2.7"} == pipeline.addresses())
+        assert 0 == pipeline.end()
+
+
+def test_while_a_confirmed_start_is_tried_again_the_daemon_is_kept_waiting(place):
+    config = place / "pbs.toml"
+    config.write_text("nonsense = 1\n")
+    with Running(place, f"--config={config}", "--retry-start", confirm="lines") as pipeline:
+        pipeline.send(login("192.0.2.7"))
+        wait_for(lambda: select.select([pipeline.process.stdout], [], [], 0)[0], "a keep-alive")
+        assert b"." == os.read(pipeline.process.stdout.fileno(), 1)
+        config.write_text("")
+        assert b"OK" == pipeline.reply()
+
+
+def test_with_retry_start_and_no_more_input_it_leaves(place):
+    done = run("--config=/dev/null", "--grace=0", "--retry-start")
+    assert 78 == done.returncode
+    assert b"trying again" in done.stderr
+
+
+def test_journal_and_map_stay_small(place):
+    with Running(place, "--max-session-seconds=0") as pipeline:
+        pipeline.reply()
+        for i in range(300):
+            block = "".join(login(f"192.0.2.{j}", user=f"u{i}-{j}") for j in range(100))
+            pipeline.send(block)
+            for _ in range(100):
+                assert b"OK" == pipeline.reply()
+        wait_for(lambda: (place / "map.journal").stat().st_size < 3_000_000)
+        assert pipeline.map.stat().st_size < 200_000
+        assert 100 == len(pipeline.addresses())
+        assert (place / "map.journal.1").exists()
+        pipeline.kill()
+    with Running(place) as pipeline:
+        pipeline.reply()
+        assert 100 == len(wait_for(pipeline.addresses))
