@@ -4,7 +4,7 @@ A server file needs only what is imported here.
 """
 
 from .matcher import Match, Matcher, NearMiss
-from .rules import Rule, Sample, Server, no, yes
+from .rules import Rule, Sample, Server, no, samples, yes
 from .tokens import (
     ADDRESS,
     ADDRESS_BEFORE_PORT,
@@ -36,6 +36,7 @@ __all__ = [
     "Sample",
     "Server",
     "no",
+    "samples",
     "token",
     "user_token",
     "yes",

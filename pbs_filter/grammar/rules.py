@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import pyparsing as pp
 
@@ -26,6 +26,10 @@ RESULTS = {
 }
 
 _SAMPLE = re.compile(r"([^\s:\[\]]{1,80}+)(?:\[([0-9]{1,10}+)\])?: ((?s:.*))")
+
+_KINDS = {kind.__name__.lower(): kind for kind in KINDS}
+_FIELDS = "user|address|protocol|session|local"
+_field = re.compile(rf" ({_FIELDS})=(.*?)(?= (?:{_FIELDS})=|\Z)")
 
 is_name = re.compile("[a-z0-9-]{1,12}").fullmatch
 """Whether a text can be a server's name: it goes into the map and the journal."""
@@ -61,7 +65,63 @@ def no(line: str, because: str) -> Sample:
     return Sample(line=line, observation=None, because=because)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+def samples(transcript: str) -> tuple[Sample, ...]:
+    """Reads a log in which each line is followed, indented, by what it must give.
+
+        pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
+            -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+        pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612] and more
+            not: text after the end
+
+    `->` is followed by an observation's name and all its fields; a value ends where the next field
+    begins. `not:` is followed by the reason why the line must authorise, connect and end nothing.
+    Empty lines and lines that begin with `#` are comments.
+
+    Raises:
+        GrammarError: a line has no verdict, or a verdict cannot be read.
+    """
+    found = []
+    line = ""
+    for text in transcript.split("\n"):
+        if text.startswith((" ", "\t")):
+            found.append(_sample(line, text.strip()))
+            line = ""
+        elif text and not text.startswith("#"):
+            if line:
+                break
+            line = text
+    if line:
+        raise GrammarError(
+            f"sample {line!r}: its verdict is missing; write '    -> accepted user=...' or "
+            "'    not: why' below it"
+        )
+    return tuple(found)
+
+
+def _sample(line: str, verdict: str) -> Sample:
+    if not line:
+        raise GrammarError(f"sample {verdict!r}: no line stands above it; a line has one verdict")
+    word, _, rest = verdict.partition(" ")
+    if word == "not:" and rest:
+        return no(line, rest)
+    name, _, rest = rest.partition(" ")
+    fields = _field.findall(f" {rest}") if rest else []
+    kind = _KINDS.get(name)
+    if word != "->" or kind is None or " ".join(map("=".join, fields)) != rest:
+        raise GrammarError(
+            f"sample {line!r}: cannot read {verdict!r}; write 'not: why', or '-> ', one of "
+            f"{', '.join(_KINDS)}, and its fields: {_FIELDS.replace('|', '=, ')}="
+        )
+    values = dict(fields)
+    if len(values) < len(fields):
+        raise GrammarError(f"sample {line!r}: {verdict!r} has a field twice; write each once")
+    try:
+        return yes(line, kind(**values))
+    except TypeError as error:
+        raise GrammarError(f"sample {line!r}: {verdict!r}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """One wording of one event, from the message's first character to its last."""
 
@@ -69,6 +129,8 @@ class Rule:
     kind: type[Observation]
     expression: pp.ParserElement = field(repr=False)
     """Made of the kit's tokens. Results: user, address, local, protocol, and parts of `session`."""
+    samples: tuple[Sample, ...] = field(repr=False)
+    _: KW_ONLY
     session: tuple[str, ...] = ()
     """Results (or `pid`, the header's) that, joined by ",", tie the session's lines together."""
     protocol: str | None = None
@@ -78,7 +140,6 @@ class Rule:
     authorises for its grace, and the session does not hold the address."""
     off: bool = False
     """Read only where the config's `enable` names it (`SERVER-RULE`)."""
-    samples: tuple[Sample, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,45 +8,28 @@ Session         none: no end is known.
 
 from __future__ import annotations
 
-from ..grammar import ADDRESS, Rule, Server, no, user_token, yes
+from ..grammar import ADDRESS, Rule, Server, samples, user_token
 from ..model import Accepted
 
 LOGIN = 'IMAP User "' + user_token()("user") + '" log on successful from ' + ADDRESS("address")
+
+LOGIN_LINES = samples("""
+AppleMailServer: IMAP User "bob" log on successful from 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+AppleMailServer: IMAP User "a" log on successful from 203.0.113.66" log on failed from 192.0.2.7
+    not: a failure whose name holds a login
+AppleMailServer: IMAP User "a" log on successful from 203.0.113.66" log on successful from 192.0.2.7
+    not: a quote in the name
+AppleMailServer: SMTP User "a" log on successful from 203.0.113.66
+    not: SMTP authentication is no mail pick-up
+AppleMailServer: x IMAP User "a" log on successful from 203.0.113.66
+    not: text in front
+""")
 
 SERVER = Server(
     name="apple",
     title="Apple Mail Server",
     versions="10.0 - 10.2",
     programs={"AppleMailServer": "imap"},
-    rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            samples=(
-                yes(
-                    'AppleMailServer: IMAP User "bob" log on successful from 192.0.2.7',
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                no(
-                    'AppleMailServer: IMAP User "a" log on successful from 203.0.113.66" log on '
-                    "failed from 192.0.2.7",
-                    "a failure whose name holds a login",
-                ),
-                no(
-                    'AppleMailServer: IMAP User "a" log on successful from 203.0.113.66" log on '
-                    "successful from 192.0.2.7",
-                    "a quote in the name",
-                ),
-                no(
-                    'AppleMailServer: SMTP User "a" log on successful from 203.0.113.66',
-                    "SMTP authentication is no mail pick-up",
-                ),
-                no(
-                    'AppleMailServer: x IMAP User "a" log on successful from 203.0.113.66',
-                    "text in front",
-                ),
-            ),
-        ),
-    ),
+    rules=(Rule("login", Accepted, LOGIN, LOGIN_LINES),),
 )

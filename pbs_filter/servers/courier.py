@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 LEVEL = pp.Opt(pp.one_of(["INFO: ", "DEBUG: ", "ERR: "]))
@@ -28,7 +28,7 @@ PROTOCOL = ", protocol=" + (pp.one_of(["IMAP", "POP3"])("protocol") | pp.Literal
 TLS = pp.one_of([", stls=1", ", starttls=1"])
 
 LOGIN = LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
-LOGIN_WITHOUT_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
+NO_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
 
 ENDS = pp.one_of(["LOGOUT", "TIMEOUT", "DISCONNECTED", "I/O error disconnect"])
 # A long line may be cut; where that is in its last field, it is a session's end all the same.
@@ -39,6 +39,8 @@ TRAFFIC = (
 POP3_COUNTS = ", top=" + NUMBER + ", retr=" + NUMBER + TRAFFIC
 IMAP_COUNTS = ", headers=" + NUMBER + ", body=" + NUMBER + TRAFFIC
 LOGOUT = LEVEL + ENDS + ", " + WHO + pp.Opt(AT_PORT)
+LOGOUT_POP3 = LOGOUT + POP3_COUNTS
+LOGOUT_IMAP = LOGOUT + IMAP_COUNTS
 
 FAILED = LEVEL + "LOGIN FAILED, " + ((WHO + pp.Opt(AT_PORT) + pp.StringEnd()) | TEXT)
 
@@ -48,10 +50,108 @@ CONNECTION = LEVEL + "Connection, " + PEER
 DEBUG = "LOGIN: DEBUG: " + TEXT
 
 
-def _login(**values: str) -> Accepted:
-    """Return bob's login, with what differs from sample to sample."""
-    return Accepted(user="bob", address="192.0.2.7", **values)
+TIE = ("user", "address", "port")
 
+LOGIN_LINES = samples("""
+pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+imapd: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612], protocol=IMAP
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612
+imapd-ssl: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], protocol=IMAP, starttls=1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612
+pop3d-ssl[77]: LOGIN, user=bob@example.org, ip=[2001:db8::7], port=[40612], stls=1
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=bob@example.org,2001:db8::7,40612
+# pop3login passed the session on to another machine.
+couriertcpd: INFO: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], protocol=POP3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+imaplogin: LOGIN, user=bob, ip=[192.0.2.7], port=[N/A], protocol=SMAP1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,N/A
+pop3d: LOGIN, user=x, ip=[203.0.113.66], port=[1], ip=[192.0.2.7], port=[40612]
+    not: an account whose name brings an address along
+imapd: LOGIN, user=<bob>@<example.org>, ip=[203.0.113.66], port=[1]
+    not: brackets in the name
+pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612]\x20
+    not: a blank after the end
+pop3d: LOGIN, user=bob, ip=[203.0.113.999], port=[1]
+    not: not an address
+""")
+
+NO_PORT_LINES = samples("""
+courierpop3login: LOGIN, user=bob, ip=[::ffff:192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7
+courierimaplogin: INFO: LOGIN, user=bob, ip=[192.0.2.7], protocol=IMAP
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7
+imapd: LOGIN, user=x, ip=[203.0.113.66], ip=[192.0.2.7]
+    not: an account whose name brings an address along
+imapd: LOGIN, user=bob, ip=[203.0.113.66], protocol=SMTP
+    not: not a mailbox
+""")
+
+LOGOUT_POP3_LINES = samples("""
+pop3d: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], top=0, retr=81, rcvd=6, sent=30, time=1, stls=1
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+pop3d: INFO: TIMEOUT, user=bob, ip=[::ffff:192.0.2.7], top=0, retr=0, time=0
+    -> ended user=bob address=192.0.2.7 protocol=pop3
+courierpop3login: DISCONNECTED, user=bob, ip=[192.0.2.7], top=0, retr=0
+    -> ended user=bob address=192.0.2.7 protocol=pop3
+pop3d: LOGOUT, user=bob, ip=[192.0.2.7], top=0, retr=0, time=0, st
+    -> ended user=bob address=192.0.2.7 protocol=pop3
+pop3d: LOGOUT, user=bob, ip=[203.0.113.66], port=[1], top=0, retr=0 and more
+    not: text after the end
+""")
+
+LOGOUT_IMAP_LINES = samples("""
+imapd: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], headers=0, body=519, rcvd=145, sent=1170, time=0, starttls=1
+    -> ended user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612
+imapd: DISCONNECTED, user=bob, ip=[::ffff:192.0.2.7], headers=0, body=0, rcvd=11, sent=70, time=75
+    -> ended user=bob address=192.0.2.7 protocol=imap
+imapd: INFO: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0
+    -> ended user=bob address=192.0.2.7 protocol=imap
+imapd: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0, time=0, sta
+    -> ended user=bob address=192.0.2.7 protocol=imap
+imapd: LOGOUT, user=bob, ip=[203.0.113.66], headers=0, body=x
+    not: the count is no number
+""")
+
+FAILED_LINES = samples("""
+pop3d: LOGIN FAILED, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
+    -> refused user=bob address=192.0.2.7
+imapd: INFO: LOGIN FAILED, user=bob, ip=[192.0.2.7]
+    -> refused user=bob address=192.0.2.7
+imapd: LOGIN FAILED, method=PLAIN, ip=[::ffff:192.0.2.7]
+    -> refused
+imapd: LOGIN FAILED, user=x.imapd: LOGIN, user=bob, ip=[203.0.113.66], ip=[::ffff:192.0.2.7]
+    not: a name that quotes a login line; its line break has become a dot
+pop3d: LOGIN FAILED, user=LOGIN, user=bob, ip=[203.0.113.66], port=[1]
+    not: a name that quotes a login line
+""")
+
+NOBODY_LINES = samples("""
+pop3d: LOGOUT, ip=[::ffff:192.0.2.7], port=[40612]
+    -> ignored
+imaplogin: DISCONNECTED, ip=[::ffff:192.0.2.7], time=5
+    -> ignored
+imapd: DEBUG: Disconnected, ip=[192.0.2.7]
+    -> ignored
+pop3d: LOGOUT, ip=[203.0.113.66
+    not: the bracket does not close
+""")
+
+CONNECTION_LINES = samples("""
+pop3d: Connection, ip=[::ffff:192.0.2.7], port=[40612]
+    -> ignored
+pop3d: DEBUG: Connection, ip=[::ffff:192.0.2.7]
+    -> ignored
+pop3d: Connection, ip=[203.0.113.66]: LOGIN, user=bob
+    not: text after the end
+""")
+
+DEBUG_LINES = samples("""
+courierpop3login: LOGIN: DEBUG: ip=[::ffff:192.0.2.7], command=USER
+    -> ignored
+pop3d: LOGIN: DEBUG: ip=[192.0.2.7], password=LOGIN, user=bob, ip=[203.0.113.66]
+    not: a password that quotes a login line
+""")
 
 SERVER = Server(
     name="courier",
@@ -72,214 +172,13 @@ SERVER = Server(
     },
     accounts=("root", "daemon", "courier"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("user", "address", "port"),
-            samples=(
-                yes(
-                    "pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]",
-                    _login(protocol="pop3", session="bob,192.0.2.7,40612"),
-                ),
-                yes(
-                    "imapd: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612], protocol=IMAP",
-                    _login(protocol="imap", session="bob,192.0.2.7,40612"),
-                ),
-                yes(
-                    "imapd-ssl: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], protocol=IMAP, "
-                    "starttls=1",
-                    _login(protocol="imap", session="bob,192.0.2.7,40612"),
-                ),
-                yes(
-                    "pop3d-ssl[77]: LOGIN, user=bob@example.org, ip=[2001:db8::7], port=[40612], "
-                    "stls=1",
-                    Accepted(
-                        user="bob@example.org",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="bob@example.org,2001:db8::7,40612",
-                    ),
-                ),
-                # pop3login passed the session on to another machine.
-                yes(
-                    "couriertcpd: INFO: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], "
-                    "protocol=POP3",
-                    _login(protocol="pop3", session="bob,192.0.2.7,40612"),
-                ),
-                yes(
-                    "imaplogin: LOGIN, user=bob, ip=[192.0.2.7], port=[N/A], protocol=SMAP1",
-                    _login(protocol="imap", session="bob,192.0.2.7,N/A"),
-                ),
-                no(
-                    "pop3d: LOGIN, user=x, ip=[203.0.113.66], port=[1], ip=[192.0.2.7], "
-                    "port=[40612]",
-                    "an account whose name brings an address along",
-                ),
-                no(
-                    "imapd: LOGIN, user=<bob>@<example.org>, ip=[203.0.113.66], port=[1]",
-                    "brackets in the name",
-                ),
-                no(
-                    "pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612] ",
-                    "a blank after the end",
-                ),
-                no("pop3d: LOGIN, user=bob, ip=[203.0.113.999], port=[1]", "not an address"),
-            ),
-        ),
-        Rule(
-            name="login-no-port",
-            kind=Accepted,
-            expression=LOGIN_WITHOUT_PORT,
-            session=("user", "address"),
-            samples=(
-                yes(
-                    "courierpop3login: LOGIN, user=bob, ip=[::ffff:192.0.2.7]",
-                    _login(protocol="pop3", session="bob,192.0.2.7"),
-                ),
-                yes(
-                    "courierimaplogin: INFO: LOGIN, user=bob, ip=[192.0.2.7], protocol=IMAP",
-                    _login(protocol="imap", session="bob,192.0.2.7"),
-                ),
-                no(
-                    "imapd: LOGIN, user=x, ip=[203.0.113.66], ip=[192.0.2.7]",
-                    "an account whose name brings an address along",
-                ),
-                no("imapd: LOGIN, user=bob, ip=[203.0.113.66], protocol=SMTP", "not a mailbox"),
-            ),
-        ),
-        Rule(
-            name="logout-pop3",
-            kind=Ended,
-            expression=LOGOUT + POP3_COUNTS,
-            protocol="pop3",
-            session=("user", "address", "port"),
-            samples=(
-                yes(
-                    "pop3d: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], top=0, retr=81, "
-                    "rcvd=6, sent=30, time=1, stls=1",
-                    Ended(
-                        session="bob,192.0.2.7,40612",
-                        user="bob",
-                        protocol="pop3",
-                        address="192.0.2.7",
-                    ),
-                ),
-                yes(
-                    "pop3d: INFO: TIMEOUT, user=bob, ip=[::ffff:192.0.2.7], top=0, retr=0, time=0",
-                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                yes(
-                    "courierpop3login: DISCONNECTED, user=bob, ip=[192.0.2.7], top=0, retr=0",
-                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                yes(
-                    "pop3d: LOGOUT, user=bob, ip=[192.0.2.7], top=0, retr=0, time=0, st",
-                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                no(
-                    "pop3d: LOGOUT, user=bob, ip=[203.0.113.66], port=[1], top=0, retr=0 and more",
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="logout-imap",
-            kind=Ended,
-            expression=LOGOUT + IMAP_COUNTS,
-            protocol="imap",
-            session=("user", "address", "port"),
-            samples=(
-                yes(
-                    "imapd: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], headers=0, "
-                    "body=519, rcvd=145, sent=1170, time=0, starttls=1",
-                    Ended(
-                        session="bob,192.0.2.7,40612",
-                        user="bob",
-                        protocol="imap",
-                        address="192.0.2.7",
-                    ),
-                ),
-                yes(
-                    "imapd: DISCONNECTED, user=bob, ip=[::ffff:192.0.2.7], headers=0, body=0, "
-                    "rcvd=11, sent=70, time=75",
-                    Ended(user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    "imapd: INFO: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0",
-                    Ended(user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    "imapd: LOGOUT, user=bob, ip=[192.0.2.7], headers=0, body=0, time=0, sta",
-                    Ended(user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                no(
-                    "imapd: LOGOUT, user=bob, ip=[203.0.113.66], headers=0, body=x",
-                    "the count is no number",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    "pop3d: LOGIN FAILED, user=bob, ip=[::ffff:192.0.2.7], port=[40612]",
-                    Refused(user="bob", address="192.0.2.7"),
-                ),
-                yes(
-                    "imapd: INFO: LOGIN FAILED, user=bob, ip=[192.0.2.7]",
-                    Refused(user="bob", address="192.0.2.7"),
-                ),
-                yes("imapd: LOGIN FAILED, method=PLAIN, ip=[::ffff:192.0.2.7]", Refused()),
-                no(
-                    "imapd: LOGIN FAILED, user=x.imapd: LOGIN, user=bob, ip=[203.0.113.66], "
-                    "ip=[::ffff:192.0.2.7]",
-                    "a name that quotes a login line; its line break has become a dot",
-                ),
-                no(
-                    "pop3d: LOGIN FAILED, user=LOGIN, user=bob, ip=[203.0.113.66], port=[1]",
-                    "a name that quotes a login line",
-                ),
-            ),
-        ),
-        Rule(
-            name="nobody",
-            kind=Ignored,
-            expression=NOBODY + pp.Opt(", " + TEXT),
-            samples=(
-                yes("pop3d: LOGOUT, ip=[::ffff:192.0.2.7], port=[40612]", Ignored()),
-                yes("imaplogin: DISCONNECTED, ip=[::ffff:192.0.2.7], time=5", Ignored()),
-                yes("imapd: DEBUG: Disconnected, ip=[192.0.2.7]", Ignored()),
-                no("pop3d: LOGOUT, ip=[203.0.113.66", "the bracket does not close"),
-            ),
-        ),
-        Rule(
-            name="connection",
-            kind=Ignored,
-            expression=CONNECTION,
-            samples=(
-                yes("pop3d: Connection, ip=[::ffff:192.0.2.7], port=[40612]", Ignored()),
-                yes("pop3d: DEBUG: Connection, ip=[::ffff:192.0.2.7]", Ignored()),
-                no("pop3d: Connection, ip=[203.0.113.66]: LOGIN, user=bob", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="debug",
-            kind=Ignored,
-            expression=DEBUG,
-            samples=(
-                yes(
-                    "courierpop3login: LOGIN: DEBUG: ip=[::ffff:192.0.2.7], command=USER",
-                    Ignored(),
-                ),
-                no(
-                    "pop3d: LOGIN: DEBUG: ip=[192.0.2.7], password=LOGIN, user=bob, "
-                    "ip=[203.0.113.66]",
-                    "a password that quotes a login line",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=TIE),
+        Rule("login-no-port", Accepted, NO_PORT, NO_PORT_LINES, session=("user", "address")),
+        Rule("logout-pop3", Ended, LOGOUT_POP3, LOGOUT_POP3_LINES, session=TIE, protocol="pop3"),
+        Rule("logout-imap", Ended, LOGOUT_IMAP, LOGOUT_IMAP_LINES, session=TIE, protocol="imap"),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("nobody", Ignored, NOBODY + pp.Opt(", " + TEXT), NOBODY_LINES),
+        Rule("connection", Ignored, CONNECTION, CONNECTION_LINES),
+        Rule("debug", Ignored, DEBUG, DEBUG_LINES),
     ),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, no, yes
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, samples
 from ..model import Accepted, Ignored, Refused
 
 SESSION = (
@@ -32,53 +32,41 @@ SESSION = (
 FAILED = pp.Literal("authentication failure ") + TEXT
 LOST = pp.Literal("lost ") + TEXT
 
+SESSION_LINES = samples("""
+cucipop[4711]: bob 192.0.2.7 0, 0 (0), 1 (1234)
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+cucipop[4711]: bob 2001:db8::7 2, 1 (310), 0 (0)
+    -> accepted user=bob address=2001:db8::7 protocol=pop3
+cucipop[4711]: bob 203.0.113.66
+    not: no counters: not the end of a session
+cucipop[4711]: bob 203.0.113.66 0, 0 (0), 1 (1234) 192.0.2.7 0, 0 (0), 0 (0)
+    not: a name that holds a whole line
+cucipop[4711]: bob 203.0.113.66 0, 0 (0), 1 (1234
+    not: cut
+""")
+
+FAILED_LINES = samples("""
+cucipop[4711]: authentication failure bob 192.0.2.7
+    -> refused
+cucipop[4711]: authentication failure bob 203.0.113.66 0, 0 (0), 1 (1234)
+    not: the words of a failure before the counters of a session
+""")
+
+LOST_LINES = samples("""
+cucipop[4711]: lost bob
+    -> ignored
+cucipop[4711]: lost 203.0.113.66 0, 0 (0), 1 (1234)\x20
+    not: not a session's end
+""")
+
 SERVER = Server(
     name="cucipop",
     title="cucipop",
     versions="1.31",
     programs={"cucipop": "pop3"},
     rules=(
-        Rule(
-            name="session",
-            kind=Accepted,
-            expression=SESSION,
-            samples=(
-                yes(
-                    "cucipop[4711]: bob 192.0.2.7 0, 0 (0), 1 (1234)",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "cucipop[4711]: bob 2001:db8::7 2, 1 (310), 0 (0)",
-                    Accepted(user="bob", address="2001:db8::7", protocol="pop3"),
-                ),
-                no("cucipop[4711]: bob 203.0.113.66", "no counters: not the end of a session"),
-                no(
-                    "cucipop[4711]: bob 203.0.113.66 0, 0 (0), 1 (1234) 192.0.2.7 0, 0 (0), 0 (0)",
-                    "a name that holds a whole line",
-                ),
-                no("cucipop[4711]: bob 203.0.113.66 0, 0 (0), 1 (1234", "cut"),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes("cucipop[4711]: authentication failure bob 192.0.2.7", Refused()),
-                no(
-                    "cucipop[4711]: authentication failure bob 203.0.113.66 0, 0 (0), 1 (1234)",
-                    "the words of a failure before the counters of a session",
-                ),
-            ),
-        ),
-        Rule(
-            name="lost",
-            kind=Ignored,
-            expression=LOST,
-            samples=(
-                yes("cucipop[4711]: lost bob", Ignored()),
-                no("cucipop[4711]: lost 203.0.113.66 0, 0 (0), 1 (1234) ", "not a session's end"),
-            ),
-        ),
+        Rule("session", Accepted, SESSION, SESSION_LINES),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("lost", Ignored, LOST, LOST_LINES),
     ),
 )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 # 2.0 to 2.2 write no blank before the bracket.
@@ -149,6 +149,161 @@ NOISE = (
     + TEXT
 )
 
+LOGIN_LINES = samples("""
+cyrus/imap[4711]: login: client.example.org [192.0.2.7] bob plaintext User logged in SESSIONID=<mx1-4711-1450760746-1-6931901653674999381>
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+pop3s[4711]: login: [2001:db8::7] bob@example.org CRAM-MD5+TLS User logged in
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=4711
+imapd[4711]: login: client.example.org[192.0.2.7] bob plaintext
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+backend2/pop3[4711]: login: 203.0.113.66 [192.0.2.7] bob APOP User logged in
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+imap: login: [192.0.2.7] bob+INBOX.a nopassword Please use TLS.
+    -> accepted user=bob+INBOX.a address=192.0.2.7 protocol=imap
+cyrus/imap[4711]: login: client.example.org [203.0.113.66] anonymous x
+    not: everybody may log in so
+cyrus/imap[4711]: login: [203.0.113.66] anonymous plaintext User logged in
+    not: everybody may log in so
+cyrus/imap[4711]: login: [203.0.113.66] guest ANONYMOUS User logged in
+    not: everybody may log in so
+cyrus/imap[4711]: badlogin: x [203.0.113.66] plaintext bob SASL(-13): authentication failure: checkpass failed
+    not: refused
+cyrus/imap[4711]: login: x [203.0.113.66] [192.0.2.7] bob plaintext
+    not: two brackets
+imapd[4711]: login: [203.0.113.66] bob plaintext User logged in SESSIONID=<x> [198.51.100.23]
+    not: text after the end
+sieve[4711]: login: x[203.0.113.66] bob PLAIN User logged in
+    not: not IMAP
+cyrus/nntp[4711]: login: x[203.0.113.66] bob PLAIN
+    not: not IMAP
+""")
+
+IMAP_LINES = samples("""
+cyrus/imap[4711]: event=login.good sessionid=mx1-4711-1-1 r.clienthost="client.example.org [192.0.2.7]" u.username=bob login.mech=plaintext login.tls=0 login.magic=~null~
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=mx1-4711-1-1
+imaps[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.tid="a \\"1" r.clienthost="[2001:db8::7]" u.username="bob" login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"
+    -> accepted user=bob address=2001:db8::7 protocol=imap session=mx1-4711-1-1
+imap[4711]: event=login.good r.tid=a1 login.magic=~null~ u.username=bob r.clienthost=[192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+imap[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob login.magic=~null~
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+imap[4711]: event=login.good r.clienthost=203.0.113.66 login.tls=0 login.magic=~null~ login.anonymous=1 login.password=x
+    not: everybody may log in so
+imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.mech=ANONYMOUS login.tls=0 login.magic=~null~
+    not: everybody may log in so
+imap[4711]: event=login.bad r.clienthost=[198.51.100.23] u.username="bob login.mech=plaintext r.clienthost=[203.0.113.66]" login.mech=plaintext error="checkpass failed"
+    not: refused
+imap[4711]: event=login.good r.clienthost=[198.51.100.23] u.username=bob login.magic=x r.clienthost=[203.0.113.66]
+    not: a key twice
+http[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.tls=1 login.scheme=Basic
+    not: not IMAP
+imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.magic=~null~ login.scheme=Basic
+    not: an unknown key
+imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.magic=~null~\x20
+    not: the line was cut
+imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob login.magic=x
+    not: text in front
+""")
+
+POP_LINES = samples("""
+pop3[4711]: event=login.good session_id=mx1-4711-1-1 r.tid=a1 r.clienthost="client.example.org [192.0.2.7]" u.username="bob" login.mech=CRAM-MD5 login.tls=1 pop.subfolder=~null~
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+pop3[4711]: event=login.good r.tid="a 1" r.clienthost=[192.0.2.7] u.username=bob pop.subfolder="a b"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+pop3[4711]: event=login.good r.clienthost="[192.0.2.7]" u.username=bob pop.subfolder=a
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+pop3[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob pop.subfolder=a
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+pop3[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob pop.subfolder=a b
+    not: a blank outside quotes
+pop3[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob pop.subfolder=x
+    not: text in front
+""")
+
+LOGIN_LOGFMT_LINES = samples("""
+imap[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.clienthost=192.0.2.7 u.username=bob login.mech=PLAIN login.tls=1
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+pop3[4711]: event=login.good r.tid=a1 r.clienthost="[192.0.2.7]" u.username="bob"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+pop3[4711]: event=login.good r.tid="a 1" r.clienthost="client.example.org [192.0.2.7]" u.username=bob
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+pop3[4711]: event=login.good r.clienthost=[192.0.2.7] u.username=bob
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+imap[4711]: event=login.good r.clienthost=203.0.113.66
+    not: no user
+imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob
+    not: text in front
+imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob x
+    not: text after the end
+""")
+
+END_LINES = samples("""
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> id.vendor=<x> id.name=<(null)>
+    -> ended user=bob protocol=imap session=mx1-4711-1-1
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<>
+    not: nobody
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> id.vendor=<event=login.good r.clienthost=[203.0.113.66]> <>
+    not: the client's ID command
+imap[4711]: x session ended: sessionid=<a> userid=<bob>
+    not: text in front
+""")
+
+END_BY_PID_LINES = samples("""
+cyrus/pop3[4711]: USAGE bob user: 0.004000 sys: 0.012001
+    -> ended user=bob protocol=pop3 session=4711
+cyrus/imap[4711]: USAGE bob user: 0.004000
+    not: cut off
+cyrus/imap[4711]: x USAGE bob user: 0.0 sys: 0.0
+    not: text in front
+cyrus/imap[4711]: USAGE bob user: 0.0 sys: 0.0 x
+    not: text after the end
+""")
+
+REFUSED_LINES = samples("""
+cyrus/imap[4711]: badlogin: client.example.org [192.0.2.7] plaintext (bob) [SASL(-13): user not found: checkpass failed]
+    -> refused
+imap[4711]: event=login.bad r.clienthost=[192.0.2.7]
+    -> refused
+imap[4711]: user 'bob' denied access to service 'imap'
+    -> refused
+pop3[4711]: badlogin: login: x [203.0.113.66] bob plaintext User logged in
+    not: refused
+""")
+
+ANONYMOUS_LINES = samples("""
+imap[4711]: login: client.example.org [192.0.2.7] anonymous x
+    -> ignored
+imap[4711]: login: [192.0.2.7] anonymous x y
+    -> ignored
+imap[4711]: login: client.example.org[192.0.2.7] anonymous x
+    -> ignored
+imap[4711]: login: [198.51.100.23] anonymous x [203.0.113.66] bob plaintext User logged in
+    not: a password that looks like a login
+""")
+
+COUNTS_LINES = samples("""
+pop3[4711]: counts: retr=<0> top=<0> dele=<0>
+    -> ignored
+pop3[4711]: counts: retr=<0> top=<0> dele=<0> 203.0.113.66
+    not: no such line
+""")
+
+NOBODY_ENDED_LINES = samples("""
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<> id.name=<x>
+    -> ignored
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<> id.vendor=<event=login.good r.clienthost=[203.0.113.66]> id.name=<x>
+    not: the client's ID command
+""")
+
+NOISE_LINES = samples("""
+cyrus/pop3[4711]: accepted connection
+    -> ignored
+imap[4711]: open: user bob opened INBOX
+    -> ignored
+imap[4711]: client id sessionid=<x>: name login: x [203.0.113.66] bob PLAIN
+    not: the client's ID command
+""")
+
 SERVER = Server(
     name="cyrus",
     title="Cyrus IMAP",
@@ -175,325 +330,16 @@ SERVER = Server(
     instances=True,
     accounts=("root", "cyrus"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid",),
-            holds=False,
-            samples=(
-                yes(
-                    "cyrus/imap[4711]: login: client.example.org [192.0.2.7] bob plaintext User "
-                    "logged in SESSIONID=<mx1-4711-1450760746-1-6931901653674999381>",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
-                ),
-                yes(
-                    "pop3s[4711]: login: [2001:db8::7] bob@example.org CRAM-MD5+TLS User logged in",
-                    Accepted(
-                        user="bob@example.org",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="4711",
-                    ),
-                ),
-                yes(
-                    "imapd[4711]: login: client.example.org[192.0.2.7] bob plaintext",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
-                ),
-                yes(
-                    "backend2/pop3[4711]: login: 203.0.113.66 [192.0.2.7] bob APOP User logged in",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "imap: login: [192.0.2.7] bob+INBOX.a nopassword Please use TLS.",
-                    Accepted(user="bob+INBOX.a", address="192.0.2.7", protocol="imap"),
-                ),
-                no(
-                    "cyrus/imap[4711]: login: client.example.org [203.0.113.66] anonymous x",
-                    "everybody may log in so",
-                ),
-                no(
-                    "cyrus/imap[4711]: login: [203.0.113.66] anonymous plaintext User logged in",
-                    "everybody may log in so",
-                ),
-                no(
-                    "cyrus/imap[4711]: login: [203.0.113.66] guest ANONYMOUS User logged in",
-                    "everybody may log in so",
-                ),
-                no(
-                    "cyrus/imap[4711]: badlogin: x [203.0.113.66] plaintext bob SASL(-13): "
-                    "authentication failure: checkpass failed",
-                    "refused",
-                ),
-                no(
-                    "cyrus/imap[4711]: login: x [203.0.113.66] [192.0.2.7] bob plaintext",
-                    "two brackets",
-                ),
-                no(
-                    "imapd[4711]: login: [203.0.113.66] bob plaintext User logged in "
-                    "SESSIONID=<x> [198.51.100.23]",
-                    "text after the end",
-                ),
-                no("sieve[4711]: login: x[203.0.113.66] bob PLAIN User logged in", "not IMAP"),
-                no("cyrus/nntp[4711]: login: x[203.0.113.66] bob PLAIN", "not IMAP"),
-            ),
-        ),
-        Rule(
-            name="login-imap",
-            kind=Accepted,
-            expression=LOGFMT_IMAP,
-            session=("id",),
-            protocol="imap",
-            samples=(
-                yes(
-                    "cyrus/imap[4711]: event=login.good sessionid=mx1-4711-1-1 "
-                    'r.clienthost="client.example.org [192.0.2.7]" u.username=bob '
-                    "login.mech=plaintext login.tls=0 login.magic=~null~",
-                    Accepted(
-                        user="bob", address="192.0.2.7", protocol="imap", session="mx1-4711-1-1"
-                    ),
-                ),
-                yes(
-                    "imaps[4711]: event=login.good r.sessionid=mx1-4711-1-1 "
-                    'r.tid="a \\"1" r.clienthost="[2001:db8::7]" u.username="bob" '
-                    'login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"',
-                    Accepted(
-                        user="bob", address="2001:db8::7", protocol="imap", session="mx1-4711-1-1"
-                    ),
-                ),
-                yes(
-                    "imap[4711]: event=login.good r.tid=a1 login.magic=~null~ u.username=bob "
-                    "r.clienthost=[192.0.2.7]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    "imap[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob "
-                    "login.magic=~null~",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                no(
-                    "imap[4711]: event=login.good r.clienthost=203.0.113.66 login.tls=0 "
-                    "login.magic=~null~ login.anonymous=1 login.password=x",
-                    "everybody may log in so",
-                ),
-                no(
-                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.mech=ANONYMOUS login.tls=0 login.magic=~null~",
-                    "everybody may log in so",
-                ),
-                no(
-                    "imap[4711]: event=login.bad r.clienthost=[198.51.100.23] "
-                    'u.username="bob login.mech=plaintext r.clienthost=[203.0.113.66]" '
-                    'login.mech=plaintext error="checkpass failed"',
-                    "refused",
-                ),
-                no(
-                    "imap[4711]: event=login.good r.clienthost=[198.51.100.23] u.username=bob "
-                    "login.magic=x r.clienthost=[203.0.113.66]",
-                    "a key twice",
-                ),
-                no(
-                    "http[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.tls=1 login.scheme=Basic",
-                    "not IMAP",
-                ),
-                no(
-                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.magic=~null~ login.scheme=Basic",
-                    "an unknown key",
-                ),
-                no(
-                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.magic=~null~ ",
-                    "the line was cut",
-                ),
-                no(
-                    "imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "login.magic=x",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-pop",
-            kind=Accepted,
-            expression=LOGFMT_POP,
-            session=("pid",),
-            protocol="pop3",
-            samples=(
-                yes(
-                    "pop3[4711]: event=login.good session_id=mx1-4711-1-1 r.tid=a1 "
-                    'r.clienthost="client.example.org [192.0.2.7]" u.username="bob" '
-                    "login.mech=CRAM-MD5 login.tls=1 pop.subfolder=~null~",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    'pop3[4711]: event=login.good r.tid="a 1" r.clienthost=[192.0.2.7] '
-                    'u.username=bob pop.subfolder="a b"',
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    'pop3[4711]: event=login.good r.clienthost="[192.0.2.7]" u.username=bob '
-                    "pop.subfolder=a",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "pop3[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob "
-                    "pop.subfolder=a",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                no(
-                    "pop3[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "pop.subfolder=a b",
-                    "a blank outside quotes",
-                ),
-                no(
-                    "pop3[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob "
-                    "pop.subfolder=x",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-logfmt",
-            kind=Accepted,
-            expression=LOGFMT_PLAIN,
-            samples=(
-                yes(
-                    "imap[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.clienthost=192.0.2.7 "
-                    "u.username=bob login.mech=PLAIN login.tls=1",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    'pop3[4711]: event=login.good r.tid=a1 r.clienthost="[192.0.2.7]" '
-                    'u.username="bob"',
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    'pop3[4711]: event=login.good r.tid="a 1" '
-                    'r.clienthost="client.example.org [192.0.2.7]" u.username=bob',
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "pop3[4711]: event=login.good r.clienthost=[192.0.2.7] u.username=bob",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no("imap[4711]: event=login.good r.clienthost=203.0.113.66", "no user"),
-                no(
-                    "imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob",
-                    "text in front",
-                ),
-                no(
-                    "imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob x",
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="end",
-            kind=Ended,
-            expression=SESSION_ENDED,
-            session=("id",),
-            samples=(
-                yes(
-                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
-                    "id.vendor=<x> id.name=<(null)>",
-                    Ended(session="mx1-4711-1-1", user="bob", protocol="imap"),
-                ),
-                no("imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<>", "nobody"),
-                no(
-                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> "
-                    "id.vendor=<event=login.good r.clienthost=[203.0.113.66]> <>",
-                    "the client's ID command",
-                ),
-                no("imap[4711]: x session ended: sessionid=<a> userid=<bob>", "text in front"),
-            ),
-        ),
-        Rule(
-            name="end-by-pid",
-            kind=Ended,
-            expression=USAGE,
-            session=("pid",),
-            samples=(
-                yes(
-                    "cyrus/pop3[4711]: USAGE bob user: 0.004000 sys: 0.012001",
-                    Ended(session="4711", user="bob", protocol="pop3"),
-                ),
-                no("cyrus/imap[4711]: USAGE bob user: 0.004000", "cut off"),
-                no("cyrus/imap[4711]: x USAGE bob user: 0.0 sys: 0.0", "text in front"),
-                no("cyrus/imap[4711]: USAGE bob user: 0.0 sys: 0.0 x", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="refused",
-            kind=Refused,
-            expression=REFUSED,
-            samples=(
-                yes(
-                    "cyrus/imap[4711]: badlogin: client.example.org [192.0.2.7] plaintext (bob) "
-                    "[SASL(-13): user not found: checkpass failed]",
-                    Refused(),
-                ),
-                yes("imap[4711]: event=login.bad r.clienthost=[192.0.2.7]", Refused()),
-                yes("imap[4711]: user 'bob' denied access to service 'imap'", Refused()),
-                no(
-                    "pop3[4711]: badlogin: login: x [203.0.113.66] bob plaintext User logged in",
-                    "refused",
-                ),
-            ),
-        ),
-        Rule(
-            name="anonymous",
-            kind=Ignored,
-            expression=ANONYMOUS,
-            samples=(
-                yes("imap[4711]: login: client.example.org [192.0.2.7] anonymous x", Ignored()),
-                yes("imap[4711]: login: [192.0.2.7] anonymous x y", Ignored()),
-                yes("imap[4711]: login: client.example.org[192.0.2.7] anonymous x", Ignored()),
-                no(
-                    "imap[4711]: login: [198.51.100.23] anonymous x [203.0.113.66] bob plaintext "
-                    "User logged in",
-                    "a password that looks like a login",
-                ),
-            ),
-        ),
-        Rule(
-            name="counts",
-            kind=Ignored,
-            expression=COUNTS,
-            samples=(
-                yes("pop3[4711]: counts: retr=<0> top=<0> dele=<0>", Ignored()),
-                no("pop3[4711]: counts: retr=<0> top=<0> dele=<0> 203.0.113.66", "no such line"),
-            ),
-        ),
-        Rule(
-            name="nobody-ended",
-            kind=Ignored,
-            expression=NOBODY_ENDED,
-            samples=(
-                yes(
-                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<> id.name=<x>",
-                    Ignored(),
-                ),
-                no(
-                    "imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<> "
-                    "id.vendor=<event=login.good r.clienthost=[203.0.113.66]> id.name=<x>",
-                    "the client's ID command",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes("cyrus/pop3[4711]: accepted connection", Ignored()),
-                yes("imap[4711]: open: user bob opened INBOX", Ignored()),
-                no(
-                    "imap[4711]: client id sessionid=<x>: name login: x [203.0.113.66] bob PLAIN",
-                    "the client's ID command",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",), holds=False),
+        Rule("login-imap", Accepted, LOGFMT_IMAP, IMAP_LINES, session=("id",), protocol="imap"),
+        Rule("login-pop", Accepted, LOGFMT_POP, POP_LINES, session=("pid",), protocol="pop3"),
+        Rule("login-logfmt", Accepted, LOGFMT_PLAIN, LOGIN_LOGFMT_LINES),
+        Rule("end", Ended, SESSION_ENDED, END_LINES, session=("id",)),
+        Rule("end-by-pid", Ended, USAGE, END_BY_PID_LINES, session=("pid",)),
+        Rule("refused", Refused, REFUSED, REFUSED_LINES),
+        Rule("anonymous", Ignored, ANONYMOUS, ANONYMOUS_LINES),
+        Rule("counts", Ignored, COUNTS, COUNTS_LINES),
+        Rule("nobody-ended", Ignored, NOBODY_ENDED, NOBODY_ENDED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

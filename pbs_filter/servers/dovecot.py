@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 SERVICE = pp.one_of(["imap-login", "pop3-login"])
@@ -195,7 +195,206 @@ OTHERWISE = (
     "session=8n+hC7Ng, user=bob, rip=192.0.2.7, lip=<mx1>, "
     "SSLv3 with cipher DHE-RSA-AES256-SHA (256/256 bits) zlib compression"
 )
-LEAST = "rip=192.0.2.7"
+
+LOGIN_LINES = samples(f"""
+dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, TLS, session=<8n+hC7Ng3tIAAAAB>
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng3tIAAAAB local=192.0.2.1
+dovecot[1]: pop3-login: Logged in: user=<bob@example.org>, method=CRAM-MD5, rip=2001:db8::7, lip=2001:db8::1, mpid=4711, secured, session=<8n+hC7Ng3tIAAAAB>
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=8n+hC7Ng3tIAAAAB local=2001:db8::1
+dovecot: pop3-login: Info: Login: user=<bob>, rip=::ffff:192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+dovecot: Info: imap-login: Login: rip=192.0.2.7,lip=<mx1>, pid=4711, TLS
+    -> accepted user= address=192.0.2.7 protocol=imap
+dovecot: imap-login: Login: {EVERYTHING}
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+dovecot: imap-login: Login: {OTHERWISE}
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng
+dovecot: imap-login: Login: user=<bob> rip=192.0.2.7\tlip=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1
+dovecot: imap-login: Login: user=<bob, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23, lip=192.0.2.1
+    not: the user's text holds an element
+dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23
+    not: two elements rip=
+dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, rip=203.0.113.66
+    not: two elements rip=
+dovecot: imap-login: Login: user=<bob>, method=ANONYMOUS, rip=203.0.113.66
+    not: everybody may log in so
+dovecot: imap-login: Login: user=<>, rip=203.0.113.66
+    not: nobody logged in
+dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66, lip=192.0.2.1 Authentication Failure:
+    not: text after the last element
+dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=
+    not: no address
+dovecot: imap-login: Login: user=<bob>, method=PLAIN
+    not: no address
+dovecot: pop3-login: Login: user=<bob>, rip=192.0.2, lip=192.0.2.1
+    not: three numbers are not an address
+dovecot: imap-login: Logged in: user=<bob>, rip=203.0.113.66,\x20
+    not: the line was cut
+dovecot: managesieve-login: Logged in: user=<bob>, rip=203.0.113.66
+    not: not POP or IMAP
+dovecot: Login: user=<bob>, rip=203.0.113.66
+    not: no service
+dovecot: imap-login: imap-login: Login: user=<bob>, rip=203.0.113.66
+    not: the service twice
+""")
+
+LOGIN_099_LINES = samples("""
+dovecot: imap-login: Info: Login: bob [192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+dovecot: Info: pop3-login: Login: bob [::ffff:192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+dovecot: imap-login: Login: bob [203.0.113.66]\x20
+    not: text after the end
+dovecot: imap-login: Login: bob x [203.0.113.66]
+    not: a blank in the name
+dovecot: x imap-login: Login: bob [203.0.113.66]
+    not: text in front
+""")
+
+PROXY_LINES = samples(f"""
+dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng local=192.0.2.1
+dovecot: imap-login: proxy(bob): started proxying to imap.example.org:143/bob2 (master root): user=<bob>, rip=192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to <198.51.100.9> (<imap.example.org>) from <192.0.2.1> as user <bob2> (master <root>) (0.012 secs, 1 reconnects): user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=0, TLS, session=<8n+hC7Ng>
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+dovecot: imap-login: proxy(bob,imap.example.org[2001:db8::9]:143): Started proxying to <2001:db8::9>: user=<bob>, rip=192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to remote host from 192.0.2.1 as user bob2 (master root) (0.012 secs): user=<bob>, rip=192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+dovecot: imap-login: proxy(bob): started proxying to 203.0.113.66:143
+    not: the backend's address only
+dovecot: imap-login: proxy(bob): Login failed to 198.51.100.9:143: user=<bob>, rip=203.0.113.66
+    not: the backend refused
+dovecot: managesieve-login: proxy(bob): started proxying to 198.51.100.9:4190: user=<bob>, rip=203.0.113.66
+    not: not POP or IMAP
+dovecot: Info: imap-login: proxy(bob): started proxying to 198.51.100.9:143: {EVERYTHING}
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+dovecot: pop3-login: Info: proxy(bob): started proxying to 198.51.100.9:110: {OTHERWISE}
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
+dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: rip=192.0.2.7
+    -> accepted user= address=192.0.2.7 protocol=pop3
+dovecot: imap-login: proxy(bob): started proxying to 198.51.100.9:143: user=<bob>, rip=203.0.113.66, x
+    not: text after the end
+dovecot: x imap-login: proxy(bob): started proxying to 198.51.100.9:143: user=<bob>, rip=203.0.113.66
+    not: text in front
+""")
+
+PROXY_END_LINES = samples(f"""
+dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle, in=245, out=1365+42)): user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>
+    -> ended user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng
+dovecot: pop3-login: proxy(bob,198.51.100.9:110): Disconnected by server: Connection closed (2s idle, in=24, out=36): user=<bob>, rip=192.0.2.7, session=<8n+hC7Ng>
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
+dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7
+    not: cut off
+dovecot: Info: imap-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle)): {EVERYTHING}
+    -> ended user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng
+dovecot: pop3-login: Info: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle)): {OTHERWISE}
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
+dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle)): session=<8n+hC7Ng>, rip=192.0.2.7
+    -> ended address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
+dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle)): user=<bob>, rip=192.0.2.7
+    -> ended user=bob address=192.0.2.7 protocol=pop3
+dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle)): rip=203.0.113.66 x
+    not: text after the end
+dovecot: x pop3-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by client(0s idle)): user=<bob>, rip=203.0.113.66
+    not: text in front
+""")
+
+END_LINES = samples("""
+dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: Logged out in=213 out=6079 deleted=0 expunged=0 trashed=0 hdr_count=0 hdr_bytes=0 body_count=0 body_bytes=0
+    -> ended protocol=imap session=8n+hC7Ng3tIAAAAB
+dovecot: pop3(bob)<4711><8n+hC7Ng3tIAAAAB>: Info: Disconnected: Connection closed: read(size=2048) failed: Connection reset by peer top=0/0, retr=0/0, del=0/0, size=0
+    -> ended protocol=pop3 session=8n+hC7Ng3tIAAAAB
+dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Connection closed (IDLE running for 0.001 + waiting input for 60.2 secs, 2 B in + 10+0 B out, state=wait-input (a)) in=45 out=812
+    -> ended protocol=imap session=8n+hC7Ng3tIAAAAB
+dovecot: imap-hibernate(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: Server shutting down. in=45 out=812
+    -> ended protocol=imap session=8n+hC7Ng3tIAAAAB
+dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: copy from INBOX: box=Trash, uid=4, msgid=<Logged out>
+    not: a line within the session
+dovecot: imap-login: Disconnected: Logged out (no auth attempts in 0 secs): user=<>, rip=203.0.113.66, session=<8n+hC7Ng3tIAAAAB>
+    not: nobody had logged in
+dovecot: x imap(bob)<4711><8n+hC7Ng>: Logged out in=1
+    not: text in front
+dovecot: imap(bob)<4711><8n+hC7Ng>: Logged out in=1 x
+    not: text after the end
+""")
+
+END_BY_PREFIX_LINES = samples("""
+dovecot: imap(bob): session=8n+hC7Ng Connection closed in=755 out=714148
+    -> ended protocol=imap session=8n+hC7Ng
+dovecot: pop3(bob): Info: session=8n+hC7Ng Disconnected for inactivity top=0/0, retr=1/39452, del=0/2968, size=87834658
+    -> ended protocol=pop3 session=8n+hC7Ng
+dovecot: imap(bob): session=8n+hC7Ng Connected in=0
+    not: no end
+dovecot: x imap(bob): session=8n+hC7Ng Logged out in=1
+    not: text in front
+dovecot: imap(bob): session=8n+hC7Ng Logged out in=1 x
+    not: text after the end
+""")
+
+END_BY_USER_LINES = samples("""
+dovecot: imap(bob): Logged out in=82 out=550
+    -> ended user=bob protocol=imap
+dovecot: POP3(bob@example.org): Disconnected: Logged out top=0/0, retr=0/0, del=0/14, size=470843
+    -> ended user=bob@example.org protocol=pop3
+dovecot: imap(bob): Info: Connection closed bytes=0/285
+    -> ended user=bob protocol=imap
+dovecot: imap(bob): Disconnected in=82 out=550 rip=203.0.113.66
+    not: no number stands there
+dovecot: x imap(bob): Logged out in=1
+    not: text in front
+""")
+
+REFUSED_LINES = samples("""
+dovecot: imap-login: Disconnected: Aborted login by logging out (auth failed, 1 attempts in 2 secs): user=<bob>, method=PLAIN, rip=192.0.2.7
+    -> refused
+dovecot: Info: pop3-login: Info: Login aborted: Logged out (auth failed, 1 attempts in 2 secs) (auth_failed): user=<x> imap-login: Logged in: user=<bob>, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23
+    -> refused
+dovecot: managesieve-login: Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10): user=<bob>, rip=192.0.2.7
+    -> refused
+dovecot: imap-login: Aborted login (auth failed, 1 attempts in 2 secs): user=<bob>, rip=203.0.113.66
+    not: refused
+dovecot: imap-login: Disconnected (auth failed, 1 attempts in 2 secs): user=<alice>, method=plain, rip=203.0.113.66, session=<abc>>, method=PLAIN, rip=198.51.100.23
+    not: refused, and the user's text is a login
+""")
+
+NOT_LOGGED_IN_LINES = samples("""
+dovecot: imap-login: Disconnected (no auth attempts in 0 secs): user=<>, rip=192.0.2.7, lip=192.0.2.1
+    -> ignored
+dovecot: Info: pop3-login: Info: Disconnected: rip=192.0.2.7
+    -> ignored
+dovecot: pop3-login: Login aborted: Logged out (no auth attempts in 0 secs) (no_auth_attempts): user=<>, rip=203.0.113.66, TLS, session=<8n+hC7Ng>
+    not: nobody had logged in
+""")
+
+OTHER_SERVICE_LINES = samples("""
+dovecot: managesieve-login: Logged in: user=<bob>, rip=192.0.2.7
+    -> ignored
+dovecot: Info: submission-login: Info: Login: user=<bob>, rip=192.0.2.7
+    -> ignored
+dovecot: lmtp-login: Login: user=<bob>, rip=203.0.113.66
+    not: not POP or IMAP
+""")
+
+IN_SESSION_LINES = samples("""
+dovecot: imap(bob)<4711><8n+hC7Ng>: Error: Mailbox INBOX: open failed
+    -> ignored
+dovecot: Error: POP3(bob): open() failed with mbox file
+    -> ignored
+dovecot: imap(bob): copy from INBOX: box=a, subject=imap-login: Login: user=<bob>, rip=203.0.113.66
+    not: text of a message
+""")
+
+HELPER_LINES = samples("""
+dovecot: auth: passwd-file(bob,192.0.2.7): Password mismatch
+    -> ignored
+dovecot: Error: auth(default): Can't connect
+    -> ignored
+dovecot: lmtp(bob): imap-login: Login: user=<bob>, rip=203.0.113.66
+    not: not a login process
+""")
 
 SERVER = Server(
     name="dovecot",
@@ -203,461 +402,57 @@ SERVER = Server(
     versions="0.99 - 2.4",
     programs={"dovecot": None},
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("session",),
-            samples=(
-                yes(
-                    "dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, "
-                    "lip=192.0.2.1, mpid=4711, TLS, session=<8n+hC7Ng3tIAAAAB>",
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="8n+hC7Ng3tIAAAAB",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "dovecot[1]: pop3-login: Logged in: user=<bob@example.org>, "
-                    "method=CRAM-MD5, rip=2001:db8::7, lip=2001:db8::1, mpid=4711, secured, "
-                    "session=<8n+hC7Ng3tIAAAAB>",
-                    Accepted(
-                        user="bob@example.org",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="8n+hC7Ng3tIAAAAB",
-                        local="2001:db8::1",
-                    ),
-                ),
-                yes(
-                    "dovecot: pop3-login: Info: Login: user=<bob>, rip=::ffff:192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "dovecot: Info: imap-login: Login: rip=192.0.2.7,lip=<mx1>, pid=4711, TLS",
-                    Accepted(user="", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: imap-login: Login: " + EVERYTHING,
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="8n+hC7Ng",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "dovecot: imap-login: Login: " + OTHERWISE,
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="8n+hC7Ng"),
-                ),
-                yes(
-                    "dovecot: imap-login: Login: user=<bob> rip=192.0.2.7\tlip=192.0.2.1",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", local="192.0.2.1"),
-                ),
-                no(
-                    "dovecot: imap-login: Login: user=<bob, rip=203.0.113.66>, method=PLAIN, "
-                    "rip=198.51.100.23, lip=192.0.2.1",
-                    "the user's text holds an element",
-                ),
-                no(
-                    "dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66>, method=PLAIN, "
-                    "rip=198.51.100.23",
-                    "two elements rip=",
-                ),
-                no(
-                    "dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, rip=203.0.113.66",
-                    "two elements rip=",
-                ),
-                no(
-                    "dovecot: imap-login: Login: user=<bob>, method=ANONYMOUS, rip=203.0.113.66",
-                    "everybody may log in so",
-                ),
-                no(
-                    "dovecot: imap-login: Login: user=<>, rip=203.0.113.66",
-                    "nobody logged in",
-                ),
-                no(
-                    "dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66, lip=192.0.2.1 "
-                    "Authentication Failure:",
-                    "text after the last element",
-                ),
-                no("dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=", "no address"),
-                no("dovecot: imap-login: Login: user=<bob>, method=PLAIN", "no address"),
-                no(
-                    "dovecot: pop3-login: Login: user=<bob>, rip=192.0.2, lip=192.0.2.1",
-                    "three numbers are not an address",
-                ),
-                no(
-                    "dovecot: imap-login: Logged in: user=<bob>, rip=203.0.113.66, ",
-                    "the line was cut",
-                ),
-                no(
-                    "dovecot: managesieve-login: Logged in: user=<bob>, rip=203.0.113.66",
-                    "not POP or IMAP",
-                ),
-                no("dovecot: Login: user=<bob>, rip=203.0.113.66", "no service"),
-                no(
-                    "dovecot: imap-login: imap-login: Login: user=<bob>, rip=203.0.113.66",
-                    "the service twice",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-0.99",
-            kind=Accepted,
-            expression=LOGIN_099,
-            samples=(
-                yes(
-                    "dovecot: imap-login: Info: Login: bob [192.0.2.7]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: Info: pop3-login: Login: bob [::ffff:192.0.2.7]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no("dovecot: imap-login: Login: bob [203.0.113.66] ", "text after the end"),
-                no("dovecot: imap-login: Login: bob x [203.0.113.66]", "a blank in the name"),
-                no("dovecot: x imap-login: Login: bob [203.0.113.66]", "text in front"),
-            ),
-        ),
-        Rule(
-            name="proxy",
-            kind=Accepted,
-            expression=PROXY,
-            session=("session",),
-            off=True,
-            samples=(
-                yes(
-                    "dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: "
-                    "user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>",
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="pop3",
-                        session="8n+hC7Ng",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "dovecot: imap-login: proxy(bob): started proxying to "
-                    "imap.example.org:143/bob2 (master root): user=<bob>, rip=192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to "
-                    "<198.51.100.9> (<imap.example.org>) from <192.0.2.1> as user <bob2> "
-                    "(master <root>) (0.012 secs, 1 reconnects): user=<bob>, method=PLAIN, "
-                    "rip=192.0.2.7, lip=192.0.2.1, mpid=0, TLS, session=<8n+hC7Ng>",
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="8n+hC7Ng",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "dovecot: imap-login: proxy(bob,imap.example.org[2001:db8::9]:143): Started "
-                    "proxying to <2001:db8::9>: user=<bob>, rip=192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to "
-                    "remote host from 192.0.2.1 as user bob2 (master root) (0.012 secs): "
-                    "user=<bob>, rip=192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap"),
-                ),
-                no(
-                    "dovecot: imap-login: proxy(bob): started proxying to 203.0.113.66:143",
-                    "the backend's address only",
-                ),
-                no(
-                    "dovecot: imap-login: proxy(bob): Login failed to 198.51.100.9:143: "
-                    "user=<bob>, rip=203.0.113.66",
-                    "the backend refused",
-                ),
-                no(
-                    "dovecot: managesieve-login: proxy(bob): started proxying to "
-                    "198.51.100.9:4190: user=<bob>, rip=203.0.113.66",
-                    "not POP or IMAP",
-                ),
-                yes(
-                    "dovecot: Info: imap-login: proxy(bob): started proxying to 198.51.100.9:143: "
-                    + EVERYTHING,
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="8n+hC7Ng",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "dovecot: pop3-login: Info: proxy(bob): started proxying to 198.51.100.9:110: "
-                    + OTHERWISE,
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="8n+hC7Ng"),
-                ),
-                yes(
-                    "dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: "
-                    + LEAST,
-                    Accepted(user="", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    "dovecot: imap-login: proxy(bob): started proxying to 198.51.100.9:143: "
-                    "user=<bob>, rip=203.0.113.66, x",
-                    "text after the end",
-                ),
-                no(
-                    "dovecot: x imap-login: proxy(bob): started proxying to 198.51.100.9:143: "
-                    "user=<bob>, rip=203.0.113.66",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="proxy-end",
-            kind=Ended,
-            expression=PROXY_END,
-            session=("session",),
-            samples=(
-                yes(
-                    "dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7 (Disconnected by "
-                    "client(0s idle, in=245, out=1365+42)): user=<bob>, method=PLAIN, "
-                    "rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>",
-                    Ended(session="8n+hC7Ng", user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    "dovecot: pop3-login: proxy(bob,198.51.100.9:110): Disconnected by server: "
-                    "Connection closed (2s idle, in=24, out=36): user=<bob>, rip=192.0.2.7, "
-                    "session=<8n+hC7Ng>",
-                    Ended(session="8n+hC7Ng", user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                no("dovecot: imap-login: proxy(bob): disconnecting 192.0.2.7", "cut off"),
-                yes(
-                    "dovecot: Info: imap-login: proxy(bob): disconnecting 192.0.2.7 "
-                    "(Disconnected by client(0s idle)): " + EVERYTHING,
-                    Ended(session="8n+hC7Ng", user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    "dovecot: pop3-login: Info: proxy(bob): disconnecting 192.0.2.7 "
-                    "(Disconnected by client(0s idle)): " + OTHERWISE,
-                    Ended(session="8n+hC7Ng", user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                yes(
-                    "dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 "
-                    "(Disconnected by client(0s idle)): "
-                    "session=<8n+hC7Ng>, rip=192.0.2.7",
-                    Ended(session="8n+hC7Ng", protocol="pop3", address="192.0.2.7"),
-                ),
-                yes(
-                    "dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 "
-                    "(Disconnected by client(0s idle)): "
-                    "user=<bob>, rip=192.0.2.7",
-                    Ended(user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                no(
-                    "dovecot: pop3-login: proxy(bob): disconnecting 192.0.2.7 "
-                    "(Disconnected by client(0s idle)): "
-                    "rip=203.0.113.66 x",
-                    "text after the end",
-                ),
-                no(
-                    "dovecot: x pop3-login: proxy(bob): disconnecting 192.0.2.7 "
-                    "(Disconnected by client(0s idle)): "
-                    "user=<bob>, rip=203.0.113.66",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="end",
-            kind=Ended,
-            expression=END_BY_ID,
-            session=("session",),
-            samples=(
-                yes(
-                    "dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: Logged out in=213 "
-                    "out=6079 deleted=0 expunged=0 trashed=0 hdr_count=0 hdr_bytes=0 "
-                    "body_count=0 body_bytes=0",
-                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: pop3(bob)<4711><8n+hC7Ng3tIAAAAB>: Info: Disconnected: Connection "
-                    "closed: read(size=2048) failed: Connection reset by peer top=0/0, retr=0/0, "
-                    "del=0/0, size=0",
-                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="pop3"),
-                ),
-                yes(
-                    "dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Connection closed (IDLE running "
-                    "for 0.001 + waiting input for 60.2 secs, 2 B in + 10+0 B out, "
-                    "state=wait-input (a)) in=45 out=812",
-                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: imap-hibernate(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: "
-                    "Server shutting down. in=45 out=812",
-                    Ended(session="8n+hC7Ng3tIAAAAB", protocol="imap"),
-                ),
-                no(
-                    "dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: copy from INBOX: box=Trash, "
-                    "uid=4, msgid=<Logged out>",
-                    "a line within the session",
-                ),
-                no(
-                    "dovecot: imap-login: Disconnected: Logged out (no auth attempts in 0 secs): "
-                    "user=<>, rip=203.0.113.66, session=<8n+hC7Ng3tIAAAAB>",
-                    "nobody had logged in",
-                ),
-                no("dovecot: x imap(bob)<4711><8n+hC7Ng>: Logged out in=1", "text in front"),
-                no("dovecot: imap(bob)<4711><8n+hC7Ng>: Logged out in=1 x", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="end-by-prefix",
-            kind=Ended,
-            expression=END_BY_PREFIX,
-            session=("session",),
-            samples=(
-                yes(
-                    "dovecot: imap(bob): session=8n+hC7Ng Connection closed in=755 out=714148",
-                    Ended(session="8n+hC7Ng", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: pop3(bob): Info: session=8n+hC7Ng Disconnected for inactivity "
-                    "top=0/0, retr=1/39452, del=0/2968, size=87834658",
-                    Ended(session="8n+hC7Ng", protocol="pop3"),
-                ),
-                no("dovecot: imap(bob): session=8n+hC7Ng Connected in=0", "no end"),
-                no("dovecot: x imap(bob): session=8n+hC7Ng Logged out in=1", "text in front"),
-                no("dovecot: imap(bob): session=8n+hC7Ng Logged out in=1 x", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="end-by-user",
-            kind=Ended,
-            expression=END_BY_USER,
-            samples=(
-                yes(
-                    "dovecot: imap(bob): Logged out in=82 out=550",
-                    Ended(user="bob", protocol="imap"),
-                ),
-                yes(
-                    "dovecot: POP3(bob@example.org): Disconnected: Logged out top=0/0, retr=0/0, "
-                    "del=0/14, size=470843",
-                    Ended(user="bob@example.org", protocol="pop3"),
-                ),
-                yes(
-                    "dovecot: imap(bob): Info: Connection closed bytes=0/285",
-                    Ended(user="bob", protocol="imap"),
-                ),
-                no(
-                    "dovecot: imap(bob): Disconnected in=82 out=550 rip=203.0.113.66",
-                    "no number stands there",
-                ),
-                no("dovecot: x imap(bob): Logged out in=1", "text in front"),
-            ),
-        ),
-        Rule(
-            name="refused",
-            kind=Refused,
-            expression=REFUSAL,
-            samples=(
-                yes(
-                    "dovecot: imap-login: Disconnected: Aborted login by logging out (auth "
-                    "failed, 1 attempts in 2 secs): user=<bob>, method=PLAIN, rip=192.0.2.7",
-                    Refused(),
-                ),
-                yes(
-                    "dovecot: Info: pop3-login: Info: Login aborted: Logged out (auth failed, 1 "
-                    "attempts in 2 secs) (auth_failed): user=<x> imap-login: Logged in: "
-                    "user=<bob>, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23",
-                    Refused(),
-                ),
-                yes(
-                    "dovecot: managesieve-login: Maximum number of connections from user+IP "
-                    "exceeded (mail_max_userip_connections=10): user=<bob>, rip=192.0.2.7",
-                    Refused(),
-                ),
-                no(
-                    "dovecot: imap-login: Aborted login (auth failed, 1 attempts in 2 secs): "
-                    "user=<bob>, rip=203.0.113.66",
-                    "refused",
-                ),
-                no(
-                    "dovecot: imap-login: Disconnected (auth failed, 1 attempts in 2 secs): "
-                    "user=<alice>, method=plain, rip=203.0.113.66, session=<abc>>, "
-                    "method=PLAIN, rip=198.51.100.23",
-                    "refused, and the user's text is a login",
-                ),
-            ),
-        ),
-        Rule(
-            name="not-logged-in",
-            kind=Ignored,
-            expression=NOTHING,
-            samples=(
-                yes(
-                    "dovecot: imap-login: Disconnected (no auth attempts in 0 secs): user=<>, "
-                    "rip=192.0.2.7, lip=192.0.2.1",
-                    Ignored(),
-                ),
-                yes("dovecot: Info: pop3-login: Info: Disconnected: rip=192.0.2.7", Ignored()),
-                no(
-                    "dovecot: pop3-login: Login aborted: Logged out (no auth attempts in 0 secs) "
-                    "(no_auth_attempts): user=<>, rip=203.0.113.66, TLS, session=<8n+hC7Ng>",
-                    "nobody had logged in",
-                ),
-            ),
-        ),
-        Rule(
-            name="other-service",
-            kind=Ignored,
-            expression=OTHER_SERVICE,
-            samples=(
-                yes("dovecot: managesieve-login: Logged in: user=<bob>, rip=192.0.2.7", Ignored()),
-                yes(
-                    "dovecot: Info: submission-login: Info: Login: user=<bob>, rip=192.0.2.7",
-                    Ignored(),
-                ),
-                no("dovecot: lmtp-login: Login: user=<bob>, rip=203.0.113.66", "not POP or IMAP"),
-            ),
-        ),
-        Rule(
-            name="in-session",
-            kind=Ignored,
-            expression=IN_SESSION,
-            samples=(
-                yes(
-                    "dovecot: imap(bob)<4711><8n+hC7Ng>: Error: Mailbox INBOX: open failed",
-                    Ignored(),
-                ),
-                yes("dovecot: Error: POP3(bob): open() failed with mbox file", Ignored()),
-                no(
-                    "dovecot: imap(bob): copy from INBOX: box=a, subject=imap-login: Login: "
-                    "user=<bob>, rip=203.0.113.66",
-                    "text of a message",
-                ),
-            ),
-        ),
-        Rule(
-            name="helper",
-            kind=Ignored,
-            expression=HELPER,
-            samples=(
-                yes("dovecot: auth: passwd-file(bob,192.0.2.7): Password mismatch", Ignored()),
-                yes("dovecot: Error: auth(default): Can't connect", Ignored()),
-                no(
-                    "dovecot: lmtp(bob): imap-login: Login: user=<bob>, rip=203.0.113.66",
-                    "not a login process",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("session",)),
+        Rule("login-0.99", Accepted, LOGIN_099, LOGIN_099_LINES),
+        Rule("proxy", Accepted, PROXY, PROXY_LINES, session=("session",), off=True),
+        Rule("proxy-end", Ended, PROXY_END, PROXY_END_LINES, session=("session",)),
+        Rule("end", Ended, END_BY_ID, END_LINES, session=("session",)),
+        Rule("end-by-prefix", Ended, END_BY_PREFIX, END_BY_PREFIX_LINES, session=("session",)),
+        Rule("end-by-user", Ended, END_BY_USER, END_BY_USER_LINES),
+        Rule("refused", Refused, REFUSAL, REFUSED_LINES),
+        Rule("not-logged-in", Ignored, NOTHING, NOT_LOGGED_IN_LINES),
+        Rule("other-service", Ignored, OTHER_SERVICE, OTHER_SERVICE_LINES),
+        Rule("in-session", Ignored, IN_SESSION, IN_SESSION_LINES),
+        Rule("helper", Ignored, HELPER, HELPER_LINES),
     ),
 )
+
+TAGGED_LOGIN_LINES = samples(f"""
+imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1
+imap-login: Login: user=<bob, rip=203.0.113.66>, rip=198.51.100.23
+    not: USER
+imap-login: Info: Login: {EVERYTHING}
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+pop3-login: Login: {OTHERWISE}
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
+pop3-login: Login: rip=192.0.2.7
+    -> accepted user= address=192.0.2.7 protocol=pop3
+pop3-login: Login: user=<bob>, rip=203.0.113.66 x
+    not: text after the end
+pop3-login: x Login: user=<bob>, rip=203.0.113.66
+    not: text in front
+""")
+
+TAGGED_LOGIN_099_LINES = samples("""
+pop3-login: Login: bob [192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+imap-login[4711]: Info: Login: bob [2001:db8::7]
+    -> accepted user=bob address=2001:db8::7 protocol=imap
+pop3-login: Login: bob [203.0.113.66] x
+    not: text after the end
+pop3-login: x Login: bob [203.0.113.66]
+    not: text in front
+""")
+
+TAGGED_NOT_LOGGED_IN_LINES = samples("""
+imap-login: Disconnected [192.0.2.7]
+    -> ignored
+imap-login: Info: Aborted login [192.0.2.7]
+    -> ignored
+imap-login: Aborted login: Login: bob [203.0.113.66]
+    not: no login
+""")
 
 TAGGED = Server(
     name="dovecot-tag",
@@ -665,65 +460,8 @@ TAGGED = Server(
     versions="0.99, betas of 1.0",
     programs={"imap-login": "imap", "pop3-login": "pop3"},
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=TAGGED_LOGIN,
-            session=("session",),
-            samples=(
-                yes(
-                    "imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", local="192.0.2.1"),
-                ),
-                no("imap-login: Login: user=<bob, rip=203.0.113.66>, rip=198.51.100.23", "USER"),
-                yes(
-                    "imap-login: Info: Login: " + EVERYTHING,
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="8n+hC7Ng",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "pop3-login: Login: " + OTHERWISE,
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="8n+hC7Ng"),
-                ),
-                yes(
-                    "pop3-login: Login: " + LEAST,
-                    Accepted(user="", address="192.0.2.7", protocol="pop3"),
-                ),
-                no("pop3-login: Login: user=<bob>, rip=203.0.113.66 x", "text after the end"),
-                no("pop3-login: x Login: user=<bob>, rip=203.0.113.66", "text in front"),
-            ),
-        ),
-        Rule(
-            name="login-0.99",
-            kind=Accepted,
-            expression=TAGGED_LOGIN_099,
-            samples=(
-                yes(
-                    "pop3-login: Login: bob [192.0.2.7]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "imap-login[4711]: Info: Login: bob [2001:db8::7]",
-                    Accepted(user="bob", address="2001:db8::7", protocol="imap"),
-                ),
-                no("pop3-login: Login: bob [203.0.113.66] x", "text after the end"),
-                no("pop3-login: x Login: bob [203.0.113.66]", "text in front"),
-            ),
-        ),
-        Rule(
-            name="not-logged-in",
-            kind=Ignored,
-            expression=TAGGED_NOTHING,
-            samples=(
-                yes("imap-login: Disconnected [192.0.2.7]", Ignored()),
-                yes("imap-login: Info: Aborted login [192.0.2.7]", Ignored()),
-                no("imap-login: Aborted login: Login: bob [203.0.113.66]", "no login"),
-            ),
-        ),
+        Rule("login", Accepted, TAGGED_LOGIN, TAGGED_LOGIN_LINES, session=("session",)),
+        Rule("login-0.99", Accepted, TAGGED_LOGIN_099, TAGGED_LOGIN_099_LINES),
+        Rule("not-logged-in", Ignored, TAGGED_NOTHING, TAGGED_NOT_LOGGED_IN_LINES),
     ),
 )

@@ -25,9 +25,8 @@ from ..grammar import (
     WORD,
     Rule,
     Server,
-    no,
+    samples,
     token,
-    yes,
 )
 from ..model import Accepted, Ended, Ignored, Refused
 
@@ -66,6 +65,71 @@ NOISE = (
     | "imapproxy"
 ) + TEXT
 
+LOGIN_LINES = samples("""
+in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7:50001) on new sd [9]
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGIN: '"bob"' (2001:db8::7:50001) on existing sd [12]
+    -> accepted user=bob address=2001:db8::7 protocol=imap session=4711,12
+in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7) on existing sd [9]
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' (192.0.2.7:50001) no previous connection: creating a new one
+    not: an attempt whose name holds a login
+in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' (192.0.2.7:50001) on new sd [9]
+    not: a quote in the name
+in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) failed: non-OK server response to LOGIN command: x on new sd [9]
+    not: a failure with the end of a success
+in.imapproxyd[4711]: LOGIN: 'a"' (203.0.113.66:1) on new sd [9]
+    not: a quote
+""")
+
+LOGOUT_LINES = samples("""
+in.imapproxyd[4711]: LOGOUT: 'bob' from server sd [9]
+    -> ended user=bob protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGOUT: '"bob"' from server sd [9]
+    -> ended user=bob protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGOUT: 'a' from server sd [9]' from server sd [12]
+    not: a quote in the name
+in.imapproxyd[4711]: HandleRequest: LOGOUT: 'a' from server sd [9]
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+in.imapproxyd[4711]: LOGIN: 'a' b' (192.0.2.7:50001) failed: non-OK server response to LOGIN command
+    -> refused
+in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]\x20
+    not: text after the end
+""")
+
+ATTEMPT_LINES = samples("""
+in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7:50001) no previous connection: creating a new one
+    -> ignored
+in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) no previous connection: creating a new one
+    not: an attempt
+""")
+
+NOISE_LINES = samples("""
+in.imapproxyd[4711]: Get_Server_conn(): Unable to reuse server sd [9] for user 'bob' (192.0.2.7:50001) because password doesn't match.
+    -> ignored
+in.imapproxyd[4711]: STARTTLS failed: SSL_new() failed
+    -> ignored
+in.imapproxyd[4711]: HandleRequest: username length would cause buffer overflow.
+    -> ignored
+in.imapproxyd[4711]: ParseBannerAndCapability: Attempting to parse capability string: * OK [CAPABILITY IMAP4rev1] ready.
+    -> ignored
+in.imapproxyd[4711]: Expiring server sd [9]
+    -> ignored
+in.imapproxyd[4711]: Initialising 1 pthread_mutexes
+    -> ignored
+in.imapproxyd[4711]: No syslog priority mask specified.
+    -> ignored
+imapproxyd: Using syslog facility 'LOG_MAIL' for logging.
+    -> ignored
+in.imapproxyd[4711]: imapproxy version 1.2.8 normal start
+    -> ignored
+in.imapproxyd[4711]: HandleRequest(): LOGIN: 'a' (203.0.113.66:1) on new sd [9]
+    not: a function's complaint
+""")
+
 SERVER = Server(
     name="imapproxy",
     title="imapproxy",
@@ -73,134 +137,10 @@ SERVER = Server(
     programs={"in.imapproxyd": "imap", "imapproxyd": "imap"},
     accounts=("root", "nobody", "imapproxy"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid", "descriptor"),
-            samples=(
-                yes(
-                    "in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7:50001) on new sd [9]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711,9"),
-                ),
-                yes(
-                    "in.imapproxyd[4711]: LOGIN: '\"bob\"' (2001:db8::7:50001) on existing sd [12]",
-                    Accepted(user="bob", address="2001:db8::7", protocol="imap", session="4711,12"),
-                ),
-                yes(
-                    "in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7) on existing sd [9]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711,9"),
-                ),
-                no(
-                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' "
-                    "(192.0.2.7:50001) no previous connection: creating a new one",
-                    "an attempt whose name holds a login",
-                ),
-                no(
-                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' "
-                    "(192.0.2.7:50001) on new sd [9]",
-                    "a quote in the name",
-                ),
-                no(
-                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) failed: non-OK server "
-                    "response to LOGIN command: x on new sd [9]",
-                    "a failure with the end of a success",
-                ),
-                no("in.imapproxyd[4711]: LOGIN: 'a\"' (203.0.113.66:1) on new sd [9]", "a quote"),
-            ),
-        ),
-        Rule(
-            name="logout",
-            kind=Ended,
-            expression=LOGOUT,
-            session=("pid", "descriptor"),
-            samples=(
-                yes(
-                    "in.imapproxyd[4711]: LOGOUT: 'bob' from server sd [9]",
-                    Ended(session="4711,9", user="bob", protocol="imap"),
-                ),
-                yes(
-                    "in.imapproxyd[4711]: LOGOUT: '\"bob\"' from server sd [9]",
-                    Ended(session="4711,9", user="bob", protocol="imap"),
-                ),
-                no(
-                    "in.imapproxyd[4711]: LOGOUT: 'a' from server sd [9]' from server sd [12]",
-                    "a quote in the name",
-                ),
-                no(
-                    "in.imapproxyd[4711]: HandleRequest: LOGOUT: 'a' from server sd [9]",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    "in.imapproxyd[4711]: LOGIN: 'a' b' (192.0.2.7:50001) failed: non-OK server "
-                    "response to LOGIN command",
-                    Refused(),
-                ),
-                no(
-                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9] ",
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="attempt",
-            kind=Ignored,
-            expression=ATTEMPT,
-            samples=(
-                yes(
-                    "in.imapproxyd[4711]: LOGIN: 'bob' (192.0.2.7:50001) no previous connection: "
-                    "creating a new one",
-                    Ignored(),
-                ),
-                no(
-                    "in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) no previous connection: "
-                    "creating a new one",
-                    "an attempt",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(
-                    "in.imapproxyd[4711]: Get_Server_conn(): Unable to reuse server sd [9] for "
-                    "user 'bob' (192.0.2.7:50001) because password doesn't match.",
-                    Ignored(),
-                ),
-                yes(
-                    "in.imapproxyd[4711]: STARTTLS failed: SSL_new() failed",
-                    Ignored(),
-                ),
-                yes(
-                    "in.imapproxyd[4711]: HandleRequest: username length would cause buffer "
-                    "overflow.",
-                    Ignored(),
-                ),
-                yes(
-                    "in.imapproxyd[4711]: ParseBannerAndCapability: Attempting to parse capability "
-                    "string: * OK [CAPABILITY IMAP4rev1] ready.",
-                    Ignored(),
-                ),
-                yes("in.imapproxyd[4711]: Expiring server sd [9]", Ignored()),
-                yes("in.imapproxyd[4711]: Initialising 1 pthread_mutexes", Ignored()),
-                yes("in.imapproxyd[4711]: No syslog priority mask specified.", Ignored()),
-                yes("imapproxyd: Using syslog facility 'LOG_MAIL' for logging.", Ignored()),
-                yes("in.imapproxyd[4711]: imapproxy version 1.2.8 normal start", Ignored()),
-                no(
-                    "in.imapproxyd[4711]: HandleRequest(): LOGIN: 'a' (203.0.113.66:1) on new sd "
-                    "[9]",
-                    "a function's complaint",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid", "descriptor")),
+        Rule("logout", Ended, LOGOUT, LOGOUT_LINES, session=("pid", "descriptor")),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("attempt", Ignored, ATTEMPT, ATTEMPT_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

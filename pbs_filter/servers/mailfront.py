@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import IPV4, NUMBER, PORT, TEXT, WORD, Rule, Server, no, token, yes
+from ..grammar import IPV4, NUMBER, PORT, TEXT, WORD, Rule, Server, samples, token
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _WORD = pp.Opt(WORD("!-9;-~", 103))
@@ -66,128 +66,87 @@ TRACE = (
     | "tcpserver: warning: "
 ) + TEXT
 
+CONNECTED_LINES = samples("""
+pop3front: tcpserver: ok 4711 mx1.example.org:192.0.2.1:110 dsl7.example.net:198.51.100.7:bob:50001
+    -> connected address=198.51.100.7 session=4711
+pop3front: tcpserver: ok 4711 :192.0.2.1:110 :198.51.100.7::50001
+    -> connected address=198.51.100.7 session=4711
+pop3front: tcpserver: ok 4711 0:192.0.2.1:110 203.0.113.66:198.51.100.7::1
+    -> connected address=198.51.100.7 session=4711
+pop3front: tcpserver: ok 4711 :192.0.2.1:110 x:203.0.113.66::198.51.100.7::1
+    not: a colon in a name
+pop3front: pop3front-auth[4711]: tcpserver: ok 4711 0:192.0.2.1:110 :203.0.113.66::50001
+    not: the client's command
+""")
+
+LOGIN_LINES = samples("""
+pop3front: pop3front-maildir[4711]: +OK\x20
+    -> accepted user= protocol=pop3 session=4711
+mailfront: pop3front-maildir[4711]: +OK
+    -> accepted user= protocol=pop3 session=4711
+pop3front: pop3front-auth[4711]: +OK\x20
+    not: the greeting, or USER accepted
+pop3front: pop3front-auth[4711]: USER pop3front-maildir[4711]: +OK\x20
+    not: the client's command
+pop3front: pop3front-auth[4711]: USER x#015pop3front-maildir[4711]: +OK\x20
+    not: a line break in the client's command
+pop3front: pop3front-maildir[4711]: +OK 2 7120
+    not: the answer to a later command
+""")
+
+ENDED_LINES = samples("""
+pop3front: tcpserver: end 4711 status 0
+    -> ended protocol=pop3 session=4711
+pop3front: pop3front-auth[4711]: tcpserver: end 4711 status 0
+    not: a command
+pop3front: tcpserver: end 4711 status 0 x
+    not: text after the end
+""")
+
+DENIED_LINES = samples("""
+pop3front: tcpserver: deny 4711 0:192.0.2.1:110 :198.51.100.7::50001
+    -> refused
+pop3front: tcpserver: deny 4711 0:192.0.2.1:110 :203.0.113.66::50001
+    not: denied by tcpserver's rules
+""")
+
+FAILED_LINES = samples("""
+pop3front: pop3front-auth[4711]: -ERR Authentication failed
+    -> refused
+pop3front: pop3front-auth[4711]: -ERR 203.0.113.66
+    not: a failure
+""")
+
+TRACE_LINES = samples("""
+pop3front: pop3front-auth[4711]: USER bob
+    -> ignored
+pop3front: pop3front-maildir[4711]: RETR 1
+    -> ignored
+pop3front: pop3front-maildir[4711]: +OK 2 7120
+    -> ignored
+pop3front: imapfront-auth[4711]: * OK imapfront ready.
+    -> ignored
+pop3front: tcpserver: pid 4711 from 198.51.100.7
+    -> ignored
+pop3front: tcpserver: status: 1/40
+    -> ignored
+pop3front: tcpserver: warning: dropping connection, unable to run x
+    -> ignored
+pop3front: pop3front-auth[4711]: tcpserver: pid 4711 from 203.0.113.66
+    not: the client's command
+""")
+
 SERVER = Server(
     name="mailfront",
     title="mailfront (pop3front)",
     versions="1.x, 2.x",
     programs={"pop3front": "pop3", "mailfront": "pop3"},
     rules=(
-        Rule(
-            name="connected",
-            kind=Connected,
-            expression=CONNECTED,
-            session=("child",),
-            samples=(
-                yes(
-                    "pop3front: tcpserver: ok 4711 mx1.example.org:192.0.2.1:110 "
-                    "dsl7.example.net:198.51.100.7:bob:50001",
-                    Connected(address="198.51.100.7", session="4711"),
-                ),
-                yes(
-                    "pop3front: tcpserver: ok 4711 :192.0.2.1:110 :198.51.100.7::50001",
-                    Connected(address="198.51.100.7", session="4711"),
-                ),
-                yes(
-                    "pop3front: tcpserver: ok 4711 0:192.0.2.1:110 203.0.113.66:198.51.100.7::1",
-                    Connected(address="198.51.100.7", session="4711"),
-                ),
-                no(
-                    "pop3front: tcpserver: ok 4711 :192.0.2.1:110 x:203.0.113.66::198.51.100.7::1",
-                    "a colon in a name",
-                ),
-                no(
-                    "pop3front: pop3front-auth[4711]: tcpserver: ok 4711 0:192.0.2.1:110 "
-                    ":203.0.113.66::50001",
-                    "the client's command",
-                ),
-            ),
-        ),
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("child",),
-            samples=(
-                yes(
-                    "pop3front: pop3front-maildir[4711]: +OK ",
-                    Accepted(user="", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "mailfront: pop3front-maildir[4711]: +OK",
-                    Accepted(user="", protocol="pop3", session="4711"),
-                ),
-                no("pop3front: pop3front-auth[4711]: +OK ", "the greeting, or USER accepted"),
-                no(
-                    "pop3front: pop3front-auth[4711]: USER pop3front-maildir[4711]: +OK ",
-                    "the client's command",
-                ),
-                no(
-                    "pop3front: pop3front-auth[4711]: USER x#015pop3front-maildir[4711]: +OK ",
-                    "a line break in the client's command",
-                ),
-                no(
-                    "pop3front: pop3front-maildir[4711]: +OK 2 7120",
-                    "the answer to a later command",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("child",),
-            samples=(
-                yes(
-                    "pop3front: tcpserver: end 4711 status 0",
-                    Ended(session="4711", protocol="pop3"),
-                ),
-                no("pop3front: pop3front-auth[4711]: tcpserver: end 4711 status 0", "a command"),
-                no("pop3front: tcpserver: end 4711 status 0 x", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="denied",
-            kind=Refused,
-            expression=DENIED,
-            samples=(
-                yes(
-                    "pop3front: tcpserver: deny 4711 0:192.0.2.1:110 :198.51.100.7::50001",
-                    Refused(),
-                ),
-                no(
-                    "pop3front: tcpserver: deny 4711 0:192.0.2.1:110 :203.0.113.66::50001",
-                    "denied by tcpserver's rules",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes("pop3front: pop3front-auth[4711]: -ERR Authentication failed", Refused()),
-                no("pop3front: pop3front-auth[4711]: -ERR 203.0.113.66", "a failure"),
-            ),
-        ),
-        Rule(
-            name="trace",
-            kind=Ignored,
-            expression=TRACE,
-            samples=(
-                yes("pop3front: pop3front-auth[4711]: USER bob", Ignored()),
-                yes("pop3front: pop3front-maildir[4711]: RETR 1", Ignored()),
-                yes("pop3front: pop3front-maildir[4711]: +OK 2 7120", Ignored()),
-                yes("pop3front: imapfront-auth[4711]: * OK imapfront ready.", Ignored()),
-                yes("pop3front: tcpserver: pid 4711 from 198.51.100.7", Ignored()),
-                yes("pop3front: tcpserver: status: 1/40", Ignored()),
-                yes(
-                    "pop3front: tcpserver: warning: dropping connection, unable to run x", Ignored()
-                ),
-                no(
-                    "pop3front: pop3front-auth[4711]: tcpserver: pid 4711 from 203.0.113.66",
-                    "the client's command",
-                ),
-            ),
-        ),
+        Rule("connected", Connected, CONNECTED, CONNECTED_LINES, session=("child",)),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("child",)),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=("child",)),
+        Rule("denied", Refused, DENIED, DENIED_LINES),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("trace", Ignored, TRACE, TRACE_LINES),
     ),
 )

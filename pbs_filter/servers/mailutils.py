@@ -29,10 +29,9 @@ from ..grammar import (
     WORD,
     Rule,
     Server,
-    no,
+    samples,
     token,
     user_token,
-    yes,
 )
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
@@ -110,6 +109,148 @@ ADDRESS_ALONE = ADDRESS
 BY_ID = ("id",)
 BY_PID = ("pid",)
 
+CONNECTED_LINES = samples("""
+pop3d[4700]: 2AK8nIji 192.0.2.7
+    -> connected address=192.0.2.7 session=2AK8nIji
+imap4d[4700]: 2AK8nIji 2001:DB8:0:0:0:0:0:7
+    -> connected address=2001:db8::7 session=2AK8nIji
+pop3d[4700]: 0000a1b2: 192.0.2.7
+    -> connected address=192.0.2.7 session=0000a1b2:
+pop3d[4700]: 2AK8nIji 203.0.113.66 x
+    not: text after the address
+pop3d[4700]: 203.0.113.66
+    not: no session id
+pop3d[4700]: incoming 203.0.113.66
+    not: no session id
+pop3d[4700]: x 2AK8nIji 203.0.113.66
+    not: text in front
+""")
+
+BY_PID_LINES = samples("""
+gnu-pop3d[4711]: connect from 192.0.2.7
+    -> connected address=192.0.2.7 session=4711
+pop3d[4711]: connect from 203.0.113.66 (192.0.2.7)
+    -> connected address=192.0.2.7 session=4711
+pop3d[4711]: connect from 203.0.113.66.example.net
+    not: a name
+pop3d[4711]: refused connect from 203.0.113.66
+    not: refused
+pop3d: connect from 203.0.113.66
+    not: no pid
+""")
+
+LOGIN_LINES = samples("""
+pop3d[4711]: 2AK8nIji user `bob' logged in with mailbox `/var/mail/b' (0 messages)
+    -> accepted user=bob protocol=pop3 session=2AK8nIji
+imap4d[4711]: 2AK8nIji User 'bob' logged in (source: system)
+    -> accepted user=bob protocol=imap session=2AK8nIji
+pop3d[4711]: 0000a1b2: User bob logged in with mailbox '/var/mail/b'
+    -> accepted user=bob protocol=pop3 session=0000a1b2:
+pop3d[4711]: 2AK8nIji user `x' logged in with mailbox `203.0.113.66' (0 messages)': authentication failed
+    not: refused
+imap4d[4711]: 2AK8nIji user `a b' logged in (source: system)
+    not: a blank in the name
+pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system
+    not: the mailbox may still be locked
+pop3d[4711]: 2AK8nIji User 'bob' logged in with mailbox '/var/mail/b' (2 msgs)
+    -> accepted user=bob protocol=pop3 session=2AK8nIji
+pop3d[4711]: 2AK8nIji User bob logged in with mailbox /var/mail/b
+    -> accepted user=bob protocol=pop3 session=2AK8nIji
+imap4d[4711]: 2AK8nIji user `bob' logged in (source: system)
+    -> accepted user=bob protocol=imap session=2AK8nIji
+imap4d[4711]: 2AK8nIji User bob logged in (source: system)
+    -> accepted user=bob protocol=imap session=2AK8nIji
+imap4d[4711]: x 2AK8nIji user `bob' logged in (source: a)
+    not: text in front
+""")
+
+LOGIN_BY_PID_LINES = samples("""
+gnu-pop3d[4711]: User 'bob' logged in with mailbox 'mbox:/var/mail/b' (3 msgs)
+    -> accepted user=bob protocol=pop3 session=4711
+gnu-imap4d[4711]: User `bob' logged in (source: system)
+    -> accepted user=bob protocol=imap session=4711
+gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/b
+    -> accepted user=bob protocol=pop3 session=4711
+pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' (1 message)
+    -> accepted user=bob protocol=pop3 session=4711
+pop3d: user `bob' logged in with mailbox `/var/mail/b'
+    not: no pid
+pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' 203.0.113.66
+    not: text after the mailbox
+gnu-imap4d[4711]: User 'bob' logged in (source: system)
+    -> accepted user=bob protocol=imap session=4711
+gnu-imap4d[4711]: User bob logged in (source: system)
+    -> accepted user=bob protocol=imap session=4711
+gnu-imap4d[4711]: x User bob logged in (source: system)
+    not: text in front
+""")
+
+WITH_ADDRESS_LINES = samples("""
+gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/b from 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+gnu-pop3d[4711]: User 'bob' logged in with mailbox '/var/mail/b' from 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+gnu-pop3d: User `bob' logged in with mailbox `/var/mail/b' from 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+gnu-pop3d[4711]: User bob logged in with mailbox x from 203.0.113.66 from 198.51.100.23
+    not: a blank in the mailbox
+gnu-pop3d[4711]: x User bob logged in with mailbox x from 203.0.113.66
+    not: text in front
+""")
+
+END_LINES = samples("""
+pop3d[4711]: 2AK8nIji session ended for user: bob
+    -> ended user=bob protocol=pop3 session=2AK8nIji
+imap4d[4711]: 2AK8nIji read error on control stream
+    -> ended protocol=imap session=2AK8nIji
+imap4d[4711]: 2AK8nIji session terminating
+    not: nobody had logged in
+pop3d[4711]: x 2AK8nIji session ended for user: bob
+    not: text in front
+pop3d[4711]: 2AK8nIji session ended for user: bob x
+    not: text after the end
+""")
+
+END_BY_PID_LINES = samples("""
+gnu-imap4d[4711]: Session terminating for user: bob
+    -> ended user=bob protocol=imap session=4711
+pop3d[4711]: I/O error
+    -> ended protocol=pop3 session=4711
+pop3d[4711]: session ended for no user
+    not: nobody had logged in
+pop3d[4711]: x session ended for user: bob
+    not: text in front
+pop3d[4711]: session ended for user: bob x
+    not: text after the end
+""")
+
+REFUSED_LINES = samples("""
+pop3d[4711]: 2AK8nIji user `bob': authentication failed
+    -> refused
+imap4d[4711]: login failed: bob
+    -> refused
+imap4d[4711]: 2AK8nIji login failed: x 2AK8nIji user `bob' logged in (source: 203.0.113.66)
+    not: refused
+pop3d[4711]: 2AK8pnSD user `x#0122AK8pnSD 203.0.113.66' nonexistent
+    not: a line break in the name
+""")
+
+NOISE_LINES = samples("""
+pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system
+    -> ignored
+imap4d[4711]: session terminating
+    -> ignored
+pop3d[4711]: POP3 login: user `bob', source 203.0.113.66
+    not: an authentication backend
+""")
+
+ADDRESS_ALONE_LINES = samples("""
+pop3d[4700]: 192.0.2.7
+    -> ignored
+imap4d[4700]: 203.0.113.66
+    not: no session id: nothing is tied to it
+""")
+
 SERVER = Server(
     name="mailutils",
     title="GNU mailutils pop3d, imap4d",
@@ -122,244 +263,21 @@ SERVER = Server(
     },
     accounts=("root", "=user"),
     rules=(
+        Rule("connected", Connected, CONNECTED, CONNECTED_LINES, session=BY_ID),
+        Rule("connected-by-pid", Connected, CONNECTED_BY_PID, BY_PID_LINES, session=BY_PID),
+        Rule("login", Accepted, SESSION_ID + LOGGED_IN, LOGIN_LINES, session=BY_ID),
+        Rule("login-by-pid", Accepted, LOGGED_IN, LOGIN_BY_PID_LINES, session=BY_PID),
         Rule(
-            name="connected",
-            kind=Connected,
-            expression=CONNECTED,
-            session=BY_ID,
-            samples=(
-                yes(
-                    "pop3d[4700]: 2AK8nIji 192.0.2.7",
-                    Connected(address="192.0.2.7", session="2AK8nIji"),
-                ),
-                yes(
-                    "imap4d[4700]: 2AK8nIji 2001:DB8:0:0:0:0:0:7",
-                    Connected(address="2001:db8::7", session="2AK8nIji"),
-                ),
-                yes(
-                    "pop3d[4700]: 0000a1b2: 192.0.2.7",
-                    Connected(address="192.0.2.7", session="0000a1b2:"),
-                ),
-                no("pop3d[4700]: 2AK8nIji 203.0.113.66 x", "text after the address"),
-                no("pop3d[4700]: 203.0.113.66", "no session id"),
-                no("pop3d[4700]: incoming 203.0.113.66", "no session id"),
-                no("pop3d[4700]: x 2AK8nIji 203.0.113.66", "text in front"),
-            ),
-        ),
-        Rule(
-            name="connected-by-pid",
-            kind=Connected,
-            expression=CONNECTED_BY_PID,
+            "login-with-address",
+            Accepted,
+            WITH_MAILBOX + " from " + ADDRESS("address"),
+            WITH_ADDRESS_LINES,
             session=BY_PID,
-            samples=(
-                yes(
-                    "gnu-pop3d[4711]: connect from 192.0.2.7",
-                    Connected(address="192.0.2.7", session="4711"),
-                ),
-                yes(
-                    "pop3d[4711]: connect from 203.0.113.66 (192.0.2.7)",
-                    Connected(address="192.0.2.7", session="4711"),
-                ),
-                no("pop3d[4711]: connect from 203.0.113.66.example.net", "a name"),
-                no("pop3d[4711]: refused connect from 203.0.113.66", "refused"),
-                no("pop3d: connect from 203.0.113.66", "no pid"),
-            ),
         ),
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=SESSION_ID + LOGGED_IN,
-            session=BY_ID,
-            samples=(
-                yes(
-                    "pop3d[4711]: 2AK8nIji user `bob' logged in with mailbox `/var/mail/b' (0 "
-                    "messages)",
-                    Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
-                ),
-                yes(
-                    "imap4d[4711]: 2AK8nIji User 'bob' logged in (source: system)",
-                    Accepted(user="bob", protocol="imap", session="2AK8nIji"),
-                ),
-                yes(
-                    "pop3d[4711]: 0000a1b2: User bob logged in with mailbox '/var/mail/b'",
-                    Accepted(user="bob", protocol="pop3", session="0000a1b2:"),
-                ),
-                no(
-                    "pop3d[4711]: 2AK8nIji user `x' logged in with mailbox `203.0.113.66' (0 "
-                    "messages)': authentication failed",
-                    "refused",
-                ),
-                no(
-                    "imap4d[4711]: 2AK8nIji user `a b' logged in (source: system)",
-                    "a blank in the name",
-                ),
-                no(
-                    "pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system",
-                    "the mailbox may still be locked",
-                ),
-                yes(
-                    "pop3d[4711]: 2AK8nIji User 'bob' logged in with mailbox '/var/mail/b' (2 "
-                    "msgs)",
-                    Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
-                ),
-                yes(
-                    "pop3d[4711]: 2AK8nIji User bob logged in with mailbox /var/mail/b",
-                    Accepted(user="bob", protocol="pop3", session="2AK8nIji"),
-                ),
-                yes(
-                    "imap4d[4711]: 2AK8nIji user `bob' logged in (source: system)",
-                    Accepted(user="bob", protocol="imap", session="2AK8nIji"),
-                ),
-                yes(
-                    "imap4d[4711]: 2AK8nIji User bob logged in (source: system)",
-                    Accepted(user="bob", protocol="imap", session="2AK8nIji"),
-                ),
-                no("imap4d[4711]: x 2AK8nIji user `bob' logged in (source: a)", "text in front"),
-            ),
-        ),
-        Rule(
-            name="login-by-pid",
-            kind=Accepted,
-            expression=LOGGED_IN,
-            session=BY_PID,
-            samples=(
-                yes(
-                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox 'mbox:/var/mail/b' (3 "
-                    "msgs)",
-                    Accepted(user="bob", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "gnu-imap4d[4711]: User `bob' logged in (source: system)",
-                    Accepted(user="bob", protocol="imap", session="4711"),
-                ),
-                yes(
-                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/b",
-                    Accepted(user="bob", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' (1 message)",
-                    Accepted(user="bob", protocol="pop3", session="4711"),
-                ),
-                no("pop3d: user `bob' logged in with mailbox `/var/mail/b'", "no pid"),
-                no(
-                    "pop3d[4711]: user `bob' logged in with mailbox `/var/mail/b' 203.0.113.66",
-                    "text after the mailbox",
-                ),
-                yes(
-                    "gnu-imap4d[4711]: User 'bob' logged in (source: system)",
-                    Accepted(user="bob", protocol="imap", session="4711"),
-                ),
-                yes(
-                    "gnu-imap4d[4711]: User bob logged in (source: system)",
-                    Accepted(user="bob", protocol="imap", session="4711"),
-                ),
-                no("gnu-imap4d[4711]: x User bob logged in (source: system)", "text in front"),
-            ),
-        ),
-        Rule(
-            name="login-with-address",
-            kind=Accepted,
-            expression=WITH_MAILBOX + " from " + ADDRESS("address"),
-            session=BY_PID,
-            samples=(
-                yes(
-                    "gnu-pop3d[4711]: User bob logged in with mailbox /var/mail/b from 192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "gnu-pop3d[4711]: User 'bob' logged in with mailbox '/var/mail/b' from "
-                    "192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "gnu-pop3d: User `bob' logged in with mailbox `/var/mail/b' from 192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    "gnu-pop3d[4711]: User bob logged in with mailbox x from 203.0.113.66 from "
-                    "198.51.100.23",
-                    "a blank in the mailbox",
-                ),
-                no(
-                    "gnu-pop3d[4711]: x User bob logged in with mailbox x from 203.0.113.66",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="end",
-            kind=Ended,
-            expression=SESSION_ID + (END | DROPPED),
-            session=BY_ID,
-            samples=(
-                yes(
-                    "pop3d[4711]: 2AK8nIji session ended for user: bob",
-                    Ended(session="2AK8nIji", user="bob", protocol="pop3"),
-                ),
-                yes(
-                    "imap4d[4711]: 2AK8nIji read error on control stream",
-                    Ended(session="2AK8nIji", protocol="imap"),
-                ),
-                no("imap4d[4711]: 2AK8nIji session terminating", "nobody had logged in"),
-                no("pop3d[4711]: x 2AK8nIji session ended for user: bob", "text in front"),
-                no("pop3d[4711]: 2AK8nIji session ended for user: bob x", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="end-by-pid",
-            kind=Ended,
-            expression=END | DROPPED,
-            session=BY_PID,
-            samples=(
-                yes(
-                    "gnu-imap4d[4711]: Session terminating for user: bob",
-                    Ended(session="4711", user="bob", protocol="imap"),
-                ),
-                yes("pop3d[4711]: I/O error", Ended(session="4711", protocol="pop3")),
-                no("pop3d[4711]: session ended for no user", "nobody had logged in"),
-                no("pop3d[4711]: x session ended for user: bob", "text in front"),
-                no("pop3d[4711]: session ended for user: bob x", "text after the end"),
-            ),
-        ),
-        Rule(
-            name="refused",
-            kind=Refused,
-            expression=REFUSED,
-            samples=(
-                yes("pop3d[4711]: 2AK8nIji user `bob': authentication failed", Refused()),
-                yes("imap4d[4711]: login failed: bob", Refused()),
-                no(
-                    "imap4d[4711]: 2AK8nIji login failed: x 2AK8nIji user `bob' logged in "
-                    "(source: 203.0.113.66)",
-                    "refused",
-                ),
-                no(
-                    "pop3d[4711]: 2AK8pnSD user `x#0122AK8pnSD 203.0.113.66' nonexistent",
-                    "a line break in the name",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes("pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system", Ignored()),
-                yes("imap4d[4711]: session terminating", Ignored()),
-                no(
-                    "pop3d[4711]: POP3 login: user `bob', source 203.0.113.66",
-                    "an authentication backend",
-                ),
-            ),
-        ),
-        Rule(
-            name="address-alone",
-            kind=Ignored,
-            expression=ADDRESS_ALONE,
-            samples=(
-                yes("pop3d[4700]: 192.0.2.7", Ignored()),
-                no("imap4d[4700]: 203.0.113.66", "no session id: nothing is tied to it"),
-            ),
-        ),
+        Rule("end", Ended, SESSION_ID + (END | DROPPED), END_LINES, session=BY_ID),
+        Rule("end-by-pid", Ended, END | DROPPED, END_BY_PID_LINES, session=BY_PID),
+        Rule("refused", Refused, REFUSED, REFUSED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
+        Rule("address-alone", Ignored, ADDRESS_ALONE, ADDRESS_ALONE_LINES),
     ),
 )

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 _STAMP = token(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", "a time")
@@ -58,9 +58,9 @@ def _context(port: pp.ParserElement, behind: pp.ParserElement) -> pp.ParserEleme
 _LOGGED_IN = _FRAME + "client logged in"
 LOGIN_POP3 = _LOGGED_IN + _context(_POP3, _SOMEWHERE)
 LOGIN_IMAP = _LOGGED_IN + _context(_IMAP, _SOMEWHERE)
-LOGIN_POP3_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _POP3)
-LOGIN_IMAP_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _IMAP)
-LOGIN_ANY_PORT = _LOGGED_IN + _context(_OTHER, _BEHIND + _OTHER)
+POP3_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _POP3)
+IMAP_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _IMAP)
+ANY_PORT = _LOGGED_IN + _context(_OTHER, _BEHIND + _OTHER)
 LOGIN_SMTP = _PROCESS + _CONNECTION + "client logged in" + _context(_SMTP, _SOMEWHERE)
 _TIMED_OUT = (
     (pp.Literal("client") | "upstream")
@@ -78,10 +78,123 @@ NOISE = pp.Opt(_PROCESS + pp.Opt(_CONNECTION)) + token(
     "anything but a login, its failure or its end",
 )
 
-_AT = "2026/11/20 09:11:20 [info] 311#311: *42 "
-_IN = f"nginx: {_AT}client logged in, client: "
-_LATE = f"nginx: x {_AT}client logged in, client: "
-_SERVER = "server: 0.0.0.0"
+
+_TIE = ("worker", "connection")
+
+LOGIN_POP3_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:110, login: "bob", upstream: 10.0.0.5:110
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 2001:db8::7 using starttls, server: [::]:995, login: "bob", upstream: unix:/run/pop3
+    -> accepted user=bob address=2001:db8::7 protocol=pop3 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:1100, login: "a", upstream: 10.0.0.5:25
+    not: a port of no known protocol
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:110
+    not: nobody logged in
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:110, login: "a", upstream: 10.0.0.5:110 x
+    not: text after the end
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:110, login: "a", upstream: 10.0.0.5:110
+    not: text in front
+""")
+
+LOGIN_IMAP_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+nginx-error-log: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: [2001:db8::1]:993, login: "bob", upstream: [2001:db8::5]:143
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "no" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:143, login: "2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143"
+    not: a failure whose name holds a login
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "a", client: 203.0.113.66, upstream: 10.0.0.5:143", upstream: 10.0.0.5:143
+    not: a quote in the name
+nginx: client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143
+    not: without the frame that nginx puts around every message
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143 x
+    not: text after the end
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143
+    not: text in front
+""")
+
+POP3_BEHIND_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:11110, login: "bob", upstream: 10.0.0.5:110
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:11110, login: "bob", upstream: [2001:db8::5]:995
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:25
+    not: neither port is one of POP's
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:110 x
+    not: text after the end
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:110
+    not: text in front
+""")
+
+IMAP_BEHIND_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:143
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:993
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11587, login: "a", upstream: 10.0.0.5:25
+    not: neither port is one of IMAP's
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11143, login: "a", upstream: 10.0.0.5:143 x
+    not: text after the end
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11143, login: "a", upstream: 10.0.0.5:143
+    not: text in front
+""")
+
+ANY_PORT_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:20143, login: "bob", upstream: 10.0.0.5:30143
+    -> accepted user=bob address=192.0.2.7 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:20143, login: "bob", upstream: [2001:db8::5]:30143
+    -> accepted user=bob address=192.0.2.7 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:20587, login: "a", upstream: 10.0.0.5:25
+    not: the server behind speaks SMTP
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:20143, login: "a", upstream: 10.0.0.5:30143 x
+    not: text after the end
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:20143, login: "a", upstream: 10.0.0.5:30143
+    not: text in front
+""")
+
+LOGIN_SMTP_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:587, login: "bob", upstream: 10.0.0.5:25
+    -> ignored
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:25, login: "bob", upstream: 10.0.0.5:143
+    -> ignored
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:465, login: "a", upstream: 10.0.0.5:25
+    not: SMTP authentication is no mail pick-up
+""")
+
+ENDED_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 proxied session done, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
+    -> ended user=bob address=192.0.2.7 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client timed out (110: Connection timed out) while proxying, client: 192.0.2.7 using starttls, server: 0.0.0.0:110, login: "bob", upstream: 10.0.0.5:110
+    -> ended user=bob address=192.0.2.7 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 upstream timed out (110: Connection timed out) while proxying, client: 192.0.2.7, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:143
+    -> ended user=bob address=192.0.2.7 session=311,42
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 proxied session done, client: 203.0.113.66, server: 0.0.0.0:587, login: "a", upstream: 10.0.0.5:25
+    not: the end of an SMTP session
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 proxied session done, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143 x
+    not: text after the end
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 proxied session done, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "Invalid" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob"
+    -> refused
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "client logged in, client: 203.0.113.66"
+    not: a failure
+""")
+
+NOISE_LINES = samples("""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client 192.0.2.7:50001 connected to 0.0.0.0:143
+    -> ignored
+nginx: 2026/11/20 09:11:20 [notice] 310#310: start worker process 311
+    -> ignored
+nginx: signal process started
+    -> ignored
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client sent too long command "USER client logged in, client: 203.0.113.66, server: 0.0.0.0:110, login: "a", upstream: 10.0.0.5:110" while x
+    not: the client's command
+""")
 
 SERVER = Server(
     name="nginx",
@@ -91,274 +204,28 @@ SERVER = Server(
     programs={"nginx": None, "nginx-error-log": None},
     accounts=("root", "nginx", "www-data"),
     rules=(
+        Rule("login-pop3", Accepted, LOGIN_POP3, LOGIN_POP3_LINES, session=_TIE, protocol="pop3"),
+        Rule("login-imap", Accepted, LOGIN_IMAP, LOGIN_IMAP_LINES, session=_TIE, protocol="imap"),
         Rule(
-            name="login-pop3",
-            kind=Accepted,
-            expression=LOGIN_POP3,
-            session=("worker", "connection"),
+            "login-pop3-behind",
+            Accepted,
+            POP3_BEHIND,
+            POP3_BEHIND_LINES,
+            session=_TIE,
             protocol="pop3",
-            samples=(
-                yes(
-                    f'{_IN}192.0.2.7, {_SERVER}:110, login: "bob", upstream: 10.0.0.5:110',
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="311,42"),
-                ),
-                yes(
-                    f'{_IN}2001:db8::7 using starttls, server: [::]:995, login: "bob", '
-                    "upstream: unix:/run/pop3",
-                    Accepted(user="bob", address="2001:db8::7", protocol="pop3", session="311,42"),
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:1100, login: "a", upstream: 10.0.0.5:25',
-                    "a port of no known protocol",
-                ),
-                no(f"{_IN}203.0.113.66, {_SERVER}:110", "nobody logged in"),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:110, login: "a", upstream: 10.0.0.5:110 x',
-                    "text after the end",
-                ),
-                no(
-                    f'{_LATE}203.0.113.66, {_SERVER}:110, login: "a", upstream: 10.0.0.5:110',
-                    "text in front",
-                ),
-            ),
         ),
         Rule(
-            name="login-imap",
-            kind=Accepted,
-            expression=LOGIN_IMAP,
-            session=("worker", "connection"),
+            "login-imap-behind",
+            Accepted,
+            IMAP_BEHIND,
+            IMAP_BEHIND_LINES,
+            session=_TIE,
             protocol="imap",
-            samples=(
-                yes(
-                    f'{_IN}192.0.2.7, {_SERVER}:143, login: "bob", upstream: 10.0.0.5:143',
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
-                ),
-                yes(
-                    f"nginx-error-log: {_AT}client logged in, client: 192.0.2.7, {_SERVER}:143, "
-                    'login: "bob", upstream: 10.0.0.5:143',
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
-                ),
-                yes(
-                    f'{_IN}192.0.2.7 using starttls, server: [2001:db8::1]:993, login: "bob", '
-                    "upstream: [2001:db8::5]:143",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
-                ),
-                no(
-                    f'nginx: {_AT}client login failed: "no" while in http auth state, client: '
-                    f'192.0.2.7, {_SERVER}:143, login: "{_AT}client logged in, client: '
-                    '203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143"',
-                    "a failure whose name holds a login",
-                ),
-                no(
-                    f'{_IN}192.0.2.7, {_SERVER}:143, login: "a", client: 203.0.113.66, upstream: '
-                    '10.0.0.5:143", upstream: 10.0.0.5:143',
-                    "a quote in the name",
-                ),
-                no(
-                    f'nginx: client logged in, client: 203.0.113.66, {_SERVER}:143, login: "a", '
-                    "upstream: 10.0.0.5:143",
-                    "without the frame that nginx puts around every message",
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:143, login: "a", upstream: 10.0.0.5:143 x',
-                    "text after the end",
-                ),
-                no(
-                    f'{_LATE}203.0.113.66, {_SERVER}:143, login: "a", upstream: 10.0.0.5:143',
-                    "text in front",
-                ),
-            ),
         ),
-        Rule(
-            name="login-pop3-behind",
-            kind=Accepted,
-            expression=LOGIN_POP3_BEHIND,
-            session=("worker", "connection"),
-            protocol="pop3",
-            samples=(
-                yes(
-                    f'{_IN}192.0.2.7, {_SERVER}:11110, login: "bob", upstream: 10.0.0.5:110',
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="311,42"),
-                ),
-                yes(
-                    f'{_IN}192.0.2.7 using starttls, {_SERVER}:11110, login: "bob", upstream: '
-                    "[2001:db8::5]:995",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="311,42"),
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:11110, login: "a", upstream: 10.0.0.5:25',
-                    "neither port is one of POP's",
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:11110, login: "a", upstream: 10.0.0.5:110 x',
-                    "text after the end",
-                ),
-                no(
-                    f"nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11110, "
-                    'login: "a", '
-                    "upstream: 10.0.0.5:110",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-imap-behind",
-            kind=Accepted,
-            expression=LOGIN_IMAP_BEHIND,
-            session=("worker", "connection"),
-            protocol="imap",
-            samples=(
-                yes(
-                    f'{_IN}192.0.2.7, {_SERVER}:11143, login: "bob", upstream: 10.0.0.5:143',
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
-                ),
-                yes(
-                    f'{_IN}192.0.2.7 using starttls, {_SERVER}:11143, login: "bob", upstream: '
-                    "10.0.0.5:993",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="311,42"),
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:11587, login: "a", upstream: 10.0.0.5:25',
-                    "neither port is one of IMAP's",
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:11143, login: "a", upstream: 10.0.0.5:143 x',
-                    "text after the end",
-                ),
-                no(
-                    f"nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:11143, "
-                    'login: "a", '
-                    "upstream: 10.0.0.5:143",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-any-port",
-            kind=Accepted,
-            expression=LOGIN_ANY_PORT,
-            session=("worker", "connection"),
-            off=True,
-            samples=(
-                yes(
-                    f'{_IN}192.0.2.7, {_SERVER}:20143, login: "bob", upstream: 10.0.0.5:30143',
-                    Accepted(user="bob", address="192.0.2.7", session="311,42"),
-                ),
-                yes(
-                    f'{_IN}192.0.2.7 using starttls, {_SERVER}:20143, login: "bob", upstream: '
-                    "[2001:db8::5]:30143",
-                    Accepted(user="bob", address="192.0.2.7", session="311,42"),
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:20587, login: "a", upstream: 10.0.0.5:25',
-                    "the server behind speaks SMTP",
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:20143, login: "a", upstream: 10.0.0.5:30143 x',
-                    "text after the end",
-                ),
-                no(
-                    f"nginx: x {_AT}client logged in, client: 203.0.113.66, {_SERVER}:20143, "
-                    'login: "a", '
-                    "upstream: 10.0.0.5:30143",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-smtp",
-            kind=Ignored,
-            expression=LOGIN_SMTP,
-            samples=(
-                yes(
-                    f'{_IN}192.0.2.7, {_SERVER}:587, login: "bob", upstream: 10.0.0.5:25',
-                    Ignored(),
-                ),
-                yes(
-                    f'{_IN}192.0.2.7 using starttls, {_SERVER}:25, login: "bob", upstream: '
-                    "10.0.0.5:143",
-                    Ignored(),
-                ),
-                no(
-                    f'{_IN}203.0.113.66, {_SERVER}:465, login: "a", upstream: 10.0.0.5:25',
-                    "SMTP authentication is no mail pick-up",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("worker", "connection"),
-            samples=(
-                yes(
-                    f"nginx: {_AT}proxied session done, client: 192.0.2.7, {_SERVER}:143, login: "
-                    '"bob", upstream: 10.0.0.5:143',
-                    Ended(session="311,42", user="bob", address="192.0.2.7"),
-                ),
-                yes(
-                    f"nginx: {_AT}client timed out (110: Connection timed out) while proxying, "
-                    f'client: 192.0.2.7 using starttls, {_SERVER}:110, login: "bob", upstream: '
-                    "10.0.0.5:110",
-                    Ended(session="311,42", user="bob", address="192.0.2.7"),
-                ),
-                yes(
-                    f"nginx: {_AT}upstream timed out (110: Connection timed out) while proxying, "
-                    f'client: 192.0.2.7, {_SERVER}:11143, login: "bob", upstream: 10.0.0.5:143',
-                    Ended(session="311,42", user="bob", address="192.0.2.7"),
-                ),
-                no(
-                    f"nginx: {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:587, "
-                    'login: "a", upstream: 10.0.0.5:25',
-                    "the end of an SMTP session",
-                ),
-                no(
-                    f"nginx: {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, "
-                    'login: "a", '
-                    "upstream: 10.0.0.5:143 x",
-                    "text after the end",
-                ),
-                no(
-                    f"nginx: x {_AT}proxied session done, client: 203.0.113.66, {_SERVER}:143, "
-                    'login: "a", '
-                    "upstream: 10.0.0.5:143",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    f'nginx: {_AT}client login failed: "Invalid" while in http auth state, client: '
-                    f'192.0.2.7, {_SERVER}:143, login: "bob"',
-                    Refused(),
-                ),
-                no(
-                    f'nginx: {_AT}client login failed: "client logged in, client: 203.0.113.66"',
-                    "a failure",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(f"nginx: {_AT}client 192.0.2.7:50001 connected to 0.0.0.0:143", Ignored()),
-                yes(
-                    "nginx: 2026/11/20 09:11:20 [notice] 310#310: start worker process 311",
-                    Ignored(),
-                ),
-                yes("nginx: signal process started", Ignored()),
-                no(
-                    f'nginx: {_AT}client sent too long command "USER client logged in, client: '
-                    f'203.0.113.66, {_SERVER}:110, login: "a", upstream: 10.0.0.5:110" while x',
-                    "the client's command",
-                ),
-            ),
-        ),
+        Rule("login-any-port", Accepted, ANY_PORT, ANY_PORT_LINES, session=_TIE, off=True),
+        Rule("login-smtp", Ignored, LOGIN_SMTP, LOGIN_SMTP_LINES),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=_TIE),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -26,10 +26,9 @@ from ..grammar import (
     TEXT,
     Rule,
     Server,
-    no,
+    samples,
     token,
     user_token,
-    yes,
 )
 from ..model import Accepted, Ended, Ignored, Refused
 
@@ -85,8 +84,8 @@ def _login_1(ports: str) -> pp.ParserElement:
     )
 
 
-LOGIN_1_POP3 = _login_1("(?:110|995|pop3s?+)")
-LOGIN_1_IMAP = _login_1("(?:143|993|imap[24]?+s?+)")
+POP3_1 = _login_1("(?:110|995|pop3s?+)")
+IMAP_1 = _login_1("(?:143|993|imap[24]?+s?+)")
 ENDED = (
     "Closing session: "
     + _FROM
@@ -131,8 +130,137 @@ NOISE = (
     | "Reloading map library "
 ) + TEXT
 
-_AUTH = "perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext "
-_AUTH_1 = "perdition[4711]: Auth: 192.0.2.7->192.0.2.1 "
+
+LOGIN_LINES = samples("""
+perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="bob" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+perdition.pop3s[4711]: Auth: 2001:db8::7:50001->2001:db8::1:995 client-secure=ssl authorisation_id="bob" authentication_id="admin" passwd="XXXXXX" server="mail5.example.org:995" protocol=POP3S server-secure=ssl status="ok"
+    -> accepted user=admin address=2001:db8::7 protocol=pop3 session=4711 local=2001:db8::1
+perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=starttls authorisation_id=NONE authentication_id="bob" server="[2001:db8::5]:110" protocol=POP3 server-secure=starttls status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" server="x:1" protocol=IMAP4 server-secure=plaintext status="ok"" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: Re-Authentication Failure"
+    not: a failure whose name holds a verdict
+perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a"status="ok"" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"
+    not: a quote in the name
+perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: ok"
+    not: a failure
+perdition[4711]: Auth: 203.0.113.66:50001->192.0.2.1:4190 client-secure=ssl authorisation_id=NONE authentication_id="a" server="10.0.0.5:4190" protocol=MANAGESIEVE server-secure=plaintext status="ok"
+    not: managesieve is no mail pick-up
+perdition[4711]: Connect: Auth: 203.0.113.66:50001->192.0.2.1:143 client-secure=ssl authorisation_id=NONE authentication_id="a" server="10.0.0.5:143" protocol=IMAP4 server-secure=ssl status="ok"
+    not: text in front
+""")
+
+POP3_1_LINES = samples("""
+perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="110" status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:995 user="bob" passwd="XXXXXX" server="10.0.0.5" port="995" status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="110"
+    not: no verdict: perhaps cut
+perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="a" server="x" port="110" status="ok"" server="10.0.0.5" port="110" status="failed: Re-Authentication Failure"
+    not: a failure whose name holds a verdict
+perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" status="ok"
+    not: text in front
+perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" status="ok" x
+    not: text after the end
+""")
+
+IMAP_1_LINES = samples("""
+perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="143" status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:993 user="bob" passwd="XXXXXX" server="10.0.0.5" port="993" status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="a" server="10.0.0.5" port="143" status="failed: ok"
+    not: a failure
+perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="10.0.0.5" port="25" status="ok"
+    not: neither POP nor IMAP
+perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" status="ok"
+    not: text in front
+perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" status="ok" x
+    not: text after the end
+""")
+
+ENDED_LINES = samples("""
+perdition.imap4[4711]: Closing session: 192.0.2.7:50001->192.0.2.1:143 authorisation_id=NONE authentication_id="bob" received=42 sent=1603
+    -> ended user=bob address=192.0.2.7 protocol=imap session=4711
+perdition.pop3[4711]: Closing session: 2001:db8::7:50001->2001:db8::1:110 authorisation_id="bob" authentication_id="admin" received=0 sent=0
+    -> ended user=admin address=2001:db8::7 protocol=pop3 session=4711
+perdition.imap4[4711]: Closing session: 203.0.113.66:50001->192.0.2.1:143 authorisation_id=NONE authentication_id="a" received=0 sent=0" received=1 sent=1
+    not: a quote in the name
+perdition[4711]: Connect: Closing session: 203.0.113.66:1->192.0.2.1:143 authorisation_id=NONE authentication_id="a" received=1 sent=1
+    not: text in front
+""")
+
+ENDED_1_LINES = samples("""
+perdition[4711]: Close: 192.0.2.7->192.0.2.1 user="bob" received=42 sent=1603
+    -> ended user=bob address=192.0.2.7 session=4711
+perdition[4711]: Close: 192.0.2.7:50001->192.0.2.1:110 user="bob" received=42 sent=1603
+    -> ended user=bob address=192.0.2.7 session=4711
+perdition[4711]: Closing: 192.0.2.7->192.0.2.1 user=bob 42 1603
+    -> ended user=bob address=192.0.2.7 session=4711
+perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1
+    not: not the whole line
+perdition[4711]: Connect: Close: 203.0.113.66->192.0.2.1 user="a" received=1 sent=1
+    not: text in front
+perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1 sent=1 x
+    not: text after the end
+""")
+
+DROPPED_LINES = samples("""
+perdition.pop3[4711]: Fatal error piping data. Exiting child.
+    -> ended protocol=pop3 session=4711
+perdition.imap4[4711]: Timeout piping data.
+    -> ended protocol=imap session=4711
+perdition.pop3: Timeout piping data.
+    not: no pid, so nothing to tie it to
+perdition[4711]: Timeout piping data. x
+    not: text after the end
+perdition[4711]: Connect: Timeout piping data.
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" b" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: Login Disabled"
+    -> refused
+perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" status="ok" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"\x20
+    not: text after the verdict
+""")
+
+NOBODY_LINES = samples("""
+perdition.imap[4711]: Connect:  192.0.2.7:50001->192.0.2.1:143
+    -> ignored
+perdition.imap4[4711]: Closing NULL session: 192.0.2.7:50001->192.0.2.1:143 authorisation_id=NONE authentication_id="(null)"
+    -> ignored
+perdition[4711]: Connect: 203.0.113.66->192.0.2.1 user="a" server="x" port="110"
+    not: connected, not logged in
+""")
+
+NOISE_LINES = samples("""
+perdition.imaps[4711]: Fatal Error reading authentication information from client 192.0.2.7:50001->192.0.2.1:143: Exiting child
+    -> ignored
+perdition.imap4s[4711]: Fatal error establishing SSL connection to client
+    -> ignored
+perdition.pop3[4711]: Fatal error writing to client. Exiting child.
+    -> ignored
+perdition.pop3[4711]: Fatal error authenticating user. Exiting child.
+    -> ignored
+perdition.pop3[4711]: Fatal error negotiating setup. Exiting child.
+    -> ignored
+perdition.pop3[4711]: Fatal error: Timeout authenticating user. Exiting child.
+    -> ignored
+perdition.pop3[4711]: Local authentication failure for client: Allowing retry.
+    -> ignored
+perdition.pop3[4711]: Starting perdition version=2.2 protocol=POP3
+    -> ignored
+perdition.pop3[4711]: Reopened logger
+    -> ignored
+perdition.pop3[4711]: Exiting on signal 15
+    -> ignored
+perdition.pop3[4711]: Reloading map library "x" with options "y"
+    -> ignored
+perdition.pop3[4711]: Fatal error writing to client 203.0.113.66:1->192.0.2.1
+    not: an error
+""")
 
 SERVER = Server(
     name="perdition",
@@ -149,338 +277,14 @@ SERVER = Server(
     },
     accounts=("root", "nobody", "perdition"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid",),
-            samples=(
-                yes(
-                    f'{_AUTH}authorisation_id=NONE authentication_id="bob" server="10.0.0.5:143" '
-                    'protocol=IMAP4 server-secure=plaintext status="ok"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "perdition.pop3s[4711]: Auth: 2001:db8::7:50001->2001:db8::1:995 "
-                    'client-secure=ssl authorisation_id="bob" authentication_id="admin" '
-                    'passwd="XXXXXX" server="mail5.example.org:995" protocol=POP3S '
-                    'server-secure=ssl status="ok"',
-                    Accepted(
-                        user="admin",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="4711",
-                        local="2001:db8::1",
-                    ),
-                ),
-                yes(
-                    "perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=starttls "
-                    'authorisation_id=NONE authentication_id="bob" server="[2001:db8::5]:110" '
-                    'protocol=POP3 server-secure=starttls status="ok"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="pop3",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                no(
-                    f'{_AUTH}authorisation_id=NONE authentication_id="a" server="x:1" '
-                    'protocol=IMAP4 server-secure=plaintext status="ok"" server="10.0.0.5:143" '
-                    'protocol=IMAP4 server-secure=plaintext status="failed: Re-Authentication '
-                    'Failure"',
-                    "a failure whose name holds a verdict",
-                ),
-                no(
-                    f'{_AUTH}authorisation_id=NONE authentication_id="a"status="ok"" '
-                    'server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"',
-                    "a quote in the name",
-                ),
-                no(
-                    f'{_AUTH}authorisation_id=NONE authentication_id="a" server="10.0.0.5:143" '
-                    'protocol=IMAP4 server-secure=plaintext status="failed: ok"',
-                    "a failure",
-                ),
-                no(
-                    "perdition[4711]: Auth: 203.0.113.66:50001->192.0.2.1:4190 client-secure=ssl "
-                    'authorisation_id=NONE authentication_id="a" server="10.0.0.5:4190" '
-                    'protocol=MANAGESIEVE server-secure=plaintext status="ok"',
-                    "managesieve is no mail pick-up",
-                ),
-                no(
-                    "perdition[4711]: Connect: Auth: 203.0.113.66:50001->192.0.2.1:143 "
-                    'client-secure=ssl authorisation_id=NONE authentication_id="a" '
-                    'server="10.0.0.5:143" protocol=IMAP4 server-secure=ssl status="ok"',
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-1-pop3",
-            kind=Accepted,
-            expression=LOGIN_1_POP3,
-            session=("pid",),
-            protocol="pop3",
-            samples=(
-                yes(
-                    f'{_AUTH_1}user="bob" server="10.0.0.5" port="110" status="ok"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="pop3",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:995 "
-                    'user="bob" passwd="XXXXXX" server="10.0.0.5" port="995" status="ok"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="pop3",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                no(f'{_AUTH_1}user="bob" server="10.0.0.5" port="110"', "no verdict: perhaps cut"),
-                no(
-                    f'{_AUTH_1}user="a" server="x" port="110" status="ok"" server="10.0.0.5" '
-                    'port="110" status="failed: Re-Authentication Failure"',
-                    "a failure whose name holds a verdict",
-                ),
-                no(
-                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" '
-                    'port="110" status="ok"',
-                    "text in front",
-                ),
-                no(
-                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" '
-                    'status="ok" x',
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-1-imap",
-            kind=Accepted,
-            expression=LOGIN_1_IMAP,
-            session=("pid",),
-            protocol="imap",
-            samples=(
-                yes(
-                    f'{_AUTH_1}user="bob" server="10.0.0.5" port="143" status="ok"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:993 "
-                    'user="bob" passwd="XXXXXX" server="10.0.0.5" port="993" status="ok"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                no(
-                    f'{_AUTH_1}user="a" server="10.0.0.5" port="143" status="failed: ok"',
-                    "a failure",
-                ),
-                no(
-                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="10.0.0.5" '
-                    'port="25" status="ok"',
-                    "neither POP nor IMAP",
-                ),
-                no(
-                    'perdition[4711]: Connect: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" '
-                    'port="143" status="ok"',
-                    "text in front",
-                ),
-                no(
-                    'perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="143" '
-                    'status="ok" x',
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("pid",),
-            samples=(
-                yes(
-                    "perdition.imap4[4711]: Closing session: 192.0.2.7:50001->192.0.2.1:143 "
-                    'authorisation_id=NONE authentication_id="bob" received=42 sent=1603',
-                    Ended(session="4711", user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    "perdition.pop3[4711]: Closing session: 2001:db8::7:50001->2001:db8::1:110 "
-                    'authorisation_id="bob" authentication_id="admin" received=0 sent=0',
-                    Ended(session="4711", user="admin", protocol="pop3", address="2001:db8::7"),
-                ),
-                no(
-                    "perdition.imap4[4711]: Closing session: 203.0.113.66:50001->192.0.2.1:143 "
-                    'authorisation_id=NONE authentication_id="a" received=0 sent=0" received=1 '
-                    "sent=1",
-                    "a quote in the name",
-                ),
-                no(
-                    "perdition[4711]: Connect: Closing session: 203.0.113.66:1->192.0.2.1:143 "
-                    'authorisation_id=NONE authentication_id="a" received=1 sent=1',
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended-1",
-            kind=Ended,
-            expression=ENDED_1,
-            session=("pid",),
-            samples=(
-                yes(
-                    'perdition[4711]: Close: 192.0.2.7->192.0.2.1 user="bob" received=42 sent=1603',
-                    Ended(session="4711", user="bob", address="192.0.2.7"),
-                ),
-                yes(
-                    "perdition[4711]: Close: 192.0.2.7:50001->192.0.2.1:110 "
-                    'user="bob" received=42 sent=1603',
-                    Ended(session="4711", user="bob", address="192.0.2.7"),
-                ),
-                yes(
-                    "perdition[4711]: Closing: 192.0.2.7->192.0.2.1 user=bob 42 1603",
-                    Ended(session="4711", user="bob", address="192.0.2.7"),
-                ),
-                no(
-                    'perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1',
-                    "not the whole line",
-                ),
-                no(
-                    'perdition[4711]: Connect: Close: 203.0.113.66->192.0.2.1 user="a" received=1 '
-                    "sent=1",
-                    "text in front",
-                ),
-                no(
-                    'perdition[4711]: Close: 203.0.113.66->192.0.2.1 user="a" received=1 sent=1 x',
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="dropped",
-            kind=Ended,
-            expression=DROPPED,
-            session=("pid",),
-            samples=(
-                yes(
-                    "perdition.pop3[4711]: Fatal error piping data. Exiting child.",
-                    Ended(session="4711", protocol="pop3"),
-                ),
-                yes(
-                    "perdition.imap4[4711]: Timeout piping data.",
-                    Ended(session="4711", protocol="imap"),
-                ),
-                no("perdition.pop3: Timeout piping data.", "no pid, so nothing to tie it to"),
-                no("perdition[4711]: Timeout piping data. x", "text after the end"),
-                no("perdition[4711]: Connect: Timeout piping data.", "text in front"),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    f'{_AUTH}authorisation_id=NONE authentication_id="a" b" server="10.0.0.5:143" '
-                    'protocol=IMAP4 server-secure=plaintext status="failed: Login Disabled"',
-                    Refused(),
-                ),
-                no(
-                    f'{_AUTH}authorisation_id=NONE authentication_id="a" status="ok" '
-                    'server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok" ',
-                    "text after the verdict",
-                ),
-            ),
-        ),
-        Rule(
-            name="nobody",
-            kind=Ignored,
-            expression=NOBODY,
-            samples=(
-                yes("perdition.imap[4711]: Connect:  192.0.2.7:50001->192.0.2.1:143", Ignored()),
-                yes(
-                    "perdition.imap4[4711]: Closing NULL session: 192.0.2.7:50001->192.0.2.1:143 "
-                    'authorisation_id=NONE authentication_id="(null)"',
-                    Ignored(),
-                ),
-                no(
-                    'perdition[4711]: Connect: 203.0.113.66->192.0.2.1 user="a" server="x" '
-                    'port="110"',
-                    "connected, not logged in",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(
-                    "perdition.imaps[4711]: Fatal Error reading authentication information from "
-                    "client 192.0.2.7:50001->192.0.2.1:143: Exiting child",
-                    Ignored(),
-                ),
-                yes(
-                    "perdition.imap4s[4711]: Fatal error establishing SSL connection to client",
-                    Ignored(),
-                ),
-                yes(
-                    "perdition.pop3[4711]: Fatal error writing to client. Exiting child.", Ignored()
-                ),
-                yes(
-                    "perdition.pop3[4711]: Fatal error authenticating user. Exiting child.",
-                    Ignored(),
-                ),
-                yes(
-                    "perdition.pop3[4711]: Fatal error negotiating setup. Exiting child.",
-                    Ignored(),
-                ),
-                yes(
-                    "perdition.pop3[4711]: Fatal error: Timeout authenticating user. Exiting "
-                    "child.",
-                    Ignored(),
-                ),
-                yes(
-                    "perdition.pop3[4711]: Local authentication failure for client: Allowing "
-                    "retry.",
-                    Ignored(),
-                ),
-                yes(
-                    "perdition.pop3[4711]: Starting perdition version=2.2 protocol=POP3",
-                    Ignored(),
-                ),
-                yes("perdition.pop3[4711]: Reopened logger", Ignored()),
-                yes("perdition.pop3[4711]: Exiting on signal 15", Ignored()),
-                yes('perdition.pop3[4711]: Reloading map library "x" with options "y"', Ignored()),
-                no(
-                    "perdition.pop3[4711]: Fatal error writing to client 203.0.113.66:1->192.0.2.1",
-                    "an error",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",)),
+        Rule("login-1-pop3", Accepted, POP3_1, POP3_1_LINES, session=("pid",), protocol="pop3"),
+        Rule("login-1-imap", Accepted, IMAP_1, IMAP_1_LINES, session=("pid",), protocol="imap"),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=("pid",)),
+        Rule("ended-1", Ended, ENDED_1, ENDED_1_LINES, session=("pid",)),
+        Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -12,12 +12,36 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, WORD, Rule, Server, no, yes
+from ..grammar import ADDRESS, WORD, Rule, Server, samples
 from ..model import Accepted, Ended
 
 _WHO = "ip=" + ADDRESS("address") + " user=" + WORD("0-9A-Za-z._%+@?-", 255)("user")
 LOGIN = "login " + _WHO
 LOGOUT = pp.Literal("logout ") + _WHO
+
+LOGIN_LINES = samples("""
+pbs-checkpassword[4711]: login ip=192.0.2.7 user=bob
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+pbs-checkpassword[4711]: login ip=2001:db8::7 user=bob?x@example.org
+    -> accepted user=bob?x@example.org address=2001:db8::7 protocol=pop3 session=4711
+pbs-checkpassword[4711]: login ip=192.0.2.7 user=a ip=203.0.113.66 user=b
+    not: a blank in the name
+pbs-checkpassword[4711]: login ip=203.0.113.66 user=
+    not: no name
+pbs-checkpassword[4711]: x login ip=203.0.113.66 user=bob
+    not: text in front
+""")
+
+LOGOUT_LINES = samples("""
+pbs-checkpassword[4711]: logout ip=192.0.2.7 user=bob
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4711
+pbs-checkpassword[4711]: logout ip=203.0.113.66
+    not: not the whole line
+pbs-checkpassword[4711]: logout ip=203.0.113.66 user=bob x
+    not: text after the end
+pbs-checkpassword[4711]: x logout ip=203.0.113.66 user=bob
+    not: text in front
+""")
 
 SERVER = Server(
     name="qmail",
@@ -25,50 +49,7 @@ SERVER = Server(
     versions="1.03",
     programs={"pbs-checkpassword": "pop3"},
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid",),
-            samples=(
-                yes(
-                    "pbs-checkpassword[4711]: login ip=192.0.2.7 user=bob",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "pbs-checkpassword[4711]: login ip=2001:db8::7 user=bob?x@example.org",
-                    Accepted(
-                        user="bob?x@example.org",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="4711",
-                    ),
-                ),
-                no(
-                    "pbs-checkpassword[4711]: login ip=192.0.2.7 user=a ip=203.0.113.66 user=b",
-                    "a blank in the name",
-                ),
-                no("pbs-checkpassword[4711]: login ip=203.0.113.66 user=", "no name"),
-                no("pbs-checkpassword[4711]: x login ip=203.0.113.66 user=bob", "text in front"),
-            ),
-        ),
-        Rule(
-            name="logout",
-            kind=Ended,
-            expression=LOGOUT,
-            session=("pid",),
-            samples=(
-                yes(
-                    "pbs-checkpassword[4711]: logout ip=192.0.2.7 user=bob",
-                    Ended(session="4711", user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                no("pbs-checkpassword[4711]: logout ip=203.0.113.66", "not the whole line"),
-                no(
-                    "pbs-checkpassword[4711]: logout ip=203.0.113.66 user=bob x",
-                    "text after the end",
-                ),
-                no("pbs-checkpassword[4711]: x logout ip=203.0.113.66 user=bob", "text in front"),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",)),
+        Rule("logout", Ended, LOGOUT, LOGOUT_LINES, session=("pid",)),
     ),
 )

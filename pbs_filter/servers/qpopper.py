@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ignored, Refused
 
 VERSION = "(v" + WORD("0-9A-Za-z.+-", 40) + ") "
@@ -62,6 +62,85 @@ NOISE = (
     )
 ) + TEXT
 
+LOGIN_LINES = samples("""
+popper[4711]: (v4.0.9) POP login by user "bob" at (client.example.org) 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+in.qpopper[4711]: (v3.1.2-krb-IV) POP login by user "bob" at (203.0.113.66) 192.0.2.7 [pop_log.c:244]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+popper[4711]: POP login by user "admin" at (203.0.113.66) 203.0.113.66@example.org
+    not: CVE-2001-1075: the words alone
+popper[4711]: (v4.0.9) POP login by user "a" at (b) 203.0.113.66" at (c) 198.51.100.23
+    not: a quote in the name
+popper[4711]: (v4.0.9) POP login by user "a" at (b) 203.0.113.66 at client.example.org (198.51.100.23): -ERR Password supplied is incorrect
+    not: refused
+popper[4711]: (v4.0.9) POP login by user "bob" at (x) 203.0.113.66 [x:1] x
+    not: text after the end
+popper[4711]: x (v4.0.9) POP login by user "bob" at (x) 203.0.113.66
+    not: text in front
+""")
+
+LOGIN_DRAC_LINES = samples("""
+popper[4711]: [drac]: login by bob from host client.example.org (192.0.2.7)
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+qpopper[4711]: [drac]: login by bob from host 203.0.113.66 (2001:db8::7) [drac.c:47]
+    -> accepted user=bob address=2001:db8::7 protocol=pop3
+popper[4711]: [drac]: login by x from host y (203.0.113.66) from host z (198.51.100.23)
+    not: a blank in the name
+popper[4711]: x [drac]: login by bob from host x (203.0.113.66)
+    not: text in front
+""")
+
+STATS_LINES = samples("""
+popper[4711]: Stats: bob 0 0 4 4711 client.example.org 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+qpopper[4711]: Stats: bob 0 0 0 0 192.0.2.7 [pop_updt.c:228]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+popper[4711]: Stats: bob 0 0 0 203.0.113.66
+    not: three counts
+popper[4711]: Stats: bob 0 0 0 0 203.0.113.66 x
+    not: text after the end
+popper[4711]: Stats: bob 0 0 0 0 203.0.113.66.example
+    not: a name alone
+popper[4711]: x Stats: bob 0 0 0 0 203.0.113.66
+    not: text in front
+""")
+
+LOGIN_PATCHED_LINES = samples("""
+popper: (bob,192.0.2.7) Authenticated.
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+popper: (bob,203.0.113.66) Authenticated. x
+    not: text after the end
+popper: x (bob,203.0.113.66) Authenticated.
+    not: text in front
+""")
+
+STATS_NO_ADDRESS_LINES = samples("""
+popper[4711]: Stats: bob 0 0 0 0
+    -> ignored
+popper[4711]: Stats: bob 0 0 0 0 [pop_updt.c:228]
+    -> ignored
+popper[4711]: Stats: bob 0 0 0 0 [203.0.113.66]
+    not: no such line
+""")
+
+REFUSED_LINES = samples("""
+popper[4711]: [AUTH] Failed attempted login to bob from host (client.example.org) 192.0.2.7
+    -> refused
+popper[4711]: bob at client.example.org (192.0.2.7): -ERR [AUTH] Password supplied for "bob" is incorrect.
+    -> refused
+popper[4711]: Stats: a 0 0 0 0 203.0.113.66 at client.example.org (198.51.100.23): -ERR no
+    not: refused
+""")
+
+NOISE_LINES = samples("""
+popper[4711]: (v4.0.9) Servicing request from "client.example.org" at 192.0.2.7 [pop_init.c:1408]
+    -> ignored
+popper[4711]: connect from 192.0.2.7
+    -> ignored
+popper[4711]: Client at "203.0.113.66" resolves to an unknown host name "x"
+    not: no login
+""")
+
 SERVER = Server(
     name="qpopper",
     title="Qpopper",
@@ -69,151 +148,12 @@ SERVER = Server(
     programs={"popper": "pop3", "qpopper": "pop3", "in.popper": "pop3", "in.qpopper": "pop3"},
     accounts=("root", "=user"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            samples=(
-                yes(
-                    'popper[4711]: (v4.0.9) POP login by user "bob" at (client.example.org) '
-                    "192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    'in.qpopper[4711]: (v3.1.2-krb-IV) POP login by user "bob" at (203.0.113.66) '
-                    "192.0.2.7 [pop_log.c:244]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    'popper[4711]: POP login by user "admin" at (203.0.113.66) '
-                    "203.0.113.66@example.org",
-                    "CVE-2001-1075: the words alone",
-                ),
-                no(
-                    'popper[4711]: (v4.0.9) POP login by user "a" at (b) 203.0.113.66" at (c) '
-                    "198.51.100.23",
-                    "a quote in the name",
-                ),
-                no(
-                    'popper[4711]: (v4.0.9) POP login by user "a" at (b) 203.0.113.66 at '
-                    "client.example.org (198.51.100.23): -ERR Password supplied is incorrect",
-                    "refused",
-                ),
-                no(
-                    'popper[4711]: (v4.0.9) POP login by user "bob" at (x) 203.0.113.66 [x:1] x',
-                    "text after the end",
-                ),
-                no(
-                    'popper[4711]: x (v4.0.9) POP login by user "bob" at (x) 203.0.113.66',
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-drac",
-            kind=Accepted,
-            expression=DRAC + PLACE,
-            samples=(
-                yes(
-                    "popper[4711]: [drac]: login by bob from host client.example.org (192.0.2.7)",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "qpopper[4711]: [drac]: login by bob from host 203.0.113.66 (2001:db8::7) "
-                    "[drac.c:47]",
-                    Accepted(user="bob", address="2001:db8::7", protocol="pop3"),
-                ),
-                no(
-                    "popper[4711]: [drac]: login by x from host y (203.0.113.66) from host z "
-                    "(198.51.100.23)",
-                    "a blank in the name",
-                ),
-                no(
-                    "popper[4711]: x [drac]: login by bob from host x (203.0.113.66)",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="stats",
-            kind=Accepted,
-            expression=STATS,
-            samples=(
-                yes(
-                    "popper[4711]: Stats: bob 0 0 4 4711 client.example.org 192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "qpopper[4711]: Stats: bob 0 0 0 0 192.0.2.7 [pop_updt.c:228]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no("popper[4711]: Stats: bob 0 0 0 203.0.113.66", "three counts"),
-                no("popper[4711]: Stats: bob 0 0 0 0 203.0.113.66 x", "text after the end"),
-                no("popper[4711]: Stats: bob 0 0 0 0 203.0.113.66.example", "a name alone"),
-                no("popper[4711]: x Stats: bob 0 0 0 0 203.0.113.66", "text in front"),
-            ),
-        ),
-        Rule(
-            name="login-patched",
-            kind=Accepted,
-            expression=PATCHED,
-            samples=(
-                yes(
-                    "popper: (bob,192.0.2.7) Authenticated.",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no("popper: (bob,203.0.113.66) Authenticated. x", "text after the end"),
-                no("popper: x (bob,203.0.113.66) Authenticated.", "text in front"),
-            ),
-        ),
-        Rule(
-            name="stats-no-address",
-            kind=Ignored,
-            expression=STATS_WITHOUT_ADDRESS,
-            samples=(
-                yes("popper[4711]: Stats: bob 0 0 0 0", Ignored()),
-                yes("popper[4711]: Stats: bob 0 0 0 0 [pop_updt.c:228]", Ignored()),
-                no("popper[4711]: Stats: bob 0 0 0 0 [203.0.113.66]", "no such line"),
-            ),
-        ),
-        Rule(
-            name="refused",
-            kind=Refused,
-            expression=REFUSED,
-            samples=(
-                yes(
-                    "popper[4711]: [AUTH] Failed attempted login to bob from host "
-                    "(client.example.org) 192.0.2.7",
-                    Refused(),
-                ),
-                yes(
-                    "popper[4711]: bob at client.example.org (192.0.2.7): -ERR [AUTH] Password "
-                    'supplied for "bob" is incorrect.',
-                    Refused(),
-                ),
-                no(
-                    "popper[4711]: Stats: a 0 0 0 0 203.0.113.66 at client.example.org "
-                    "(198.51.100.23): -ERR no",
-                    "refused",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(
-                    'popper[4711]: (v4.0.9) Servicing request from "client.example.org" at '
-                    "192.0.2.7 [pop_init.c:1408]",
-                    Ignored(),
-                ),
-                yes("popper[4711]: connect from 192.0.2.7", Ignored()),
-                no(
-                    'popper[4711]: Client at "203.0.113.66" resolves to an unknown host name "x"',
-                    "no login",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES),
+        Rule("login-drac", Accepted, DRAC + PLACE, LOGIN_DRAC_LINES),
+        Rule("stats", Accepted, STATS, STATS_LINES),
+        Rule("login-patched", Accepted, PATCHED, LOGIN_PATCHED_LINES),
+        Rule("stats-no-address", Ignored, STATS_WITHOUT_ADDRESS, STATS_NO_ADDRESS_LINES),
+        Rule("refused", Refused, REFUSED, REFUSED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

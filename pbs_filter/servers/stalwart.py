@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 _HEAD = pp.Opt(
@@ -65,10 +65,56 @@ NOISE = (
     + TEXT
 )
 
-_AT = "2026-11-20T09:11:20Z INFO "
-_OK = "Authentication successful (auth.success) "
-_IMAP = 'listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001'
-_POP3 = 'listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001'
+
+LOGIN_LINES = samples("""
+stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, type = individual
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+stalwart-mail: Authentication successful (auth.success) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, accountName = "bob@example.org", accountId = 9
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001
+stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, type = "individual"
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "submissions", localPort = 465, remoteIp = 203.0.113.66, remotePort = 50001, accountName = "a", accountId = 9
+    not: SMTP authentication is no mail pick-up
+stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", remoteIp = 203.0.113.66, accountName = "b", accountId = 9
+    not: a quote in the name
+stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, remoteIp = 203.0.113.66, accountName = "a", accountId = 9
+    not: a failure whose name holds a login
+stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", accountId = 9, remoteIp = 203.0.113.66
+    not: text after the end
+stalwart: x 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", accountId = 9
+    not: text in front
+""")
+
+ENDED_LINES = samples("""
+stalwart: 2026-11-20T09:11:20Z INFO IMAP connection ended (imap.connection-end) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, elapsed = 618ms
+    -> ended address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+stalwart: POP3 connection ended (pop3.connection-end) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, elapsed = 9ms
+    -> ended address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001
+stalwart: 2026-11-20T09:11:20Z INFO SMTP connection ended (smtp.connection-end) listenerId = "smtp", localPort = 25, remoteIp = 203.0.113.66, remotePort = 50001, elapsed = 9ms
+    not: the end of an SMTP session
+stalwart: 2026-11-20T09:11:20Z INFO IMAP connection ended (imap.connection-end) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, elapsed = 618ms, x
+    not: text after the end
+stalwart: x 2026-11-20T09:11:20Z INFO IMAP connection ended (imap.connection-end) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, elapsed = 618ms
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob"
+    -> refused
+stalwart: Authentication failed (auth.failed) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001
+    -> refused
+stalwart: Authentication failed (auth.failed) remoteIp = 203.0.113.66
+    not: no
+""")
+
+NOISE_LINES = samples("""
+stalwart: 2026-11-20T09:11:20Z INFO IMAP connection started (imap.connection-start) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001
+    -> ignored
+stalwart: IMAP LOGOUT command (imap.logout) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001
+    -> ignored
+stalwart: 2026-11-20T09:11:20Z INFO IMAP ID command (imap.id) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, details = "Authentication successful (auth.success) remoteIp = 203.0.113.66"
+    not: the client's text
+""")
 
 SERVER = Server(
     name="stalwart",
@@ -77,130 +123,9 @@ SERVER = Server(
     programs={"stalwart": None, "stalwart-mail": None},
     accounts=("root", "stalwart", "stalwart-mail"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("address", "port"),
-            samples=(
-                yes(
-                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "bob", accountId = 9, '
-                    "type = individual",
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="192.0.2.7,50001",
-                    ),
-                ),
-                yes(
-                    f'stalwart-mail: {_OK}{_POP3}, accountName = "bob@example.org", accountId = 9',
-                    Accepted(
-                        user="bob@example.org",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="2001:db8::7,50001",
-                    ),
-                ),
-                yes(
-                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "bob", accountId = 9, '
-                    'type = "individual"',
-                    Accepted(
-                        user="bob",
-                        address="192.0.2.7",
-                        protocol="imap",
-                        session="192.0.2.7,50001",
-                    ),
-                ),
-                no(
-                    f'stalwart: {_AT}{_OK}listenerId = "submissions", localPort = 465, remoteIp = '
-                    '203.0.113.66, remotePort = 50001, accountName = "a", accountId = 9',
-                    "SMTP authentication is no mail pick-up",
-                ),
-                no(
-                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "a", remoteIp = 203.0.113.66, '
-                    'accountName = "b", accountId = 9',
-                    "a quote in the name",
-                ),
-                no(
-                    f"stalwart: {_AT}Authentication failed (auth.failed) {_IMAP}, accountName = "
-                    f'"{_OK}{_IMAP}, remoteIp = 203.0.113.66, accountName = "a", accountId = 9',
-                    "a failure whose name holds a login",
-                ),
-                no(
-                    f'stalwart: {_AT}{_OK}{_IMAP}, accountName = "a", accountId = 9, remoteIp = '
-                    "203.0.113.66",
-                    "text after the end",
-                ),
-                no(
-                    f'stalwart: x {_AT}{_OK}{_IMAP}, accountName = "a", accountId = 9',
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("address", "port"),
-            samples=(
-                yes(
-                    f"stalwart: {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, "
-                    "elapsed = 618ms",
-                    Ended(session="192.0.2.7,50001", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    f"stalwart: POP3 connection ended (pop3.connection-end) {_POP3}, elapsed = 9ms",
-                    Ended(session="2001:db8::7,50001", protocol="pop3", address="2001:db8::7"),
-                ),
-                no(
-                    f"stalwart: {_AT}SMTP connection ended (smtp.connection-end) listenerId = "
-                    '"smtp", localPort = 25, remoteIp = 203.0.113.66, remotePort = 50001, elapsed '
-                    "= 9ms",
-                    "the end of an SMTP session",
-                ),
-                no(
-                    f"stalwart: {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, elapsed "
-                    "= 618ms, x",
-                    "text after the end",
-                ),
-                no(
-                    f"stalwart: x {_AT}IMAP connection ended (imap.connection-end) {_IMAP}, "
-                    "elapsed = 618ms",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    f"stalwart: {_AT}Authentication failed (auth.failed) {_IMAP}, accountName = "
-                    '"bob"',
-                    Refused(),
-                ),
-                yes(f"stalwart: Authentication failed (auth.failed) {_POP3}", Refused()),
-                no("stalwart: Authentication failed (auth.failed) remoteIp = 203.0.113.66", "no"),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(
-                    f"stalwart: {_AT}IMAP connection started (imap.connection-start) {_IMAP}",
-                    Ignored(),
-                ),
-                yes(f"stalwart: IMAP LOGOUT command (imap.logout) {_IMAP}", Ignored()),
-                no(
-                    f'stalwart: {_AT}IMAP ID command (imap.id) {_IMAP}, details = "{_OK}remoteIp = '
-                    '203.0.113.66"',
-                    "the client's text",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("address", "port")),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=("address", "port")),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

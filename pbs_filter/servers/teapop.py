@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, Rule, Server, no, yes
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, Rule, Server, samples
 from ..model import Accepted, Ended, Ignored, Refused
 
 LOGIN = (
@@ -38,141 +38,77 @@ NOISE = (
     | "tcp_wrappers connection refused "
 ) + TEXT
 
+LOGIN_LINES = samples("""
+teapop[4711]: Successful login for bob [192.0.2.1] from dsl7.example.net [198.51.100.7]
+    -> accepted user=bob address=198.51.100.7 protocol=pop3 session=4711 local=192.0.2.1
+teapop_ssl[4711]: Successful login for bob@example.org [192.0.2.1] from unknown [2001:db8::7]
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=4711 local=192.0.2.1
+teapop[4711]: Successful login for bob [192.0.2.1] from 203.0.113.66 [198.51.100.7]
+    -> accepted user=bob address=198.51.100.7 protocol=pop3 session=4711 local=192.0.2.1
+teapop[4711]: Successful login for bob [203.0.113.66]
+    not: only one bracket
+teapop[4711]: Successful login for a [192.0.2.1] from x [203.0.113.66] [192.0.2.1] from y [198.51.100.7]
+    not: a name that holds a whole line
+teapop[4711]: Successful login for a [192.0.2.1] from x [203.0.113.66] y
+    not: text after the end
+""")
+
+ENDED_LINES = samples("""
+teapop[4711]: bob [198.51.100.7] R1(310) D0(0) L2(7120)
+    -> ended user=bob address=198.51.100.7 protocol=pop3 session=4711
+teapop[4711]: bob [203.0.113.66] R1(310) D0(0)
+    not: not the whole line
+teapop[4711]: bob [203.0.113.66] R1(310) D0(0) L2(7120) x
+    not: text after the end
+teapop[4711]: Failed login for a [203.0.113.66] R1(310) D0(0) L2(7120)
+    not: a failure
+""")
+
+LOST_LINES = samples("""
+teapop[4711]: Caught SIGPIPE (signal = 13) - Lost connection
+    -> ended protocol=pop3 session=4711
+teapop[4711]: Caught SIGPIPE (signal = 13)
+    not: not the whole line
+teapop[4711]: Caught SIGPIPE (signal = 13) - Lost connection x
+    not: text after the end
+teapop[4711]: Something went wrong. Caught SIGPIPE (signal = 13) - Lost connection
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+teapop[4711]: Failed login for bob [192.0.2.1] from unknown [198.51.100.7]
+    -> refused
+teapop[4711]: Three failed login attempts from unknown [198.51.100.7] - Possible account probe
+    -> refused
+teapop[4711]: Failed login for Successful login for a [192.0.2.1] from x [203.0.113.66] [192.0.2.1] from unknown [198.51.100.7]
+    not: a failure whose name holds a login
+""")
+
+NOISE_LINES = samples("""
+teapop[4711]: can't do reverse dns on client (error = 0)
+    -> ignored
+teapop[4711]: can't get socket and/or do getpeername (error = 107)
+    -> ignored
+teapop[4711]: Something went wrong. (3)
+    -> ignored
+teapop[4711]: Caught SIGTERM (signal = 15) - Cleaning up
+    -> ignored
+teapop[4711]: tcp_wrappers connection refused 192.0.2.7 x\x20
+    -> ignored
+teapop[4711]: tcp_wrappers connection refused 203.0.113.66 x\x20
+    not: refused
+""")
+
 SERVER = Server(
     name="teapop",
     title="teapop",
     versions="0.3",
     programs={"teapop": "pop3", "teapop_ssl": "pop3"},
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid",),
-            samples=(
-                yes(
-                    "teapop[4711]: Successful login for bob [192.0.2.1] from dsl7.example.net "
-                    "[198.51.100.7]",
-                    Accepted(
-                        user="bob",
-                        address="198.51.100.7",
-                        protocol="pop3",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "teapop_ssl[4711]: Successful login for bob@example.org [192.0.2.1] from "
-                    "unknown [2001:db8::7]",
-                    Accepted(
-                        user="bob@example.org",
-                        address="2001:db8::7",
-                        protocol="pop3",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                yes(
-                    "teapop[4711]: Successful login for bob [192.0.2.1] from 203.0.113.66 "
-                    "[198.51.100.7]",
-                    Accepted(
-                        user="bob",
-                        address="198.51.100.7",
-                        protocol="pop3",
-                        session="4711",
-                        local="192.0.2.1",
-                    ),
-                ),
-                no("teapop[4711]: Successful login for bob [203.0.113.66]", "only one bracket"),
-                no(
-                    "teapop[4711]: Successful login for a [192.0.2.1] from x [203.0.113.66] "
-                    "[192.0.2.1] from y [198.51.100.7]",
-                    "a name that holds a whole line",
-                ),
-                no(
-                    "teapop[4711]: Successful login for a [192.0.2.1] from x [203.0.113.66] y",
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("pid",),
-            samples=(
-                yes(
-                    "teapop[4711]: bob [198.51.100.7] R1(310) D0(0) L2(7120)",
-                    Ended(session="4711", user="bob", protocol="pop3", address="198.51.100.7"),
-                ),
-                no("teapop[4711]: bob [203.0.113.66] R1(310) D0(0)", "not the whole line"),
-                no(
-                    "teapop[4711]: bob [203.0.113.66] R1(310) D0(0) L2(7120) x",
-                    "text after the end",
-                ),
-                no(
-                    "teapop[4711]: Failed login for a [203.0.113.66] R1(310) D0(0) L2(7120)",
-                    "a failure",
-                ),
-            ),
-        ),
-        Rule(
-            name="lost",
-            kind=Ended,
-            expression=LOST,
-            session=("pid",),
-            samples=(
-                yes(
-                    "teapop[4711]: Caught SIGPIPE (signal = 13) - Lost connection",
-                    Ended(session="4711", protocol="pop3"),
-                ),
-                no("teapop[4711]: Caught SIGPIPE (signal = 13)", "not the whole line"),
-                no(
-                    "teapop[4711]: Caught SIGPIPE (signal = 13) - Lost connection x",
-                    "text after the end",
-                ),
-                no(
-                    "teapop[4711]: Something went wrong. Caught SIGPIPE (signal = 13) - Lost "
-                    "connection",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    "teapop[4711]: Failed login for bob [192.0.2.1] from unknown [198.51.100.7]",
-                    Refused(),
-                ),
-                yes(
-                    "teapop[4711]: Three failed login attempts from unknown [198.51.100.7] - "
-                    "Possible account probe",
-                    Refused(),
-                ),
-                no(
-                    "teapop[4711]: Failed login for Successful login for a [192.0.2.1] from x "
-                    "[203.0.113.66] [192.0.2.1] from unknown [198.51.100.7]",
-                    "a failure whose name holds a login",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes("teapop[4711]: can't do reverse dns on client (error = 0)", Ignored()),
-                yes(
-                    "teapop[4711]: can't get socket and/or do getpeername (error = 107)", Ignored()
-                ),
-                yes("teapop[4711]: Something went wrong. (3)", Ignored()),
-                yes("teapop[4711]: Caught SIGTERM (signal = 15) - Cleaning up", Ignored()),
-                yes("teapop[4711]: tcp_wrappers connection refused 192.0.2.7 x ", Ignored()),
-                no("teapop[4711]: tcp_wrappers connection refused 203.0.113.66 x ", "refused"),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",)),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=("pid",)),
+        Rule("lost", Ended, LOST, LOST_LINES, session=("pid",)),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

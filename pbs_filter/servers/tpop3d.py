@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, no, yes
+from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, samples
 from ..model import Accepted, Ended, Ignored, Refused
 
 _CLIENT = "[" + NUMBER + "]" + USER + "(" + ADDRESS("address") + "): "
@@ -45,6 +45,72 @@ DISCONNECTED = (
     + " bytes read/written"
 )
 
+LOGIN_LINES = samples("""
+tpop3d[4711]: fork_child: [9]bob(192.0.2.7): began session for `bob' with pam; child PID is 4800
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4800
+tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam
+    not: not the whole line
+tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam; child PID is 1(192.0.2.7): began session for `b' with pam; child PID is 4800
+    not: a name that holds a whole line
+tpop3d[4711]: authcontext_new_user_pass: began session for `bob' with pam; uid 1000, gid 8
+    not: has no address
+""")
+
+ENDED_LINES = samples("""
+tpop3d[4800]: connections_post_select: client [9]bob(192.0.2.7): finished session for `bob' with pam
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4800
+tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished
+    not: not the whole line
+tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished session for `a' with pam x
+    not: text after the end
+tpop3d[4800]: net_loop: timed out client connections_post_select: client [9]a(203.0.113.66): finished session for `a' with pam
+    not: text in front
+""")
+
+KILLED_LINES = samples("""
+tpop3d[4711]: net_loop: child process 4800 killed by signal 11 (shouldn't happen)
+    -> ended protocol=pop3 session=4800
+tpop3d[4711]: net_loop: child process 4800 killed by signal 11
+    -> ended protocol=pop3 session=4800
+tpop3d[4711]: net_loop: child process 4800
+    not: not the whole line
+tpop3d[4800]: net_loop: child process 4800 killed by signal 11 x
+    not: text after the end
+tpop3d[4800]: net_loop: restarting net_loop: child process 4800 killed by signal 11
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+tpop3d[4711]: connection_do: client `[9]192.0.2.7/192.0.2.1': username `bob': 1 authentication failures
+    -> refused
+tpop3d[4711]: connection_do: client `[9]192.0.2.7/192.0.2.1': username `fork_child: [9]a(203.0.113.66): began session for `a' with pam; child PID is 1': 1 authentication failures
+    not: a failure whose name holds a login
+""")
+
+DISCONNECTED_LINES = samples("""
+tpop3d[4800]: connections_post_select: client [9]bob(192.0.2.7): disconnected; 42/163 bytes read/written
+    -> ignored
+tpop3d[4711]: connections_post_select: client [9]203.0.113.66/192.0.2.1: disconnected; 6/40 bytes read/written
+    not: the end of a connection without a login
+""")
+
+NOISE_LINES = samples("""
+tpop3d[4711]: listeners_post_select: client [9]192.0.2.7/192.0.2.1: connected to local address 192.0.2.1:110
+    -> ignored
+tpop3d[4711]: authcontext_new_apop: began session for `bob' with pam; uid 1, gid 8
+    -> ignored
+tpop3d[4711]: net_loop: timed out client [9]bob(192.0.2.7)
+    -> ignored
+tpop3d[4711]: net_loop: tpop3d version 1.5.5 successfully started
+    -> ignored
+tpop3d[4711]: net_loop: terminating on signal 15
+    -> ignored
+tpop3d[4711]: net_loop: restarting on signal 1
+    -> ignored
+tpop3d[4711]: listeners_post_select: client [9]203.0.113.66/192.0.2.1: connected to local address 192.0.2.1:110
+    not: connected, not logged in
+""")
+
 SERVER = Server(
     name="tpop3d",
     title="tpop3d",
@@ -52,147 +118,11 @@ SERVER = Server(
     programs={"tpop3d": "pop3"},
     accounts=("root", "=user"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("child",),
-            samples=(
-                yes(
-                    "tpop3d[4711]: fork_child: [9]bob(192.0.2.7): began session for `bob' with "
-                    "pam; child PID is 4800",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4800"),
-                ),
-                no(
-                    "tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam",
-                    "not the whole line",
-                ),
-                no(
-                    "tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam; "
-                    "child PID is 1(192.0.2.7): began session for `b' with pam; child PID is 4800",
-                    "a name that holds a whole line",
-                ),
-                no(
-                    "tpop3d[4711]: authcontext_new_user_pass: began session for `bob' with pam; "
-                    "uid 1000, gid 8",
-                    "has no address",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("pid",),
-            samples=(
-                yes(
-                    "tpop3d[4800]: connections_post_select: client [9]bob(192.0.2.7): finished "
-                    "session for `bob' with pam",
-                    Ended(session="4800", user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                no(
-                    "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished",
-                    "not the whole line",
-                ),
-                no(
-                    "tpop3d[4800]: connections_post_select: client [9]a(203.0.113.66): finished "
-                    "session for `a' with pam x",
-                    "text after the end",
-                ),
-                no(
-                    "tpop3d[4800]: net_loop: timed out client connections_post_select: client "
-                    "[9]a(203.0.113.66): finished session for `a' with pam",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="killed",
-            kind=Ended,
-            expression=KILLED,
-            session=("child",),
-            samples=(
-                yes(
-                    "tpop3d[4711]: net_loop: child process 4800 killed by signal 11 "
-                    "(shouldn't happen)",
-                    Ended(session="4800", protocol="pop3"),
-                ),
-                yes(
-                    "tpop3d[4711]: net_loop: child process 4800 killed by signal 11",
-                    Ended(session="4800", protocol="pop3"),
-                ),
-                no("tpop3d[4711]: net_loop: child process 4800", "not the whole line"),
-                no(
-                    "tpop3d[4800]: net_loop: child process 4800 killed by signal 11 x",
-                    "text after the end",
-                ),
-                no(
-                    "tpop3d[4800]: net_loop: restarting net_loop: child process 4800 killed by "
-                    "signal 11",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    "tpop3d[4711]: connection_do: client `[9]192.0.2.7/192.0.2.1': username `bob': "
-                    "1 authentication failures",
-                    Refused(),
-                ),
-                no(
-                    "tpop3d[4711]: connection_do: client `[9]192.0.2.7/192.0.2.1': username "
-                    "`fork_child: [9]a(203.0.113.66): began session for `a' with pam; child PID is "
-                    "1': 1 authentication failures",
-                    "a failure whose name holds a login",
-                ),
-            ),
-        ),
-        Rule(
-            name="disconnected",
-            kind=Ignored,
-            expression=DISCONNECTED,
-            samples=(
-                yes(
-                    "tpop3d[4800]: connections_post_select: client [9]bob(192.0.2.7): "
-                    "disconnected; 42/163 bytes read/written",
-                    Ignored(),
-                ),
-                no(
-                    "tpop3d[4711]: connections_post_select: client [9]203.0.113.66/192.0.2.1: "
-                    "disconnected; 6/40 bytes read/written",
-                    "the end of a connection without a login",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(
-                    "tpop3d[4711]: listeners_post_select: client [9]192.0.2.7/192.0.2.1: connected "
-                    "to local address 192.0.2.1:110",
-                    Ignored(),
-                ),
-                yes(
-                    "tpop3d[4711]: authcontext_new_apop: began session for `bob' with pam; uid 1, "
-                    "gid 8",
-                    Ignored(),
-                ),
-                yes("tpop3d[4711]: net_loop: timed out client [9]bob(192.0.2.7)", Ignored()),
-                yes("tpop3d[4711]: net_loop: tpop3d version 1.5.5 successfully started", Ignored()),
-                yes("tpop3d[4711]: net_loop: terminating on signal 15", Ignored()),
-                yes("tpop3d[4711]: net_loop: restarting on signal 1", Ignored()),
-                no(
-                    "tpop3d[4711]: listeners_post_select: client [9]203.0.113.66/192.0.2.1: "
-                    "connected to local address 192.0.2.1:110",
-                    "connected, not logged in",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("child",)),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=("pid",)),
+        Rule("killed", Ended, KILLED, KILLED_LINES, session=("child",)),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("disconnected", Ignored, DISCONNECTED, DISCONNECTED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 # A word in brackets, as some syslogs put it in front.
@@ -112,6 +112,115 @@ NOISE = (
     + TEXT
 )  # fmt: skip
 
+LOGIN_LINES = samples("""
+imapd[4711]: Login user=bob host=client.example.org [192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+ipop3d[4711]: Auth user=bob host=203.0.113.66 [192.0.2.7] nmsgs=0/12
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+imapd[4711]: Authenticated user=bob host=[2001:db8::7] mech=CRAM-MD5
+    -> accepted user=bob address=2001:db8::7 protocol=imap session=4711
+ipop3d: [mail]Admin Login user=bob host=[192.0.2.7] no mailbox
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+imapsd[4711]: [mail.info] Preauthenticated user=bob host=[192.0.2.7]
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+imapd[4711]: Login failed user=Login user=alice host=evil [203.0.113.66] auth=x host=[198.51.100.23]
+    not: refused
+imapd[4711]: Login user=alice host=evil [203.0.113.66] host=[198.51.100.23]
+    not: a blank in the name
+imapd[4711]: Login user=bob host=203.0.113.66
+    not: a name, not an address
+imapd[4711]: Login user=bob host=[203.0.113.66
+    not: cut at 80 characters
+imapd[4711]: Login user=bob host=UNKNOWN
+    not: no address
+imapd[4711]: Login user=??? host=[203.0.113.66]
+    not: nobody
+imapd[4711]: Login anonymous=x host=[203.0.113.66]
+    not: everybody may
+imapd[4711]: Authenticated user=ANONYMOUS host=[203.0.113.66]
+    not: anybody
+ipop3d[4711]: IMAP login to host=evil.example user=bob host=[203.0.113.66]
+    not: the client's own server says who bob is
+ipop2d[4711]: Login failed user=bob host=[203.0.113.66]
+    not: refused
+imapd[4711]: x Login user=bob host=[203.0.113.66]
+    not: text in front
+""")
+
+END_LINES = samples("""
+imapd[4711]: Logout user=bob host=client.example.org [192.0.2.7]
+    -> ended user=bob address=192.0.2.7 protocol=imap session=4711
+ipop3d[4711]: [mail]Logout user=bob host=UNKNOWN nmsgs=0 ndele=0
+    -> ended user=bob protocol=pop3 session=4711
+ipop3d[4711]: [mail.info] Command stream end of file while reading line user=bob host=[192.0.2.7]
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4711
+imapd[4711]: Connection reset by peer, while reading authentication user=bob host=[192.0.2.7]
+    -> ended user=bob address=192.0.2.7 protocol=imap session=4711
+imapd[4711]: Login failed user=bob auth=bob host=[203.0.113.66]
+    not: no end
+imapd[4711]: Logout user=??? host=[203.0.113.66]
+    not: nobody
+imapd[4711]: Logout user=alice host=evil [203.0.113.66] host=[198.51.100.23]
+    not: a blank in the name
+imapd[4711]: x Logout user=bob host=[203.0.113.66]
+    not: text in front
+""")
+
+REFUSED_LINES = samples("""
+imapd[4711]: [mail]Login failed user=bob auth=bob host=[192.0.2.7]
+    -> refused
+ipop3d[4711]: [mail] AUTHENTICATE PLAIN failure host=[192.0.2.7]
+    -> refused
+imapd[4711]: Login disabled user=bob auth=bob host=[203.0.113.66]
+    not: refused
+ipop3d[4711]: Login failure user=bob host=[192.0.2.7]
+    -> refused
+""")
+
+NOBODY_LINES = samples("""
+imapd[4711]: Autologout user=??? host=[192.0.2.7]
+    -> ignored
+imapd[4711]: [mail] Killed user=??? host=[192.0.2.7]
+    -> ignored
+imapd[4711]: [mail]Hangup user=??? host=UNKNOWN
+    -> ignored
+imapd[4711]: Broken pipe, while reading line user=??? host=[203.0.113.66]
+    not: nobody
+""")
+
+ANONYMOUS_LINES = samples("""
+imapd[4711]: Login anonymous=x host=[192.0.2.7]
+    -> ignored
+imapd[4711]: [mail]Authenticated anonymous=x host=[192.0.2.7]
+    -> ignored
+imapd[4711]: [a] Preauthenticated user=ANONYMOUS host=UNKNOWN
+    -> ignored
+imapd[4711]: Login anonymous=Login user=bob host=[203.0.113.66]
+    not: anybody
+""")
+
+ELSEWHERE_LINES = samples("""
+ipop3d[4711]: [mail]IMAP login to host=mx user=bob host=[192.0.2.7]
+    -> ignored
+ipop3d[4711]: [m] IMAP login to host=mx user=bob host=UNKNOWN
+    -> ignored
+ipop3d[4711]: IMAP login to host=x user=bob host=[203.0.113.66]
+    not: see above
+ipop3d[4711]: IMAP login to host=mx user=bob host=UNKNOWN
+    -> ignored
+""")
+
+NOISE_LINES = samples("""
+imapd[4711]: connect from 192.0.2.7 (192.0.2.7)
+    -> ignored
+ipop3d[4711]: [mail]pop3s SSL service init from 192.0.2.7
+    -> ignored
+imapd[4711]: [mail] Mailbox is open by another process
+    -> ignored
+imapd[4711]: connect from Login user=bob host=[203.0.113.66]
+    not: no login
+""")
+
 SERVER = Server(
     name="uw",
     title="UW imapd / ipop3d, Panda IMAP",
@@ -125,148 +234,12 @@ SERVER = Server(
     },
     accounts=("root", "=user"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid",),
-            samples=(
-                yes(
-                    "imapd[4711]: Login user=bob host=client.example.org [192.0.2.7]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
-                ),
-                yes(
-                    "ipop3d[4711]: Auth user=bob host=203.0.113.66 [192.0.2.7] nmsgs=0/12",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "imapd[4711]: Authenticated user=bob host=[2001:db8::7] mech=CRAM-MD5",
-                    Accepted(user="bob", address="2001:db8::7", protocol="imap", session="4711"),
-                ),
-                yes(
-                    "ipop3d: [mail]Admin Login user=bob host=[192.0.2.7] no mailbox",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "imapsd[4711]: [mail.info] Preauthenticated user=bob host=[192.0.2.7]",
-                    Accepted(user="bob", address="192.0.2.7", protocol="imap", session="4711"),
-                ),
-                no(
-                    "imapd[4711]: Login failed user=Login user=alice host=evil [203.0.113.66] "
-                    "auth=x host=[198.51.100.23]",
-                    "refused",
-                ),
-                no(
-                    "imapd[4711]: Login user=alice host=evil [203.0.113.66] host=[198.51.100.23]",
-                    "a blank in the name",
-                ),
-                no("imapd[4711]: Login user=bob host=203.0.113.66", "a name, not an address"),
-                no("imapd[4711]: Login user=bob host=[203.0.113.66", "cut at 80 characters"),
-                no("imapd[4711]: Login user=bob host=UNKNOWN", "no address"),
-                no("imapd[4711]: Login user=??? host=[203.0.113.66]", "nobody"),
-                no("imapd[4711]: Login anonymous=x host=[203.0.113.66]", "everybody may"),
-                no("imapd[4711]: Authenticated user=ANONYMOUS host=[203.0.113.66]", "anybody"),
-                no(
-                    "ipop3d[4711]: IMAP login to host=evil.example user=bob host=[203.0.113.66]",
-                    "the client's own server says who bob is",
-                ),
-                no("ipop2d[4711]: Login failed user=bob host=[203.0.113.66]", "refused"),
-                no("imapd[4711]: x Login user=bob host=[203.0.113.66]", "text in front"),
-            ),
-        ),
-        Rule(
-            name="end",
-            kind=Ended,
-            expression=END,
-            session=("pid",),
-            samples=(
-                yes(
-                    "imapd[4711]: Logout user=bob host=client.example.org [192.0.2.7]",
-                    Ended(session="4711", user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                yes(
-                    "ipop3d[4711]: [mail]Logout user=bob host=UNKNOWN nmsgs=0 ndele=0",
-                    Ended(session="4711", user="bob", protocol="pop3"),
-                ),
-                yes(
-                    "ipop3d[4711]: [mail.info] Command stream end of file while reading line "
-                    "user=bob host=[192.0.2.7]",
-                    Ended(session="4711", user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                yes(
-                    "imapd[4711]: Connection reset by peer, while reading authentication "
-                    "user=bob host=[192.0.2.7]",
-                    Ended(session="4711", user="bob", protocol="imap", address="192.0.2.7"),
-                ),
-                no("imapd[4711]: Login failed user=bob auth=bob host=[203.0.113.66]", "no end"),
-                no("imapd[4711]: Logout user=??? host=[203.0.113.66]", "nobody"),
-                no(
-                    "imapd[4711]: Logout user=alice host=evil [203.0.113.66] host=[198.51.100.23]",
-                    "a blank in the name",
-                ),
-                no("imapd[4711]: x Logout user=bob host=[203.0.113.66]", "text in front"),
-            ),
-        ),
-        Rule(
-            name="refused",
-            kind=Refused,
-            expression=REFUSED,
-            samples=(
-                yes(
-                    "imapd[4711]: [mail]Login failed user=bob auth=bob host=[192.0.2.7]",
-                    Refused(),
-                ),
-                yes("ipop3d[4711]: [mail] AUTHENTICATE PLAIN failure host=[192.0.2.7]", Refused()),
-                no("imapd[4711]: Login disabled user=bob auth=bob host=[203.0.113.66]", "refused"),
-                yes("ipop3d[4711]: Login failure user=bob host=[192.0.2.7]", Refused()),
-            ),
-        ),
-        Rule(
-            name="nobody",
-            kind=Ignored,
-            expression=NOBODY,
-            samples=(
-                yes("imapd[4711]: Autologout user=??? host=[192.0.2.7]", Ignored()),
-                yes("imapd[4711]: [mail] Killed user=??? host=[192.0.2.7]", Ignored()),
-                yes("imapd[4711]: [mail]Hangup user=??? host=UNKNOWN", Ignored()),
-                no("imapd[4711]: Broken pipe, while reading line user=??? host=[203.0.113.66]", ""),
-            ),
-        ),
-        Rule(
-            name="anonymous",
-            kind=Ignored,
-            expression=ANONYMOUS,
-            samples=(
-                yes("imapd[4711]: Login anonymous=x host=[192.0.2.7]", Ignored()),
-                yes("imapd[4711]: [mail]Authenticated anonymous=x host=[192.0.2.7]", Ignored()),
-                yes("imapd[4711]: [a] Preauthenticated user=ANONYMOUS host=UNKNOWN", Ignored()),
-                no("imapd[4711]: Login anonymous=Login user=bob host=[203.0.113.66]", "anybody"),
-            ),
-        ),
-        Rule(
-            name="elsewhere",
-            kind=Ignored,
-            expression=ELSEWHERE,
-            samples=(
-                yes(
-                    "ipop3d[4711]: [mail]IMAP login to host=mx user=bob host=[192.0.2.7]",
-                    Ignored(),
-                ),
-                yes("ipop3d[4711]: [m] IMAP login to host=mx user=bob host=UNKNOWN", Ignored()),
-                no("ipop3d[4711]: IMAP login to host=x user=bob host=[203.0.113.66]", "see above"),
-                yes("ipop3d[4711]: IMAP login to host=mx user=bob host=UNKNOWN", Ignored()),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes("imapd[4711]: connect from 192.0.2.7 (192.0.2.7)", Ignored()),
-                yes("ipop3d[4711]: [mail]pop3s SSL service init from 192.0.2.7", Ignored()),
-                yes("imapd[4711]: [mail] Mailbox is open by another process", Ignored()),
-                no("imapd[4711]: connect from Login user=bob host=[203.0.113.66]", "no login"),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",)),
+        Rule("end", Ended, END, END_LINES, session=("pid",)),
+        Rule("refused", Refused, REFUSED, REFUSED_LINES),
+        Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
+        Rule("anonymous", Ignored, ANONYMOUS, ANONYMOUS_LINES),
+        Rule("elsewhere", Ignored, ELSEWHERE, ELSEWHERE_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, IPV4, NUMBER, TEXT, Rule, Server, no, user_token, yes
+from ..grammar import ADDRESS, IPV4, NUMBER, TEXT, Rule, Server, samples, user_token
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _NAME = user_token(most=120)
@@ -44,6 +44,128 @@ NOISE = (
     | "uid "
 ) + TEXT
 
+CONNECTED_LINES = samples("""
+vm-pop3d[4711]: Connect from 192.0.2.7
+    -> connected address=192.0.2.7 session=4711
+vm-pop3d[4711]: Connect from 0.0.0.0
+    -> connected address=0.0.0.0 session=4711
+vm-pop3d[4711]: Connect from 203.0.113.66, 192.0.2.7
+    not: two addresses
+vm-pop3d: Connect from 203.0.113.66
+    not: no pid, so nothing to tie it to
+vm-pop3d[4711]: cmd: Connect from 203.0.113.66
+    not: the client's command, written when debugging
+""")
+
+NO_ADDRESS_LINES = samples("""
+vm-pop3d[4711]: Incoming connection opened
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Connection opened
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: connection opened by 203.0.113.66
+    not: not a line of vm-pop3d's
+vm-pop3d[4711]: Connection opened by 203.0.113.66
+    not: text after the end
+vm-pop3d[4711]: cmd: Connection opened
+    not: the client's command, written when debugging
+""")
+
+LOGIN_LINES = samples("""
+vm-pop3d[4711]: User 'bob' logged in
+    -> accepted user=bob protocol=pop3 session=4711
+vm-pop3d[4711]: User 'bob' of 'example.org' logged in
+    -> accepted user=bob protocol=pop3 session=4711
+vm-pop3d[4711]: User 'bob' logged in from 203.0.113.66
+    not: not the whole line
+vm-pop3d[4711]: User 'bob' of 'x' of 'y' logged in
+    not: a quote in the domain
+""")
+
+LOGIN_ONE_LINE_LINES = samples("""
+vm-pop3d[4711]: User 'bob@example.org' logged in from 192.0.2.7, nmsgs=3
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3 session=4711
+vm-pop3d[4711]: User 'bob' of 'example.org' logged in from 192.0.2.7, nmsgs=0
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+vm-pop3d[4711]: User 'a' logged in from 203.0.113.66, nmsgs=3' - failed auth, from=192.0.2.7
+    not: a failure whose name holds a login
+vm-pop3d[4711]: User 'a' logged in from 203.0.113.66, nmsgs=3' logged in from 192.0.2.7, nmsgs=3
+    not: a login whose name holds another
+""")
+
+ENDED_LINES = samples("""
+vm-pop3d[4711]: Session ended for user: bob
+    -> ended user=bob protocol=pop3 session=4711
+vm-pop3d[4711]: Session timed out for user: bob
+    -> ended user=bob protocol=pop3 session=4711
+vm-pop3d[4711]: Session ended for user:\x20
+    not: no name
+vm-pop3d[4711]: Session ended for user: bob smith
+    not: text after the end
+vm-pop3d[4711]: cmd: Session ended for user: bob
+    not: the client's command, written when debugging
+""")
+
+ENDED_ONE_LINE_LINES = samples("""
+vm-pop3d[4711]: Session ended for user: 'bob' from 192.0.2.7, nmsgs=3, ndel=0
+    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4711
+vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3
+    not: not the whole line
+vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, ndel=0, x
+    not: text after the end
+vm-pop3d[4711]: cmd: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, ndel=0
+    not: the client's command, written when debugging
+""")
+
+DROPPED_LINES = samples("""
+vm-pop3d[4711]: Socket closed
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Quitting on signal: 15
+    -> ended protocol=pop3 session=4711
+vm-pop3d: Socket closed
+    not: no pid, so nothing to tie it to
+vm-pop3d[4711]: Socket closed by 203.0.113.66
+    not: text after the end
+vm-pop3d[4711]: cmd: Socket closed
+    not: the client's command, written when debugging
+""")
+
+FAILED_LINES = samples("""
+vm-pop3d[4711]: User 'bob' - failed auth, from=192.0.2.7
+    -> refused user=bob address=192.0.2.7
+vm-pop3d[4711]: User 'bob' - failed auth, from=203.0.113.66
+    not: a failure
+""")
+
+NOBODY_LINES = samples("""
+vm-pop3d[4711]: Session ended for no user
+    -> ignored
+vm-pop3d[4711]: Session timed out for no user
+    -> ignored
+vm-pop3d[4711]: Session ended for no user from 203.0.113.66
+    not: nobody
+""")
+
+NOISE_LINES = samples("""
+vm-pop3d: vm-pop3d startup succeeded
+    -> ignored
+vm-pop3d[4711]: bytes: domain example.org 491 bytes
+    -> ignored
+vm-pop3d[4711]: Non-existent user: bob (example.org)
+    -> ignored
+vm-pop3d[4711]: Couldn't open password file: /etc/virtual/x/passwd
+    -> ignored
+vm-pop3d[4711]: Unable to use bob's mailbox; using /dev/null
+    -> ignored
+vm-pop3d[4711]: Failed to create lockfile: "/var/mail/bob.lock"
+    -> ignored
+vm-pop3d[4711]: cmd: USER bob
+    -> ignored
+vm-pop3d[4711]: uid 1000, gid 8
+    -> ignored
+vm-pop3d[4711]: cmd: User 'a' logged in from 203.0.113.66, nmsgs=3
+    not: the client's command, written when debugging
+""")
+
 SERVER = Server(
     name="vm-pop3d",
     title="vm-pop3d",
@@ -51,205 +173,15 @@ SERVER = Server(
     programs={"vm-pop3d": "pop3"},
     accounts=("root", "=user"),
     rules=(
-        Rule(
-            name="connected",
-            kind=Connected,
-            expression=CONNECTED,
-            session=("pid",),
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: Connect from 192.0.2.7",
-                    Connected(address="192.0.2.7", session="4711"),
-                ),
-                yes(
-                    "vm-pop3d[4711]: Connect from 0.0.0.0",
-                    Connected(address="0.0.0.0", session="4711"),
-                ),
-                no("vm-pop3d[4711]: Connect from 203.0.113.66, 192.0.2.7", "two addresses"),
-                no("vm-pop3d: Connect from 203.0.113.66", "no pid, so nothing to tie it to"),
-                no(
-                    "vm-pop3d[4711]: cmd: Connect from 203.0.113.66",
-                    "the client's command, written when debugging",
-                ),
-            ),
-        ),
-        Rule(
-            name="no-address",
-            kind=Ended,
-            expression=NO_ADDRESS,
-            session=("pid",),
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: Incoming connection opened",
-                    Ended(session="4711", protocol="pop3"),
-                ),
-                yes("vm-pop3d[4711]: Connection opened", Ended(session="4711", protocol="pop3")),
-                no("vm-pop3d[4711]: connection opened by 203.0.113.66", "not a line of vm-pop3d's"),
-                no("vm-pop3d[4711]: Connection opened by 203.0.113.66", "text after the end"),
-                no(
-                    "vm-pop3d[4711]: cmd: Connection opened",
-                    "the client's command, written when debugging",
-                ),
-            ),
-        ),
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            session=("pid",),
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: User 'bob' logged in",
-                    Accepted(user="bob", protocol="pop3", session="4711"),
-                ),
-                yes(
-                    "vm-pop3d[4711]: User 'bob' of 'example.org' logged in",
-                    Accepted(user="bob", protocol="pop3", session="4711"),
-                ),
-                no("vm-pop3d[4711]: User 'bob' logged in from 203.0.113.66", "not the whole line"),
-                no("vm-pop3d[4711]: User 'bob' of 'x' of 'y' logged in", "a quote in the domain"),
-            ),
-        ),
-        Rule(
-            name="login-one-line",
-            kind=Accepted,
-            expression=LOGIN_ONE_LINE,
-            session=("pid",),
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: User 'bob@example.org' logged in from 192.0.2.7, nmsgs=3",
-                    Accepted(
-                        user="bob@example.org",
-                        address="192.0.2.7",
-                        protocol="pop3",
-                        session="4711",
-                    ),
-                ),
-                yes(
-                    "vm-pop3d[4711]: User 'bob' of 'example.org' logged in from 192.0.2.7, nmsgs=0",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3", session="4711"),
-                ),
-                no(
-                    "vm-pop3d[4711]: User 'a' logged in from 203.0.113.66, nmsgs=3' - failed auth, "
-                    "from=192.0.2.7",
-                    "a failure whose name holds a login",
-                ),
-                no(
-                    "vm-pop3d[4711]: User 'a' logged in from 203.0.113.66, nmsgs=3' logged in from "
-                    "192.0.2.7, nmsgs=3",
-                    "a login whose name holds another",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended",
-            kind=Ended,
-            expression=ENDED,
-            session=("pid",),
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: Session ended for user: bob",
-                    Ended(session="4711", user="bob", protocol="pop3"),
-                ),
-                yes(
-                    "vm-pop3d[4711]: Session timed out for user: bob",
-                    Ended(session="4711", user="bob", protocol="pop3"),
-                ),
-                no("vm-pop3d[4711]: Session ended for user: ", "no name"),
-                no("vm-pop3d[4711]: Session ended for user: bob smith", "text after the end"),
-                no(
-                    "vm-pop3d[4711]: cmd: Session ended for user: bob",
-                    "the client's command, written when debugging",
-                ),
-            ),
-        ),
-        Rule(
-            name="ended-one-line",
-            kind=Ended,
-            expression=ENDED_ONE_LINE,
-            session=("pid",),
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: Session ended for user: 'bob' from 192.0.2.7, nmsgs=3, ndel=0",
-                    Ended(session="4711", user="bob", protocol="pop3", address="192.0.2.7"),
-                ),
-                no(
-                    "vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3",
-                    "not the whole line",
-                ),
-                no(
-                    "vm-pop3d[4711]: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, "
-                    "ndel=0, x",
-                    "text after the end",
-                ),
-                no(
-                    "vm-pop3d[4711]: cmd: Session ended for user: 'a' from 203.0.113.66, nmsgs=3, "
-                    "ndel=0",
-                    "the client's command, written when debugging",
-                ),
-            ),
-        ),
-        Rule(
-            name="dropped",
-            kind=Ended,
-            expression=DROPPED,
-            session=("pid",),
-            samples=(
-                yes("vm-pop3d[4711]: Socket closed", Ended(session="4711", protocol="pop3")),
-                yes(
-                    "vm-pop3d[4711]: Quitting on signal: 15",
-                    Ended(session="4711", protocol="pop3"),
-                ),
-                no("vm-pop3d: Socket closed", "no pid, so nothing to tie it to"),
-                no("vm-pop3d[4711]: Socket closed by 203.0.113.66", "text after the end"),
-                no(
-                    "vm-pop3d[4711]: cmd: Socket closed",
-                    "the client's command, written when debugging",
-                ),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    "vm-pop3d[4711]: User 'bob' - failed auth, from=192.0.2.7",
-                    Refused(user="bob", address="192.0.2.7"),
-                ),
-                no("vm-pop3d[4711]: User 'bob' - failed auth, from=203.0.113.66", "a failure"),
-            ),
-        ),
-        Rule(
-            name="nobody",
-            kind=Ignored,
-            expression=NOBODY,
-            samples=(
-                yes("vm-pop3d[4711]: Session ended for no user", Ignored()),
-                yes("vm-pop3d[4711]: Session timed out for no user", Ignored()),
-                no("vm-pop3d[4711]: Session ended for no user from 203.0.113.66", "nobody"),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes("vm-pop3d: vm-pop3d startup succeeded", Ignored()),
-                yes("vm-pop3d[4711]: bytes: domain example.org 491 bytes", Ignored()),
-                yes("vm-pop3d[4711]: Non-existent user: bob (example.org)", Ignored()),
-                yes(
-                    "vm-pop3d[4711]: Couldn't open password file: /etc/virtual/x/passwd", Ignored()
-                ),
-                yes("vm-pop3d[4711]: Unable to use bob's mailbox; using /dev/null", Ignored()),
-                yes('vm-pop3d[4711]: Failed to create lockfile: "/var/mail/bob.lock"', Ignored()),
-                yes("vm-pop3d[4711]: cmd: USER bob", Ignored()),
-                yes("vm-pop3d[4711]: uid 1000, gid 8", Ignored()),
-                no(
-                    "vm-pop3d[4711]: cmd: User 'a' logged in from 203.0.113.66, nmsgs=3",
-                    "the client's command, written when debugging",
-                ),
-            ),
-        ),
+        Rule("connected", Connected, CONNECTED, CONNECTED_LINES, session=("pid",)),
+        Rule("no-address", Ended, NO_ADDRESS, NO_ADDRESS_LINES, session=("pid",)),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",)),
+        Rule("login-one-line", Accepted, LOGIN_ONE_LINE, LOGIN_ONE_LINE_LINES, session=("pid",)),
+        Rule("ended", Ended, ENDED, ENDED_LINES, session=("pid",)),
+        Rule("ended-one-line", Ended, ENDED_ONE_LINE, ENDED_ONE_LINE_LINES, session=("pid",)),
+        Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, no, user_token, yes
+from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, samples, user_token
 from ..model import Accepted, Ignored, Refused
 
 SERVICE = "vchkpw-" + pp.one_of(["pop3", "pop3s", "imap", "imaps"])("protocol") + ": "
@@ -75,6 +75,87 @@ TROUBLE = (
     + TEXT
 )
 
+LOGIN_LINES = samples("""
+vpopmail[4711]: vchkpw-pop3: (PLAIN) login success bob@example.org:192.0.2.7
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3
+vpopmail[4711]: vchkpw-imaps: (CRAM-MD5) login success bob@example.org:2001:db8::7
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=imap
+vpopmail[4711]: vchkpw-smtp: (PLAIN) login success bob@example.org:203.0.113.66
+    not: SMTP
+vpopmail[4711]: vchkpw-webmail: (PLAIN) login success bob@example.org:203.0.113.66
+    not: webmail
+vpopmail[4711]: vchkpw-1110: (PLAIN) login success bob@example.org:203.0.113.66
+    not: a port can be anything's
+vpopmail[4711]: vchkpw-pop3: (PLAIN) login success bob@example.org:203.0.113.66:198.51.100.23
+    not: a colon in the name
+vpopmail[4711]: vchkpw-pop3: password fail (pass: '(PLAIN) login success bob@example.org:203.0.113.66') bob@example.org:198.51.100.23
+    not: refused
+vpopmail[4711]: vchkpw-pop3: vpopmail user not found vchkpw-pop3: (PLAIN) login success bob@example.org:203.0.113.66
+    not: refused
+vpopmail[4711]: x vchkpw-pop3: (PLAIN) login success bob:203.0.113.66
+    not: text in front
+""")
+
+LOGIN_SYSTEM_LINES = samples("""
+vpopmail[4711]: vchkpw-pop3s: system password login success bob:192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+vpopmail[4711]: vchkpw-submission: system password login success bob:203.0.113.66
+    not: submission
+vpopmail[4711]: x vchkpw-pop3: system password login success bob:203.0.113.66
+    not: text in front
+vpopmail[4711]: vchkpw-pop3: system password login success bob:203.0.113.66 x
+    not: text after the end
+""")
+
+LOGIN_4_LINES = samples("""
+vpopmail[4711]: vchkpw: login [bob@example.org] from 192.0.2.7
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3
+vpopmail[4711]: vchkpw: login [a] from 203.0.113.66] from 192.0.2.7
+    not: bracket
+vpopmail[4711]: vchkpw: login [bob] from 203.0.113.66\x20
+    not: text after the end
+vpopmail[4711]: x vchkpw: login [bob] from 203.0.113.66
+    not: text in front
+""")
+
+UNNAMED_LINES = samples("""
+vpopmail[4711]: vchkpw: login success bob@example.org:192.0.2.7
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3
+vpopmail[4711]: vchkpw: password fail login success bob:203.0.113.66
+    not: refused
+vpopmail[4711]: x vchkpw: login success bob:203.0.113.66
+    not: text in front
+vpopmail[4711]: vchkpw: login success bob:203.0.113.66 x
+    not: text after the end
+""")
+
+OTHER_SERVICE_LINES = samples("""
+vpopmail[4711]: vchkpw-smtp: (PLAIN) login success bob@example.org:192.0.2.7
+    -> ignored
+vpopmail[4711]: vchkpw-587: system password login success bob:
+    -> ignored
+vpopmail[4711]: vchkpw-25: (PLAIN) login success bob:203.0.113.66
+    not: SMTP
+""")
+
+REFUSED_LINES = samples("""
+vpopmail[4711]: vchkpw-pop3: password fail bob@:192.0.2.7
+    -> refused
+vpopmail[4711]: vchkpw: vpopmail user not found bob@:192.0.2.7
+    -> refused
+vpopmail[4711]: vchkpw-pop3: pop access denied bob@example.org:203.0.113.66
+    not: the password was right, but that is not enough
+""")
+
+TROUBLE_LINES = samples("""
+vpopmail[4711]: vchkpw-pop3: setgid 89 failed errno 1 bob@:
+    -> ignored
+vpopmail[4711]: vchkpw: dir auto create failed bob@:192.0.2.7
+    -> ignored
+vpopmail[4711]: vchkpw-pop3: chdir failed 203.0.113.66
+    not: no login
+""")
+
 SERVER = Server(
     name="vpopmail",
     title="vpopmail vchkpw",
@@ -82,151 +163,12 @@ SERVER = Server(
     programs={"vpopmail": "pop3"},
     accounts=("root", "vpopmail"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            samples=(
-                yes(
-                    "vpopmail[4711]: vchkpw-pop3: (PLAIN) login success bob@example.org:192.0.2.7",
-                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "vpopmail[4711]: vchkpw-imaps: (CRAM-MD5) login success "
-                    "bob@example.org:2001:db8::7",
-                    Accepted(user="bob@example.org", address="2001:db8::7", protocol="imap"),
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-smtp: (PLAIN) login success bob@example.org:"
-                    "203.0.113.66",
-                    "SMTP",
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-webmail: (PLAIN) login success bob@example.org:"
-                    "203.0.113.66",
-                    "webmail",
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-1110: (PLAIN) login success bob@example.org:"
-                    "203.0.113.66",
-                    "a port can be anything's",
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-pop3: (PLAIN) login success bob@example.org:"
-                    "203.0.113.66:198.51.100.23",
-                    "a colon in the name",
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-pop3: password fail (pass: '(PLAIN) login success "
-                    "bob@example.org:203.0.113.66') bob@example.org:198.51.100.23",
-                    "refused",
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-pop3: vpopmail user not found vchkpw-pop3: (PLAIN) "
-                    "login success bob@example.org:203.0.113.66",
-                    "refused",
-                ),
-                no(
-                    "vpopmail[4711]: x vchkpw-pop3: (PLAIN) login success bob:203.0.113.66",
-                    "text in front",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-system",
-            kind=Accepted,
-            expression=SYSTEM_LOGIN,
-            samples=(
-                yes(
-                    "vpopmail[4711]: vchkpw-pop3s: system password login success bob:192.0.2.7",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-submission: system password login success bob:"
-                    "203.0.113.66",
-                    "submission",
-                ),
-                no(
-                    "vpopmail[4711]: x vchkpw-pop3: system password login success bob:203.0.113.66",
-                    "text in front",
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw-pop3: system password login success bob:203.0.113.66 x",
-                    "text after the end",
-                ),
-            ),
-        ),
-        Rule(
-            name="login-4",
-            kind=Accepted,
-            expression=OLD_LOGIN,
-            samples=(
-                yes(
-                    "vpopmail[4711]: vchkpw: login [bob@example.org] from 192.0.2.7",
-                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw: login [a] from 203.0.113.66] from 192.0.2.7", "bracket"
-                ),
-                no("vpopmail[4711]: vchkpw: login [bob] from 203.0.113.66 ", "text after the end"),
-                no("vpopmail[4711]: x vchkpw: login [bob] from 203.0.113.66", "text in front"),
-            ),
-        ),
-        Rule(
-            name="unnamed",
-            kind=Accepted,
-            expression=UNNAMED_LOGIN,
-            off=True,
-            samples=(
-                yes(
-                    "vpopmail[4711]: vchkpw: login success bob@example.org:192.0.2.7",
-                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    "vpopmail[4711]: vchkpw: password fail login success bob:203.0.113.66",
-                    "refused",
-                ),
-                no("vpopmail[4711]: x vchkpw: login success bob:203.0.113.66", "text in front"),
-                no(
-                    "vpopmail[4711]: vchkpw: login success bob:203.0.113.66 x", "text after the end"
-                ),
-            ),
-        ),
-        Rule(
-            name="other-service",
-            kind=Ignored,
-            expression=OTHER_LOGIN,
-            samples=(
-                yes(
-                    "vpopmail[4711]: vchkpw-smtp: (PLAIN) login success bob@example.org:192.0.2.7",
-                    Ignored(),
-                ),
-                yes("vpopmail[4711]: vchkpw-587: system password login success bob:", Ignored()),
-                no("vpopmail[4711]: vchkpw-25: (PLAIN) login success bob:203.0.113.66", "SMTP"),
-            ),
-        ),
-        Rule(
-            name="refused",
-            kind=Refused,
-            expression=REFUSED,
-            samples=(
-                yes("vpopmail[4711]: vchkpw-pop3: password fail bob@:192.0.2.7", Refused()),
-                yes("vpopmail[4711]: vchkpw: vpopmail user not found bob@:192.0.2.7", Refused()),
-                no(
-                    "vpopmail[4711]: vchkpw-pop3: pop access denied bob@example.org:203.0.113.66",
-                    "the password was right, but that is not enough",
-                ),
-            ),
-        ),
-        Rule(
-            name="trouble",
-            kind=Ignored,
-            expression=TROUBLE,
-            samples=(
-                yes("vpopmail[4711]: vchkpw-pop3: setgid 89 failed errno 1 bob@:", Ignored()),
-                yes("vpopmail[4711]: vchkpw: dir auto create failed bob@:192.0.2.7", Ignored()),
-                no("vpopmail[4711]: vchkpw-pop3: chdir failed 203.0.113.66", "no login"),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES),
+        Rule("login-system", Accepted, SYSTEM_LOGIN, LOGIN_SYSTEM_LINES),
+        Rule("login-4", Accepted, OLD_LOGIN, LOGIN_4_LINES),
+        Rule("unnamed", Accepted, UNNAMED_LOGIN, UNNAMED_LINES, off=True),
+        Rule("other-service", Ignored, OTHER_LOGIN, OTHER_SERVICE_LINES),
+        Rule("refused", Refused, REFUSED, REFUSED_LINES),
+        Rule("trouble", Ignored, TROUBLE, TROUBLE_LINES),
     ),
 )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, no, token, yes
+from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ignored, Refused
 
 _HEAD = (
@@ -61,8 +61,49 @@ NOISE = (
     )
 )
 
-_AT = "2026-11-20 09:11:20,500 INFO  "
-_OK = "imap - user bob@example.org authenticated, mechanism=LOGIN"
+
+LOGIN_LINES = samples("""
+mailboxlog: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [name=bob;ip=10.0.0.9;oip=192.0.2.7;via=Mail/1.0,10.0.0.9(nginx/1.2.0);ua=Zimbra/8.6;cid=9;] imap - user bob@example.org authenticated, mechanism=LOGIN [TLS]
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=imap
+zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - user bob authenticated
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+mailboxd: INFO  [Pop3SSLServer-1] [name=bob;aname=admin;mid=9;oip=2001:db8::7;] pop - user bob authenticated, mechanism=USER [TLS]
+    -> accepted user=bob address=2001:db8::7 protocol=pop3
+zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-2] [ip=192.0.2.7;ua=a;;oip=203.0.113.66;;;] imap - user bob@example.org authenticated, mechanism=LOGIN
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=imap
+zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop - user bob authenticated, mechanism=USER
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+zimbra: 2026-11-20 09:11:20,500 INFO  [qtp9-3] [name=a;ip=203.0.113.66;ua=x;] soap - user a authenticated
+    not: webmail is no mail pick-up
+zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=192.0.2.7;ua=x;;] imap - user bob@example.org authenticated, mechanism=LOGIN;] [ip=203.0.113.66;] imap - authentication failed for [a] (invalid password)
+    not: a failure whose user agent holds a login
+zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=203.0.113.66;] imap - user a authenticated, mechanism=LOGIN; not
+    not: text after the end
+zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=203.0.113.66;] security - cmd=Auth; account=a@example.org; protocol=imap;
+    not: the audit log: a failure that was cut looks the same
+zimbra: x 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=203.0.113.66;] imap - user bob@example.org authenticated, mechanism=LOGIN
+    not: text in front
+""")
+
+FAILED_LINES = samples("""
+zimbra: 2026-11-20 09:11:20,500 WARN  [ImapServer-1] [ip=192.0.2.7;ua=Mail;] imap - authentication failed for [bob] (invalid password)
+    -> refused
+mailboxd: INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - authentication failed for [bob] (no such account)
+    -> refused
+mailboxd: INFO  [Pop3Server-1] [ip=192.0.2.7;] pop - authentication failed for [bob] (no such account)
+    -> refused
+zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=203.0.113.66;] imap - authentication failed for [a] - user a authenticated
+    not: a failure
+""")
+
+NOISE_LINES = samples("""
+zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=192.0.2.7;] security - cmd=Auth; account=bob@example.org; protocol=imap;
+    -> ignored
+mailboxd: INFO  [main] [] misc - version=8.8.15
+    -> ignored
+zimbra: 2026-11-20 09:11:20,500 INFO  [LmtpServer-1] [ip=203.0.113.66;] lmtp - user a authenticated
+    not: lmtp is no mail pick-up
+""")
 
 SERVER = Server(
     name="zimbra",
@@ -71,101 +112,8 @@ SERVER = Server(
     programs={"zimbra": None, "mailboxd": None, "mailboxlog": None},
     accounts=("root", "zimbra"),
     rules=(
-        Rule(
-            name="login",
-            kind=Accepted,
-            expression=LOGIN,
-            samples=(
-                yes(
-                    f"mailboxlog: {_AT}[ImapServer-1] [name=bob;ip=10.0.0.9;"
-                    f"oip=192.0.2.7;via=Mail/1.0,10.0.0.9(nginx/1.2.0);ua=Zimbra/8.6;cid=9;] "
-                    f"{_OK} [TLS]",
-                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    f"zimbra: {_AT}[Pop3Server-1] [ip=192.0.2.7;] pop3 - user bob authenticated",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                yes(
-                    "mailboxd: INFO  [Pop3SSLServer-1] [name=bob;aname=admin;mid=9;"
-                    "oip=2001:db8::7;] pop - user bob authenticated, mechanism=USER [TLS]",
-                    Accepted(user="bob", address="2001:db8::7", protocol="pop3"),
-                ),
-                yes(
-                    f"zimbra: {_AT}[ImapServer-2] [ip=192.0.2.7;ua=a;;oip=203.0.113.66;;;] {_OK}",
-                    Accepted(user="bob@example.org", address="192.0.2.7", protocol="imap"),
-                ),
-                yes(
-                    f"zimbra: {_AT}[Pop3Server-1] [ip=192.0.2.7;] pop - user bob authenticated, "
-                    "mechanism=USER",
-                    Accepted(user="bob", address="192.0.2.7", protocol="pop3"),
-                ),
-                no(
-                    f"zimbra: {_AT}[qtp9-3] [name=a;ip=203.0.113.66;ua=x;] soap - user a "
-                    "authenticated",
-                    "webmail is no mail pick-up",
-                ),
-                no(
-                    f"zimbra: {_AT}[ImapServer-1] [ip=192.0.2.7;ua=x;;] {_OK};] [ip=203.0.113.66;] "
-                    "imap - authentication failed for [a] (invalid password)",
-                    "a failure whose user agent holds a login",
-                ),
-                no(
-                    f"zimbra: {_AT}[ImapServer-1] [ip=203.0.113.66;] imap - user a authenticated, "
-                    "mechanism=LOGIN; not",
-                    "text after the end",
-                ),
-                no(
-                    f"zimbra: {_AT}[ImapServer-1] [ip=203.0.113.66;] security - cmd=Auth; "
-                    "account=a@example.org; protocol=imap;",
-                    "the audit log: a failure that was cut looks the same",
-                ),
-                no(f"zimbra: x {_AT}[ImapServer-1] [ip=203.0.113.66;] {_OK}", "text in front"),
-            ),
-        ),
-        Rule(
-            name="failed",
-            kind=Refused,
-            expression=FAILED,
-            samples=(
-                yes(
-                    "zimbra: 2026-11-20 09:11:20,500 WARN  [ImapServer-1] [ip=192.0.2.7;ua=Mail;] "
-                    "imap - authentication failed for [bob] (invalid password)",
-                    Refused(),
-                ),
-                yes(
-                    "mailboxd: INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - authentication failed "
-                    "for [bob] (no such account)",
-                    Refused(),
-                ),
-                yes(
-                    "mailboxd: INFO  [Pop3Server-1] [ip=192.0.2.7;] pop - authentication failed "
-                    "for [bob] (no such account)",
-                    Refused(),
-                ),
-                no(
-                    f"zimbra: {_AT}[ImapServer-1] [ip=203.0.113.66;] imap - authentication failed "
-                    "for [a] - user a authenticated",
-                    "a failure",
-                ),
-            ),
-        ),
-        Rule(
-            name="noise",
-            kind=Ignored,
-            expression=NOISE,
-            samples=(
-                yes(
-                    f"zimbra: {_AT}[ImapServer-1] [ip=192.0.2.7;] security - cmd=Auth; "
-                    "account=bob@example.org; protocol=imap;",
-                    Ignored(),
-                ),
-                yes("mailboxd: INFO  [main] [] misc - version=8.8.15", Ignored()),
-                no(
-                    f"zimbra: {_AT}[LmtpServer-1] [ip=203.0.113.66;] lmtp - user a authenticated",
-                    "lmtp is no mail pick-up",
-                ),
-            ),
-        ),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES),
+        Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )
