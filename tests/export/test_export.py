@@ -404,9 +404,8 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
     pids = tmp_path / "pids"
     hang = ["sh", "-c", f"sleep 1000 & echo $! $$ > {pids}; wait"]
     pipeline = feed("list", command=hang, command_timeout_seconds=1)
-    began = time.monotonic()
     pipeline.run()
-    assert time.monotonic() - began < 0.5  # the feed goes on meanwhile
+    assert pipeline.exporter._child is not None  # the feed goes on meanwhile
     pipeline.turn()
     assert "did not end within 1 s and was killed" in pipeline.log.lines[0]
     for pid in map(int, pids.read_text().split()):

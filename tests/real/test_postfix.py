@@ -7,12 +7,12 @@ import os
 import shutil
 import signal
 import smtplib
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from .. import hang
 from .daemons.process import Process, wait_for
 from .mtas import CLIENT, LOCAL, LOOKUP_UID, OTHER_CLIENT, REMOTE, STRANGER, Mta, Sink, hung_socket
 from .mtas.contract import Contract, logged
@@ -190,14 +190,13 @@ class TestPolicy(Contract):
         r"Cannot check now whether you may relay, try again later"
     )
 
-    def without_the_service(self, mta: Postfix, seconds: float) -> None:
+    def without_the_service(self, mta: Postfix, seconds: int) -> None:
         for source in (CLIENT, STRANGER):
-            began = time.monotonic()
-            assert (
-                "451 4.3.5 <foo@remote.example>: Recipient address rejected: "
-                "Server configuration problem"
-            ) == mta.rcpt(source)
-            assert time.monotonic() - began < seconds
+            with hang.ends(seconds):
+                assert (
+                    "451 4.3.5 <foo@remote.example>: Recipient address rejected: "
+                    "Server configuration problem"
+                ) == mta.rcpt(source)
         assert mta.rcpt(STRANGER, LOCAL).startswith(self.yes)
 
     def test_without_the_service_relaying_waits_and_mail_for_us_comes_in(
@@ -207,7 +206,7 @@ class TestPolicy(Contract):
         with renamed(mta.root.path / "var/spool/postfix/private/pbs-policy"):
             for pid in lookups(mta):
                 os.kill(pid, signal.SIGKILL)
-            self.without_the_service(mta, 4)
+            self.without_the_service(mta, 30)
         assert self.yes == mta.rcpt(CLIENT)
 
     def test_a_lookup_that_dies_is_replaced_before_anybody_notices(self, mta: Postfix) -> None:
@@ -226,7 +225,7 @@ class TestPolicy(Contract):
             for pid in lookups(mta):
                 os.kill(pid, signal.SIGKILL)
             with hung_socket(mta.root.alias / "var/spool/postfix/private/pbs-policy"):
-                self.without_the_service(mta, 10)
+                self.without_the_service(mta, 50)
             place.unlink()
         assert self.yes == mta.rcpt(CLIENT)
 
