@@ -1,6 +1,30 @@
-"""The words of pbs-filter: record, observation, reason.
+"""The model defines the words of pbs-filter as types: record, observation, reason.
 
-One word for one thing (ARCHITECTURE, "The words"); every other module speaks in these.
+Glossary; code, messages, manual and tests use each word for one thing only:
+
+line            Bytes as the syslog daemon handed them over, without the newline.
+record          A line split into time, host, program, pid, message and, where the feed vouches for
+                it, the sender: a uid, or a network peer.
+message         The text behind the syslog header. A message is not always a whole line of the
+                server: loggers cut long lines into pieces.
+server          A POP or IMAP program whose lines can be read (`dovecot`, `popa3d`): one module in
+                `servers`.
+rule            One wording of one event in a server's log, from the first character to the last.
+observation     The meaning of one record: `Connected`, `Accepted`, `Refused`, `Ended`, `Ignored`.
+session         One connection of a client to a server, known by (host, server, key). The key is the
+                pid, or a text that the server's lines offer (Dovecot's `session=<>`).
+pending session A session with a `Connected` and no login yet.
+authorisation   Permission for an address to relay until a time, with its user, server and protocol.
+grace           The seconds for which a login, or the end of the last session, authorises.
+held            An address is held while it has an open session: its end is a lease of one grace,
+                renewed by the running filter.
+ledger          The state in memory: sessions and authorisations.
+journal         The append-only file from which the ledger is rebuilt: the truth.
+map             The GDBM file, or Redis, which lookups read: an index of the ledger.
+lookup          One question of an MTA, and the program pbs-lookup that answers it.
+reason          The cause why a record led to no authorisation: an enum, counted and shown.
+vouched         A field that the feed itself wrote and no sender's text can imitate.
+
 Units stand in the names: `_epoch` is whole seconds since 1970-01-01 UTC, `_seconds` a duration.
 """
 

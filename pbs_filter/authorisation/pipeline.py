@@ -1,6 +1,6 @@
-"""The filter: lines and the time in, a changed ledger out. Composition only; pure.
+"""The pipeline leads one line from bytes to the ledger. It composes, and is pure.
 
-One line through it (ARCHITECTURE 4): records, the server's grammar, whose word it is, correlation,
+Its stations: record, the server's grammar, trust in the sender, correlation,
 policy, ledger. Every line that leads to nothing has a `Reason`, and is counted by it.
 """
 

@@ -83,7 +83,7 @@ class Policy:
     def distrusts(self, record: Record, server: str, observation: Observation) -> Reason | None:
         """Why the sender of `record` may not say `observation` for `server`; None: it may.
 
-        The kernel's uid is the only proof there is (reference: exe, cmdline and the message's own
+        The kernel's uid is the only proof there is (exe, cmdline and the message's own
         pid are not); over the network it is the peer's address.
         """
         if record.peer:

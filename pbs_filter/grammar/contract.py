@@ -1,7 +1,7 @@
 """The contract that every server keeps, checked by samples and by attacks made of them.
 
 `check` is run by the tests for all servers, by `pbs-filter --check`, and at start for a site's own
-servers. What it demands (ARCHITECTURE 5):
+servers. What it demands:
 
 1. the form: names, kinds, results, sessions; a `yes` and a `no` for every rule
 2. every `yes` gives exactly the stated observation; no `no` logs in, connects or ends anything
