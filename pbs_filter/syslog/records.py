@@ -21,12 +21,15 @@ from ..addresses import canonical
 from ..model import Reason, Record
 from .headers import (
     APPLE,
+    DAY_SYSLOG,
     FACILITY,
     HOST,
     ISO,
     JOURNAL_PROGRAM,
     JSON_PROGRAM,
     LEVEL,
+    METALOG,
+    NGINX,
     NGINX_ERROR_LOG,
     OLD_OWN,
     OLD_SERVICE,
@@ -59,7 +62,7 @@ _unwrap = re.compile(
 _FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: ++|\Z)"
 # What is wrapped goes the long way, so that the short way need not look.
 _common = re.compile(
-    rf"{SYSLOG}({HOST}) {_FROM_TAG}((?!\[ID |message repeated |\ufeff).*)"
+    rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!\[ID |message repeated |\ufeff).*)"
 ).fullmatch
 _rfc5424 = re.compile(
     rf"{PRI}1 (?:-|{ISO}) ({RFC5424_HOST}) ({TAG}) ([!-~]{{1,128}}) [!-~]{{1,64}} "
@@ -71,17 +74,23 @@ _rfc5424 = re.compile(
 _RARE = tuple(
     (program, re.compile(pattern).fullmatch)
     for program, pattern in (
-        ("", f"{SYSLOG}({HOST}) {_FROM_TAG}(.*)"),
+        ("", f"{DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)"),
         ("", f"{SYSLOG}<{FACILITY}> ({HOST}) {_FROM_TAG}(.*)"),
         ("", f"{SYSLOG}({HOST}) {FACILITY} {_FROM_TAG}(.*)"),
         ("", rf"{SYSLOG}({HOST}) \1(?:\.[0-9A-Za-z.-]{{1,255}})? (?=nginx: ){_FROM_TAG}(.*)"),
         ("", rf"{SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]():(?: ++|\Z)(.*)"),
         ("", f"{SYSLOG}({HOST}) (mailboxlog)() ({ZIMBRA}.*)"),
+        ("", f"{DAY_SYSLOG}{HOST} {DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)"),
+        (
+            "",
+            f"{SYSLOG}(?:{HOST} )?Message forwarded from ({HOST}): (?:{FACILITY} )?{_FROM_TAG}(.*)",
+        ),
         ("dovecot", f"{OWN}()({SERVICE}(?:[(<].{{0,512}}?[)>])?: {LEVEL}.*)"),
         ("dovecot", f"{OWN}()({LEVEL}.*)"),
         ("dovecot", f"dovecot: {OLD_OWN}()({LEVEL}.*)"),
         ("popper", rf"{POPPER}({PID})\] ++(.*)"),
         ("popper", f"{POPPER_TAG}() *+(.*)"),
+        ("", f"()(?:{PRI}){METALOG}()(.*)"),
         ("AppleMailServer", f"{APPLE}()(.*)"),
         ("zimbra", f"()({ZIMBRA}.*)"),
         ("stalwart", f"()({STALWART}.*)"),
@@ -126,6 +135,8 @@ def read(line: bytes) -> Record | Reason:
     found = _rfc5424(text)
     if found:
         host, program, pid, message = found.groups("")
+        if message.startswith(NGINX) and host.startswith(program):
+            program, message = "nginx", message.removeprefix(NGINX)
         return Record(_nil(program), _bare(message), _nil(host), _nil(pid))
     return _rare(text)
 

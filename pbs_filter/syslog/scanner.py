@@ -26,6 +26,7 @@ from typing import Any
 from .headers import (
     APPLE,
     BSD,
+    DAY_TIME,
     EPOCH,
     FACILITY,
     HOST,
@@ -33,6 +34,7 @@ from .headers import (
     JOURNAL_PROGRAM,
     JSON_PROGRAM,
     LEVEL,
+    NGINX,
     NGINX_ERROR_LOG,
     OLD_OWN,
     OLD_SERVICE,
@@ -48,8 +50,10 @@ from .headers import (
 
 # Looser than the stamps and hosts in `headers`, and quicker: one class instead of ten numbers.
 _USUAL_STAMP = "(?:[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:.,]{8,18}+|[0-9][-0-9T:.,+Z]{18,40}+)"
-_USUAL = rf"{_USUAL_STAMP} [0-9A-Za-z._:@/+~-]{{1,255}}+(?<!:) (?=[^ \n\[:]++[\[:])"
-_STAMP = f"(?:{BSD}|{ISO}|{EPOCH}|{TAI64}) "
+_USUAL = (
+    rf"{_USUAL_STAMP} [0-9A-Za-z._:@/+~-]{{1,255}}+(?<!:) (?=[^ \n\[:]++(?:\[|:(?:[ \r\n]|\Z)))"
+)
+_STAMP = f"(?:{BSD}|{ISO}|{DAY_TIME}|{EPOCH}|{TAI64}) "
 _REPEATED_HOST = r"[0-9A-Za-z._:@/+~-]{1,510} (?=nginx:)"
 
 _text_line = re.compile(rb"\n[^{]").search
@@ -81,7 +85,8 @@ class Scanner:
         names = _names(exact, behind_path, "/")
         own_logs = [shape for name in exact for shape in _OWN_LOGS.get(name, ())]
         rare = [
-            f"{_STAMP}(?: |(?:<{FACILITY}> )?{HOST} (?:{FACILITY} |{_REPEATED_HOST}|\\[)?)?"
+            f"{_STAMP}(?: |\\[|(?:{HOST} )?Message forwarded from {HOST}: (?:{FACILITY} )?|"
+            f"(?:{HOST} {PRI}{_STAMP}|<{FACILITY}> )?{HOST} (?:{FACILITY} |{_REPEATED_HOST}|\\[)?)?"
             rf"{names}[\[:\] ]",
             *own_logs,
         ]
@@ -90,7 +95,9 @@ class Scanner:
         value = rf'"(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
         json = f'"{JSON_PROGRAM}{value}'
         either = f'"(?:{JSON_PROGRAM}|{JOURNAL_PROGRAM}){value}'
-        rfc5424 = f"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ {names} "
+        rfc5424 = (
+            f"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ (?:{names} |[!-~]++ [!-~]++ [!-~]++ - ++{NGINX})"
+        )
         others = rf"{rfc5424}|(?!1 |\{{)(?:{'|'.join(rare)})"
         text = rf"(?>{PRI})(?>({_USUAL})|)(?(2){names}[\[:]|(?:{others}))[^\n]*+"
         self._lines = re.compile(rf"\n(\{{[^\n]*?{either}|{text})".encode()).findall

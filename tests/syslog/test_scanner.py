@@ -93,7 +93,20 @@ HOSTS = st.sampled_from(
     ["mx1", "(none)", "12345", "2001:db8::7", "a@b.example.org", "-", "x" * 255, "INFO", "2026"]
 )
 FRONTS = st.sampled_from(
-    ["", "", "", "<mail.info> ", "mail.info ", " ", "mx1 ", "mx1.example.org "]
+    [
+        "",
+        "",
+        "",
+        "<mail.info> ",
+        "mail:info ",
+        " ",
+        "mx1 ",
+        "mx1.example.org ",
+        "relay <22>Nov 20 09:11:14 ",
+        "relay 2026-11-20T09:11:14Z ",
+        "relay Message forwarded from mx1: ",
+        "Message forwarded from mx1: mail:info ",
+    ]
 )
 PIDS = st.sampled_from(["", "[7]", "[1234567890]", "[", "]", "[7"])
 COLONS = st.sampled_from([": ", ":", " ", ":  ", ""])
