@@ -16,7 +16,7 @@ from pbs_filter.servers import SERVERS
 from . import selection
 from .real.certificates import TLS, commands, make
 from .real.daemons import syslog_ng
-from .real.daemons.journald import Journald
+from .real.daemons.journald import systemd_program
 from .real.packages import CHECKOUT, install, launch, unpack
 
 needs_packages = pytest.mark.skipif(
@@ -241,7 +241,7 @@ def test_apparmor_accepts_the_snippet_in_a_profile_of_rsyslogd(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["journal", "tail"])
 def test_systemd_accepts_the_units(name: str) -> None:
     unit = CHECKOUT / f"examples/systemd/pbs-filter-{name}.service"
-    command = [*Journald.program("/usr/bin/systemd-analyze"), "verify", "--man=no", unit]
+    command = [*systemd_program("/usr/bin/systemd-analyze"), "verify", "--man=no", unit]
     assert "" == accepts(command)
 
 
@@ -267,7 +267,7 @@ def test_systemd_accepts_the_drop_in_for_redis(tmp_path: Path) -> None:
         place.parent.mkdir(exist_ok=True)
         place.write_text(text)
     unit = tmp_path / "systemd/pbs-lookup.service"
-    analyze = Journald.program("/usr/bin/systemd-analyze")
+    analyze = systemd_program("/usr/bin/systemd-analyze")
     assert "" == accepts([*analyze, "verify", "--man=no", unit])
     told = accepts([*analyze, "security", "--offline=true", "--no-pager", unit])
     assert "Service may allocate Internet sockets" in told
@@ -318,8 +318,11 @@ def test_what_a_readme_links_to_is_there(readme: str) -> None:
     [
         ("rsyslog/pbs-filter.conf", r"\\t(--[a-z=-]+)"),
         ("syslog-ng/pbs-filter/plugin.conf", r" (--(?!omit|version)[a-z-]+)[ =]"),
-        ("examples/systemd/pbs-filter-journal.service", r"pbs-filter (--[a-z=-]+) (--[a-z-]+)="),
-        ("examples/systemd/pbs-filter-tail.service", r"pbs-filter (--[a-z=-]+)"),
+        (
+            "examples/systemd/pbs-filter-journal.service",
+            r"pbs-filter (--[a-z=-]+) (--[a-z-]+) (--[a-z-]+)=",
+        ),
+        ("examples/systemd/pbs-filter-tail.service", r"pbs-filter (--[a-z=-]+) (--[a-z-]+)'"),
     ],
 )
 def test_the_options_in_the_snippets_exist(file: str, options: str) -> None:

@@ -54,7 +54,7 @@ def mirror() -> str:
     return MIRROR
 
 
-def _pristine(suite: str, names: tuple[str, ...]) -> Path:
+def pristine(suite: str, names: tuple[str, ...]) -> Path:
     """A freshly installed Debian with `names`, kept in `.work` and never entered."""
     base = WORK / ("debian-" + "+".join((suite, *names)))
     install("debootstrap")
@@ -78,11 +78,11 @@ class Debian:
     """A copy of a fresh Debian `suite` that has `names` installed. `close()` removes it."""
 
     def __init__(self, *names: str, suite: str = "bookworm") -> None:
-        pristine = _pristine(suite, names)
+        fresh = pristine(suite, names)
         self._suite = suite
         self.path = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-{suite}-", dir=WORK))
         self.path.chmod(0o755)
-        for part in pristine.iterdir():
+        for part in fresh.iterdir():
             # dpkg and its scripts replace what is in /usr and never write into it: links will do.
             links = ["--link"] if part.name == "usr" else []
             subprocess.run(["cp", "-a", *links, part, self.path], check=True)

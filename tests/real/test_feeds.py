@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from .booted import PACKAGES
 from .daemons.journald import Journald
 from .daemons.process import Process, wait_for
+from .debian import pristine
 from .shipped import (
     CANARY,
     NOBODY,
@@ -75,9 +77,15 @@ class Service:
 
 
 @pytest.fixture
-def journald(tmp_path: Path) -> Iterator[Journald]:
-    with Journald(tmp_path / "journald") as running:
+def journald(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Journald]:
+    suite = getattr(request, "param", "")
+    root = pristine(suite, PACKAGES) if suite else None
+    with Journald(tmp_path / "journald", root) as running:
         yield running
+
+
+each_systemd = pytest.mark.parametrize("journald", ["", "trixie"], indirect=True)
+"""With systemd 252 and 257, which refuses options beside each other that 252 takes."""
 
 
 @pytest.fixture
@@ -112,6 +120,7 @@ def cursor_of(installed: Installed) -> Path:
 # ------------------------------------------------------------------ journalctl -f
 
 
+@each_systemd
 def test_a_login_in_the_journal_authorises_and_a_forged_one_does_not(
     journald: Journald, installed: Installed, log: LogSocket
 ) -> None:
@@ -143,6 +152,7 @@ def forge_by_the_native_protocol(journald: Journald) -> None:
     )
 
 
+@each_systemd
 def test_after_a_stop_it_goes_on_where_it_was(
     journald: Journald, installed: Installed, log: LogSocket
 ) -> None:
@@ -160,6 +170,7 @@ def test_after_a_stop_it_goes_on_where_it_was(
         wait_for(lambda: installed.status()["lines"] >= 2, "the last half hour")
 
 
+@each_systemd
 def test_a_killed_filter_loses_nothing_and_ends_the_service_for_a_restart(
     journald: Journald, installed: Installed, log: LogSocket
 ) -> None:
@@ -174,6 +185,7 @@ def test_a_killed_filter_loses_nothing_and_ends_the_service_for_a_restart(
         installed.wait_for_count(199)
 
 
+@each_systemd
 def test_a_replayed_login_that_is_older_than_its_grace_authorises_nobody(
     tmp_path: Path, journald: Journald, log: LogSocket
 ) -> None:

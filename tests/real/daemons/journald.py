@@ -29,11 +29,23 @@ exec "$@"
 """
 
 
-class Journald:
-    """systemd-journald, with `directory` for its settings."""
+def systemd_program(path: str, root: Path | None = None) -> list[str]:
+    """A command that runs a program of Debian 12's systemd, or of the one in `root`."""
+    root = root or unpack("systemd")
+    words = launch(root, path)
+    at = words.index("--library-path") + 1
+    (library,) = (root / "usr/lib").glob("*/systemd/libsystemd-shared-*.so")
+    words[at] += f":{library.parent}"
+    return words
 
-    def __init__(self, directory: Path) -> None:
+
+class Journald:
+    """systemd-journald of Debian 12, or of the unpacked or installed `root`; `directory` has its
+    settings."""
+
+    def __init__(self, directory: Path, root: Path | None = None) -> None:
         install("util-linux")
+        self.root = root or unpack("systemd")
         directory.mkdir(exist_ok=True)
         settings = directory / "journald.conf"
         settings.write_text(_SETTINGS)
@@ -48,15 +60,9 @@ class Journald:
             ready=lambda: self.log_socket.exists(),
         )
 
-    @staticmethod
-    def program(path: str) -> list[str]:
-        """A command that runs a program of the systemd package."""
-        root = unpack("systemd")
-        words = launch(root, path)
-        at = words.index("--library-path") + 1
-        (library,) = (root / "usr/lib").glob("*/systemd/libsystemd-shared-*.so")
-        words[at] += f":{library.parent}"
-        return words
+    def program(self, path: str) -> list[str]:
+        """A command that runs a program of its systemd."""
+        return systemd_program(path, self.root)
 
     def start(self) -> Journald:
         self.process.start()
