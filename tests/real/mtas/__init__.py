@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from ... import layers
 from ...lookup import maps
 from ..daemons.process import Process, wait_for
 from ..daemons.rsyslog import Rsyslog
@@ -105,19 +106,13 @@ class Mta(ABC):
     def _install_lookup(self) -> None:
         """What `pip install` puts there, for the root's own Python; nothing it depends on."""
         packages = self.root.directory("/usr/lib/python3/dist-packages/pbs_filter")
-        for source in (
-            "__init__.py",
-            "errors.py",
-            "living.py",
-            "redis_location.py",
-            "redis_values.py",
-        ):
-            shutil.copy(CHECKOUT / "pbs_filter" / source, packages)
-        shutil.copytree(
-            CHECKOUT / "pbs_filter/lookup",
-            packages / "mta",
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )
+        for name in ("__init__", "lookup", *layers.LOOKUP_MAY):
+            source = CHECKOUT / "pbs_filter" / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, packages / name, ignore=ignored)
+            else:
+                shutil.copy(source.with_suffix(".py"), packages)
         script = (CHECKOUT / "pbs_filter/lookup/pbs-lookup").read_text()
         self.root.write(PROGRAM, script.replace("#!python", "#!/usr/bin/python3"), mode=0o755)
         # Compiled, as packages are when they are installed: the lookups' own user could not do it.
