@@ -82,7 +82,7 @@ class Run:
 
     def explained(self, form: str) -> list[dict[str, str]]:
         return [
-            json.loads(line) for line in self.pipeline(form, "--explain", "--json").splitlines()
+            json.loads(line) for line in self.filter(form, "--explain", "--json").splitlines()
         ]
 
 
