@@ -189,13 +189,13 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
                 + f"Nov 20 10:00:09 mx1 dovecot: imap(bob)<41><t{turn}>: Disconnected: Logged out\n"
                 + f"Nov 20 10:00:09 mx1 popa3d[{turn}]: Session from 192.0.2.{who}\n"
             )
-            most = max(most, feeding.filter.changes() + feeding.filter.ledger.map_dirty())
+            most = max(most, feeding.pipeline.changes() + feeding.pipeline.ledger.map_dirty())
     assert most < 2 * 500 + 1200
     feeding.persister._retry_at = 0.0
     wait_for(lambda: _settled(feeding), "the store")
     feeding.store.map.close()
     feeding.store.release()
-    known = feeding.filter
+    known = feeding.pipeline
     again = build.pipeline_of(feeding.settings, lambda _text: None)
     store = Storage(feeding.settings, again, lambda _text: None)
     store.release()
@@ -209,8 +209,8 @@ def _settled(feeding: Unanswered) -> bool:
     feeding.persister._retry_at = feeding.persister._rebuild_at = 0.0
     feeding.persister._map_rest_until = 0.0
     feeding.feed._housekeeping(quiet=True)
-    ledger = feeding.filter.ledger
-    return not (feeding.persister.trouble or ledger.map_dirty() or feeding.filter.changes())
+    ledger = feeding.pipeline.ledger
+    return not (feeding.persister.trouble or ledger.map_dirty() or feeding.pipeline.changes())
 
 
 def test_a_log_on_a_full_disk_stops_nobody(disk: Path) -> None:

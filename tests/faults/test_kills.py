@@ -156,7 +156,7 @@ def lives(
         assert status in (signal.SIGKILL, signal.SIGPROF), f"died of {status} at {death}"
         # What is on the disk: the acknowledged, and of the lines on their way so many.
         after = build.pipeline_of(settings, lambda _text: None)
-        copy(oracle.filter, after)
+        copy(oracle.pipeline, after)
         states = [oracle.known()]
         for line in unanswered:
             after.block(line, int(time.time()))

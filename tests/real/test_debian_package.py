@@ -68,7 +68,7 @@ def typed(*beginning: str) -> list[list[str]]:
 
 
 def test_the_same_checkout_gives_the_same_package(package: Path, tmp_path: Path) -> None:
-    assert re.fullmatch(r"pbs-pipeline\d+\.\d+\.\d+_all\.deb", package.name)
+    assert re.fullmatch(r"pbs-filter_\d+\.\d+\.\d+_all\.deb", package.name)
     assert package.read_bytes() == build(tmp_path / "second").read_bytes()
 
 

@@ -81,9 +81,7 @@ class Run:
         return done.stdout.decode()
 
     def explained(self, form: str) -> list[dict[str, str]]:
-        return [
-            json.loads(line) for line in self.filter(form, "--explain", "--json").splitlines()
-        ]
+        return [json.loads(line) for line in self.filter(form, "--explain", "--json").splitlines()]
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.name)
