@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
+
+from . import held_files
 
 REPEAT_SECONDS = 60
 """The same trouble is said once in this time."""
@@ -30,13 +33,11 @@ class Log:
         self._fd = 1 if self.path == "-" else 2
         if self.path not in ("", "-"):
             try:
-                self._fd = os.open(
-                    self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640
-                )
+                self._fd = held_files.open_to_append(self.path)
             except OSError as error:
+                why = "it is a link" if error.errno == errno.ELOOP else error.strerror
                 print(
-                    f"pbs-filter: cannot open the log {self.path!r}: {error.strerror}; "
-                    "logging to stderr",
+                    f"pbs-filter: cannot open the log {self.path!r}: {why}; logging to stderr",
                     file=sys.stderr,
                 )
 

@@ -7,6 +7,7 @@ import os
 import pwd
 from collections.abc import Callable
 
+from . import held_files
 from .config.options import Config
 from .errors import ConfigError
 
@@ -50,14 +51,12 @@ def become(config: Config, say: Callable[[str], None]) -> None:
     if os.geteuid() != 0:
         return
     if config.write and not os.path.isdir(directory):
-        os.makedirs(directory, 0o750)
-        os.chmod(directory, 0o750)
-        if account or group:
-            os.chown(
-                directory,
-                account.pw_uid if account else -1,
-                group.gr_gid if group else account.pw_gid if account else -1,
-            )
+        held_files.make_directory(
+            directory,
+            0o750,
+            account.pw_uid if account else -1,
+            group.gr_gid if group else account.pw_gid if account else -1,
+        )
     if account is None:
         return
     gid = group.gr_gid if group else account.pw_gid

@@ -1,4 +1,4 @@
-"""Doing a plan (edge): `kept` has what --undo needs, `undo` does it."""
+"""Doing a plan (edge): `backup` keeps what --undo needs, `undo` does that."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import stat
 from dataclasses import replace
 
 from ..errors import ConfigError
+from ..held_files import change_mode, change_owner, hold, make_directory, read_regular
 from ..integrations.machine import Machine
 from ..integrations.plan import Change, Directory, Plan
-from .backup import PLACE, UndoRecord, sum_of, sum_of_data, write_whole
-from .discover import read, said
-from .record import Owned, Written
+from . import backup
+from .backup import PLACE, UndoRecord, sum_of_data
+from .discover import said
+from .record import Owned, Written, new_lines
 from .render import account_commands, quoted
 from .undo import Say, taken_back
 
@@ -58,29 +60,58 @@ def _must(command: list[str], contains: str = "") -> None:
 
 def _directory(wanted: Directory, undo_record: UndoRecord, say: Say) -> None:
     """Make it, or give it and the files in it to the account that will write them."""
-    uid, gid = pwd.getpwnam(wanted.owner).pw_uid, grp.getgrnam(wanted.group).gr_gid
-    if not os.path.isdir(wanted.path):
-        missing = _missing(wanted.path)
-        undo_record.note(directories=tuple(missing))
-        for path in missing:
-            os.mkdir(path, 0o755)
-        os.chown(wanted.path, uid, gid)
-        os.chmod(wanted.path, wanted.mode)
+    if not os.path.lexists(wanted.path):
+        undo_record.note(directories=tuple(_missing(wanted.path)))
+        make_directory(wanted.path, wanted.mode, *_ids(wanted))
         say(f"made: {wanted.path}")
         return
-    # Files first: once the directory is the account's, it could put links in their place.
-    paths = [entry.path for entry in os.scandir(wanted.path) if not entry.is_symlink()]
-    for path in (*paths, wanted.path):
-        found = os.lstat(path)
-        mode = wanted.mode if path == wanted.path else stat.S_IMODE(found.st_mode)
-        if (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) != (uid, gid, mode):
-            old = Owned(
-                path=path, mode=stat.S_IMODE(found.st_mode), uid=found.st_uid, gid=found.st_gid
-            )
-            undo_record.note(owned=(old,))
-            os.chown(path, uid, gid, follow_symlinks=False)
-            os.chmod(path, mode)
-            say(f"gave to {wanted.owner}:{wanted.group}: {path}")
+    directory = hold(wanted.path)
+    try:
+        if not stat.S_ISDIR(os.fstat(directory).st_mode):
+            raise ConfigError(f"{wanted.path!r} is not a directory: move it away")
+        # The names in it first: once it is the account's, they may change at any moment.
+        for name in sorted(os.listdir(f"/proc/self/fd/{directory}")):
+            held = hold(name, directory)
+            try:
+                _give(wanted, held, f"{wanted.path}/{name}", undo_record, say)
+            finally:
+                os.close(held)
+        _give(wanted, directory, wanted.path, undo_record, say)
+    finally:
+        os.close(directory)
+
+
+def _ids(wanted: Directory) -> tuple[int, int]:
+    return pwd.getpwnam(wanted.owner).pw_uid, grp.getgrnam(wanted.group).gr_gid
+
+
+def _give(wanted: Directory, held: int, path: str, undo_record: UndoRecord, say: Say) -> None:
+    """Give the held file to the account; what could be another's file under this name stays."""
+    uid, gid = _ids(wanted)
+    status = os.fstat(held)
+    old_mode = stat.S_IMODE(status.st_mode)
+    mode = wanted.mode if path == wanted.path else old_mode
+    if stat.S_ISLNK(status.st_mode):
+        return
+    if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
+        say(f"left: {path} has {status.st_nlink} names, so that it could be another's file")
+        return
+    if (status.st_uid, status.st_gid, old_mode) == (uid, gid, mode):
+        return
+    old = Owned(
+        path=path,
+        mode=old_mode,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        device=status.st_dev,
+        inode=status.st_ino,
+        account=uid,
+    )
+    undo_record.note(owned=(old,))
+    change_owner(held, uid, gid)
+    if mode != old_mode:
+        change_mode(held, mode)
+    say(f"gave to {wanted.owner}:{wanted.group}: {path}")
 
 
 def _missing(path: str) -> list[str]:
@@ -92,29 +123,55 @@ def _missing(path: str) -> list[str]:
     return missing
 
 
+def settled(path: str) -> str:
+    """The file that `path` leads to. An administrator's links are followed, no other account's.
+
+    Raises:
+        ConfigError: `path` is a link that somebody else could have made.
+    """
+    while os.path.islink(path):
+        directory = os.path.dirname(path)
+        status = os.stat(directory)
+        if os.lstat(path).st_uid or status.st_uid or status.st_mode & 0o022:
+            raise ConfigError(
+                f"{path!r} is a link, and another account than root can change it: put the file "
+                "itself there"
+            )
+        path = os.path.join(directory, os.readlink(path))
+    return os.path.realpath(path)
+
+
 def _change(change: Change, undo_record: UndoRecord) -> None:
-    path = os.path.realpath(change.path)
-    if read(path) != change.before:
-        raise ConfigError(f"{path!r} was changed just now; run this again")
+    path = settled(change.path)
     data = change.after.encode("utf-8", "surrogateescape")
     item = Written(path=path, after=sum_of_data(data), before=None, backup="")
     mode, uid, gid = change.mode, 0, 0
     if change.before is None:
+        if os.path.lexists(path):
+            raise ConfigError(f"{path!r} was changed just now; run this again")
         missing = _missing(os.path.dirname(path))
         undo_record.note(written=(item,), directories=tuple(missing))
         for directory in missing:
             os.mkdir(directory, 0o755)
     else:
-        found = os.stat(path)
-        mode, uid, gid = stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
+        held = hold(path)
+        try:
+            status = os.fstat(held)
+        finally:
+            os.close(held)
+        before = read_regular(path)
+        if before != change.before.encode("utf-8", "surrogateescape"):
+            raise ConfigError(f"{path!r} was changed just now; run this again")
+        mode, uid, gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
         item = replace(
             item,
-            before=sum_of(path),
-            backup=undo_record.backup(path, data),
+            before=sum_of_data(before),
+            backup=undo_record.backup(path, before),
             mode=mode,
             uid=uid,
             gid=gid,
-            mtime_ns=found.st_mtime_ns,
+            mtime_ns=status.st_mtime_ns,
+            lines=new_lines(change.before, change.after),
         )
         undo_record.note(written=(item,))
-    write_whole(path, data, mode, uid, gid)
+    backup.replace(path, data, mode, uid, gid)

@@ -1,4 +1,4 @@
-"""What --apply keeps for --undo: copies of what was there, and the record (edge).
+"""What --apply keeps for --undo: copies of the files as they were, and the record (edge).
 
 They are in a directory that only root can write: --undo does as root what the record says, so
 nobody else may say it.
@@ -7,6 +7,7 @@ nobody else may say it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -14,12 +15,11 @@ import stat
 import tempfile
 
 from ..errors import ConfigError
+from ..held_files import read_regular
 from .discover import read
 from .record import Record, added, decoded, encoded
 
 PLACE = "/var/lib/pbs-filter-setup"
-AFTER = ".after"
-"""How the name of the copy of what was written ends."""
 
 
 class UndoRecord:
@@ -39,13 +39,11 @@ class UndoRecord:
         self.record = added(self.record, Record(**more))  # type: ignore[arg-type]
         self.save(added(self.earlier, self.record))
 
-    def backup(self, path: str, after: bytes) -> str:
-        """A copy of `path`, and of what becomes of it, beside the record; the first one's name."""
-        own(self.place)
+    def backup(self, path: str, data: bytes) -> str:
+        """Keep `data`, the content of `path`, beside the record; the copy's name."""
+        make_private(self.place)
         name = f"{len(self.earlier.written) + len(self.record.written)}-{os.path.basename(path)}"
-        shutil.copyfile(path, os.path.join(self.place, name))
-        os.chmod(os.path.join(self.place, name), 0o600)
-        write_whole(os.path.join(self.place, name + AFTER), after, 0o600)
+        replace(os.path.join(self.place, name), data, 0o600)
         return name
 
     def save(self, record: Record) -> None:
@@ -53,16 +51,16 @@ class UndoRecord:
         if record == Record():
             shutil.rmtree(self.place, ignore_errors=True)
             return
-        own(self.place)
-        write_whole(os.path.join(self.place, "record.json"), encoded(record).encode(), 0o600)
+        make_private(self.place)
+        replace(os.path.join(self.place, "record.json"), encoded(record).encode(), 0o600)
 
 
-def own(place: str) -> None:
+def make_private(place: str) -> None:
     """Make the directory. Raises: ConfigError, it is there and others can write in it."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(place, 0o700)
-    found = os.lstat(place)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:
+    status = os.lstat(place)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o022:
         raise ConfigError(f"{place!r} is not a directory that only root can write: move it away")
 
 
@@ -74,21 +72,26 @@ def load(place: str = PLACE) -> Record:
     """
     if not os.path.lexists(place):
         return Record()
-    own(place)
+    make_private(place)
     path = os.path.join(place, "record.json")
     text = read(path)
     return Record() if text is None else decoded(text, path)
 
 
-def write_whole(path: str, data: bytes, mode: int, uid: int = 0, gid: int = 0) -> None:
-    """Put a whole file in the place of whatever is there."""
+def replace(
+    path: str, data: bytes, mode: int, uid: int = 0, gid: int = 0, *, mtime_ns: int | None = None
+) -> None:
+    """Put a whole file in the place of whatever is at `path`. Raises: OSError."""
     descriptor, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".pbs-filter-")
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
             os.fchown(descriptor, uid, gid)
-            os.fchmod(descriptor, mode)
+            # No file is given to another account with a bit that lends it ours.
+            os.fchmod(descriptor, mode & ~(stat.S_ISUID | stat.S_ISGID))
             file.flush()
+            if mtime_ns is not None:
+                os.utime(descriptor, ns=(mtime_ns, mtime_ns))
             os.fsync(descriptor)
         os.rename(fresh, path)
     except BaseException:
@@ -102,9 +105,15 @@ def sum_of_data(data: bytes) -> str:
 
 
 def sum_of(path: str) -> str | None:
-    """The SHA-256 of a file; None where there is none. Raises: OSError."""
+    """The SHA-256 of a file; None where there is none, "" where it is no regular file.
+
+    Raises: OSError.
+    """
     try:
-        with open(path, "rb") as file:
-            return sum_of_data(file.read())
+        return sum_of_data(read_regular(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EINVAL, errno.ENXIO):
+            return ""
+        raise

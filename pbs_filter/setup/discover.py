@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from ..config.options import DEFAULT_PATH, Config
 from ..errors import ConfigError
+from ..held_files import read_regular
 from ..integrations import mtas, postfix, rsyslog, syslog_ng
 from ..integrations.machine import DAEMONS, Machine, Seen
 from ..integrations.plan import MAP
@@ -82,8 +83,7 @@ def said(argv: Sequence[str], *, text: str = "") -> tuple[int, str]:
 def read(path: str) -> str | None:
     """The text of a file, None where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        return read_regular(path, follow=True).decode("utf-8", "surrogateescape")
     except OSError:
         return None
 

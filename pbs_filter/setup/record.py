@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ..errors import ConfigError
 
-VERSION = 1
-
-CONTEXT_LINES = 3
-"""As many equal lines, above and below, tell the places of equal edits apart."""
+VERSION = 2
+ENABLE = "systemctl enable --now "
+"""How a command for the person begins whose opposite is a part of --undo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +28,8 @@ class Written:
     uid: int = 0
     gid: int = 0
     mtime_ns: int = 0
+    lines: tuple[str, ...] = ()
+    """The lines that were added to a file that was there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,12 @@ class Owned:
     mode: int
     uid: int
     gid: int
-    """What they were."""
+    """The mode, owner and group that it had before."""
+    device: int = 0
+    inode: int = 0
+    """Which file it is, whatever stands at `path` now; 0 in a record of version 1."""
+    account: int = -1
+    """The uid that it was given to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +54,18 @@ class Record:
 
     written: tuple[Written, ...] = ()
     directories: tuple[str, ...] = ()
-    """Those that were made."""
+    """The directories that were made."""
     owned: tuple[Owned, ...] = ()
     accounts: tuple[str, ...] = ()
     group: str = ""
     """The group that was made."""
     then: tuple[str, ...] = ()
-    """What lets the daemons read it."""
+    """The commands that let the daemons read it."""
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units of systemd that the person was told to enable."""
+        return tuple(c.removeprefix(ENABLE) for c in self.then if c.startswith(ENABLE))
 
 
 def encoded(record: Record) -> str:
@@ -64,17 +74,18 @@ def encoded(record: Record) -> str:
 
 
 def decoded(text: str, name: str) -> Record:
-    """The record of a text of `encoded`.
+    """The record of a text of `encoded`, also that of an older version.
 
     Raises:
-        ConfigError: it is not one of this version; `name` is the file's.
+        ConfigError: it is none; `name` is the file's.
     """
     try:
         table = json.loads(text)
-        if table.pop("version") != VERSION:
+        if table.pop("version") not in (1, VERSION):
             raise ValueError("another version's")
+        written = [{**item, "lines": tuple(item.get("lines", ()))} for item in table.pop("written")]
         return Record(
-            written=tuple(Written(**item) for item in table.pop("written")),
+            written=tuple(Written(**item) for item in written),
             owned=tuple(Owned(**item) for item in table.pop("owned")),
             directories=tuple(table.pop("directories")),
             accounts=tuple(table.pop("accounts")),
@@ -123,37 +134,15 @@ def backwards(items: Sequence[Written]) -> list[Written]:
     return list(reversed(first.values()))
 
 
-def taken_out(before: str, after: str, now: str) -> str | None:
-    """`now` without the edit that made `after` of `before`; None: that is not clear.
-
-    For files that somebody else changed since, as `postconf -e` does: each run of changed lines
-    must stand there once, as it was written, if need be told by up to three lines around it.
-    """
-    old, new, text = (each.splitlines(keepends=True) for each in (before, after, now))
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    steps = matcher.get_opcodes()
-    for number, (kind, i1, i2, j1, j2) in enumerate(steps):
-        if kind == "equal":
-            continue
-        # What is equal before and behind it: the context that both sides have.
-        room = [0, 0]
-        if number > 0:
-            room[0] = steps[number - 1][2] - steps[number - 1][1]
-        if number + 1 < len(steps):
-            room[1] = steps[number + 1][2] - steps[number + 1][1]
-        for context in range(CONTEXT_LINES + 1):
-            above, below = (min(context, lines) for lines in room)
-            found = _places(text, new[j1 - above : j2 + below])
-            if len(found) == 1:
-                text[found[0] : found[0] + above + j2 - j1 + below] = old[i1 - above : i2 + below]
-                break
-        else:
-            return None
-    return "".join(text)
+def new_lines(before: str, after: str) -> tuple[str, ...]:
+    """The lines of `after`, in its order, that `before` does not have."""
+    old = set(before.splitlines())
+    return tuple(line for line in after.splitlines() if line.strip() and line not in old)
 
 
-def _places(text: Sequence[str], lines: Sequence[str]) -> list[int]:
-    """Where `lines` stand in `text`; nowhere if there are none."""
-    if not lines:
-        return []
-    return [at for at in range(len(text) - len(lines) + 1) if text[at : at + len(lines)] == lines]
+def lines_left(record: Record, path: str, text: str) -> Iterator[str]:
+    """The lines that --apply added to the file `path` and that are still in its `text`."""
+    there = set(text.splitlines())
+    for item in record.written:
+        if item.path == path:
+            yield from (line for line in item.lines if line in there)

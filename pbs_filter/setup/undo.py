@@ -7,22 +7,23 @@ import grp
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 from ..errors import ConfigError
-from ..integrations.plan import ACCOUNT
-from .backup import AFTER, PLACE, load, sum_of, write_whole
+from ..held_files import change_mode, change_owner, hold
+from . import backup
+from .backup import PLACE, load, sum_of
 from .discover import read, said
-from .record import Record, backwards, changed_since, taken_out
+from .record import ENABLE, Owned, Record, backwards, changed_since, lines_left
+
+SOCKET_DIRECTORY = "/run/pbs-lookup"
+"""pbs-lookup.socket makes it."""
 
 Say = Callable[[str], object]
 
 
 def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
     """Put back what all --apply did; the commands that let the daemons read it.
-
-    Of a file that was changed since only what --apply did to it is taken out.
 
     Raises:
         ConfigError: there is nothing to undo, or somebody changed what --apply wrote.
@@ -31,45 +32,50 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
     if record == Record():
         raise ConfigError(f"nothing to undo: no record of --setup --apply in {place!r}")
     now = {item.path: sum_of(item.path) for item in record.written}
-    merged = {path: _merged(record, path, place) for path in changed_since(record, now)}
-    changed = [path for path, text in merged.items() if text is None]
-    if changed:
-        raise ConfigError(
-            f"nothing was undone, because what --apply wrote was changed since in: "
-            f"{', '.join(changed)}. What was there before is in {place}; take your changes out, or "
-            "put back by hand what you want"
-        )
-    for line in taken_back(record, place, "", merged):
+    changed = changed_since(record, now)
+    mended = [path for path in changed if _mended(record, path)]
+    by_hand = [path for path in changed if path not in mended]
+    if by_hand:
+        raise ConfigError(_to_mend(record, by_hand, place))
+    for line in taken_back(record, place, "", mended):
         say(line)
     for item in backwards(record.written):
-        if item.path in merged:
-            say(f"taken out, what else was changed since stays: {item.path}")
+        if item.path in mended:
+            say(f"left, since you took our lines out of it: {item.path}")
         else:
             say(f"{'put back' if item.before is not None else 'removed'}: {item.path}")
     shutil.rmtree(place)
-    return record.then
+    return tuple(command for command in record.then if not command.startswith(ENABLE))
 
 
-def _merged(record: Record, path: str, place: str) -> str | None:
-    """What is at `path` without what --apply did to it; None: that is not clear."""
-    text = read(path)
-    for item in reversed([each for each in record.written if each.path == path]):
-        before, after = (
-            read(os.path.join(place, item.backup + end)) if item.backup else None
-            for end in ("", AFTER)
-        )
-        if text is None or before is None or after is None:
-            return None
-        text = taken_out(before, after, text)
-    return text
+def _mended(record: Record, path: str) -> bool:
+    """Whether a person has taken out of a file that was there all the lines we put into it."""
+    ours = [item for item in record.written if item.path == path]
+    if ours[0].before is None or not any(item.lines for item in ours):
+        return False
+    return not any(lines_left(record, path, read(path) or ""))
 
 
-def taken_back(
-    record: Record, place: str, why: str, merged: Mapping[str, str | None] = MappingProxyType({})
-) -> list[str]:
+def _to_mend(record: Record, paths: list[str], place: str) -> str:
+    """The message that names the files a person changed, and what of ours is in them."""
+    parts = []
+    for path in paths:
+        lines = list(lines_left(record, path, read(path) or ""))
+        if lines:
+            parts.append(f"{path}: take out " + ", ".join(map(repr, lines)))
+        else:
+            parts.append(f"{path}: put back by hand what you want, or remove it")
+    return (
+        "nothing was undone, because files that --apply wrote were changed since:\n  "
+        + "\n  ".join(parts)
+        + f"\nThen run this again. The files as they were before are in {place}"
+    )
+
+
+def taken_back(record: Record, place: str, why: str, leave: list[str] | None = None) -> list[str]:
     """`_take_back`. Raises: ConfigError, `why` before it, where that is not possible now."""
     try:
-        return _take_back(record, place, merged)
+        return _take_back(record, place, leave or [])
     except OSError as error:
         raise ConfigError(
             f"{why}cannot put everything back: {error.filename or place!r}: {error.strerror}; what "
@@ -77,29 +83,30 @@ def taken_back(
         ) from None
 
 
-def _take_back(record: Record, place: str, merged: Mapping[str, str | None]) -> list[str]:
-    """Put back what `record` tells of; what is left for a person."""
+def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
+    """Put back what `record` tells of, but for the files `leave`; what a person has to do."""
     left = []
+    for unit in record.units:
+        # While its file is there: else its links stay, and a socket goes on listening.
+        command = ["systemctl", "disable", "--now", unit]
+        status, text = said(command)
+        if status != 0 and "does not exist" not in text:
+            left.append(f"left: {text.strip()}; to switch it off: {' '.join(command)}")
     for item in backwards(record.written):
-        text = merged.get(item.path)
-        if text is not None:
-            found = os.stat(item.path)
-            data = text.encode("utf-8", "surrogateescape")
-            write_whole(item.path, data, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
-            continue
-        if sum_of(item.path) == item.before:
+        if item.path in leave or sum_of(item.path) == item.before:
             continue
         if item.before is None:
             os.unlink(item.path)
             continue
         with open(os.path.join(place, item.backup), "rb") as file:
             data = file.read()
-        write_whole(item.path, data, item.mode, item.uid, item.gid)
-        os.utime(item.path, ns=(item.mtime_ns, item.mtime_ns))
+        backup.replace(item.path, data, item.mode, item.uid, item.gid, mtime_ns=item.mtime_ns)
+    if record.units:
+        said(["systemctl", "daemon-reload"])
+        with contextlib.suppress(OSError):
+            os.rmdir(SOCKET_DIRECTORY)
     for old in reversed(record.owned):
-        with contextlib.suppress(FileNotFoundError):
-            os.chown(old.path, old.uid, old.gid, follow_symlinks=False)
-            os.chmod(old.path, old.mode)
+        left += _give_back(old)
     for directory in reversed(record.directories):
         try:
             os.rmdir(directory)
@@ -114,7 +121,7 @@ def _take_back(record: Record, place: str, merged: Mapping[str, str | None]) -> 
     commands += [["groupdel", record.group]] if record.group else []
     for command in commands:
         # userdel takes the group of that name along.
-        if command[0] == "groupdel" and not _has_group(ACCOUNT):
+        if command[0] == "groupdel" and not _has_group(record.group):
             continue
         status, text = said(command)
         if status != 0:
@@ -122,6 +129,29 @@ def _take_back(record: Record, place: str, merged: Mapping[str, str | None]) -> 
                 f"left: {text.strip()}; when the daemon has been restarted: {' '.join(command)}"
             )
     return left
+
+
+def _give_back(old: Owned) -> list[str]:
+    """Give a file its owner and mode back, if it is still the file that --apply gave away.
+
+    It is in a directory of the account that it was given to, which could have put anything at its
+    path since: a link or another name of any file of this machine.
+    """
+    try:
+        held = hold(old.path)
+    except FileNotFoundError:
+        return []
+    try:
+        status = os.fstat(held)
+        same = (status.st_dev, status.st_ino, status.st_uid)
+        if same != (old.device, old.inode, old.account) or stat.S_ISLNK(status.st_mode):
+            return [f"left: {old.path} is not the file that was given to uid {old.account}"]
+        change_owner(held, old.uid, old.gid)
+        bits = 0 if stat.S_ISREG(status.st_mode) else stat.S_ISGID
+        change_mode(held, old.mode & (0o1777 | bits))
+    finally:
+        os.close(held)
+    return []
 
 
 def _has_group(name: str) -> bool:

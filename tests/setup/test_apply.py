@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -173,38 +174,29 @@ def test_what_was_changed_since_is_named_and_nothing_is_undone(site: Site) -> No
     site.apply(site.plan())
     site.new.write_text("mine\n")
     before = site.seen()
-    with pytest.raises(ConfigError, match=f"changed since in: {site.new}"):
+    with pytest.raises(ConfigError, match=f"changed since:\n  {site.new}: put back by hand"):
         site.undo()
     assert before == site.seen()
 
 
-def test_of_a_file_that_was_changed_since_only_our_edit_is_taken_out(site: Site) -> None:
+def test_a_file_with_a_line_of_ours_that_was_changed_since_is_named_with_that_line(
+    site: Site,
+) -> None:
     site.apply(site.plan())
-    site.file.write_text("mine\nother\nmine, too\n")
-    site.file.chmod(0o600)
-    site.undo()
-    assert "mine\nold\nmine, too\n" == site.file.read_text()
-    assert 0o600 == site.file.stat().st_mode & 0o777
-    assert f"taken out, what else was changed since stays: {site.file}" in site.said
-    assert not site.new.exists()
-
-
-def test_of_two_runs_both_edits_are_taken_out_of_a_file_that_was_changed_since(site: Site) -> None:
-    site.apply(site.plan())
-    second = Change(path=str(site.file), before="other\n", after="other\nmore\n", why="")
-    site.apply(Plan(changes=(second,)))
-    site.file.write_text("mine\nother\nmore\n")
-    site.undo()
-    assert "mine\nold\n" == site.file.read_text()
-
-
-def test_an_edit_of_ours_that_was_changed_since_is_named_and_nothing_is_undone(site: Site) -> None:
-    site.apply(site.plan())
-    site.file.write_text("other words\n")
+    site.file.write_text("mine\nother\n")
     before = site.seen()
-    with pytest.raises(ConfigError, match=f"changed since in: {site.file}"):
+    with pytest.raises(ConfigError, match=rf"{site.file}: take out 'other'\nThen run this again"):
         site.undo()
     assert before == site.seen()
+
+
+def test_a_changed_file_without_our_lines_is_left_and_the_rest_undone(site: Site) -> None:
+    site.apply(site.plan())
+    site.file.write_text("mine\n")
+    site.undo()
+    assert "mine\n" == site.file.read_text()
+    assert f"left, since you took our lines out of it: {site.file}" in site.said
+    assert not site.new.exists()
 
 
 def test_without_a_record_there_is_nothing_to_undo(site: Site) -> None:
@@ -262,3 +254,101 @@ def test_the_record_is_roots_alone(site: Site) -> None:
     assert 0o700 == Path(site.place).stat().st_mode & 0o777
     assert Record() != load(site.place)
     assert time.time() > site.file.stat().st_mtime
+
+
+# ------------------------------------------------------------------ another account's directory
+
+
+class Owned:
+    """A directory with a file that --apply has given to nobody, and a file that is root's alone."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.data = site.etc / "data"
+        self.data.mkdir(0o755)
+        self.metrics = self.data / "metrics.prom"
+        self.metrics.write_text("x")
+        self.metrics.chmod(0o644)
+        self.victim = site.etc / "victim"
+        self.victim.write_text("secret\n")
+        self.victim.chmod(0o600)
+        wanted = Directory(path=str(self.data), owner="nobody", group="nogroup", mode=0o750)
+        site.apply(Plan(directories=(wanted,)))
+        assert NOBODY == self.metrics.stat().st_uid
+
+    def victim_is_as_it_was(self) -> bool:
+        status = self.victim.stat()
+        return (0o100600, 0, 0) == (status.st_mode, status.st_uid, status.st_gid)
+
+
+@pytest.fixture
+def owned(site: Site) -> Owned:
+    return Owned(site)
+
+
+def test_undo_does_not_follow_a_link_that_the_account_planted(owned: Owned) -> None:
+    owned.metrics.unlink()
+    owned.metrics.symlink_to(owned.victim)
+    owned.site.undo()
+    assert owned.victim_is_as_it_was()
+    assert any(f"left: {owned.metrics} is not the file" in line for line in owned.site.said)
+
+
+def test_undo_does_not_change_a_second_name_of_another_file(owned: Owned) -> None:
+    owned.metrics.unlink()
+    os.link(owned.victim, owned.metrics)
+    owned.site.undo()
+    assert owned.victim_is_as_it_was()
+
+
+def test_undo_does_not_change_a_file_that_took_the_place_of_the_recorded_one(owned: Owned) -> None:
+    owned.metrics.rename(owned.data / "other")
+    owned.metrics.write_text("new")
+    owned.metrics.chmod(0o600)
+    owned.site.undo()
+    assert 0o600 == owned.metrics.stat().st_mode & 0o777
+
+
+def test_undo_gives_no_file_of_the_account_a_bit_that_lends_roots_rights(owned: Owned) -> None:
+    record = load(owned.site.place)
+    items = tuple(replace(item, mode=0o4755) for item in record.owned)
+    UndoRecord(owned.site.place).save(replace(record, owned=items))
+    owned.site.undo()
+    assert (0, 0o755) == (owned.metrics.stat().st_uid, owned.metrics.stat().st_mode & 0o7777)
+
+
+def test_what_an_older_version_gave_away_is_left(owned: Owned) -> None:
+    record = load(owned.site.place)
+    items = tuple(replace(item, device=0, inode=0, account=-1) for item in record.owned)
+    UndoRecord(owned.site.place).save(replace(record, owned=items))
+    owned.site.undo()
+    assert NOBODY == owned.metrics.stat().st_uid
+
+
+def test_apply_does_not_give_away_a_file_with_a_second_name(site: Site) -> None:
+    data = site.etc / "data"
+    data.mkdir()
+    os.link(site.file, data / "map")
+    wanted = Directory(path=str(data), owner="nobody", group="nogroup", mode=0o750)
+    site.apply(Plan(directories=(wanted,)))
+    assert 0 == site.file.stat().st_uid
+    assert NOBODY == data.stat().st_uid
+
+
+def test_apply_does_not_write_through_a_link_that_another_account_made(site: Site) -> None:
+    link = site.etc / "link"
+    link.symlink_to("main.cf")
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    before = site.seen()
+    change = Change(path=str(link), before="old\n", after="new\n", why="")
+    with pytest.raises(ConfigError, match="is a link, and another account than root can change it"):
+        site.apply(Plan(changes=(change,)))
+    assert before == site.seen()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_left_and_not_waited_for(site: Site) -> None:
+    site.apply(site.plan())
+    site.file.unlink()
+    os.mkfifo(site.file)
+    site.undo()
+    assert site.file.is_fifo()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from pbs_filter.errors import ConfigError
@@ -14,7 +16,8 @@ from pbs_filter.setup.record import (
     changed_since,
     decoded,
     encoded,
-    taken_out,
+    lines_left,
+    new_lines,
 )
 
 
@@ -44,7 +47,7 @@ def test_a_record_is_read_as_it_was_written():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"version": 2}', encoded(FIRST).replace('"mode"', '"mood"')]
+    "text", ["", "[]", "{}", '{"version": 3}', encoded(FIRST).replace('"mode"', '"mood"')]
 )
 def test_what_is_no_record_is_refused(text: str):
     with pytest.raises(ConfigError, match="'/x' is not a record of --setup --apply"):
@@ -75,29 +78,25 @@ def test_each_file_goes_back_to_its_first_state_the_last_one_first():
     assert [FIRST.written[1], FIRST.written[0]] == backwards(BOTH.written)
 
 
-BEFORE = "a = 1\nb = 2\nend\n"
-AFTER = "a = 1\nb = 3\nend\n\n# ours\nc = 4\n"
+def test_the_lines_of_ours_that_are_still_in_a_file_are_known():
+    before, after = "a = 1\nb = 2\n", "a = 1\nb = 3\n\n# ours\nc = 4\n"
+    assert ("b = 3", "# ours", "c = 4") == new_lines(before, after)
+    item = Written(path="/a", before="1", after="2", backup="0-a", lines=new_lines(before, after))
+    record = Record(written=(written("/b", "1", "2"), item))
+    assert ["b = 3", "c = 4"] == list(lines_left(record, "/a", "x\nb = 3\nc = 4\n"))
+    assert [] == list(lines_left(record, "/a", before))
 
 
-@pytest.mark.parametrize(
-    ("now", "left"),
-    [
-        (AFTER, BEFORE),
-        ("new\n" + AFTER + "newer\n", "new\n" + BEFORE + "newer\n"),
-        (AFTER.replace("a = 1", "a = 9"), BEFORE.replace("a = 1", "a = 9")),
-        (AFTER.replace("b = 3\n", ""), None),
-        (AFTER.replace("c = 4", "c = 5"), None),
-        (AFTER + "b = 3\n", BEFORE + "b = 3\n"),
-        ("b = 3\nb = 3\n\n# ours\nc = 4\n", None),
-        ("", None),
-    ],
-)
-def test_an_edit_is_taken_out_where_it_stands_as_it_was_written(now: str, left: str | None):
-    assert left == taken_out(BEFORE, AFTER, now)
+def test_the_units_that_were_to_be_enabled_are_known():
+    then = ("systemctl daemon-reload", "systemctl enable --now a.socket", "postfix reload")
+    assert ("a.socket",) == Record(then=then).units
 
 
-@pytest.mark.parametrize(
-    ("now", "left"), [("new\na\nc\n", "new\na\nb\nc\n"), ("a\nnew\nc\n", None)]
-)
-def test_what_we_removed_is_put_back_between_the_same_lines(now: str, left: str | None):
-    assert left == taken_out("a\nb\nc\n", "a\nc\n", now)
+def test_a_record_of_version_1_is_read():
+    old = json.loads(encoded(BOTH))
+    old["version"] = 1
+    for item in old["written"]:
+        del item["lines"]
+    for item in old["owned"]:
+        del item["device"], item["inode"], item["account"]
+    assert BOTH == decoded(json.dumps(old), "x")
