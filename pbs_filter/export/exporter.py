@@ -8,6 +8,7 @@ file is written whole under another name, made durable, and renamed; who reads i
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import gc
 import hashlib
@@ -16,6 +17,7 @@ import os
 import shlex
 import signal
 import sqlite3
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -378,14 +380,20 @@ def _write_file(one: Export, content: bytes) -> None:
 
 def _write_sqlite(one: Export, entries: formats.Living) -> None:
     """Replace the rows in one transaction: readers keep the file open and would miss a rename."""
-    is_new = not os.path.exists(one.path)
-    with contextlib.closing(sqlite3.connect(one.path, timeout=5)) as database:
-        if is_new:
-            os.chmod(one.path, one.mode)
-        with database:
-            database.execute(_TABLE)
-            database.execute("DELETE FROM pbs")
-            database.executemany("INSERT INTO pbs VALUES (?, ?)", formats.sqlite_rows(entries))
+    # SQLite itself would follow a link that somebody put there.
+    descriptor = os.open(one.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise OSError(errno.EINVAL, "it is no file of its own")
+        if not status.st_size:
+            os.fchmod(descriptor, one.mode)
+    finally:
+        os.close(descriptor)
+    with contextlib.closing(sqlite3.connect(one.path, timeout=5)) as database, database:
+        database.execute(_TABLE)
+        database.execute("DELETE FROM pbs")
+        database.executemany("INSERT INTO pbs VALUES (?, ?)", formats.sqlite_rows(entries))
 
 
 def _run(command: tuple[str, ...], timeout_seconds: int) -> str:

@@ -357,6 +357,21 @@ def test_sqlite_is_changed_in_place_so_that_a_reader_sees_it(
         assert [("192.0.2.7", NOW + 100)] == reader.execute(ask).fetchall()
 
 
+def test_a_database_that_is_a_link_or_has_a_second_name_is_not_written(
+    feed: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """In a directory that another account owns it could lead to any database of this machine."""
+    victim = tmp_path / "victim"
+    for plant in (Path.symlink_to, Path.hardlink_to):
+        victim.write_bytes(b"")
+        plant(tmp_path / "sqlite", victim)
+        pipeline = feed("sqlite")
+        pipeline.ledger.allow("192.0.2.7", NOW + 100)
+        pipeline.turn()
+        assert b"" == victim.read_bytes()
+        (tmp_path / "sqlite").unlink()
+
+
 def test_a_command_runs_after_the_file_is_there_and_speaks_to_nobody(
     feed: Callable[..., Feed], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
