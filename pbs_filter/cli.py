@@ -334,13 +334,12 @@ def _explain(config: Config, arguments: argparse.Namespace) -> int:
     from .commands import report
     from .model import Reason, Record
     from .service.build import pipeline_of
-    from .syslog import records
 
     made = pipeline_of(config, _complain)
     now = int(time.time())
     for number, raw in enumerate(sys.stdin.buffer if sys.stdin else (), 1):
         line = raw.removesuffix(b"\n")
-        record = records.read(line)
+        record = made.read_record(line)
         # A log file cannot say who wrote its lines, as the feed does: they are explained all the
         # same, and it is said.
         unproven = config.require_vouched and not line.startswith(b"{")
@@ -366,15 +365,14 @@ def _check(config: Config, _arguments: argparse.Namespace) -> int:
     from .grammar import contract
     from .privileges import accounts
     from .service.build import pipeline_of, servers_of
-    from .syslog import records
 
     accounts(config)
     exporter.read(config.export)
-    pipeline_of(config, _complain)
+    read = pipeline_of(config, _complain).read_record
     servers = servers_of(config)
     broken = 0
     for server in servers:
-        violations = contract.check(server, servers, records.read)
+        violations = contract.check(server, servers, read)
         broken += len(violations)
         for violation in violations:
             print(f"{server.name}: {violation}")

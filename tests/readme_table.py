@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pbs_filter.servers import SERVERS
-from pbs_filter.servers.table import updated
+from tests.server_table import updated
 
 README = Path(__file__).parent.parent / "README.md"
 

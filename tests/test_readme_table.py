@@ -7,8 +7,8 @@ import pytest
 from pbs_filter.grammar import ADDRESS, USER, Rule, Server, no, yes
 from pbs_filter.model import Accepted, Connected, Ended
 from pbs_filter.servers import SERVERS
-from pbs_filter.servers.table import BEGIN, END, markdown, updated
 from tests.readme_table import README
+from tests.server_table import BEGIN, END, markdown, updated
 
 LOGIN = Rule(
     name="login",

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from ..addresses import widen
 from ..grammar.matcher import Matcher
-from ..grammar.rules import Rule
+from ..grammar.rules import Rule, own_logs_of
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from ..syslog import records
 from ..syslog.scanner import Scanner
@@ -143,7 +143,11 @@ class Pipeline:
         """Those of them that `MANY_USERS` logged in from."""
         self.tests: dict[str, TestLine] = {}
         """The newest lines of `--doctor`, by their tokens."""
-        self.scanner = Scanner(reader.program_names | {TEST_PROGRAM}, reader.instance_names)
+        self.own_logs = own_logs_of(reader.servers)
+        self.read_record = records.reader(self.own_logs)
+        self.scanner = Scanner(
+            reader.program_names | {TEST_PROGRAM}, reader.instance_names, self.own_logs
+        )
         self._waiting: Iterator[bytes] = iter(())
         self._tied = frozenset(
             server.name
@@ -166,7 +170,7 @@ class Pipeline:
 
     def work(self, now: int) -> None:
         """Work on what `take` took. Called again after an alarm it goes on with the next line."""
-        read, take, count = records.read, self.read, self._count
+        read, take, count = self.read_record, self.read, self._count
         for line in self._waiting:
             count(line, take(read(line), now))
 
@@ -206,7 +210,7 @@ class Pipeline:
 
         `at` is when it was written, if the caller knows better than the record (--reprocess).
         """
-        return self.read(records.read(line), now, at)
+        return self.read(self.read_record(line), now, at)
 
     def read(self, record: Record | Reason, now: int, at: int | None = None) -> Outcome:
         """Take one record, or why there is none. See `line`."""

@@ -56,7 +56,9 @@ def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> i
                 failed = True
                 continue
             try:
-                stamps = Stamps(zone=zone, reference_epoch=opened.written)
+                stamps = Stamps(
+                    zone=zone, reference_epoch=opened.written, own_logs=pipeline.own_logs
+                )
                 _read(pipeline, opened.file, stamps, wall, opened.size)
             except (OSError, EOFError, zlib.error) as error:
                 _say(f"{name!r}: {getattr(error, 'strerror', None) or error}; read up to there")
@@ -143,7 +145,7 @@ def stamper(stamps: Stamps) -> Callable[[bytes], int | None]:
     def read(line: bytes) -> int | None:
         if not line.startswith(b"{"):
             return stamps.read(line)
-        record = records.read(line)
+        record = records.reader()(line)
         if isinstance(record, Reason) or record.time_epoch is None:
             return None
         return int(record.time_epoch)

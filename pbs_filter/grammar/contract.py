@@ -42,7 +42,7 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
 
     Args:
         servers: all whose lines stand in the same log: sources of attacks, rivals for lines.
-        read: makes a record of a line (`records.read`); without it headers are not tried.
+        read: makes a record of a line (`records.reader`); without it headers are not tried.
     """
     servers = tuple(servers)
     if server not in servers:
@@ -93,6 +93,11 @@ def _form(server: Server) -> Iterator[str]:
     for program, protocol in server.programs.items():
         if protocol not in (None, *PROTOCOLS):
             yield f"{where}: program {program!r}: protocol {protocol!r}; write pop3, imap or None"
+    for log in server.own_logs:
+        if log.program not in server.programs:
+            yield f"{where}: own log of {log.program!r}, which is not in programs; add it"
+        for mistake in log.mistakes():
+            yield f"{where}: own log {log.example!r}: {mistake}"
     names = [rule.name for rule in server.rules]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"{where}: two rules are called {name!r}; give each a name of its own"

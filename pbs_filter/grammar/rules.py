@@ -7,13 +7,14 @@ them against their samples.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
 import pyparsing as pp
 
 from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Refused
+from ..syslog.headers import OwnLog
 
 PROTOCOLS = ("pop3", "imap")
 KINDS: tuple[type[Observation], ...] = (Connected, Accepted, Refused, Ended, Ignored)
@@ -157,4 +158,11 @@ class Server:
     accounts: tuple[str, ...] = ("root",)
     """System accounts whose processes may write these lines; root always may. `=user`: it writes
     some of them as the user who logged in."""
+    own_logs: tuple[OwnLog, ...] = field(default=(), repr=False)
+    """Forms of line that no syslog daemon writes: the server's own log, or an odd header."""
     rules: tuple[Rule, ...] = field(repr=False)
+
+
+def own_logs_of(servers: Iterable[Server]) -> tuple[OwnLog, ...]:
+    """Returns the forms of line that `servers` have to themselves."""
+    return tuple(log for server in servers for log in server.own_logs)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..model import Record
 from ..syslog import records
+from ..syslog.headers import OwnLog
 from ..syslog.timestamps import Stamps
 
 SILENT_SECONDS = 900
@@ -126,16 +127,19 @@ class Stamped(NamedTuple):
     """When the line was written, seconds since the epoch."""
 
 
-def stamped(line: bytes, now: int, zone: tzinfo) -> Stamped | None:
+def stamped(
+    line: bytes, now: int, zone: tzinfo, own_logs: tuple[OwnLog, ...] = ()
+) -> Stamped | None:
     """Host and stamp of `line`; None where it has no stamp that can be read.
 
     `zone` is the local one as it is at `now`: what a stamp without a zone should be in. Up to
     `MAX_ZONE_SECONDS` ahead of `now` a stamp is still this year's.
     """
-    record = records.read(line)
+    record = records.reader(own_logs)(line)
     if not isinstance(record, Record):
         return None
     epoch = record.time_epoch
     if epoch is None and not record.vouched:
-        epoch = Stamps(zone=zone, reference_epoch=now + MAX_ZONE_SECONDS).read(line)
+        latest = now + MAX_ZONE_SECONDS
+        epoch = Stamps(zone=zone, reference_epoch=latest, own_logs=own_logs).read(line)
     return None if epoch is None else Stamped(record.host, epoch)

@@ -200,7 +200,7 @@ def _reason(item: Mapping[str, Any]) -> list[str]:
 
 def _example(line: str) -> str:
     """A line as people know it: program and message, not what the feed puts around them."""
-    record = records.read(line.encode())
+    record = records.reader()(line.encode())
     return line if isinstance(record, Reason) else f"{record.program}: {record.message}"
 
 

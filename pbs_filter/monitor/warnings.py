@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..authorisation.pipeline import Pipeline
 from ..model import Reason
+from ..syslog.headers import OwnLog
 from ..terminal import safe
 from .activity import LoginRate, SilenceDetector, Stamped, ZoneDetector, stamped
 
@@ -91,10 +92,17 @@ class Warnings:
             said.append(self._raise(name, Notice(kind, now, sentence, todo)))
         return said
 
-    def line(self, line: bytes, came: int, uptime: int, zone: tzinfo) -> list[str]:
+    def line(
+        self,
+        line: bytes,
+        came: int,
+        uptime: int,
+        zone: tzinfo,
+        own_logs: tuple[OwnLog, ...] = (),
+    ) -> list[str]:
         """What the log should say of the newest line, which came at `came` (seconds since the
         epoch); `zone` is the local one at that time."""
-        found = stamped(line, came, zone)
+        found = stamped(line, came, zone, own_logs)
         if found is None:
             return []
         self.newest = found

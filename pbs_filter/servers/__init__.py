@@ -1,53 +1,19 @@
-"""The registry: every server that pbs-filter reads. A new server is a file and a line here."""
+"""The servers that pbs-filter reads: every file of this folder is one. There is no other list."""
 
 from __future__ import annotations
 
-from ..grammar import Server
-from . import (
-    apple,
-    courier,
-    cucipop,
-    cyrus,
-    dovecot,
-    imapproxy,
-    mailfront,
-    mailutils,
-    nginx,
-    perdition,
-    popa3d,
-    qmail,
-    qpopper,
-    solid_pop3d,
-    stalwart,
-    teapop,
-    tpop3d,
-    uw,
-    vm_pop3d,
-    vpopmail,
-    zimbra,
-)
+import pkgutil
+from importlib import import_module
 
-SERVERS: tuple[Server, ...] = (
-    apple.SERVER,
-    courier.SERVER,
-    cucipop.SERVER,
-    cyrus.SERVER,
-    dovecot.SERVER,
-    dovecot.TAGGED,
-    imapproxy.SERVER,
-    mailfront.SERVER,
-    mailutils.SERVER,
-    nginx.SERVER,
-    perdition.SERVER,
-    popa3d.SERVER,
-    qmail.SERVER,
-    qpopper.SERVER,
-    solid_pop3d.SERVER,
-    stalwart.SERVER,
-    teapop.SERVER,
-    tpop3d.SERVER,
-    uw.SERVER,
-    vm_pop3d.SERVER,
-    vpopmail.SERVER,
-    zimbra.SERVER,
-)
+from ..grammar import Server
+
+
+def _servers() -> tuple[Server, ...]:
+    """Returns what the files declare, by the files' names; some declare two."""
+    modules = [import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)]
+    return tuple(
+        value for module in modules for value in vars(module).values() if isinstance(value, Server)
+    )
+
+
+SERVERS = _servers()

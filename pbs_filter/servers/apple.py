@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..grammar import ADDRESS, Rule, Server, samples, user_token
 from ..model import Accepted
+from ..syslog.headers import BSD, OwnLog
 
 LOGIN = 'IMAP User "' + user_token()("user") + '" log on successful from ' + ADDRESS("address")
 
@@ -26,10 +27,19 @@ AppleMailServer: x IMAP User "a" log on successful from 203.0.113.66
     not: text in front
 """)
 
+OWN_LOGS = (
+    OwnLog(
+        program="AppleMailServer",
+        example='Nov 20 2026 09:11:13 IMAP User "bob" log on successful from 192.0.2.7',
+        start=f"{BSD} (?=(?:IMAP|POP3?) User )",
+    ),
+)
+
 SERVER = Server(
     name="apple",
     title="Apple Mail Server",
     versions="10.0 - 10.2",
     programs={"AppleMailServer": "imap"},
+    own_logs=OWN_LOGS,
     rules=(Rule("login", Accepted, LOGIN, LOGIN_LINES),),
 )

@@ -22,6 +22,7 @@ import pyparsing as pp
 
 from ..grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
+from ..syslog.headers import BSD, DAY_TIME, ISO, PRI, TAI64, OwnLog
 
 SERVICE = pp.one_of(["imap-login", "pop3-login"])
 ANY_SERVICE = pp.one_of(
@@ -396,11 +397,42 @@ dovecot: lmtp(bob): imap-login: Login: user=<bob>, rip=203.0.113.66
     not: not a login process
 """)
 
+# --- Dovecot's own log (`log_path`), which has also stamps that no syslog daemon writes
+
+_OWN_STAMP = f"(?:{PRI}(?:{BSD}|{ISO})|{DAY_TIME}|{TAI64}) "
+_OLD_STAMP = f"(?:{BSD}|{DAY_TIME}) "
+_OWN_LEVEL = "(?:Debug|Info|Warn|Warning|Error|Fatal|Panic): "
+_OWN_SERVICE = "(?!dovecot:)[a-z][0-9a-z-]{0,31}"
+_OLD_SERVICE = "(?:imap|pop3)(?:-login)?: "
+OWN_LOGS = (
+    OwnLog(
+        program="dovecot",
+        example="2026-11-20 09:11:13 imap(bob)<4711><8n+hC7Ng>: Info: Logged out in=1 out=2",
+        start=f"{_OWN_STAMP}(?={_OWN_SERVICE}(?:[(<]|: {_OWN_LEVEL})|{_OWN_LEVEL})",
+        rest=f"(?P<message>(?:{_OWN_SERVICE}(?:[(<].{{0,512}}?[)>])?: )?{_OWN_LEVEL}.*)",
+    ),
+    OwnLog(  # 1.x
+        program="dovecot",
+        example="dovecot: Nov 20 09:11:13 Info: imap-login: Login: user=<bob>, rip=192.0.2.7",
+        start=f"dovecot: {_OLD_STAMP}",
+        rest=f"(?P<message>{_OWN_LEVEL}.*)",
+        before_stamp="dovecot: ",
+    ),
+    OwnLog(  # 0.99
+        program="dovecot",
+        example="imap-login: Nov 20 09:11:13 Info: Login: bob [192.0.2.7]",
+        start=f"(?={_OLD_SERVICE}{_OLD_STAMP})",
+        rest=f"(?P<before>{_OLD_SERVICE}){_OLD_STAMP}(?P<message>{_OWN_LEVEL}.*)",
+        before_stamp=_OLD_SERVICE,
+    ),
+)
+
 SERVER = Server(
     name="dovecot",
     title="Dovecot",
     versions="0.99 - 2.4",
     programs={"dovecot": None},
+    own_logs=OWN_LOGS,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("session",)),
         Rule("login-0.99", Accepted, LOGIN_099, LOGIN_099_LINES),

@@ -21,6 +21,7 @@ import pyparsing as pp
 
 from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
+from ..syslog.headers import HOST, SLASHES, SYSLOG, OwnLog
 
 _STAMP = token(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", "a time")
 _LEVEL = _STAMP + " [" + WORD("a-z", 8) + "] "
@@ -196,6 +197,22 @@ nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client sent too long command "USE
     not: the client's command
 """)
 
+OWN_LOGS = (
+    OwnLog(
+        program="nginx-error-log",
+        example="2026/11/20 09:11:20 [info] 311#311: *42 client login failed",
+        start=rf"(?={SLASHES} \[[a-z]{{1,8}}\] [0-9]{{1,10}}#[0-9]{{1,10}}: )",
+    ),
+    # By syslog without `nohostname`: the daemon writes the host, and nginx does again.
+    OwnLog(
+        program="nginx",
+        example="Nov 20 09:11:20 mx1 mx1 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 "
+        "client login failed",
+        start=rf"{SYSLOG}(?={HOST} [0-9A-Za-z._:@/+~-]{{1,510}} nginx: )",
+        rest=rf"(?P<host>{HOST}) (?P=host)(?:\.[0-9A-Za-z.-]{{1,255}})? nginx: ++(?P<message>.*)",
+    ),
+)
+
 SERVER = Server(
     name="nginx",
     title="nginx mail proxy",
@@ -203,6 +220,7 @@ SERVER = Server(
     # The second is nginx's own error log, read as a file: see "Client's text".
     programs={"nginx": None, "nginx-error-log": None},
     accounts=("root", "nginx", "www-data"),
+    own_logs=OWN_LOGS,
     rules=(
         Rule("login-pop3", Accepted, LOGIN_POP3, LOGIN_POP3_LINES, session=_TIE, protocol="pop3"),
         Rule("login-imap", Accepted, LOGIN_IMAP, LOGIN_IMAP_LINES, session=_TIE, protocol="imap"),

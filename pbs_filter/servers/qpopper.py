@@ -17,6 +17,7 @@ import pyparsing as pp
 
 from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ignored, Refused
+from ..syslog.headers import ASCTIME, BSD, PID, OwnLog
 
 VERSION = "(v" + WORD("0-9A-Za-z.+-", 40) + ") "
 PLACE = pp.Opt(" [" + WORD("0-9A-Za-z_./-", 80) + ":" + NUMBER + "]")
@@ -141,12 +142,28 @@ popper[4711]: Client at "203.0.113.66" resolves to an unknown host name "x"
     not: no login
 """)
 
+OWN_LOGS = (
+    OwnLog(
+        program="popper",
+        example="Fri Nov 20 09:11:13 2026 [4711]  Stats: bob 0 0 0 0 192.0.2.7 192.0.2.7",
+        start=rf"{ASCTIME} \[(?={PID}\] )",
+        rest=rf"(?P<pid>{PID})\] ++(?P<message>.*)",
+    ),
+    OwnLog(
+        program="popper",
+        example="Nov 20 09:11:13 [popper]: Stats: bob 0 0 0 0 192.0.2.7 192.0.2.7",
+        start=rf"{BSD} \[popper\]: ",
+        rest=" *+(?P<message>.*)",
+    ),
+)
+
 SERVER = Server(
     name="qpopper",
     title="Qpopper",
     versions="2.x - 4.1",
     programs={"popper": "pop3", "qpopper": "pop3", "in.popper": "pop3", "in.qpopper": "pop3"},
     accounts=("root", "=user"),
+    own_logs=OWN_LOGS,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES),
         Rule("login-drac", Accepted, DRAC + PLACE, LOGIN_DRAC_LINES),

@@ -16,6 +16,7 @@ import pyparsing as pp
 
 from ..grammar import ADDRESS, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
+from ..syslog.headers import ISO, OwnLog
 
 _HEAD = pp.Opt(
     token(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time")
@@ -116,12 +117,22 @@ stalwart: 2026-11-20T09:11:20Z INFO IMAP ID command (imap.id) listenerId = "imap
     not: the client's text
 """)
 
+OWN_LOGS = (
+    OwnLog(
+        program="stalwart",
+        example="2026-11-20T09:11:20Z INFO IMAP LOGOUT command (imap.logout) "
+        'listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001',
+        start=rf"(?={ISO} [A-Z]{{4,5}} [A-Z][0-9A-Za-z ]{{0,127}} \([a-z.-]{{1,64}}\) )",
+    ),
+)
+
 SERVER = Server(
     name="stalwart",
     title="Stalwart",
     versions="0.9 - 0.15",
     programs={"stalwart": None, "stalwart-mail": None},
     accounts=("root", "stalwart", "stalwart-mail"),
+    own_logs=OWN_LOGS,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("address", "port")),
         Rule("ended", Ended, ENDED, ENDED_LINES, session=("address", "port")),

@@ -20,6 +20,7 @@ import pyparsing as pp
 
 from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, samples, token
 from ..model import Accepted, Ignored, Refused
+from ..syslog.headers import DAY_TIME, HOST, SYSLOG, OwnLog
 
 _HEAD = (
     pp.Opt(
@@ -105,12 +106,31 @@ zimbra: 2026-11-20 09:11:20,500 INFO  [LmtpServer-1] [ip=203.0.113.66;] lmtp - u
     not: lmtp is no mail pick-up
 """)
 
+_OWN_HEAD = f"{DAY_TIME} (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)  ?\\["
+OWN_LOGS = (
+    OwnLog(
+        program="zimbra",
+        example="2026-11-20 09:11:13,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop - user bob "
+        "authenticated, mechanism=USER",
+        start=f"(?={_OWN_HEAD})",
+    ),
+    # By syslog, with the name alone for a tag.
+    OwnLog(
+        program="mailboxlog",
+        example="Nov 20 09:11:13 mx1 mailboxlog 2026-11-20 09:11:13,500 INFO  [Pop3Server-1] "
+        "[ip=192.0.2.7;] pop - user bob authenticated, mechanism=USER",
+        start=f"{SYSLOG}(?={HOST} mailboxlog {_OWN_HEAD})",
+        rest=f"(?P<host>{HOST}) mailboxlog (?P<message>.*)",
+    ),
+)
+
 SERVER = Server(
     name="zimbra",
     title="Zimbra",
     versions="6 - 10",
     programs={"zimbra": None, "mailboxd": None, "mailboxlog": None},
     accounts=("root", "zimbra"),
+    own_logs=OWN_LOGS,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES),
         Rule("failed", Refused, FAILED, FAILED_LINES),

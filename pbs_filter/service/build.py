@@ -15,8 +15,8 @@ from ..authorisation.policy import Policy
 from ..config.options import Config, nearest
 from ..errors import ConfigError
 from ..grammar.matcher import Matcher
-from ..grammar.rules import Server
-from ..syslog import records
+from ..grammar.rules import Server, own_logs_of
+from ..syslog.records import reader
 
 COMMAND_SECONDS = 10
 AS_USER = "=user"
@@ -54,7 +54,7 @@ def servers_of(config: Config) -> tuple[Server, ...]:
     made = chosen
     for table in config.server:
         if "python" not in table:
-            made.append(site.server(table, made, records.read))
+            made.append(site.server(table, made, reader(own_logs_of(made))))
             continue
         path = table["python"]
         if len(table) != 1 or not isinstance(path, str) or not path.startswith("/"):
@@ -62,7 +62,8 @@ def servers_of(config: Config) -> tuple[Server, ...]:
                 f'{config.sources["server"]}: [[server]]: write python = "/a/path.py" and '
                 f"nothing else, not {dict(table)!r}"
             )
-        made.append(site.checked(python_file.load(path), made, records.read))
+        server = python_file.load(path)
+        made.append(site.checked(server, made, reader(own_logs_of((*made, server)))))
     return tuple(made)
 
 

@@ -199,9 +199,10 @@ def _running() -> frozenset[str]:
 def mail_log(config: Config) -> Seen | None:
     """What the real matcher makes of the end of the mail log; None where there is none."""
     from ..grammar.matcher import Matcher
+    from ..grammar.rules import own_logs_of
     from ..model import Accepted, Reason, Record
     from ..service.build import servers_of
-    from ..syslog.records import read as record_of
+    from ..syslog.records import reader
     from ..syslog.scanner import Scanner
 
     for path in MAIL_LOGS:
@@ -215,7 +216,10 @@ def mail_log(config: Config) -> Seen | None:
     matcher = Matcher(servers_of(config), programs=config.programs, enable=config.enable)
     logins: dict[str, int] = {}
     unread: dict[str, int] = {}
-    for line in Scanner(matcher.program_names, matcher.instance_names).candidates(block):
+    own_logs = own_logs_of(matcher.servers)
+    record_of = reader(own_logs)
+    scanner = Scanner(matcher.program_names, matcher.instance_names, own_logs)
+    for line in scanner.candidates(block):
         record = record_of(line)
         if not isinstance(record, Record):
             continue

@@ -73,7 +73,7 @@ def server(table: Table, known: Iterable[Server] = (), read: contract.Read | Non
     Args:
         table: as in the configuration.
         known: the other servers whose lines are in the same log.
-        read: makes a record of a line (`records.read`), for samples with their header.
+        read: makes a record of a line (`records.reader`), for samples with their header.
 
     Raises:
         GrammarError: with the place, the reason and the mend.

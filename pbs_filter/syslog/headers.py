@@ -17,9 +17,8 @@ RFC 3164, rsyslog's ISO format     `HEAD mx1 dovecot[4711]: imap-login: ..`
 ... metalog                        `Nov 20 09:11:13 [imapd] LOGIN, ..`
 ... passed on by a relay           `HEAD relay HEAD mx1 TAG: ..`
 ... the same, from AIX or HP-UX    `HEAD relay Message forwarded from mx1: TAG: ..`
-... nginx, which repeats the host  `HEAD mx1 mx1 nginx: ..`
 multilog                           `@400000006ae1.. tcpserver: pid 4711 from ..`
-logs of the servers' own           below
+a server's own form                `OwnLog`, in the server's file
 =================================  ============================================================
 
 HEAD: `Nov 20 09:11:13` (day padded with blank, zero or not at all; with fractions; with a year
@@ -33,35 +32,18 @@ client's text cannot stand there: behind the host every program's line has its t
 In RFC 5424 rsyslog's own template cuts APP-NAME at the slash (`cyrus/imap` is `cyrus`), and
 nginx, which repeats the host, comes as `1 STAMP mx1 mx1 - - - nginx: ..`.
 
-Logs that servers write without syslog become records of these programs:
-
-=====================================================  ===============  =======================
-line                                                   program          message
-=====================================================  ===============  =======================
-`HEAD imap-login: Info: TEXT` (Dovecot 2)              dovecot          `imap-login: Info: TEXT`
-`HEAD imap(U)<PID><SID>: Info: TEXT`                   dovecot          the same from `imap(` on
-`HEAD Info: imap-login: TEXT` (1.x)                    dovecot          `Info: imap-login: TEXT`
-`dovecot: STAMP Info: imap-login: TEXT` (1.x)          dovecot          `Info: imap-login: TEXT`
-`imap-login: STAMP Info: TEXT` (0.99)                  dovecot          `imap-login: Info: TEXT`
-`Fri Nov 20 09:11:13 2026 [4711]  Stats: ..`           popper, pid      `Stats: ..`
-`Nov 20 09:11:13 [popper]: TEXT`                       popper           `TEXT`
-`Nov 20 2026 09:11:13 IMAP User "U" ..`                AppleMailServer  `IMAP User "U" ..`
-`2026-11-20 09:11:13,500 INFO  [ImapServer-1] ..`      zimbra           the whole line
-`HEAD mx1 mailboxlog 2026-11-20 09:11:13,500 INFO ..`  mailboxlog       from the second stamp on
-`2026-11-20T09:11:13Z INFO TEXT (auth.success) ..`     stalwart         the whole line
-`2026/11/20 09:11:13 [info] 7#7: *9 TEXT`              nginx-error-log  the whole line
-=====================================================  ===============  =======================
-
-For Dovecot HEAD and STAMP may also be `2026-11-20 09:11:13` or TAI64N; `(U)` and `Info` stand for
-any of their kind. The last four keep their own stamp, as they do behind a syslog header. nginx's
-error log is a program of its own because there, unlike in nginx's syslog lines, a client can put a
-raw newline into its user name: who feeds it in trusts the clients.
+Some servers write a log of their own, without syslog; others are known by a header that no syslog
+daemon would write. Both are declared in the server's file, as `OwnLog`.
 
 Lines that start with the tag or with a blank (folded text), the output of container tools and tags
 with an unclosed pid are no records: nothing says that a daemon wrote their first byte.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 PRI = "(?:<[0-9]{1,3}>)?"
 _TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?"
@@ -71,6 +53,7 @@ DAY_TIME = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} {_TIME}"
 SLASHES = f"[0-9]{{4}}/[0-9]{{2}}/[0-9]{{2}} {_TIME}"
 TAI64 = "@[0-9a-f]{16}(?:[0-9a-f]{8})?"
 EPOCH = r"[0-9]{10}(?:\.[0-9]{1,9})?"
+ASCTIME = f"(?:[A-Z][a-z]{{2}} )?{BSD} [0-9]{{4}}"
 
 SYSLOG = f"{PRI}(?:{BSD}|{ISO}|{EPOCH}) "
 """HEAD, up to the host."""
@@ -96,22 +79,41 @@ _SD_NAME = r'[^\x00-\x20="\]\x7f]{1,64}'
 _SD = rf'\[{_SD_NAME}(?: {_SD_NAME}="[^"\\\]]*+(?>(?:\\.[^"\\\]]*+)*)")*\]'
 STRUCTURED_DATA = f"(?:-|(?>(?:{_SD})+))"
 
-# Dovecot's own log.
-OWN = f"(?:{PRI}(?:{BSD}|{ISO})|{DAY_TIME}|{TAI64}) "
-OLD_OWN = f"(?:{BSD}|{DAY_TIME}) "
-LEVEL = "(?:Debug|Info|Warn|Warning|Error|Fatal|Panic): "
-SERVICE = "(?!dovecot:)[a-z][0-9a-z-]{0,31}"
-OLD_SERVICE = "(?:imap|pop3)(?:-login)?: "
-
-# The other servers' own logs, as far as they differ from everything else.
-POPPER = rf"(?:[A-Z][a-z]{{2}} )?{BSD} [0-9]{{4}} \[(?={PID}\] )"
-POPPER_TAG = rf"{BSD} \[popper\]: "
-APPLE = f"{BSD} (?=(?:IMAP|POP3?) User )"
-ZIMBRA = f"{DAY_TIME} (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)  ?\\["
-STALWART = rf"{ISO} [A-Z]{{4,5}} [A-Z][0-9A-Za-z ]{{0,127}} \([a-z.-]{{1,64}}\) "
-NGINX_ERROR_LOG = rf"{SLASHES} \[[a-z]{{1,8}}\] [0-9]{{1,10}}#[0-9]{{1,10}}: "
-
 JSON_PROGRAM = r'p"[ \t\r]*+:[ \t\r]*+'
 """The key `p`, behind its opening quote. Inside a string the quotes would be escaped."""
 JOURNAL_PROGRAM = r'SYSLOG_IDENTIFIER"[ \t\r]*+:[ \t\r]*+'
 """The same of journald's entries."""
+
+_GROUPS = {"message", "host", "pid", "before"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLog:
+    """A form of line that one server has to itself, as regular expressions made of the above."""
+
+    program: str
+    """The program name of its records."""
+    example: str
+    """A line of this form."""
+    start: str
+    """The line's beginning, by which it is found in a block: ASCII, no groups."""
+    rest: str = "(?P<message>.*)"
+    """What follows `start`. Groups: `message`; `host` and `pid` where the line has them; `before`
+    where the message's first part stands before the stamp."""
+    before_stamp: str = ""
+    """What stands before the stamp, if it does not come first: for --reprocess."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yields what is wrong with the expressions, and what to do about it."""
+        try:
+            start, whole = re.compile(self.start), re.compile(self.start + self.rest)
+        except re.error as error:
+            yield f"{self.start + self.rest!r}: {error}; mend start or rest"
+            return
+        if start.groups or not self.start.isascii():
+            yield f"start {self.start!r} must be ASCII and have no groups; put them into rest"
+        names = set(whole.groupindex)
+        if whole.groups != len(names) or not {"message"} <= names <= _GROUPS:
+            yield f"rest {self.rest!r} must name its groups: message, and host, pid, before if any"
+        if not whole.fullmatch(self.example):
+            yield "start and rest do not read the example; mend one of them"

@@ -14,38 +14,30 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from ..addresses import canonical
 from ..model import Reason, Record
 from .headers import (
-    APPLE,
     DAY_SYSLOG,
     FACILITY,
     HOST,
     ISO,
     JOURNAL_PROGRAM,
     JSON_PROGRAM,
-    LEVEL,
     METALOG,
     NGINX,
-    NGINX_ERROR_LOG,
-    OLD_OWN,
-    OLD_SERVICE,
-    OWN,
     PID,
-    POPPER,
-    POPPER_TAG,
     PRI,
     RFC5424_HOST,
-    SERVICE,
-    STALWART,
     STRUCTURED_DATA,
     SYSLOG,
     TAG,
     TAI64,
-    ZIMBRA,
+    OwnLog,
 )
 
 MAX_LINE_BYTES = 65_536
@@ -69,36 +61,21 @@ _rfc5424 = re.compile(
     rf"{STRUCTURED_DATA}(?: ++(.*)|)"
 ).fullmatch
 
-# The groups are host, program, pid and message where the program is "", else pid and message. The
-# first that fits is it; only "no host" could also read lines of Dovecot's own log, so it is last.
+# The groups are host, program, pid and message. The first that fits is it.
 _RARE = tuple(
-    (program, re.compile(pattern).fullmatch)
-    for program, pattern in (
-        ("", f"{DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)"),
-        ("", f"{SYSLOG}<{FACILITY}> ({HOST}) {_FROM_TAG}(.*)"),
-        ("", f"{SYSLOG}({HOST}) {FACILITY} {_FROM_TAG}(.*)"),
-        ("", rf"{SYSLOG}({HOST}) \1(?:\.[0-9A-Za-z.-]{{1,255}})? (?=nginx: ){_FROM_TAG}(.*)"),
-        ("", rf"{SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]():(?: ++|\Z)(.*)"),
-        ("", f"{SYSLOG}({HOST}) (mailboxlog)() ({ZIMBRA}.*)"),
-        ("", f"{DAY_SYSLOG}{HOST} {DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)"),
-        (
-            "",
-            f"{SYSLOG}(?:{HOST} )?Message forwarded from ({HOST}): (?:{FACILITY} )?{_FROM_TAG}(.*)",
-        ),
-        ("dovecot", f"{OWN}()({SERVICE}(?:[(<].{{0,512}}?[)>])?: {LEVEL}.*)"),
-        ("dovecot", f"{OWN}()({LEVEL}.*)"),
-        ("dovecot", f"dovecot: {OLD_OWN}()({LEVEL}.*)"),
-        ("popper", rf"{POPPER}({PID})\] ++(.*)"),
-        ("popper", f"{POPPER_TAG}() *+(.*)"),
-        ("", f"()(?:{PRI}){METALOG}()(.*)"),
-        ("AppleMailServer", f"{APPLE}()(.*)"),
-        ("zimbra", f"()({ZIMBRA}.*)"),
-        ("stalwart", f"()({STALWART}.*)"),
-        ("nginx-error-log", f"()({NGINX_ERROR_LOG}.*)"),
-        ("", f"(?:{SYSLOG}|{TAI64} )() ?{_FROM_TAG}(.*)"),
+    re.compile(pattern)
+    for pattern in (
+        f"{DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)",
+        f"{SYSLOG}<{FACILITY}> ({HOST}) {_FROM_TAG}(.*)",
+        f"{SYSLOG}({HOST}) {FACILITY} {_FROM_TAG}(.*)",
+        rf"{SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]():(?: ++|\Z)(.*)",
+        f"{DAY_SYSLOG}{HOST} {DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)",
+        f"{SYSLOG}(?:{HOST} )?Message forwarded from ({HOST}): (?:{FACILITY} )?{_FROM_TAG}(.*)",
+        f"(){PRI}{METALOG}()(.*)",
     )
 )
-_dovecot_099 = re.compile(f"({OLD_SERVICE}){OLD_OWN}({LEVEL}.*)").fullmatch
+# Could also read lines of Dovecot's own log, so it is tried after those.
+_without_host = re.compile(f"(?:{SYSLOG}|{TAI64} )() ?{_FROM_TAG}(.*)")
 _last_repeated = re.compile(
     f"{SYSLOG}(?:{HOST} )?last message repeated [0-9]{{1,10}} times?"
 ).fullmatch
@@ -115,47 +92,65 @@ _NO_NETWORK = ("", "0")
 """`proto` of what did not come by IP: an IP protocol's number (rsyslog), or a port (syslog-ng)."""
 
 
-def read(line: bytes) -> Record | Reason:
-    """Return the record that `line` (without its newline) is, or the reason why it is none.
+Read = Callable[[bytes], Record | Reason]
 
-    Never raises. Invalid UTF-8 comes out as lone surrogates (PEP 383), so that no bytes that are
+
+@lru_cache(16)
+def reader(own_logs: tuple[OwnLog, ...] = ()) -> Read:
+    """Returns the function that makes a record of a line, which may also have a form in `own_logs`.
+
+    It takes a line without its newline, returns the record or the reason why there is none, and
+    never raises. Invalid UTF-8 comes out as lone surrogates (PEP 383), so that no bytes that are
     not in the line can appear in a token.
     """
-    if len(line) > MAX_LINE_BYTES:
-        return Reason.TOO_LONG
-    if line.startswith(b"{"):
-        return _json(line)
-    text = line.decode("utf-8", "surrogateescape")
-    if text.endswith("\r"):
-        text = text[:-1]
-    found = _common(text)
-    if found:
-        host, program, pid, message = found.groups("")
-        return _new_record(Record, (program, message, host, pid, None, None, "", False))
-    found = _rfc5424(text)
-    if found:
-        host, program, pid, message = found.groups("")
-        if message.startswith(NGINX) and host.startswith(program):
-            program, message = "nginx", message.removeprefix(NGINX)
-        return Record(_nil(program), _bare(message), _nil(host), _nil(pid))
-    return _rare(text)
+    own = [(log.program, re.compile(log.start + log.rest)) for log in own_logs]
+
+    def read(line: bytes) -> Record | Reason:
+        if len(line) > MAX_LINE_BYTES:
+            return Reason.TOO_LONG
+        if line.startswith(b"{"):
+            return _json(line)
+        text = line.decode("utf-8", "surrogateescape")
+        if text.endswith("\r"):
+            text = text[:-1]
+        match = _common(text)
+        if match:
+            host, program, pid, message = match.groups("")
+            return _new_record(Record, (program, message, host, pid, None, None, "", False))
+        match = _rfc5424(text)
+        if match:
+            host, program, pid, message = match.groups("")
+            if message.startswith(NGINX) and host.startswith(program):
+                program, message = "nginx", message.removeprefix(NGINX)
+            return Record(_nil(program), _bare(message), _nil(host), _nil(pid))
+        return _rare(text, own)
+
+    return read
 
 
-def _rare(text: str) -> Record | Reason:
-    for program, fits in _RARE:
-        found = fits(text)
-        if found and program:
-            pid, message = found.groups("")
-            return Record(program, message, "", pid)
-        if found:
-            host, program, pid, message = found.groups("")
-            return Record(program, _bare(message), host, pid)
-    found = _dovecot_099(text)
-    if found:
-        return Record("dovecot", found[1] + found[2])
+def _rare(text: str, own: Iterable[tuple[str, re.Pattern[str]]]) -> Record | Reason:
+    for pattern in _RARE:
+        match = pattern.fullmatch(text)
+        if match:
+            return _syslog_record(match)
+    for program, pattern in own:
+        match = pattern.fullmatch(text)
+        if match:
+            values = match.groupdict("")
+            host, message = values.get("host", ""), values.get("before", "") + values["message"]
+            # With a host it came by syslog.
+            return Record(program, _bare(message) if host else message, host, values.get("pid", ""))
+    match = _without_host.fullmatch(text)
+    if match:
+        return _syslog_record(match)
     if _last_repeated(text):
         return Reason.IGNORED
     return Reason.NOT_A_RECORD if text.strip(" \t\r") else Reason.EMPTY
+
+
+def _syslog_record(match: re.Match[str]) -> Record:
+    host, program, pid, message = match.groups("")
+    return Record(program, _bare(message), host, pid)
 
 
 def _bare(message: str) -> str:

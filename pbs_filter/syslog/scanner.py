@@ -24,7 +24,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from .headers import (
-    APPLE,
     BSD,
     DAY_TIME,
     EPOCH,
@@ -33,19 +32,10 @@ from .headers import (
     ISO,
     JOURNAL_PROGRAM,
     JSON_PROGRAM,
-    LEVEL,
     NGINX,
-    NGINX_ERROR_LOG,
-    OLD_OWN,
-    OLD_SERVICE,
-    OWN,
-    POPPER,
-    POPPER_TAG,
     PRI,
-    SERVICE,
-    STALWART,
     TAI64,
-    ZIMBRA,
+    OwnLog,
 )
 
 # Looser than the stamps and hosts in `headers`, and quicker: one class instead of ten numbers.
@@ -54,41 +44,31 @@ _USUAL = (
     rf"{_USUAL_STAMP} [0-9A-Za-z._:@/+~-]{{1,255}}+(?<!:) (?=[^ \n\[:]++(?:\[|:(?:[ \r\n]|\Z)))"
 )
 _STAMP = f"(?:{BSD}|{ISO}|{DAY_TIME}|{EPOCH}|{TAI64}) "
-_REPEATED_HOST = r"[0-9A-Za-z._:@/+~-]{1,510} (?=nginx:)"
 
 _text_line = re.compile(rb"\n[^{]").search
-
-_OWN_LOGS = {
-    "dovecot": (
-        f"{OWN}(?:{SERVICE}(?:[(<]|: {LEVEL})|{LEVEL})",
-        f"dovecot: {OLD_OWN}",
-        f"{OLD_SERVICE}{OLD_OWN}",
-    ),
-    "popper": (POPPER, POPPER_TAG),
-    "AppleMailServer": (APPLE,),
-    "zimbra": (ZIMBRA,),
-    "stalwart": (STALWART,),
-    "nginx-error-log": (NGINX_ERROR_LOG,),
-}
 
 
 class Scanner:
     """Finds the lines of the programs that somebody claims.
 
     `program_names` are the names as records have them; before `instance_names` there may also be a
-    path (`INSTANCE/imap`).
+    path (`INSTANCE/imap`). `own_logs` are the forms that some of the programs have to themselves.
     """
 
-    def __init__(self, program_names: Iterable[str], instance_names: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        program_names: Iterable[str],
+        instance_names: Iterable[str] = (),
+        own_logs: Iterable[OwnLog] = (),
+    ) -> None:
         exact = sorted(set(program_names))
         behind_path = sorted(set(instance_names))
         names = _names(exact, behind_path, "/")
-        own_logs = [shape for name in exact for shape in _OWN_LOGS.get(name, ())]
         rare = [
             f"{_STAMP}(?: |\\[|(?:{HOST} )?Message forwarded from {HOST}: (?:{FACILITY} )?|"
-            f"(?:{HOST} {PRI}{_STAMP}|<{FACILITY}> )?{HOST} (?:{FACILITY} |{_REPEATED_HOST}|\\[)?)?"
+            f"(?:{HOST} {PRI}{_STAMP}|<{FACILITY}> )?{HOST} (?:{FACILITY} |\\[)?)?"
             rf"{names}[\[:\] ]",
-            *own_logs,
+            *(log.start for log in own_logs if log.program in exact),
         ]
         # A slash may be escaped; a name with any other escape is for records.read to decide.
         json_names = _names(exact, behind_path, r"\\?/")

@@ -17,11 +17,14 @@ A function of its state and of what it is told; it knows no clock and asks for n
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, tzinfo
+from functools import lru_cache
+
+from .headers import PRI, OwnLog
 
 _TIME = "([0-9]{2}):([0-9]{2}):([0-9]{2})"
-_match = re.compile(
-    "(?:<[0-9]{1,3}>)?(?:1 |dovecot: |(?:imap|pop3)(?:-login)?: |[A-Z][a-z]{2} (?=[A-Z]))?"
+_STAMP = (
     "(?:"
     rf"(?:([0-9]{{4}}) )?([A-Z][a-z]{{2}}) ([ 0-9]?[0-9]) (?:([0-9]{{4}}) )?{_TIME}"
     r"(?:[.,][0-9]{1,9})?(?: ([0-9]{4}) \[)?"
@@ -30,7 +33,7 @@ _match = re.compile(
     "|@([0-9a-f]{16})"
     "|([0-9]{10})(?=[. ])"
     ")"
-).match
+)
 
 _LOOKED_AT = len(" 2026 [")
 """As many characters behind a stamp decide what it is. Where they are the same, so is the time."""
@@ -58,14 +61,23 @@ _TEN_DIGITS = range(10**10)
 """What the map's values hold: 1970 to 2286."""
 
 
+@lru_cache(16)
+def _matcher(own_logs: tuple[OwnLog, ...]) -> Callable[[str], re.Match[str] | None]:
+    before = "|".join(log.before_stamp for log in own_logs if log.before_stamp)
+    return re.compile(f"{PRI}(?:1 |[A-Z][a-z]{{2}} (?=[A-Z])|{before})?{_STAMP}").match
+
+
 class Stamps:
     """Reads the stamps of one file's lines, in the order of the file.
 
     `zone` is what local times mean; `reference_epoch` (seconds) is when the lines are known to
-    have been written already.
+    have been written already. `own_logs` are forms of line that servers have to themselves.
     """
 
-    def __init__(self, *, zone: tzinfo, reference_epoch: float) -> None:
+    def __init__(
+        self, *, zone: tzinfo, reference_epoch: float, own_logs: tuple[OwnLog, ...] = ()
+    ) -> None:
+        self._match = _matcher(own_logs)
         self._zone = zone
         self._latest = reference_epoch + _FUTURE_SECONDS
         self._latest_year = datetime.fromtimestamp(self._latest, zone).year
@@ -81,7 +93,7 @@ class Stamps:
         # A busy server writes many lines in a second, and its lines begin alike.
         if self._start and line.startswith(self._start):
             return self._epoch
-        found = _match(line[:_LONGEST].decode("latin-1"))
+        found = self._match(line[:_LONGEST].decode("latin-1"))
         if not found:
             return None
         end = found.end() + _LOOKED_AT

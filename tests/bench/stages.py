@@ -20,7 +20,6 @@ from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar.matcher import Matcher
 from pbs_filter.servers import SERVERS
 from pbs_filter.store import journal_lines
-from pbs_filter.syslog import records
 
 from . import inputs
 
@@ -92,11 +91,11 @@ def _login(taken: _Taken, name: str, log: bytes, number: int) -> None:
     made = new_filter()
     taken.note(f"{name} login: scan", number, made.scanner.candidates, log)
     found = made.scanner.candidates(log)
-    taken.note(f"{name} login: record", number, lambda: [*map(records.read, found)])
+    taken.note(f"{name} login: record", number, lambda: [*map(made.read_record, found)])
     taken.note(f"{name} login, new address: all", number, made.block, log, NOW)
     if name != "BSD":
         return
-    read = [*map(records.read, found)]
+    read = [*map(made.read_record, found)]
     taken.note("login: grammar", number, lambda: [*map(made.reader.read, read)])
     payloads = made.journal_payloads()
     taken.note("login: journal payloads", number, made.journal_payloads)

@@ -10,9 +10,9 @@ from pbs_filter.authorisation.pipeline import Outcome
 from pbs_filter.commands import report
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
-from pbs_filter.syslog import records
 
 from ..authorisation.test_pipeline import NOW, as_json, new
+from ..reading import read as read_line
 from ..running import login, logout
 
 
@@ -20,7 +20,7 @@ def told(line: str | bytes, made=None, *, near: bool = False) -> str:
     """The story of one line, read by a new filter."""
     made = made or new(local_networks=["10.0.0.0/8"])
     raw = line.rstrip("\n").encode() if isinstance(line, str) else line
-    record = records.read(raw)
+    record = read_line(raw)
     outcome = made.read(record, NOW)
     misses = made.reader.explain(record) if near else ()
     return report.story(1, raw, record, outcome, misses)

@@ -16,8 +16,8 @@ from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar import Server
 from pbs_filter.grammar.matcher import Matcher
 from pbs_filter.model import Accepted, Connected, Ended, Reason
-from pbs_filter.syslog import records
 
+from ..reading import read as read_line
 from .attacks import CANARIES, CANARY, FRAMES, SPECIALS, attacks_of, texts
 from .lines import OTHERS, Line, fill, lines_of, other_lines
 
@@ -80,7 +80,7 @@ class Campaign:
         tally = self.tally
         tally.lines += 1
         start = time.perf_counter_ns()
-        record = records.read(line)
+        record = read_line(line)
         reading = record if isinstance(record, Reason) else self.reader.read(record)
         taken = time.perf_counter_ns() - start
         if taken > LIMIT_NS:
@@ -105,7 +105,7 @@ class Campaign:
         best = 10 * LIMIT_NS
         for _ in range(5):
             start = time.process_time_ns()
-            record = records.read(line)
+            record = read_line(line)
             if not isinstance(record, Reason):
                 self.reader.read(record)
             best = min(best, time.process_time_ns() - start)

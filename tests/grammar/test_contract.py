@@ -24,12 +24,13 @@ from pbs_filter.grammar.attacks import attacks_of
 from pbs_filter.grammar.contract import check
 from pbs_filter.model import Accepted, Connected, Ended, Ignored, Record, Refused
 from pbs_filter.servers import SERVERS
-from pbs_filter.syslog import records
+
+from ..reading import read
 
 
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
 def test_server_keeps_the_contract(server: Server) -> None:
-    assert [] == check(server, SERVERS, records.read)
+    assert [] == check(server, SERVERS, read)
 
 
 def test_no_two_servers_have_one_name() -> None:
@@ -253,20 +254,20 @@ VIOLATIONS = {
 @pytest.mark.parametrize("what", VIOLATIONS)
 def test_contract_finds_out(what: str) -> None:
     broken, words = VIOLATIONS[what]
-    violations = check(broken, (), records.read)
+    violations = check(broken, (), read)
     assert any(words in violation for violation in violations), violations
 
 
 def test_what_keeps_the_contract_is_let_alone() -> None:
-    assert [] == check(one(), SERVERS, records.read)
+    assert [] == check(one(), SERVERS, read)
     # A line break only the JSON feed can carry.
     broken = no("testd[7]: in bob\n203.0.113.66", "two lines")
-    assert [] == check(one(samples=(*SAMPLES, broken)), SERVERS, records.read)
+    assert [] == check(one(samples=(*SAMPLES, broken)), SERVERS, read)
 
 
 def test_without_a_reader_of_lines_headers_are_not_tried() -> None:
     odd, words = VIOLATIONS["a message that no daemon writes"]
-    assert any(words in violation for violation in check(odd, (), records.read))
+    assert any(words in violation for violation in check(odd, (), read))
     assert [] == check(odd)
 
 

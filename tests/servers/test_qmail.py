@@ -13,7 +13,8 @@ import pytest
 from pbs_filter.grammar import Matcher
 from pbs_filter.model import Accepted, Ended, Observation, Reason
 from pbs_filter.servers import qmail
-from pbs_filter.syslog import records
+
+from ..reading import read as read_line
 
 WRAPPER = Path(__file__).parent.parent.parent / "examples/qmail/checkpassword-log"
 CHECKPASSWORD = """\
@@ -65,7 +66,7 @@ class Qmail:
 
     def logged(self) -> Observation | Reason:
         """What pbs-filter makes of the next line in the log; waits for it."""
-        record = records.read(self.syslog.recv(4096))
+        record = read_line(self.syslog.recv(4096))
         assert not isinstance(record, Reason)
         reading = Matcher([qmail.SERVER]).read(record)
         return reading if isinstance(reading, Reason) else reading.observation

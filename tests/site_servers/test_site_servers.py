@@ -15,11 +15,12 @@ from pbs_filter.servers import SERVERS
 from pbs_filter.site_servers import python_file
 from pbs_filter.site_servers import table as site
 from pbs_filter.site_servers.perl_patterns import message_pattern, split
-from pbs_filter.syslog import records
+
+from ..reading import read as read_line
 
 
 def made(text: str) -> Server:
-    return site.server(tomllib.loads(text), SERVERS, records.read)
+    return site.server(tomllib.loads(text), SERVERS, read_line)
 
 
 def read(server: Server, message: str, program: str = "acmed", pid: str = "7"):
@@ -359,7 +360,7 @@ REFUSED += [
 @pytest.mark.parametrize(("table", "words"), REFUSED)
 def test_what_is_wrong_is_refused_with_the_reason_and_the_mend(table, words: str) -> None:
     with pytest.raises(GrammarError) as caught:
-        site.server(table, SERVERS, records.read)
+        site.server(table, SERVERS, read_line)
     assert words in str(caught.value)
     assert str(caught.value).startswith("[[server]]")
 
@@ -374,7 +375,7 @@ def test_the_contract_holds_for_a_sites_server_too() -> None:
     first = made(ONE_LINE)
     table = changed(ONE_LINE, name="again")
     with pytest.raises(GrammarError, match="2 rules read it"):
-        site.server(table, (*SERVERS, first), records.read)
+        site.server(table, (*SERVERS, first), read_line)
 
 
 # ------------------------------------------------------------------ Python files
@@ -405,7 +406,7 @@ def written(directory: Path, text: str) -> str:
 
 
 def test_a_python_file_with_a_grammar(tmp_path: Path) -> None:
-    server = site.checked(python_file.load(written(tmp_path, FILE)), SERVERS, records.read)
+    server = site.checked(python_file.load(written(tmp_path, FILE)), SERVERS, read_line)
     assert "192.0.2.9" == read(server, "in eve 192.0.2.9").address
 
 
@@ -444,4 +445,4 @@ def test_a_python_grammar_that_breaks_the_contract_is_refused() -> None:
     )
     server = Server(name="acme", title="", versions="", programs={"acmed": None}, rules=(login,))
     with pytest.raises(GrammarError, match="expected Accepted"):
-        site.checked(server, SERVERS, records.read)
+        site.checked(server, SERVERS, read_line)

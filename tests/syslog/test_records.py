@@ -8,8 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_filter.model import Reason, Record
-from pbs_filter.syslog.records import MAX_LINE_BYTES, read
+from pbs_filter.syslog.records import MAX_LINE_BYTES
 from pbs_filter.syslog.scanner import Scanner
+
+from ..reading import read
 
 LOGIN = "imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1"
 DOVECOT = Record("dovecot", LOGIN, "mx1", "4711")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from pbs_filter.model import Record
 from pbs_filter.syslog import headers
-from pbs_filter.syslog.records import read
 from pbs_filter.syslog.scanner import Scanner
+
+from ..reading import OWN_LOGS, read
 
 PROGRAMS = (
     "dovecot",
@@ -27,7 +28,7 @@ PROGRAMS = (
     "zimbra",
 )
 INSTANCES = ("imap", "pop3")
-SCANNER = Scanner(PROGRAMS, INSTANCES)
+SCANNER = Scanner(PROGRAMS, INSTANCES, OWN_LOGS)
 
 
 JOURNALED = (
@@ -259,8 +260,8 @@ def test_other_programs_lines_are_passed_over():
 
 def test_own_logs_are_looked_for_only_when_their_program_is_claimed():
     line = b"2026/11/20 09:11:13 [info] 8#8: *9 client logged in\n"
-    assert [line[:-1]] == Scanner(["nginx-error-log"]).candidates(line)
-    assert [] == Scanner(["nginx"]).candidates(line)
+    assert [line[:-1]] == Scanner(["nginx-error-log"], own_logs=OWN_LOGS).candidates(line)
+    assert [] == Scanner(["nginx"], own_logs=OWN_LOGS).candidates(line)
 
 
 def test_a_name_that_begins_like_another_is_found_as_well():
@@ -273,6 +274,8 @@ def test_a_name_that_begins_like_another_is_found_as_well():
 
 def test_no_group_of_a_pattern_is_possessive():
     """Python before 3.11.5 matches `(?:ab)*+` wrongly when it stops inside the group."""
-    patterns = [value for name, value in vars(headers).items() if name.isupper()]
+    named = {name: value for name, value in vars(headers).items() if name.isupper()}
+    patterns = [value for value in named.values() if isinstance(value, str)]
+    patterns += [log.start + log.rest for log in OWN_LOGS]
     patterns.append(SCANNER._lines.__self__.pattern.decode())
     assert [] == [pattern for pattern in patterns if re.search(r"(?<!\\)\)[*+?]\+", pattern)]

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from pbs_filter.syslog.timestamps import Stamps
 
+from ..reading import OWN_LOGS
+
 BERLIN = ZoneInfo("Europe/Berlin")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
 """Its summer time is half an hour."""
@@ -20,7 +22,7 @@ def epoch(text):
 
 
 def stamps(reference="2026-11-20T12:00:00Z", zone=BERLIN):
-    return Stamps(zone=zone, reference_epoch=epoch(reference))
+    return Stamps(zone=zone, reference_epoch=epoch(reference), own_logs=OWN_LOGS)
 
 
 SHAPES = [

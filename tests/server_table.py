@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..grammar import Rule, Server
-from ..model import Accepted, Connected, Ended
+from pbs_filter.grammar import Rule, Server
+from pbs_filter.model import Accepted, Connected, Ended
 
 BEGIN = "<!-- servers:begin -->"
 END = "<!-- servers:end -->"
