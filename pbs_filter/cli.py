@@ -6,31 +6,18 @@ Results go to stdout, everything else to stderr or the log.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import stat
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import __version__
 from .config.options import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
 from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError
-from .map_format.redis_url import is_redis
 from .usage import Parser, whole
 
-MODES = (
-    "list",
-    "explain",
-    "check",
-    "reprocess",
-    "forget",
-    "authorise",
-    "status",
-    "dumpconfig",
-    "setup",
-    "doctor",
-)
 GONE = {
     "--watchlog": "the syslog daemon pipes its lines into pbs-filter: see rsyslog/ and syslog-ng/; "
     "a file is read once with --reprocess",
@@ -273,188 +260,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+COMMANDS = {
+    "list": "listing",
+    "explain": "explain",
+    "check": "check",
+    "reprocess": "reprocess",
+    "forget": "forget",
+    "authorise": "authorise",
+    "status": "status",
+    "watch": "watch",
+    "history": "history",
+}
+"""The mode options whose module in `commands` has run(config, options), imported when needed."""
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    chosen = _mode(arguments)
-    if chosen is None:
-        from .service import run
-
-        return run.run(
-            lambda: configuration(arguments),
-            retry=arguments.retry_start,
-            logto=arguments.option_logto or "",
-            cursor_path=arguments.journal_cursor,
-        )
-    if chosen in (_setup, _doctor):  # they also help where the configuration is wrong
-        return chosen(None, arguments)
-    return chosen(configuration(arguments), arguments)
-
-
-def _mode(
-    arguments: argparse.Namespace,
-) -> Callable[[Config, argparse.Namespace], int] | None:
-    if arguments.list is not None:
-        return _list
-    if arguments.explain:
-        return _explain
-    if arguments.check:
-        return _check
-    if arguments.reprocess:
-        return _reprocess
-    if arguments.forget is not None:
-        return _forget
-    if arguments.authorise is not None:
-        return _authorise
-    if arguments.status:
-        return _status
-    if arguments.watch:
-        return _watch
-    if arguments.history is not None:
-        return _history
+    for mode, module in COMMANDS.items():
+        if getattr(arguments, mode) not in (None, False):
+            command = importlib.import_module(f".commands.{module}", __package__)
+            status: int = command.run(configuration(arguments), arguments)
+            return status
     if arguments.dumpconfig:
-        return _dumpconfig
-    if arguments.setup is not None:
-        return _setup
-    if arguments.doctor:
-        return _doctor
-    return None
-
-
-def _dumpconfig(config: Config, _arguments: argparse.Namespace) -> int:
-    sys.stdout.write(dump(config))
-    return 0
-
-
-def _list(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands.listing import list_
-
-    return list_(config, arguments)
-
-
-def _explain(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands import report
-    from .model import Reason, Record
-    from .service.build import pipeline_of
-
-    made = pipeline_of(config, _complain)
-    now = int(time.time())
-    for number, raw in enumerate(sys.stdin.buffer if sys.stdin else (), 1):
-        line = raw.removesuffix(b"\n")
-        record = made.read_record(line)
-        # A log file cannot say who wrote its lines, as the feed does: they are explained all the
-        # same, and it is said.
-        unproven = config.require_vouched and not line.startswith(b"{")
-        made.policy.require_vouched = config.require_vouched and not unproven
-        outcome = made.read(record, now)
-        if unproven and outcome.event != "none":
-            outcome = outcome._replace(reason=Reason.NOT_VOUCHED)
-        if arguments.json:
-            sys.stdout.write(report.to_json(report.story_object(number, outcome)))
-        else:
-            near = (
-                made.reader.explain(record)
-                if isinstance(record, Record) and outcome.reason is Reason.NO_RULE
-                else ()
-            )
-            sys.stdout.write(report.story(number, line, record, outcome, near))
-    sys.stdout.flush()
-    return 0
-
-
-def _check(config: Config, _arguments: argparse.Namespace) -> int:
-    from .export import exporter
-    from .grammar import contract
-    from .privileges import accounts
-    from .service.build import pipeline_of, servers_of
-
-    accounts(config)
-    exporter.read(config.export)
-    read = pipeline_of(config, _complain).read_record
-    servers = servers_of(config)
-    broken = 0
-    for server in servers:
-        violations = contract.check(server, servers, read)
-        broken += len(violations)
-        for violation in violations:
-            print(f"{server.name}: {violation}")
-        samples = sum(len(rule.samples) for rule in server.rules)
-        if not violations:
-            print(f"{server.name}: {len(server.rules)} rules, {samples} samples: ok")
-    if broken:
-        return 1
-    print("configuration: ok")
-    return 0
-
-
-def _reprocess(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands.reprocess import reprocess
-
-    return reprocess(config, arguments.files)
-
-
-def _forget(config: Config, arguments: argparse.Namespace) -> int:
-    answer = _ask(config, {"do": "forget", "address": arguments.forget})
-    shared = False
-    if is_redis(config.map):
-        from .commands import authorise
-
-        shared = authorise.forget(config, answer["address"])
-    if answer["changed"] or shared:
-        print(f"{answer['address']}: forgotten")
+        sys.stdout.write(dump(configuration(arguments)))
         return 0
-    print(f"{arguments.forget}: was not authorised")
-    return 1
+    # These two also help where the configuration is wrong.
+    if arguments.setup is not None:
+        return _setup(arguments)
+    if arguments.doctor:
+        return _doctor(arguments)
+    from .service import run as service
+
+    return service.run(
+        lambda: configuration(arguments),
+        retry=arguments.retry_start,
+        logto=arguments.option_logto or "",
+        cursor_path=arguments.journal_cursor,
+    )
 
 
-def _authorise(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands.report import moment
-
-    seconds = config.grace_seconds if arguments.seconds is None else arguments.seconds
-    request = {
-        "do": "authorise",
-        "address": arguments.authorise,
-        "seconds": seconds,
-        "note": arguments.note,
-    }
-    answer = _ask(config, request)
-    print(f"{answer['address']}: may relay until {moment(answer['until'])}")
-    if is_redis(config.map):
-        from .commands import authorise
-
-        authorise.say_if_late(config, _complain)
-    return 0
-
-
-def _ask(config: Config, request: dict[str, Any]) -> dict[str, Any]:
-    """Ask the running filter, or do it ourselves when none runs."""
-    from .service import control, storage
-
-    answer = control.ask(config.control, request)
-    if answer is None:
-        answer = storage.without_feed(config, request, _complain)
-    if "error" in answer:
-        raise ConfigError(str(answer["error"]))
-    return answer
-
-
-def _status(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands.listing import status_
-
-    return status_(config, arguments)
-
-
-def _watch(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands.watch import watch
-
-    return watch(config, arguments)
-
-
-def _history(config: Config, arguments: argparse.Namespace) -> int:
-    from .commands.past import history_
-
-    return history_(config, arguments)
-
-
-def _setup(_config: object, arguments: argparse.Namespace) -> int:
+def _setup(arguments: argparse.Namespace) -> int:
     from .setup import run
 
     return run.run(
@@ -465,14 +309,10 @@ def _setup(_config: object, arguments: argparse.Namespace) -> int:
     )
 
 
-def _doctor(_config: object, arguments: argparse.Namespace) -> int:
+def _doctor(arguments: argparse.Namespace) -> int:
     from .doctor import run
 
     return run.run(lambda: configuration(arguments), json=arguments.json)
-
-
-def _complain(text: str) -> None:
-    print(f"pbs-filter: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

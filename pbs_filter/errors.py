@@ -43,6 +43,10 @@ class StoreBusy(PbsFilterError):
     exit_status = EX_TEMPFAIL
 
 
+class StoreLocked(StoreBusy):
+    """A writer holds the map at this moment: ask again within milliseconds."""
+
+
 class StoreDamaged(PbsFilterError):
     """A file of the store is not what it should be: set it aside and rebuild it."""
 

@@ -1,4 +1,4 @@
-"""Text for a terminal: how wide it is, what of it may be shown, colours. Pure.
+"""Text for people: widths on a terminal, printable text, colours, tables, times. Pure.
 
 A line is a list of spans: a text and the name of a style. User names and log lines are anybody's
 text, so that every span is made safe on its way out: no control character, no direction mark and
@@ -7,9 +7,11 @@ no half of a surrogate pair reaches a terminal.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 STYLES = {
     "": "",
@@ -89,17 +91,53 @@ def ansi(line: Line, *, colour: bool) -> str:
     )
 
 
-def table(rows: Iterable[Sequence[Span]]) -> list[list[Span]]:
-    """Cells to lines: each column as wide as its widest cell, two blanks between columns."""
-    cells = [[Span(safe(text), style) for text, style in row] for row in rows]
-    widths = [max(width(cell.text) for cell in column) for column in zip(*cells, strict=True)]
-    return [
-        [
-            Span(fit(text, columns) + "  " if number < len(widths) else text, style)
-            for number, ((text, style), columns) in enumerate(zip(row, widths, strict=True), 1)
-        ]
-        for row in cells
-    ]
+def widths(rows: Iterable[Sequence[Span]]) -> list[int]:
+    """Return the columns of the widest cell in each column of `rows`."""
+    return [max(width(safe(text)) for text, _ in column) for column in zip(*rows, strict=True)]
+
+
+def aligned(row: Sequence[Span], columns: Sequence[int]) -> list[Span]:
+    """Return a line of the cells in `row`, each as wide as its column, two blanks between them.
+
+    A cell that is wider moves those behind it.
+    """
+    line = []
+    for number, ((text, style), columns_of_cell) in enumerate(zip(row, columns, strict=True), 1):
+        shown = safe(text)
+        if number < len(columns):
+            shown += " " * (max(columns_of_cell - width(shown), 0) + 2)
+        line.append(Span(shown, style))
+    return line
+
+
+def table(rows: Sequence[Sequence[Span]]) -> list[list[Span]]:
+    """Return the lines of a table of `rows`."""
+    columns = widths(rows)
+    return [aligned(row, columns) for row in rows]
+
+
+def left(seconds: int) -> str:
+    """Return a duration for people: `29:41`, `2:03:00`, or `ended`."""
+    if seconds <= 0:
+        return "ended"
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def moment(epoch: int) -> str:
+    """Return a time for people, in the local zone."""
+    return datetime.fromtimestamp(epoch).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def urgency(seconds: int) -> str:
+    """Return the style of a time left."""
+    return "dim" if seconds <= 0 else "red" if seconds < 60 else "yellow" if seconds < 300 else ""
+
+
+def json_line(value: Any) -> str:
+    """Return one line of JSON."""
+    return json.dumps(value, ensure_ascii=True) + "\n"
 
 
 def wants_colour(choice: str, environ: Mapping[str, str], *, is_terminal: bool) -> bool:

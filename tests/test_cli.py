@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter.authorisation.pipeline import Outcome
 from pbs_filter.cli import GONE, main, parser
-from pbs_filter.commands import report
 from pbs_filter.commands.reprocess import stamper
 from pbs_filter.config.options import OPTIONS, flag_of
-from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
 from pbs_filter.syslog.timestamps import Stamps
 
@@ -156,46 +153,6 @@ def test_a_login_that_the_policy_refuses_is_a_login_with_a_reason():
 
 
 # ---------------------------------------------------------------------- --list
-
-
-ENTRIES = [
-    ("192.0.2.7", Entry(2000, 900, 900, 900, 1, "dovecot", "imap", "bob@example.org")),
-    ("192.0.2.8", Entry(1500, 900, 900, 900, 0, "popa3d", "pop3", "alice")),
-    ("2001:db8::7", Entry(8722, 900, 900, 900, 0, "manual", "", "")),
-    ("192.0.2.9", Entry(1000, 900, 900, 900, 0, "popa3d", "pop3", "gone")),
-    ("203.0.113.66", Entry(5000, 1002, 900, 900, 0, "popa3d", "pop3", "from the future")),
-]
-
-
-def test_only_the_living_are_listed_the_first_to_end_first():
-    shown = report.select(ENTRIES, 1000, ended=False)
-    assert ["192.0.2.8", "192.0.2.7", "2001:db8::7"] == [address for address, _ in shown]
-    assert 5 == len(report.select(ENTRIES, 1000, ended=True))
-
-
-def test_the_table_is_aligned_and_says_who_and_why(monkeypatch):
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    table = report.as_table(report.select(ENTRIES, 1000, ended=False), 1000).splitlines()
-    assert [
-        "ADDRESS      LEFT     UNTIL                LAST LOGIN           OPEN  USER             "
-        "PROTO  SERVER",
-        "192.0.2.8    8:20     1970-01-01 00:25:00  1970-01-01 00:15:00  0     alice            "
-        "pop3   popa3d",
-        "192.0.2.7    16:40    1970-01-01 00:33:20  1970-01-01 00:15:00  1     bob@example.org  "
-        "imap   dovecot",
-        "2001:db8::7  2:08:42  1970-01-01 02:25:22  1970-01-01 00:15:00  0     -                "
-        "-      manual",
-    ] == table
-    monkeypatch.undo()
-    time.tzset()
-
-
-@pytest.mark.parametrize(
-    ("expected", "seconds"), [("ended", 0), ("ended", -5), ("0:09", 9), ("1:00:00", 3600)]
-)
-def test_time_left_for_people(expected, seconds):
-    assert expected == report.left(seconds)
 
 
 def test_list_has_a_plain_form_and_knows_the_ended(place):
@@ -544,11 +501,6 @@ def test_the_version_is_told(capsys):
         main(["--version"])
     assert 0 == left.value.code
     assert capsys.readouterr().out.startswith("pbs-filter 0.")
-
-
-def test_a_story_of_bytes_that_are_no_text_is_printable():
-    story = report.story(1, b"\xff\x00\x1b[31m", Reason.NOT_A_RECORD, Outcome("none", Reason.EMPTY))
-    assert all(line.isprintable() for line in story.splitlines())
 
 
 # ---------------------------------------------------------------------- --setup

@@ -1,48 +1,41 @@
-"""What a person changed on one of several hosts that share a map in Redis (edge)."""
+"""--authorise: a person authorises an address (edge)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import argparse
 
 from ..config.options import Config
-from ..errors import StoreBusy
-from ..map_format.redis_merge import last_login, merge
+from ..map_format.redis_url import is_redis
 from ..service import control
-from ..service.storage import map_of
-from ..store.redis_map import RedisMap
+from ..terminal import moment
+from .arguments import complain
+from .request import request
 
 
-def forget(config: Config, address: str) -> bool:
-    """Let no login from `address` before now count any more, whichever filter saw it; whether one
-    did.
-
-    Returns when this second is over, so that the next login counts.
+def run(config: Config, options: argparse.Namespace) -> int:
+    """Authorise the address; return 0.
 
     Raises:
-        StoreBusy: Redis cannot be used now.
+        ConfigError, StoreBusy: see `request`.
     """
-    stored = map_of(config)
-    assert isinstance(stored, RedisMap), "a map on this host has one filter"
-    try:
-        fields = dict(stored.everybodys(address)).get(address, {})
-        now = int(time.time())
-        # Another host's clock may be a little ahead of ours.
-        at = max(now, last_login(address, fields))
-        stored.forget(address, at, at + config.max_session_seconds + config.grace_seconds)
-    except StoreBusy as error:
-        raise StoreBusy(
-            f"{address} is forgotten on this host alone: {error}; then forget it once more"
-        ) from None
-    finally:
-        stored.close()
-    time.sleep(min(max(at + 1 - time.time(), 0), 2))
-    return merge(address, fields, now) is not None
+    answer = request(
+        config,
+        {
+            "do": "authorise",
+            "address": options.authorise,
+            "seconds": config.grace_seconds if options.seconds is None else options.seconds,
+            "note": options.note,
+        },
+    )
+    print(f"{answer['address']}: may relay until {moment(answer['until'])}")
+    if is_redis(config.map):
+        _report_backlog(config)
+    return 0
 
 
-def say_if_late(config: Config, say: Callable[[str], None]) -> None:
-    """Tell whether the running filter still has to send its latest changes."""
+def _report_backlog(config: Config) -> None:
+    """Say whether the running filter still has to send its latest changes."""
     answer = control.ask(config.control, {"do": "status"}) or {}
-    behind = answer.get("status", {}).get("map")
-    if behind and behind["trouble"]:
-        say(f"lookups do not see it yet: {behind['trouble']}")
+    backlog = answer.get("status", {}).get("map")
+    if backlog and backlog["trouble"]:
+        complain(f"lookups do not see it yet: {backlog['trouble']}")

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..map_format.entry import Entry
-from ..terminal import Line, Span, clip, fit, safe, width
-from .report import left, moment, urgency
+from ..terminal import Line, Span, clip, fit, left, moment, safe, urgency, width
 
 KEPT = 500
 """Addresses that are remembered for the picture: more than any terminal is high."""

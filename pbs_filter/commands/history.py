@@ -1,4 +1,4 @@
-"""--history ADDRESS: when and by whom it was authorised, and by which line. Pure.
+"""--history: when and by whom an address was authorised, and by which line (edge).
 
 The journal has states, not events (see `ledger`): each `a` payload names the newest login of its
 address, and comes again when the session ends, by hand, and when the journal is rewritten. So a
@@ -8,14 +8,47 @@ are as the filter's clock told them then.
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
-from ..terminal import Span, ansi, table
-from .report import moment
+from ..config.options import Config
+from ..store import journal_lines
+from ..terminal import Span, ansi, json_line, moment, table
+from .arguments import colour_of, key_of
 
 COLUMNS = ("LOGIN", "UNTIL", "USER", "PROTO", "SERVER")
 _FIELDS = 10
+
+
+def run(config: Config, options: argparse.Namespace) -> int:
+    """Show the logins of the address; return 0 if the journal knows one, 1 if not."""
+    history = history_of(config.journal, key_of("--history", options.history, config))
+    if options.json:
+        sys.stdout.write(json_line(history.as_object()))
+    else:
+        sys.stdout.write(history.as_text(colour=colour_of(options)))
+    return 0 if history.logins() else 1
+
+
+def history_of(path: str, address: str) -> History:
+    """Return all that the journal at `path`, and the one before it, know of `address`.
+
+    Needs no lock. The newer one is read first: renamed meanwhile it is read twice, and nothing is
+    missed.
+
+    Raises:
+        StoreBusy: it cannot be read.
+    """
+    history = History(address)
+    newer = list(filter(history.wants, journal_lines.read(path)))
+    older = path + ".1"
+    if os.path.exists(older):
+        history.take(filter(history.wants, journal_lines.read(older)))
+    history.take(newer)
+    return history
 
 
 class Login:

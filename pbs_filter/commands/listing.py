@@ -1,145 +1,195 @@
-"""The modes that show something (edge): --list and --status."""
+"""--list: who may relay, until when, and why (edge)."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import Any, Protocol
 
-from ..addresses import canonical, widen
 from ..config.options import Config
-from ..errors import ConfigError, StoreBusy
-from ..map_format.entry import Entry, decode
-from ..map_format.redis_merge import merge
-from ..service.storage import map_of
-from ..store.gdbm_map import GdbmMap
-from ..terminal import wants_colour
-from . import report
+from ..errors import StoreBusy, StoreDamaged
+from ..lookup.answer import YES
+from ..map_format.entry import Entry
+from ..terminal import Span, aligned, ansi, json_line, left, moment, urgency, widths
+from . import stored
+from .arguments import address_of, colour_of, complain, key_of
+from .stored import Row
 
-if TYPE_CHECKING:
-    from ..store.redis_map import RedisMap
-
-
-def colour_of(arguments: argparse.Namespace) -> bool:
-    """Whether stdout gets colours."""
-    return wants_colour(arguments.color, os.environ, is_terminal=sys.stdout.isatty())
+SORTED_ROWS = 10_000
+"""Addresses that are sorted by their ends. Of more than that the map's own order is kept, so that
+the first row comes at once, and memory has a bound."""
+COLUMNS = ("ADDRESS", "LEFT", "UNTIL", "LAST LOGIN", "OPEN", "USER", "PROTO", "SERVER")
 
 
-def address_of(option: str, text: str, config: Config) -> str:
-    """The address, or with `ipv6_prefix` the network, that is stored for `text`.
+def run(config: Config, options: argparse.Namespace) -> int:
+    """List the map; with an address return 0 if it may relay, 1 if not.
 
     Raises:
-        ConfigError: it is not an address.
+        StoreBusy, StoreDamaged: lookups answer "not now".
     """
-    address = canonical(text)
-    if address is None:
-        raise ConfigError(f"{option}: {text!r} is not an address; give one, like 192.0.2.7")
-    return widen(address, config.ipv6_prefix)
-
-
-def _readable(config: Config) -> GdbmMap | RedisMap:
-    """The map, to be read by a person.
-
-    Raises:
-        StoreBusy: there is none, or it may not be read; with what that person can do.
-    """
-    made = map_of(config)
-    if isinstance(made, GdbmMap):
-        try:
-            os.close(os.open(config.map, os.O_RDONLY | os.O_CLOEXEC))
-        except FileNotFoundError:
-            raise StoreBusy(
-                f"there is no map {config.map!r}: the filter makes it when it starts, and the "
-                "syslog daemon starts the filter; pbs-filter --doctor looks for what is missing"
-            ) from None
-        except PermissionError:
-            raise StoreBusy(
-                f"cannot read the map {config.map!r}: Permission denied; run this as root, or as "
-                "one of the group that may read it (group in pbs-filter.toml)"
-            ) from None
-    return made
-
-
-def _stored(
-    config: Config, address: str, now: int
-) -> tuple[list[tuple[str, Entry]], dict[str, tuple[str, ...]] | None]:
-    """What the map says of `address`, or ("") of all; and which filters do, where it is shared."""
-    stored = _readable(config)
-    if isinstance(stored, GdbmMap):
-        if address:
-            value = stored.get(address)
-            found = [] if value is None else [(address, value)]
-        else:
-            found = list(stored.items())
-        return [(a, entry) for a, value in found if (entry := decode(a, value))], None
-    entries, filters = [], {}
-    for one, fields in stored.everybodys(address):
-        shared = merge(one, fields, now)
-        if shared is not None:
-            entries.append((one, shared.entry))
-            filters[one] = shared.filters
-    return entries, filters
-
-
-def stored(config: Config, now: int) -> Iterator[tuple[str, Entry]]:
-    """All that the map says, one address after the other.
-
-    Raises:
-        StoreBusy, StoreDamaged: it cannot be read.
-    """
-    the_map = _readable(config)
-    if isinstance(the_map, GdbmMap):
-        for address, value in the_map.items():
-            entry = decode(address, value)
-            if entry is not None:
-                yield address, entry
-        return
-    try:
-        for address, fields in the_map.everybodys(""):
-            shared = merge(address, fields, now)
-            if shared is not None:
-                yield address, shared.entry
-    finally:
-        the_map.close()
-
-
-def list_(config: Config, arguments: argparse.Namespace) -> int:
-    """--list: who may relay; with an address 0 if it may, 1 if not."""
-    now = int(time.time())
-    address = address_of("--list", arguments.list, config) if arguments.list else ""
-    entries, filters = _stored(config, address, now)
-    shown = report.select(entries, now, ended=arguments.all)
-    if arguments.json:
-        sys.stdout.write(report.to_json(report.as_objects(shown, now, filters=filters)))
-    elif arguments.plain:
-        sys.stdout.writelines(f"{address}\n" for address, _ in shown)
-    elif shown or not arguments.list:
-        sys.stdout.write(report.as_table(shown, now, colour=colour_of(arguments), filters=filters))
-    else:
-        print(f"{arguments.list}: not authorised")
-    if not arguments.list:
+    now = stored.now(config)
+    if not options.list:
+        _write(config, options, now, "")
         return 0
-    return 0 if report.select(entries, now, ended=False) else 1
-
-
-def status_(config: Config, arguments: argparse.Namespace) -> int:
-    """--status: what the running filter did so far."""
-    from ..monitor import status
-    from ..service import control
-
-    answer = control.ask(config.control, {"do": "status"})
-    if answer is None or "status" not in answer:
-        raise StoreBusy(
-            f"no filter is running on {config.map!r}: rsyslog starts it with the first line of a "
-            "POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and "
-            "looks for what is missing"
-        )
-    values = answer["status"]
-    if arguments.json:
-        sys.stdout.write(report.to_json(values))
+    address = address_of("--list", options.list)
+    verdict = stored.answer(config, address)
+    if verdict == YES or options.all or options.json or options.plain:
+        _write(config, options, now, key_of("--list", options.list, config))
     else:
-        sys.stdout.write(status.text(values, colour=colour_of(arguments)))
-    return 0
+        print(f"{options.list}: not authorised")
+    return 0 if verdict == YES else 1
+
+
+def _write(config: Config, options: argparse.Namespace, now: int, key: str) -> None:
+    """Write the rows of `key`, or of all addresses, as they are read."""
+    writer: Writer
+    if options.json:
+        writer = JsonWriter(now)
+    elif options.plain:
+        writer = PlainWriter()
+    else:
+        writer = TableWriter(now, colour=colour_of(options))
+    rows = (row for row in stored.rows(config, now, key) if options.all or is_shown(row.entry, now))
+    first, error = _first(rows)
+    first.sort(key=lambda row: (row.entry.until, row.address))
+    writer.begin(first)
+    if len(first) == SORTED_ROWS:
+        try:
+            for number, row in enumerate(rows, 1):
+                if number == 1:
+                    complain(f"more than {SORTED_ROWS:,} addresses: they are not sorted by end")
+                writer.row(row)
+        except (StoreBusy, StoreDamaged) as late_error:
+            error = late_error
+    writer.end()
+    if error is not None:
+        raise error
+
+
+def _first(rows: Iterator[Row]) -> tuple[list[Row], StoreBusy | StoreDamaged | None]:
+    """Return the first SORTED_ROWS rows, and what stopped them."""
+    first: list[Row] = []
+    try:
+        first.extend(islice(rows, SORTED_ROWS))
+    except (StoreBusy, StoreDamaged) as error:
+        return first, error
+    return first, None
+
+
+def is_shown(entry: Entry, now: int) -> bool:
+    """Return whether `entry` authorises its address at `now`, epoch seconds."""
+    return entry.until > now >= entry.renewed - 1
+
+
+class Writer(Protocol):
+    """A form in which rows are written to stdout."""
+
+    def begin(self, first: list[Row]) -> None:
+        """Write the first rows and what stands before them."""
+
+    def row(self, row: Row) -> None:
+        """Write one more row."""
+
+    def end(self) -> None:
+        """Write what stands behind the rows."""
+
+
+class PlainWriter:
+    """Addresses only, one a line."""
+
+    def begin(self, first: list[Row]) -> None:
+        """See `Writer`."""
+        sys.stdout.writelines(f"{row.address}\n" for row in first)
+
+    def row(self, row: Row) -> None:
+        """See `Writer`."""
+        sys.stdout.write(f"{row.address}\n")
+
+    def end(self) -> None:
+        """See `Writer`."""
+
+
+class JsonWriter:
+    """One array with one object an address: epoch seconds, durations in seconds."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+        self._separator = "["
+
+    def begin(self, first: list[Row]) -> None:
+        """See `Writer`."""
+        for row in first:
+            self.row(row)
+
+    def row(self, row: Row) -> None:
+        """See `Writer`."""
+        sys.stdout.write(self._separator + json_line(as_object(row, self._now)).rstrip("\n"))
+        self._separator = ", "
+
+    def end(self) -> None:
+        """See `Writer`."""
+        sys.stdout.write("[]\n" if self._separator == "[" else "]\n")
+
+
+class TableWriter:
+    """A table whose columns fit the first rows."""
+
+    def __init__(self, now: int, *, colour: bool) -> None:
+        self._now = now
+        self._colour = colour
+        self._columns: list[int] = []
+
+    def begin(self, first: list[Row]) -> None:
+        """See `Writer`."""
+        shared = any(row.filters is not None for row in first)
+        head = [Span(name, "bold") for name in (*COLUMNS, *(["FILTERS"] if shared else []))]
+        cells = [head, *(as_cells(row, self._now) for row in first)]
+        self._columns = widths(cells)
+        for line in cells:
+            self._write(line)
+
+    def row(self, row: Row) -> None:
+        """See `Writer`."""
+        self._write(as_cells(row, self._now))
+
+    def end(self) -> None:
+        """See `Writer`."""
+
+    def _write(self, cells: list[Span]) -> None:
+        line = aligned(cells, self._columns)
+        sys.stdout.write(f"{ansi(line, colour=self._colour)}\n")
+
+
+def as_cells(row: Row, now: int) -> list[Span]:
+    """Return the cells of a row of the table."""
+    entry = row.entry
+    return [
+        Span(row.address),
+        Span(left(entry.until - now), urgency(entry.until - now)),
+        Span(moment(entry.until)),
+        Span(moment(entry.last)),
+        Span(str(entry.sessions), "green" if entry.sessions else "dim"),
+        Span(entry.user or "-"),
+        Span(entry.protocol or "-"),
+        Span(entry.server or "-"),
+        *([] if row.filters is None else [Span(" ".join(row.filters))]),
+    ]
+
+
+def as_object(row: Row, now: int) -> dict[str, Any]:
+    """Return the object of one address for --json."""
+    entry = row.entry
+    return {
+        "address": row.address,
+        "left_seconds": max(entry.until - now, 0),
+        "until": entry.until,
+        "since": entry.since,
+        "last_login": entry.last,
+        "open_sessions": entry.sessions,
+        "user": entry.user,
+        "protocol": entry.protocol or None,
+        "server": entry.server,
+        **({} if row.filters is None else {"filters": list(row.filters)}),
+    }

@@ -6,6 +6,7 @@ afterwards who may still relay now. A stamp in the future counts as now.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
 import os
@@ -25,28 +26,31 @@ from ..service import build, storage
 from ..service.omprog import Splitter
 from ..syslog import records
 from ..syslog.timestamps import Stamps
+from .arguments import complain
 
 READ_BYTES = 1 << 20
 JOURNAL_SLICE = 10_000
 LOCK_SECONDS = 2
 
 
-def reprocess(config: Config, names: Sequence[str]) -> int:
-    """Read the files (stdin without any); 0, or 1 where one of them could not be read to its end.
+def run(config: Config, options: argparse.Namespace) -> int:
+    """Read the files (stdin without any).
+
+    Return 0, or 1 where one of them could not be read to its end.
 
     Raises:
         PbsFilterError: the configuration or the store cannot be used.
     """
     with contextlib.ExitStack() as stack:
         # By whoever calls this, root mostly: the filter's account may not read mail logs.
-        files = [(name, _opened(name, stack)) for name in names or ("-",)]
-        privileges.become(config, _say)
+        files = [(name, _opened(name, stack)) for name in options.files or ("-",)]
+        privileges.become(config, complain)
         return _reprocess(config, files)
 
 
 def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> int:
-    pipeline = build.pipeline_of(config, _say)
-    store = storage.Storage(config, pipeline, _say, lock_seconds=LOCK_SECONDS)
+    pipeline = build.pipeline_of(config, complain)
+    store = storage.Storage(config, pipeline, complain, lock_seconds=LOCK_SECONDS)
     try:
         wall = store.clock.now()
         zone = local_zone()
@@ -61,7 +65,7 @@ def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> i
                 )
                 _read(pipeline, opened.file, stamps, wall, opened.size)
             except (OSError, EOFError, zlib.error) as error:
-                _say(f"{name!r}: {getattr(error, 'strerror', None) or error}; read up to there")
+                complain(f"{name!r}: {getattr(error, 'strerror', None) or error}; read up to there")
                 failed = True
         _settle(pipeline, wall)
         if store.journal is not None:
@@ -119,7 +123,7 @@ def _opened(name: str, stack: contextlib.ExitStack) -> _Opened | None:
         if file.peek(2)[:2] != b"\x1f\x8b":
             return _Opened(file, found.st_size, found.st_mtime)
     except OSError as error:
-        _say(f"{name!r}: {error.strerror}; left out")
+        complain(f"{name!r}: {error.strerror}; left out")
         return None
     unpacked = gzip.GzipFile(fileobj=file)
     return _Opened(unpacked, 0, found.st_mtime)  # type: ignore[arg-type]
@@ -204,7 +208,3 @@ def _rows(pipeline: Pipeline) -> Iterator[str]:
         yield "known programs whose lines no rule reads:"
         for program, number in sorted(counts.unread.items(), key=lambda item: -item[1]):
             yield f"{number:>14}  {program}: {counts.unread_examples[program][:100]!r}"
-
-
-def _say(text: str) -> None:
-    print(f"pbs-filter: {text}", file=sys.stderr)

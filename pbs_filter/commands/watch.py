@@ -19,8 +19,9 @@ from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError
 from ..service import control
 from ..terminal import ansi
+from . import stored
+from .arguments import colour_of
 from .dashboard import Dashboard
-from .listing import colour_of, stored
 
 EVERY_SECONDS = 1.0
 ANSWER_SECONDS = 1.0
@@ -39,7 +40,7 @@ LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HEARD = (*LEAVING, signal.SIGWINCH, signal.SIGTSTP)
 
 
-def watch(config: Config, arguments: argparse.Namespace) -> int:
+def run(config: Config, options: argparse.Namespace) -> int:
     """Draw until somebody says stop; 0.
 
     Raises:
@@ -47,7 +48,7 @@ def watch(config: Config, arguments: argparse.Namespace) -> int:
     """
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         raise ConfigError("--watch needs a terminal to draw on; for programs: --status --json")
-    colour = colour_of(arguments)
+    colour = colour_of(options)
     plain = "utf" not in (sys.stdout.encoding or "").lower()
     watching = Dashboard(f"{os.uname().nodename}  {config.map}", config.grace_seconds, plain=plain)
     looking = DashboardFeed(config, watching)
@@ -73,9 +74,10 @@ class DashboardFeed:
         began = time.monotonic()
         if began < self._map_at:
             return
-        now = int(time.time())
+        now = stored.now(self._config)
         try:
-            self._watching.map_says(stored(self._config, now), now)
+            rows = stored.rows(self._config, now)
+            self._watching.map_says(((row.address, row.entry) for row in rows), now)
         except (PbsFilterError, OSError) as error:
             self._watching.map_away(str(error))
         ended = time.monotonic()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .. import __version__
-from ..commands.report import to_json
 from ..config.options import DEFAULT_PATH, Config
 from ..errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
 from ..integrations import mtas, postfix, rsyslog, syslog_ng
@@ -19,6 +18,7 @@ from ..integrations.machine import DAEMONS, MTAS, Machine, choose
 from ..service import control
 from ..setup import discover
 from ..setup.run import plan_of
+from ..terminal import json_line
 from . import findings as judge
 from . import probe, relay
 from .findings import Finding, note, ok, wrong
@@ -41,7 +41,7 @@ def run(make_config: Callable[[], Config], *, json: bool) -> int:
     except ConfigError:
         program = "pbs-filter"
     findings = [judge.with_program(finding, program) for finding in _findings(make_config)]
-    sys.stdout.write(to_json(judge.objects(findings)) if json else judge.shown(findings))
+    sys.stdout.write(json_line(judge.objects(findings)) if json else judge.shown(findings))
     return 0 if all(finding.state != "wrong" for finding in findings) else 1
 
 

@@ -6,7 +6,8 @@ import sys
 import time
 
 from ..errors import ConfigError, PbsFilterError
-from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Lookup, Watch, open_reader
+from ..map_format.map_clock import MapClock
+from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, open_reader
 from .log import Log
 from .options import MODES, USAGE, Options
 
@@ -46,11 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _lookup(options: Options, location: str = DEFAULT_MAP) -> Lookup:
     locations = options.all("map") or [location]
     return Lookup(
-        open_reader(*locations),
+        Guarded(open_reader(*locations)),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
         # The filters behind a map in Redis have clocks of their own.
-        now=time.time if "://" in locations[0] else Watch(locations[0]).now,
+        now=time.time if "://" in locations[0] else MapClock(locations[0]).now,
     )
 
 

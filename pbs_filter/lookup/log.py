@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import posix
+import os
+import stat
 import time
 
 REPEAT_SECONDS = 60
 """The same trouble is said once in this time: the MTA asks again and again."""
 
-_FILE_TYPE, _SOCKET = 0o170000, 0o140000
-
 
 def _stderr_is_the_conversation() -> bool:
     """Postfix's spawn(8) and inetd connect stdin, stdout and stderr to the same socket."""
     try:
-        peer, errors = posix.fstat(0), posix.fstat(2)
+        peer, errors = os.fstat(0), os.fstat(2)
     except OSError:
         return False
     same = (peer.st_dev, peer.st_ino) == (errors.st_dev, errors.st_ino)
-    return same and errors.st_mode & _FILE_TYPE == _SOCKET
+    return same and stat.S_ISSOCK(errors.st_mode)
 
 
 class Log:
@@ -29,7 +28,7 @@ class Log:
         self._syslog = _stderr_is_the_conversation()
         if self._syslog:
             # Nothing may slip into the conversation: no traceback, no message of GDBM's.
-            posix.dup2(posix.open("/dev/null", posix.O_RDWR), 2)
+            os.dup2(os.open("/dev/null", os.O_RDWR), 2)
 
     def say(self, text: str) -> None:
         """Write one line; control characters are shown as `?`."""
@@ -41,7 +40,7 @@ class Log:
             syslog.syslog(syslog.LOG_ERR, text)
         else:
             try:
-                posix.write(2, f"pbs-lookup: {text}\n".encode("utf-8", "backslashreplace"))
+                os.write(2, f"pbs-lookup: {text}\n".encode("utf-8", "backslashreplace"))
             except OSError:
                 pass  # there is no place left to say it
 

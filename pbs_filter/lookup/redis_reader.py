@@ -3,14 +3,14 @@
 redis-py would take several times the interpreter's own start. One connection is kept for each
 server; one that is lost is made again at once, one that hangs is left alone for REST_SECONDS, so
 that a crowd of questions does not wait in turn. Everything ends within TOTAL_SECONDS, before
-`lookup.guarded` would end the process (a host name that cannot be resolved may take longer: give
+`answer.Guarded` would end the process (a host name that cannot be resolved may take longer: give
 addresses, or names of /etc/hosts).
 """
 
 from __future__ import annotations
 
 import _socket
-import posix
+import os
 import time
 
 from ..errors import ConfigError, PbsFilterError, ProtocolError, StoreBusy
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 0.4
 """For one server to be connected to, and to answer."""
 TOTAL_SECONDS = 1.2
-"""For all servers together; `lookup.HANG_SECONDS` is longer."""
+"""For all servers together; `answer.HANG_SECONDS` is longer."""
 REST_SECONDS = 1.0
 """A server that hung, refused, or could not be reached is not asked again before."""
 BELIEF_SECONDS = 1.0
@@ -182,11 +182,11 @@ def _with_tls(sock: _socket.socket, location: Location, host: str) -> ssl.SSLSoc
 def _password(path: str) -> str:
     """The password in a file. Raises `ConfigError`."""
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NONBLOCK)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            mode, content = posix.fstat(descriptor).st_mode, posix.read(descriptor, 1024)
+            mode, content = os.fstat(descriptor).st_mode, os.read(descriptor, 1024)
         finally:
-            posix.close(descriptor)
+            os.close(descriptor)
     except OSError as error:
         raise ConfigError(f"password file {path!r}: {error.strerror}") from None
     return redis_url.password(path, mode, content)
@@ -308,7 +308,7 @@ class Place:
 
 
 class RedisReader:
-    """Reads what the filters keep in Redis: `Reader` of `lookup`."""
+    """Reads what the filters keep in Redis: `answer.Reader`."""
 
     def __init__(self, locations: Sequence[str], now: Callable[[], float] = time.time) -> None:
         """`locations` are asked in this order; the first that can say decides.

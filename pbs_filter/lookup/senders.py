@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import posix
+import os
 
 from ..errors import ConfigError, StoreBusy
 from .protocols.policy import Binding
@@ -25,7 +25,7 @@ class SendersFile:
 
     def _status(self) -> tuple[int, ...]:
         try:
-            status = posix.stat(self._path)
+            status = os.stat(self._path)
         except OSError as error:
             raise StoreBusy(f"senders {self._path}: {error.strerror}") from None
         if status.st_mode & 0o002:

@@ -1,6 +1,7 @@
-"""What the values of one address mean that several filters keep in Redis, each in its own field.
+"""Decides between the values of one address that several filters keep in Redis, each in its field.
 
-Nobody overwrites what another one knows: an address may relay while the value of any of them lives.
+Nobody overwrites an entry of another filter: an address may relay while the value of any of them is
+current.
 """
 
 from __future__ import annotations
@@ -22,37 +23,49 @@ FORGET_BYTES = 10
 _UNTIL, _RENEWED, _LAST = slice(0, 10), slice(11, 21), slice(33, 43)
 
 
-def choose(address: bytes, values: Iterable[bytes], now: float) -> bytes | None:
-    """Of the values under `address` the living one with the latest login; None where none lives.
+def current(address: bytes, values: Iterable[bytes], now: float) -> list[bytes]:
+    """Return those of the `values` under `address` that authorise it at `now`, epoch seconds.
 
-    The latest login, because senders may be bound to the user who logged in last. Where none lives,
-    raises `StoreDamaged` if one is damaged, and `StoreBusy` if one comes from a clock that is ahead
-    of `now` (seconds since the epoch): it would live if the clocks agreed.
+    Raises:
+        StoreDamaged: there is none, and one of the values is damaged.
+        StoreBusy: there is none, and one of the values comes from a clock that is ahead of `now`:
+            it would authorise if the clocks agreed.
     """
     forgotten = b""
-    found = []
+    entries = []
     for value in values:
         if len(value) == FORGET_BYTES and value.isdigit():
             forgotten = max(forgotten, value)
         else:
-            found.append(value)
-    best = None
+            entries.append(value)
+    found = []
     damaged = ahead = False
-    for value in found:
+    for value in entries:
         if not check.is_intact(address, value):
             damaged = True
         elif value[_LAST] <= forgotten:
             continue
         elif check.is_current(address, value, now):
-            if best is None or (value[_LAST], value[_UNTIL]) > (best[_LAST], best[_UNTIL]):
-                best = value
+            found.append(value)
         elif int(value[_RENEWED]) > now + 1:
             ahead = True
-    if best is None and damaged:
+    if damaged and not found:
         raise StoreDamaged(f"the entry of {address.decode()} is damaged")
-    if best is None and ahead:
+    if ahead and not found:
         raise StoreBusy(
             f"the entry of {address.decode()} was written in the future: the clocks of the hosts "
             "disagree; let NTP keep them"
         )
-    return best
+    return found
+
+
+def choose(address: bytes, values: Iterable[bytes], now: float) -> bytes | None:
+    """Return the one of `current` with the latest login, or None.
+
+    The latest login, because senders may be bound to the user who logged in last.
+
+    Raises:
+        StoreDamaged, StoreBusy: see `current`.
+    """
+    found = current(address, values, now)
+    return max(found, key=lambda value: (value[_LAST], value[_UNTIL])) if found else None

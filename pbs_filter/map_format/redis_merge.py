@@ -1,4 +1,4 @@
-"""One address that several filters keep in Redis, as people are shown it. Pure."""
+"""Merges the fields that several filters keep of one address in Redis, for people. Pure."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from .entry import Entry, decode
-from .redis_fields import FORGET
+from .redis_fields import FORGET, current
 
 
 class Shared(NamedTuple):
-    """What all filters together say of an address."""
+    """The entries of all filters for one address, merged."""
 
     entry: Entry
     """The latest end, the latest login and its user, all open sessions."""
     filters: tuple[str, ...]
-    """The names of those whose entries count, sorted."""
+    """The names of the filters whose entries count, sorted."""
 
 
 def merge(address: str, fields: Mapping[str, bytes], now: int) -> Shared | None:
-    """What the `fields` of `address` (filter to value) mean at `now`, seconds since the epoch.
+    """Return the meaning of the `fields` of `address` (filter to value) at `now`, epoch seconds.
 
-    The living ones count; all of them where none lives. None: nothing is left of it but what was
-    forgotten or is damaged.
+    The current entries count; all of them where none is current. None: nothing is left of it but
+    entries that were forgotten.
+
+    Raises:
+        StoreDamaged, StoreBusy: lookups cannot say, see `redis_fields.current`.
     """
+    counted = current(address.encode("ascii", "replace"), fields.values(), now)
     forgotten = last_forgotten(fields)
     entries = {
         name: entry
         for name, value in fields.items()
-        if name != FORGET
+        if (value in counted or not counted)
         and (entry := decode(address, value)) is not None
         and entry.last > forgotten
     }
-    living = {
-        name: entry for name, entry in entries.items() if entry.until > now >= entry.renewed - 1
-    }
-    entries = living or entries
     if not entries:
         return None
     newest = max(entries.values(), key=lambda entry: (entry.last, entry.until))
@@ -50,12 +50,12 @@ def merge(address: str, fields: Mapping[str, bytes], now: int) -> Shared | None:
 
 
 def last_forgotten(fields: Mapping[str, bytes]) -> int:
-    """Logins up to this second, since the epoch, count no more; -1: all count."""
+    """Return the second up to which logins no longer count, since the epoch; -1: all count."""
     value = fields.get(FORGET, b"")
     return int(value) if value.isdigit() else -1
 
 
 def last_login(address: str, fields: Mapping[str, bytes]) -> int:
-    """The newest login in the `fields` of `address`, seconds since the epoch; 0: none."""
+    """Return the newest login in the `fields` of `address`, epoch seconds; 0: none."""
     entries = (decode(address, value) for value in fields.values())
     return max((entry.last for entry in entries if entry is not None), default=0)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.commands import past
+from pbs_filter.commands import history
 from pbs_filter.commands.history import History
 from pbs_filter.store.journal import Journal
 
@@ -165,7 +165,7 @@ def test_the_older_journal_is_read_as_well(place):
     journal.finish_rewrite()
     journal.close()
     assert [("bob", "Login"), ("alice", "Login"), ("carol", "Login")] == [
-        (found.user, found.line) for found in past.history_of(path, "192.0.2.7").logins()
+        (found.user, found.line) for found in history.history_of(path, "192.0.2.7").logins()
     ]
 
 
@@ -182,7 +182,7 @@ def test_without_a_journal_history_says_so(place):
 def test_a_journal_that_is_renamed_between_two_looks_loses_nothing(place, monkeypatch):
     """The newer file is read first: what is renamed meanwhile is then read twice, not never."""
     order = []
-    monkeypatch.setattr(past.journal_lines, "read", lambda path: order.append(path) or iter(()))
+    monkeypatch.setattr(history.journal_lines, "read", lambda path: order.append(path) or iter(()))
     (place / "j.1").touch()
-    past.history_of(str(place / "j"), "192.0.2.7")
+    history.history_of(str(place / "j"), "192.0.2.7")
     assert [f"{place}/j", f"{place}/j.1"] == order

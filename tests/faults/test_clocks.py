@@ -15,8 +15,10 @@ import pytest
 
 from pbs_filter import clock
 from pbs_filter.log import Log
-from pbs_filter.lookup import answer
-from pbs_filter.lookup.answer import NO, YES, GdbmReader, Lookup, Watch
+from pbs_filter.lookup.answer import NO, YES, Lookup
+from pbs_filter.map_format import gdbm_reader, map_clock
+from pbs_filter.map_format.gdbm_reader import GdbmReader
+from pbs_filter.map_format.map_clock import MapClock
 from pbs_filter.service import build
 from pbs_filter.service.feed import Feed
 from pbs_filter.service.persister import Persister
@@ -64,17 +66,15 @@ class Machine:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made_ = Machine()
     monkeypatch.setattr(clock, "time", made_)
-    monkeypatch.setattr(
-        answer,
-        "time",
-        SimpleNamespace(
-            time=made_.time,
-            clock_gettime=made_.clock_gettime,
-            CLOCK_BOOTTIME=7,
-            sleep=lambda _s: None,
-            monotonic=lambda: 0.0,
-        ),
+    told = SimpleNamespace(
+        time=made_.time,
+        clock_gettime=made_.clock_gettime,
+        CLOCK_BOOTTIME=7,
+        sleep=lambda _s: None,
+        monotonic=lambda: 0.0,
     )
+    monkeypatch.setattr(map_clock, "time", told)
+    monkeypatch.setattr(gdbm_reader, "time", told)
     return made_
 
 
@@ -94,7 +94,7 @@ class Site:
         """By the machine's own clock, until when an address may relay."""
         self.sessions: dict[str, tuple[str, float]] = {}
         self.serial = 0
-        self.lookup = Lookup(GdbmReader(self.settings.map), now=Watch(self.settings.map).now)
+        self.lookup = Lookup(GdbmReader(self.settings.map), now=MapClock(self.settings.map).now)
         self.feed: Feed | None = None
         self.store: Storage | None = None
         self.start()

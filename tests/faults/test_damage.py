@@ -13,8 +13,9 @@ import pytest
 
 from pbs_filter.config import options
 from pbs_filter.errors import PbsFilterError
-from pbs_filter.lookup.answer import NO, NOT_NOW, YES, GdbmReader, Lookup
+from pbs_filter.lookup.answer import NO, NOT_NOW, YES, Lookup
 from pbs_filter.map_format.entry import decode
+from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.service import build
 from pbs_filter.service.storage import Storage
 from pbs_filter.store.gdbm_map import GdbmMap

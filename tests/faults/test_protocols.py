@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.errors import ProtocolError
-from pbs_filter.lookup.answer import NO, YES, GdbmReader, Lookup
+from pbs_filter.lookup.answer import NO, YES, Lookup
 from pbs_filter.lookup.log import Log
 from pbs_filter.lookup.protocols import opensmtpd, policy, socketmap
 from pbs_filter.lookup.protocols import server as serve
+from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.service import omprog
 
 from ..lookup import maps

@@ -19,21 +19,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_filter import addresses
-from pbs_filter.errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
-from pbs_filter.lookup import answer
+from pbs_filter.errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged, StoreLocked
+from pbs_filter.lookup.address import canonical
 from pbs_filter.lookup.answer import (
     NO,
     NOT_NOW,
     YES,
-    GdbmReader,
-    Locked,
     Lookup,
-    canonical,
     open_reader,
 )
-from pbs_filter.map_format import check
+from pbs_filter.map_format import check, gdbm_reader
 from pbs_filter.map_format import entry as value
-from pbs_filter.store.gdbm_state import State
+from pbs_filter.map_format.completeness import Completeness
+from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.store.lock import Lock
 
 from .. import hang
@@ -290,7 +288,7 @@ def test_a_map_that_cannot_be_read_is_not_now_and_says_why(
 
 
 def test_a_damaged_bucket_reads_as_a_miss_unless_one_asks_again(map_path: Path) -> None:
-    """The reason for `_make_sure`: should GDBM itself say it one day, this can go."""
+    """The reason for `_refuse_damage`: should GDBM itself say it one day, this can go."""
     maps.lose_a_bucket(map_path)
     with _gdbm.open(str(map_path), "r") as database:
         assert database.get(b"192.0.2.7") is None
@@ -356,8 +354,8 @@ def test_another_boots_id_is_believed_of_a_filter_that_runs_and_has_written(
     assert expected == lookup_in(map_path).ask(b"198.51.100.1")
     assert YES == lookup_in(map_path).ask(b"192.0.2.7")
     inode = map_path.stat().st_ino
-    assert (expected == NO) == State(str(map_path), mode=0o640, gid=None).complete(inode)
-    assert not State(str(map_path), mode=0o640, gid=None).complete(inode + 1)
+    assert (expected == NO) == Completeness(str(map_path)).is_complete(inode)
+    assert not Completeness(str(map_path)).is_complete(inode + 1)
     lock.release()
 
 
@@ -385,7 +383,7 @@ def test_a_map_without_the_right_to_read_it_is_not_now(map_path: Path) -> None:
 def test_a_question_waits_for_a_writer_that_is_quick(map_path: Path) -> None:
     writer = _gdbm.open(str(map_path), "w")
     release = threading.Timer(0.05, writer.close)
-    with pytest.raises(Locked):
+    with pytest.raises(StoreLocked):
         GdbmReader(str(map_path)).get("192.0.2.7")
     release.start()
     assert YES == lookup_in(map_path).ask(b"192.0.2.7")
@@ -402,7 +400,7 @@ def told_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            answer,
+            gdbm_reader,
             "time",
             SimpleNamespace(
                 monotonic=lambda: clock.slept,
@@ -443,7 +441,7 @@ def test_a_read_that_hangs_ends_the_process_in_time(tmp_path: Path) -> None:
         "from pbs_filter.lookup import answer as lookup\n"
         "class Hangs:\n"
         "    def get(self, address): open(sys.argv[1]).read()\n"
-        "print(lookup.Lookup(Hangs()).ask(b'192.0.2.7'))\n"
+        "print(lookup.Lookup(lookup.Guarded(Hangs())).ask(b'192.0.2.7'))\n"
     )
     with hang.ends():
         done = subprocess.run(
@@ -552,7 +550,7 @@ def test_a_check_imports_nothing_that_costs_more_than_it_does(
         "print(*sorted(set(sys.modules) - before))"
     )
     loaded = subprocess.run(
-        [sys.executable, "-ISc", f"import sys; sys.path.insert(0, {os.getcwd()!r}); {script}"],
+        [sys.executable, "-ISc", f"import os, sys; sys.path.insert(0, {os.getcwd()!r}); {script}"],
         capture_output=True,
         text=True,
         check=True,
@@ -561,10 +559,14 @@ def test_a_check_imports_nothing_that_costs_more_than_it_does(
     assert {
         "pbs_filter",
         "pbs_filter.errors",
-        "pbs_filter.map_format.check",
-        "pbs_filter.lookup",
         "pbs_filter.map_format",
+        "pbs_filter.map_format.check",
+        "pbs_filter.map_format.completeness",
+        "pbs_filter.map_format.gdbm_reader",
+        "pbs_filter.map_format.map_clock",
+        "pbs_filter.lookup",
         "pbs_filter.lookup.__main__",
+        "pbs_filter.lookup.address",
         "pbs_filter.lookup.log",
         "pbs_filter.lookup.answer",
         "pbs_filter.lookup.options",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pbs_filter.commands import report
+import pytest
+
+from pbs_filter.errors import StoreBusy, StoreDamaged
 from pbs_filter.map_format.entry import Entry, encode
 from pbs_filter.map_format.redis_fields import FORGET
 from pbs_filter.map_format.redis_merge import last_login, merge
@@ -36,6 +38,9 @@ def test_what_has_ended_counts_only_where_nothing_lives():
 def test_an_entry_from_the_future_does_not_live():
     fields = {"mx1": value(2000), "mx2": value(9000, renewed=NOW + 2)}
     assert ("mx1",) == merge(ADDRESS, fields, NOW).filters
+    del fields["mx1"]
+    with pytest.raises(StoreBusy, match="written in the future"):
+        merge(ADDRESS, fields, NOW)
 
 
 def test_logins_up_to_the_forgotten_second_count_no_more():
@@ -45,8 +50,11 @@ def test_logins_up_to_the_forgotten_second_count_no_more():
     assert merge(ADDRESS, fields, NOW) is None
 
 
-def test_damage_is_passed_over():
-    assert merge(ADDRESS, {"mx1": b"x", FORGET: b"?"}, NOW) is None
+def test_damage_counts_only_where_nothing_is_current():
+    with pytest.raises(StoreDamaged, match="the entry of"):
+        merge(ADDRESS, {"mx1": b"x", FORGET: b"?"}, NOW)
+    with pytest.raises(StoreDamaged, match="the entry of"):
+        merge(ADDRESS, {"mx1": b"x", "mx2": value(NOW)}, NOW)
     assert ("mx2",) == merge(ADDRESS, {"mx1": b"x", "mx2": value(2000)}, NOW).filters
 
 
@@ -54,12 +62,3 @@ def test_the_newest_login_of_all_is_known_for_what_is_forgotten_by_a_late_clock(
     fields = {FORGET: b"0000000900", "mx1": value(2000, last=1005), "mx2": value(2000)}
     assert 1005 == last_login(ADDRESS, fields)
     assert 0 == last_login(ADDRESS, {"mx1": b"x"})
-
-
-def test_a_shared_list_names_the_filters_of_each_address():
-    entry = Entry(2000, 900, 800, 900, 0, "dovecot", "imap", "alice")
-    shown, filters = [(ADDRESS, entry)], {ADDRESS: ("mx1", "mx2")}
-    head, row = report.as_table(shown, NOW, filters=filters).splitlines()
-    assert "FILTERS" == head[row.index("mx1 mx2") :]
-    assert ["mx1", "mx2"] == report.as_objects(shown, NOW, filters=filters)[0]["filters"]
-    assert "filters" not in report.as_objects(shown, NOW)[0]

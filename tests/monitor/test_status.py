@@ -10,13 +10,15 @@ import pytest
 
 from pbs_filter import __version__
 from pbs_filter.authorisation.pipeline import Outcome
-from pbs_filter.commands import report
+from pbs_filter.commands import explain, listing
 from pbs_filter.commands.history import History
-from pbs_filter.commands.report import moment
+from pbs_filter.commands.status import SHOWN, size, text
+from pbs_filter.commands.stored import Row
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
-from pbs_filter.monitor.status import FIELDS, SHOWN, Run, collect, size, text
+from pbs_filter.monitor.status import FIELDS, Run, collect
 from pbs_filter.monitor.warnings import KINDS, Warnings
+from pbs_filter.terminal import moment
 
 from .. import names
 from ..authorisation.test_pipeline import NOW, as_json, feed, new
@@ -62,13 +64,13 @@ def named(title: str) -> set[str]:
 
 def test_the_names_of_the_other_modes_are_documented():
     entry = Entry(2000, 900, 900, 900, 0, "dovecot", "imap", "bob")
-    (listed,) = report.as_objects([("192.0.2.7", entry)], 1000, filters={"192.0.2.7": ["mx1"]})
+    listed = listing.as_object(Row("192.0.2.7", entry, ("mx1",)), 1000)
     assert set(listed) | {"imap", "manual"} == named("--list --json") - {"pop3"}
     history = History("192.0.2.7")
     history.take(["a\t192.0.2.7\t1800\t0\t0\t0\tdovecot\timap\tbob\tLogin"])
     found = history.as_object()
     assert set(found) | set(found["logins"][0]) == named("--history ADDRESS --json")
-    story = report.story_object(1, Outcome("login"))
+    story = explain.story_object(1, Outcome("login"))
     assert set(story) | {"login", "logout", "none"} == named("--explain --json")
 
 

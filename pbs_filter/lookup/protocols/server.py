@@ -19,8 +19,9 @@ import socket
 import time
 from collections import deque
 
-from ...errors import ConfigError, ProtocolError
-from ..answer import NOT_NOW, PATIENCE_SECONDS, Locked
+from ...errors import ConfigError, ProtocolError, StoreLocked
+from ...map_format.gdbm_reader import PATIENCE_SECONDS
+from ..answer import NOT_NOW
 from . import policy, socketmap, sockets
 
 TYPE_CHECKING = False
@@ -249,7 +250,7 @@ class Server:
                     break
                 try:
                     answer = self._lookup.attempt(*question)
-                except Locked:
+                except StoreLocked:
                     connection.pending = question
                     connection.buffered = True
                     connection.patience = time.monotonic() + PATIENCE_SECONDS
@@ -281,7 +282,7 @@ class Server:
                 continue
             try:
                 answer = self._lookup.attempt(*question)
-            except Locked as error:
+            except StoreLocked as error:
                 if time.monotonic() < connection.patience:
                     return
                 self._lookup.trouble = str(error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import posix
+import os
 import time
 
 from ...errors import ProtocolError
-from ..answer import NOT_NOW, PATIENCE_SECONDS
+from ...map_format.gdbm_reader import PATIENCE_SECONDS
+from ..answer import NOT_NOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def converse(
     conversation: Socketmap | Policy, lookup: Lookup, log: Log, source: int = 0, sink: int = 1
 ) -> None:
     """Answer what comes from the descriptor `source` until it ends, or breaks the protocol."""
-    while data := posix.read(source, BLOCK):
+    while data := os.read(source, BLOCK):
         conversation.feed(data)
         # One patience for all that came together: questions in a row must not add their waits up.
         patience = time.monotonic() + PATIENCE_SECONDS
@@ -44,4 +45,4 @@ def converse(
 def write_all(descriptor: int, data: bytes) -> None:
     """Write every byte of `data`."""
     while data:
-        data = data[posix.write(descriptor, data) :]
+        data = data[os.write(descriptor, data) :]

@@ -1,108 +1,23 @@
-"""What people read: --list and --explain. Pure: values in, text out."""
+"""--explain: what each line of stdin leads to, and why (edge)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
 
-from ..map_format.entry import Entry
+from ..authorisation.pipeline import Outcome
+from ..config.options import Config
+from ..grammar.matcher import NearMiss
 from ..model import Reason, Record
-from ..terminal import Span, ansi, table
-
-if TYPE_CHECKING:  # what --list need not import
-    from ..authorisation.pipeline import Outcome
-    from ..grammar.matcher import NearMiss
+from ..service.build import pipeline_of
+from ..terminal import json_line
+from .arguments import complain
 
 NEAR_MISSES = 3
 """Rules whose near miss --explain shows, the one that read furthest first."""
-
-COLUMNS = ("ADDRESS", "LEFT", "UNTIL", "LAST LOGIN", "OPEN", "USER", "PROTO", "SERVER")
-
-
-def left(seconds: int) -> str:
-    """A duration for people: `29:41`, `2:03:00`, or `ended`."""
-    if seconds <= 0:
-        return "ended"
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def moment(epoch: int) -> str:
-    """A time for people, in the local zone."""
-    return datetime.fromtimestamp(epoch).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def select(
-    entries: Iterable[tuple[str, Entry]], now: int, *, ended: bool
-) -> list[tuple[str, Entry]]:
-    """The entries to show: the living (all of them with `ended`), the first to end first."""
-    shown = [item for item in entries if ended or (item[1].until > now >= item[1].renewed - 1)]
-    return sorted(shown, key=lambda item: (item[1].until, item[0]))
-
-
-def as_table(
-    entries: Sequence[tuple[str, Entry]],
-    now: int,
-    *,
-    colour: bool = False,
-    filters: Mapping[str, Sequence[str]] | None = None,
-) -> str:
-    """One row an address, aligned; columns as `COLUMNS`, and `filters` of each address if given."""
-    more = ["FILTERS"] if filters is not None else []
-    rows = [[Span(name, "bold") for name in (*COLUMNS, *more)]]
-    for address, entry in entries:
-        by = [Span(" ".join(filters[address]))] if filters is not None else []
-        rows.append(
-            [
-                Span(address),
-                Span(left(entry.until - now), urgency(entry.until - now)),
-                Span(moment(entry.until)),
-                Span(moment(entry.last)),
-                Span(str(entry.sessions), "green" if entry.sessions else "dim"),
-                Span(entry.user or "-"),
-                Span(entry.protocol or "-"),
-                Span(entry.server or "-"),
-                *by,
-            ]
-        )
-    return "".join(f"{ansi(line, colour=colour)}\n" for line in table(rows))
-
-
-def urgency(seconds: int) -> str:
-    """The style of a time left."""
-    return "dim" if seconds <= 0 else "red" if seconds < 60 else "yellow" if seconds < 300 else ""
-
-
-def as_objects(
-    entries: Sequence[tuple[str, Entry]],
-    now: int,
-    *,
-    filters: Mapping[str, Sequence[str]] | None = None,
-) -> list[dict[str, Any]]:
-    """One object an address, for --json: times in seconds since the epoch, durations in seconds;
-    `filters` where they are given."""
-    return [
-        {
-            "address": address,
-            "left_seconds": max(entry.until - now, 0),
-            "until": entry.until,
-            "since": entry.since,
-            "last_login": entry.last,
-            "open_sessions": entry.sessions,
-            "user": entry.user,
-            "protocol": entry.protocol or None,
-            "server": entry.server,
-            **({} if filters is None else {"filters": list(filters[address])}),
-        }
-        for address, entry in entries
-    ]
-
-
-# ---------------------------------------------------------------------- --explain
-
 
 LOGINS_WITHOUT_EFFECT = frozenset(
     {
@@ -123,6 +38,33 @@ UNPROVEN = (
     "file does not (require_vouched is on)"
 )
 """What --explain says of a line that it cannot judge as the filter does."""
+
+
+def run(config: Config, options: argparse.Namespace) -> int:
+    """Explain every line of stdin; return 0."""
+    pipeline = pipeline_of(config, complain)
+    now = int(time.time())
+    for number, raw in enumerate(sys.stdin.buffer if sys.stdin else (), 1):
+        line = raw.removesuffix(b"\n")
+        record = pipeline.read_record(line)
+        # A log file cannot say who wrote its lines, as the feed does: they are explained all the
+        # same, and it is said.
+        unproven = config.require_vouched and not line.startswith(b"{")
+        pipeline.policy.require_vouched = config.require_vouched and not unproven
+        outcome = pipeline.read(record, now)
+        if unproven and outcome.event != "none":
+            outcome = outcome._replace(reason=Reason.NOT_VOUCHED)
+        if options.json:
+            sys.stdout.write(json_line(story_object(number, outcome)))
+        else:
+            near = (
+                pipeline.reader.explain(record)
+                if isinstance(record, Record) and outcome.reason is Reason.NO_RULE
+                else ()
+            )
+            sys.stdout.write(story(number, line, record, outcome, near))
+    sys.stdout.flush()
+    return 0
 
 
 def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
@@ -201,8 +143,3 @@ def decision(outcome: Outcome) -> str:
     assert outcome.reason is not None
     detail = f" ({outcome.detail})" if outcome.detail else ""
     return f"nothing: {outcome.reason.value}{detail}"
-
-
-def to_json(value: Any) -> str:
-    """One line of JSON."""
-    return json.dumps(value, ensure_ascii=True) + "\n"

@@ -1,14 +1,11 @@
-"""What --explain and --list print, text by text; tests/test_cli.py has the modes themselves."""
+"""The text and the objects of --explain; tests/test_cli.py has the mode itself."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
 from pbs_filter.authorisation.pipeline import Outcome
-from pbs_filter.commands import report
-from pbs_filter.map_format.entry import Entry
+from pbs_filter.commands import explain
 from pbs_filter.model import Reason
 
 from ..authorisation.test_pipeline import NOW, as_json, new
@@ -23,7 +20,7 @@ def told(line: str | bytes, made=None, *, near: bool = False) -> str:
     record = read_line(raw)
     outcome = made.read(record, NOW)
     misses = made.reader.explain(record) if near else ()
-    return report.story(1, raw, record, outcome, misses)
+    return explain.story(1, raw, record, outcome, misses)
 
 
 def test_a_login_and_its_end():
@@ -63,35 +60,13 @@ def test_what_is_no_record_is_shown_as_it_came_but_printable(line):
 def test_a_login_that_the_policy_refuses_is_a_login_for_programs():
     outcome = Outcome("none", Reason.DENIED_USER, "dovecot", address="192.0.2.7", user="eve")
     assert ("login", Reason.DENIED_USER.value) == (
-        report.story_object(7, outcome)["event"],
-        report.story_object(7, outcome)["reason"],
+        explain.story_object(7, outcome)["event"],
+        explain.story_object(7, outcome)["reason"],
     )
-    assert None is report.story_object(7, Outcome("login"))["reason"]
+    assert None is explain.story_object(7, Outcome("login"))["reason"]
 
 
-ENTRY = Entry(2000, 900, 900, 900, 0, "dovecot", "imap", "王\x1b[2J\u202e")
-
-
-def test_a_users_name_cannot_move_a_column_or_the_cursor():
-    other = ENTRY._replace(user="bob")
-    table = report.as_table([("192.0.2.7", ENTRY), ("192.0.2.8", other)], 1000)
-    head, first, second = table.splitlines()
-    assert "王?[2J?" in first
-    assert head.index("PROTO") == second.index("imap") == first.index("imap") + 1, "王 is wide"
-
-
-@pytest.mark.parametrize(
-    ("style", "left"), [("", 300), ("33", 299), ("33", 60), ("31", 59), ("2", 0)]
-)
-def test_an_end_that_is_near_is_seen_by_its_colour(style, left):
-    table = report.as_table([("192.0.2.7", ENTRY)], ENTRY.until - left, colour=True)
-    said = report.left(left)
-    assert (f"\x1b[{style}m{said}" if style else f"  {said}") in table
-    assert "\x1b" not in report.as_table([("192.0.2.7", ENTRY)], 1000)
-
-
-def test_json_is_one_line_of_ascii_whatever_the_name():
-    (found,) = report.as_objects([("192.0.2.7", ENTRY)], 1000)
-    line = report.to_json(found)
-    assert (1, True) == (line.count("\n"), line.isascii())
-    assert ENTRY.user == json.loads(line)["user"]
+def test_a_story_of_bytes_that_are_no_text_is_printable():
+    outcome = Outcome("none", Reason.EMPTY)
+    story = explain.story(1, b"\xff\x00\x1b[31m", Reason.NOT_A_RECORD, outcome)
+    assert all(line.isprintable() for line in story.splitlines())
