@@ -7,6 +7,7 @@ is not exactly one address is None, never a guess: `inet_aton` would read `192.0
 
 A function of its input only. IPv4 stays with a regular expression and integers, since every login
 comes through here; IPv6 goes through netaddr, remembered for the last few thousand spellings.
+netaddr is imported when the first IPv6 address is met: it takes as long as all the rest of a start.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
-from functools import lru_cache
-
-from netaddr import AddrFormatError, IPAddress
+from functools import cache, lru_cache
 
 from .errors import ConfigError
 
@@ -53,6 +52,8 @@ def canonical(text: str) -> str | None:
 
 @lru_cache(_IPV6_REMEMBERED)
 def _canonical_ipv6(text: str) -> str | None:
+    from netaddr import AddrFormatError, IPAddress
+
     try:
         address = IPAddress(text, 6)
     except AddrFormatError:
@@ -62,6 +63,8 @@ def _canonical_ipv6(text: str) -> str | None:
 
 @lru_cache(_IPV6_REMEMBERED)
 def _ipv6_number(address: str) -> int:
+    from netaddr import IPAddress
+
     return int(IPAddress(address, 6))
 
 
@@ -115,52 +118,68 @@ class Networks:
             if address[: address.find(".")] not in self._octets:
                 return None
             firsts, lasts, names = self._ranges[4]
-            a, b, c, d = address.split(".")
-            number = int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d)
+            number = _ipv4_number(address)
         at = bisect_right(firsts, number) - 1
         return names[at] if at >= 0 and number <= lasts[at] else None
+
+
+def _ipv4_number(address: str) -> int:
+    a, b, c, d = address.split(".")
+    return int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d)
 
 
 def _network(item: str) -> tuple[int, int, int]:
     """Return a network's version, first and last address (numbers), or raise ConfigError."""
     text, slash, length = item.partition("/")
-    if not (_is_ipv4(text) or _may_be_ipv6(text)):
+    if _is_ipv4(text):
+        version, bits, first = 4, 32, _ipv4_number(text)
+    elif _may_be_ipv6(text):
+        from netaddr import AddrFormatError
+
+        version, bits = 6, 128
+        try:
+            first = _ipv6_number(text)
+        except AddrFormatError as error:
+            raise ConfigError(f"{item!r} is not a network: {error}") from None
+    else:
         raise ConfigError(
             f"{item!r} is not a network; write it as '192.0.2.0/24' or '2001:db8::/32'"
         )
-    try:
-        address = IPAddress(text)
-    except AddrFormatError as error:
-        raise ConfigError(f"{item!r} is not a network: {error}") from None
-    bits = 32 if address.version == 4 else 128
     if slash and not (_LENGTH(length) and int(length) <= bits):
         raise ConfigError(f"{item!r}: the prefix length is a number from 0 to {bits}")
-    behind = bits - int(length) if slash else 0
-    first = int(address)
-    last = first | ((1 << behind) - 1)
-    if first != last and first & ((1 << behind) - 1):
-        network = IPAddress(first >> behind << behind, address.version)
+    host_bits = bits - int(length) if slash else 0
+    last = first | ((1 << host_bits) - 1)
+    if first & ((1 << host_bits) - 1):
+        from netaddr import IPAddress
+
+        network = IPAddress(first >> host_bits << host_bits, version)
         raise ConfigError(f"{item!r} has bits set behind its length; write '{network}/{length}'")
-    if address.is_ipv4_mapped() and behind <= 32:
+    if version == 6 and first >> 32 == 0xFFFF and host_bits <= 32:
         return 4, first & 0xFFFFFFFF, last & 0xFFFFFFFF
-    return address.version, first, last
+    return version, first, last
 
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-"""The default of `local_networks`. Not part of SPECIAL: a test's clients live on loopback."""
+"""The default of `local_networks`. Not part of `special`: a test's clients live on loopback."""
 
-SPECIAL = Networks(
-    (
-        "0.0.0.0/8",  # "this network"; 0.0.0.0 is what vm-pop3d writes for every IPv6 client
-        "169.254.0.0/16",  # link-local: the same address is another machine on another link
-        "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, and the broadcast address
-        "::/128",
-        "fe80::/10",
-        "ff00::/8",
-    )
+_SPECIAL = (
+    "0.0.0.0/8",  # "this network"; 0.0.0.0 is what vm-pop3d writes for every IPv6 client
+    "169.254.0.0/16",  # link-local: the same address is another machine on another link
+    "224.0.0.0/4",  # multicast
+    "240.0.0.0/4",  # reserved, and the broadcast address
+    "::/128",
+    "fe80::/10",
+    "ff00::/8",
 )
-"""Never a client's address (RFC 6890): unspecified, link-local, multicast, reserved."""
+
+
+@cache
+def special() -> Networks:
+    """Return the networks that no client is in (RFC 6890).
+
+    Unspecified, link-local, multicast and reserved addresses.
+    """
+    return Networks(_SPECIAL)
 
 
 def widen(address: str, ipv6_prefix: int) -> str:
@@ -172,8 +191,10 @@ def widen(address: str, ipv6_prefix: int) -> str:
     """
     if ipv6_prefix == 128 or ":" not in address:
         return address
-    behind = 128 - ipv6_prefix
-    return f"{IPAddress(int(IPAddress(address, 6)) >> behind << behind, 6)}/{ipv6_prefix}"
+    from netaddr import IPAddress
+
+    host_bits = 128 - ipv6_prefix
+    return f"{IPAddress(_ipv6_number(address) >> host_bits << host_bits, 6)}/{ipv6_prefix}"
 
 
 def parse_mynetworks(text: str) -> tuple[list[str], list[str]]:

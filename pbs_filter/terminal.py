@@ -7,7 +7,6 @@ no half of a surrogate pair reaches a terminal.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -137,6 +136,8 @@ def urgency(seconds: int) -> str:
 
 def json_line(value: Any) -> str:
     """Return one line of JSON."""
+    import json
+
     return json.dumps(value, ensure_ascii=True) + "\n"
 
 

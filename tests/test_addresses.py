@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter.addresses import LOOPBACK, SPECIAL, Networks, canonical, parse_mynetworks, widen
+from pbs_filter.addresses import LOOPBACK, Networks, canonical, parse_mynetworks, special, widen
 from pbs_filter.errors import ConfigError
 
 SPELLINGS = [
@@ -203,7 +203,7 @@ def test_a_mapped_network_shorter_than_the_mapped_space_is_ipv6():
     ],
 )
 def test_addresses_no_client_has_are_special_and_loopback_is_not(expected, address):
-    assert expected == SPECIAL.find(address)
+    assert expected == special().find(address)
 
 
 def test_loopback_is_the_default_of_the_local_networks():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..addresses import SPECIAL, Networks
+from ..addresses import Networks, special
 from ..model import Accepted, Connected, Observation, Reason, Record
 
 
@@ -40,7 +40,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         self._by_reason = (
-            (SPECIAL, Reason.SPECIAL_ADDRESS),
+            (special(), Reason.SPECIAL_ADDRESS),
             (self.deny_networks, Reason.DENIED_NETWORK),
             (self.proxy_networks, Reason.PROXY),
             (self.local_networks, Reason.LOCAL_NETWORK),

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -26,6 +28,7 @@ from pbs_filter.map_format.redis_fields import FILTERS
 from pbs_filter.terminal import ansi, json_line, left
 
 from ..lookup import maps
+from ..running import ENVIRONMENT
 from ..store.fake_redis import FakeRedis
 
 NOW = 1000
@@ -328,3 +331,20 @@ def test_a_map_that_cannot_be_asked_says_what_to_do(tmp_path):
     (tmp_path / "map").mkdir()
     with pytest.raises(StoreDamaged, match="not a regular file"):
         list(stored.rows(config, NOW))
+
+
+@pytest.mark.parametrize("mode", ["--list", "--status"])
+def test_what_people_wait_for_starts_without_the_heavy_libraries(mode, tmp_path):
+    """netaddr alone takes longer than the interpreter's own start."""
+    path = tmp_path / "map"
+    maps.write(path, {"192.0.2.7": maps.value()})
+    script = (
+        "import sys; from pbs_filter.cli import main;"
+        f"main(['--config=/dev/null', '--dbfile={path}', {mode!r}]);"
+        "print(*sys.modules, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    heavy = {"netaddr", "pyparsing", "redis", "zoneinfo", "pbs_filter.servers"}
+    assert set() == heavy & set(done.stdout.split("\n"))
