@@ -1,5 +1,6 @@
-"""The command line (edge): options to one of the modes. `main(argv) -> exit status`.
+"""The command line (edge): words to one of the modes. `main(argv) -> exit status`.
 
+`MODES` says which function does what; each is called as `run(config, options) -> exit status`.
 Results go to stdout, everything else to stderr or the log.
 """
 
@@ -8,26 +9,137 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import stat
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from . import __version__
-from .config.options import DEFAULT_PATH, OPTIONS, Config, Option, build, dump, flag_of
-from .errors import EX_TEMPFAIL, EXIT_STATUSES, ConfigError, PbsFilterError
-from .usage import Parser, whole
+from .config.declare import Option
+from .config.files import read_files
+from .config.kinds import YES_NO
+from .config.load import build
+from .config.options import DEFAULT_PATH, OPTIONS, Config
+from .errors import EX_TEMPFAIL, EXIT_STATUSES, PbsFilterError, UsageError
+from .text import nearest
 
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A mode: the program does this one thing, and ends."""
+
+    name: str
+    run: str
+    """The module, below this package, and its function."""
+    about: str
+    metavar: str = ""
+    nargs: str | None = None
+    needs_config: bool = True
+    """Whether it gets the configuration; else a function that reads it, since the mode also helps
+    where the configuration is wrong."""
+
+
+MODES = (
+    Mode(
+        "list",
+        "commands.listing:run",
+        "who may relay, until when, and why; with an address: exit 0 if it may, 1 if not",
+        "ADDRESS",
+        "?",
+    ),
+    Mode("explain", "commands.explain:run", "tell what each line of stdin leads to, and why"),
+    Mode("check", "commands.check:run", "check the configuration and every grammar"),
+    Mode(
+        "reprocess",
+        "commands.reprocess:run",
+        "read mail logs (FILE..., plain or .gz; stdin without) by the stamps in their lines",
+    ),
+    Mode("forget", "commands.forget:run", "end the authorisation of an address", "ADDRESS"),
+    Mode("authorise", "commands.authorise:run", "authorise an address by hand", "ADDRESS"),
+    Mode("status", "commands.status:run", "what the running filter did so far"),
+    Mode("watch", "commands.watch:run", "the same on a terminal, live, until q is pressed"),
+    Mode(
+        "history",
+        "commands.history:run",
+        "when and by whom it was authorised, and by which line, as far as the journal knows",
+        "ADDRESS",
+    ),
+    Mode(
+        "setup",
+        "setup.run:run",
+        "look at this machine, and print what to put where for its syslog daemon and its MTA; "
+        "without names: for those that run here",
+        "rsyslog|syslog-ng|postfix|exim|sendmail|opensmtpd|courier|qmail",
+        "*",
+        needs_config=False,
+    ),
+    Mode(
+        "doctor",
+        "doctor.run:run",
+        "check the whole way from a log line to the MTA; exit 0 if all is well, 1 if not",
+        needs_config=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An option that belongs to some modes."""
+
+    flag: str
+    modes: tuple[str, ...]
+    about: str
+    metavar: str = ""
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def dest(self) -> str:
+        """The attribute of the parsed options."""
+        return {"--for": "for_"}.get(self.flag, self.flag.removeprefix("--"))
+
+
+EXTRAS = (
+    Extra("--all", ("list",), "also what has ended and is not yet removed"),
+    Extra(
+        "--json",
+        ("list", "explain", "check", "status", "history", "doctor", "dumpconfig"),
+        "JSON (examples/json.md)",
+    ),
+    Extra("--plain", ("list",), "addresses only"),
+    Extra(
+        "--color",
+        ("list", "status", "watch", "history"),
+        "colours; auto: on a terminal, unless NO_COLOR is set",
+        "WHEN",
+        ("auto", "always", "never"),
+    ),
+    Extra("--for", ("authorise",), "for how long (default: the grace)", "TIME"),
+    Extra("--note", ("authorise",), "why; --list shows it as the user", "TEXT"),
+    Extra("--apply", ("setup",), "do it, after showing the difference"),
+    Extra("--undo", ("setup",), "put back all that --apply did"),
+)
 GONE = {
     "--watchlog": "the syslog daemon pipes its lines into pbs-filter: see rsyslog/ and syslog-ng/; "
     "a file is read once with --reprocess",
     "--daemon": "the syslog daemon starts and stops pbs-filter: see rsyslog/ and syslog-ng/",
 }
-"""Options of pop-before-smtp whose thing no longer exists, and what to use instead."""
+"""Options of pop-before-smtp that have no counterpart, and what to use instead."""
+_UNKNOWN = "unrecognized arguments: "
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser; a mistake is one line, without half a page of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit status 2."""
+        if message.startswith(_UNKNOWN):
+            word = message.removeprefix(_UNKNOWN).split()[0].partition("=")[0]
+            message = f"{word!r} is not an option.{nearest(word, self._option_string_actions)}"
+        raise UsageError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
 
 class _Gone(argparse.Action):
-    """Answers an option that is no more."""
+    """Refuses an option that has no counterpart."""
 
     def __call__(
         self,
@@ -37,101 +149,60 @@ class _Gone(argparse.Action):
         option_string: str | None = None,
     ) -> NoReturn:
         name = (option_string or "").partition("=")[0]
-        parser.exit(2, f"pbs-filter: {name} is no more: {GONE[name]}\n")
+        raise UsageError(f"{name} is no more: {GONE[name]}")
+
+
+class _YesNo(argparse.Action):
+    """Stores whether the flag was one of those without "no"."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, not (option_string or "").startswith("--no"))
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser. Modes first, then one option for each key of the configuration."""
+    statuses = ". ".join(f"{number}: {about}" for number, about in EXIT_STATUSES)
     made = Parser(
         prog="pbs-filter",
+        usage="pbs-filter [MODE] [OPTION ...]",
         allow_abbrev=False,
         description="Filter the mail log on stdin: who logged in by POP3 or IMAP may relay for a "
         "while. Without a mode: read until end of input.",
-        epilog="The configuration file has the same options and more: see pbs-filter.toml. Exit "
-        f"status {'. '.join(f'{number}: {about}' for number, about in EXIT_STATUSES)}.",
+        epilog="The configuration file has the same options and more: see pbs-filter.toml(5). A "
+        "change in it takes effect when the filter starts again; networks, users and accounts are "
+        f"also read again on SIGHUP. Exit status {statuses}.",
     )
     made.add_argument(
         "--config", metavar="FILE", help=f"the configuration file (default: {DEFAULT_PATH})"
     )
-    made.add_argument("--version", action="version", version=f"pbs-filter {__version__}")
+    made.add_argument("--version", action="store_true", help="print the version")
+    made.add_argument(
+        "--dumpconfig", action="store_true", help="print each option's value and its source"
+    )
     for name in GONE:
         made.add_argument(name, nargs="?", action=_Gone, help=argparse.SUPPRESS)
     modes = made.add_argument_group("modes").add_mutually_exclusive_group()
-    modes.add_argument(
-        "--list",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="who may relay, until when, and why; with an address: exit 0 if it may, 1 if not",
-    )
-    modes.add_argument(
-        "--explain", action="store_true", help="tell what each line of stdin leads to, and why"
-    )
-    modes.add_argument(
-        "--check", action="store_true", help="check the configuration and every grammar"
-    )
-    modes.add_argument(
-        "--reprocess",
-        action="store_true",
-        help="read mail logs (FILE..., plain or .gz; stdin without) by the stamps in their lines",
-    )
-    modes.add_argument("--forget", metavar="ADDRESS", help="end the authorisation of an address")
-    modes.add_argument("--authorise", metavar="ADDRESS", help="authorise an address by hand")
-    modes.add_argument("--status", action="store_true", help="what the running filter did so far")
-    modes.add_argument(
-        "--watch", action="store_true", help="the same on a terminal, live, until q is pressed"
-    )
-    modes.add_argument(
-        "--history",
-        metavar="ADDRESS",
-        help="when and by whom it was authorised, and by which line, as far as the journal knows",
-    )
-    modes.add_argument(
-        "--dumpconfig", action="store_true", help="show each option's value and its source"
-    )
-    modes.add_argument(
-        "--setup",
-        nargs="*",
-        metavar="rsyslog|syslog-ng|postfix|exim|sendmail|opensmtpd|courier|qmail",
-        help="look at this machine, and print what to put where for its syslog daemon and its MTA; "
-        "without names: for those that run here",
-    )
-    modes.add_argument(
-        "--doctor",
-        action="store_true",
-        help="check the whole way from a log line to the MTA; exit 0 if all is well, 1 if not",
-    )
+    for mode in MODES:
+        value: dict[str, Any] = {"action": "store_true"}
+        if mode.metavar:
+            value = {"metavar": mode.metavar, "nargs": mode.nargs}
+        if mode.nargs == "?":
+            value["const"] = ""
+        modes.add_argument(f"--{mode.name}", help=mode.about, **value)
     made.add_argument("files", nargs="*", metavar="FILE", help="for --reprocess")
-    with_modes = made.add_argument_group("with modes")
-    with_modes.add_argument(
-        "--all", action="store_true", help="--list: also what has ended and is not yet removed"
-    )
-    with_modes.add_argument(
-        "--json", action="store_true", help="--list, --explain, --status, --history, --doctor: JSON"
-    )
-    with_modes.add_argument("--plain", action="store_true", help="--list: addresses only")
-    with_modes.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colours: auto is on a terminal, unless NO_COLOR is set",
-    )
-    with_modes.add_argument(
-        "--for",
-        dest="seconds",
-        type=whole,
-        metavar="SECONDS",
-        help="--authorise: for how long (default: the grace)",
-    )
-    with_modes.add_argument(
-        "--note", default="", metavar="TEXT", help="--authorise: why; --list shows it as the user"
-    )
-    with_modes.add_argument(
-        "--apply", action="store_true", help="--setup: do it, after showing the difference"
-    )
-    with_modes.add_argument(
-        "--undo", action="store_true", help="--setup: put back all that --apply did"
-    )
+    extras = made.add_argument_group("with modes")
+    for extra in EXTRAS:
+        about = f"--{', --'.join(extra.modes)}: {extra.about}"
+        value = {"action": "store_true"}
+        if extra.metavar:
+            value = {"metavar": extra.metavar, "choices": extra.choices}
+        extras.add_argument(extra.flag, dest=extra.dest, help=about, **value)
     running = made.add_argument_group("running")
     running.add_argument(
         "--retry-start",
@@ -145,103 +216,80 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="keep in FILE how far systemd's journal (journalctl -o json) has been taken",
     )
-    options = made.add_argument_group("configuration")
-    for option in OPTIONS:
-        _add(options, option)
+    configuration = made.add_argument_group("configuration")
+    for option in OPTIONS.values():
+        if option.flags:
+            _add(configuration, option)
     return made
 
 
 def _add(group: argparse._ArgumentGroup, option: Option) -> None:
-    flag = flag_of(option)
-    common: dict[str, Any] = {"dest": f"option_{option.name}", "default": None}
-    # argparse formats help with %
-    about = option.about.replace("%", "%%")
-    if option.kind == "yes-no":
-        group.add_argument(flag, action="store_const", const=True, help=about, **common)
-        group.add_argument(
-            f"--no{option.name.replace('_', '-')}",
-            action="store_const",
-            const=False,
-            help=argparse.SUPPRESS,
-            **common,
-        )
-    elif option.kind == "number":
-        metavar = option.metavar or "N"
-        group.add_argument(flag, type=whole, metavar=metavar, help=about, **common)
-    elif option.kind in ("text", "path", "map", "name", "choice"):
-        metavar = option.metavar or "TEXT"
-        group.add_argument(flag, metavar=metavar, help=about, **common)
-    elif option.kind in ("texts", "networks"):
-        group.add_argument(flag, type=_items, metavar="A,B,...", help=about, **common)
+    about = option.about + (" Read again on SIGHUP." if option.reload else "")
+    common: dict[str, Any] = {
+        "dest": f"option_{option.name}",
+        "help": about.replace("%", "%%"),  # argparse formats it
+    }
+    if option.kind is YES_NO:
+        group.add_argument(*option.flags, action=_YesNo, nargs=0, **common)
+    else:
+        group.add_argument(*option.flags, metavar=option.kind.metavar, **common)
 
 
-def _items(text: str) -> list[str]:
-    return [item for item in text.replace(",", " ").split() if item]
-
-
-def configuration(arguments: argparse.Namespace) -> Config:
-    """The configuration: command line over file over defaults.
+def parse(words: Sequence[str]) -> tuple[Mode | None, argparse.Namespace]:
+    """The mode and the options of a command line.
 
     Raises:
-        ConfigError: the file cannot be read, or something in it is wrong.
+        UsageError: it is wrong.
+    """
+    made = parser()
+    options = made.parse_args(words)
+    mode = next((m for m in MODES if getattr(options, m.name) not in (None, False)), None)
+    if options.files and (mode is None or mode.name != "reprocess"):
+        return _parse_word(list(words), options.files[0], mode)
+    chosen = {mode.name if mode else "", "dumpconfig" if options.dumpconfig else ""}
+    for extra in EXTRAS:
+        if getattr(options, extra.dest) not in (None, False) and not chosen & set(extra.modes):
+            raise UsageError(f"{extra.flag} belongs to --{' or --'.join(extra.modes)}")
+    if options.apply and options.undo:
+        raise UsageError("--apply or --undo, not both")
+    options.color = options.color or "auto"
+    return mode, options
+
+
+def _parse_word(
+    words: list[str], word: str, mode: Mode | None
+) -> tuple[Mode | None, argparse.Namespace]:
+    """Take `pbs-filter list 192.0.2.7` as `pbs-filter --list 192.0.2.7`.
+
+    Raises:
+        UsageError: `word` is no mode, or a second one.
+    """
+    names = [*(each.name for each in MODES), "dumpconfig", "version", "help"]
+    if mode is not None or word not in names:
+        guess = nearest(word, names) if mode is None else ""
+        raise UsageError(f"{word!r}: a file is read with --reprocess.{guess}")
+    at = words.index(word)
+    return parse([*words[:at], f"--{word}", *words[at + 1 :]])
+
+
+def configuration(options: argparse.Namespace) -> Config:
+    """The configuration: command line over files over defaults.
+
+    Raises:
+        ConfigError: a file cannot be read, or something in it is wrong.
     """
     given = {
-        option.name: value
-        for option in OPTIONS
-        if (value := getattr(arguments, f"option_{option.name}", None)) is not None
+        name: value
+        for name in OPTIONS
+        if (value := getattr(options, f"option_{name}", None)) is not None
     }
-    path = arguments.config or DEFAULT_PATH
-    text = None
-    if arguments.config or os.path.exists(path):
-        try:
-            with open(path, encoding="utf-8") as file:
-                refuse_writable(file.fileno(), path)
-                text = file.read()
-        except OSError as error:
-            todo = (
-                "run this as root, or as one who may read it"
-                if isinstance(error, PermissionError)
-                else f"mend the path, or leave --config away for {DEFAULT_PATH}, which need not "
-                "exist"
-            )
-            raise ConfigError(f"cannot read {path!r}: {error.strerror}; {todo}") from None
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path!r} is not UTF-8: {error}; write it again as UTF-8") from None
-    return build(text, path, given)
-
-
-def refuse_writable(descriptor: int, path: str) -> None:
-    """Refuse a configuration that somebody else could have written.
-
-    Raises:
-        ConfigError: it is another account's, or others may write it.
-    """
-    status = os.fstat(descriptor)
-    mode = status.st_mode
-    if status.st_uid not in (0, os.geteuid()):
-        raise ConfigError(
-            f"{path!r} belongs to uid {status.st_uid}, who could write what he likes: "
-            f"chown root {path}, after a look at what it says"
-        )
-    if stat.S_ISREG(mode) and mode & 0o002:
-        raise ConfigError(
-            f"{path!r} may be written by everybody (mode {mode & 0o7777:04o}): "
-            f"chmod o-w {path}, after a look at what it says"
-        )
+    return build(read_files(options.config), given)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; the exit status."""
-    made = parser()
-    arguments = made.parse_args(argv)
-    if arguments.files and not arguments.reprocess:
-        made.error(f"{arguments.files[0]!r}: a file is read with --reprocess")
-    if (arguments.apply or arguments.undo) and arguments.setup is None:
-        made.error("--apply and --undo belong to --setup")
-    if arguments.apply and arguments.undo:
-        made.error("--apply or --undo, not both")
     try:
-        return _run(arguments)
+        return _run(*parse(sys.argv[1:] if argv is None else argv))
     except PbsFilterError as error:
         print(f"pbs-filter: {error}", file=sys.stderr)
         return error.exit_status
@@ -260,59 +308,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-COMMANDS = {
-    "list": "listing",
-    "explain": "explain",
-    "check": "check",
-    "reprocess": "reprocess",
-    "forget": "forget",
-    "authorise": "authorise",
-    "status": "status",
-    "watch": "watch",
-    "history": "history",
-}
-"""The mode options whose module in `commands` has run(config, options), imported when needed."""
+def _run(mode: Mode | None, options: argparse.Namespace) -> int:
+    def make_config() -> Config:
+        return configuration(options)
 
+    if options.version:
+        print(f"pbs-filter {__version__}")
+    if options.dumpconfig:
+        from .config import render
 
-def _run(arguments: argparse.Namespace) -> int:
-    for mode, module in COMMANDS.items():
-        if getattr(arguments, mode) not in (None, False):
-            command = importlib.import_module(f".commands.{module}", __package__)
-            status: int = command.run(configuration(arguments), arguments)
-            return status
-    if arguments.dumpconfig:
-        sys.stdout.write(dump(configuration(arguments)))
-        return 0
-    # These two also help where the configuration is wrong.
-    if arguments.setup is not None:
-        return _setup(arguments)
-    if arguments.doctor:
-        return _doctor(arguments)
-    from .service import run as service
+        config = make_config()
+        as_json = options.json and mode is None
+        sys.stdout.write(render.dump_json(config) if as_json else render.dump(config))
+    if mode is None:
+        if options.version or options.dumpconfig:
+            return 0
+        from .service import run
 
-    return service.run(
-        lambda: configuration(arguments),
-        retry=arguments.retry_start,
-        logto=arguments.option_logto or "",
-        cursor_path=arguments.journal_cursor,
-    )
-
-
-def _setup(arguments: argparse.Namespace) -> int:
-    from .setup import run
-
-    return run.run(
-        arguments.setup,
-        lambda: configuration(arguments),
-        apply=arguments.apply,
-        undo=arguments.undo,
-    )
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from .doctor import run
-
-    return run.run(lambda: configuration(arguments), json=arguments.json)
+        return run.run(
+            make_config,
+            retry=options.retry_start,
+            logto=options.option_logto or "",
+            cursor_path=options.journal_cursor,
+        )
+    module, _, function = mode.run.partition(":")
+    command = getattr(importlib.import_module(f".{module}", __package__), function)
+    return int(command(make_config() if mode.needs_config else make_config, options))
 
 
 if __name__ == "__main__":

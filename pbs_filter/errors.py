@@ -6,13 +6,14 @@ operator's, and the machine's.
 
 from __future__ import annotations
 
+EX_USAGE = 2
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
 
 EXIT_STATUSES = (
     (0, "done, or yes"),
     (1, "no: not authorised, or a check has failed"),
-    (2, "the command line is wrong"),
+    (EX_USAGE, "the command line is wrong"),
     (EX_TEMPFAIL, "not now: the store cannot be used, or no filter runs; try again"),
     (EX_CONFIG, "the configuration or a grammar is wrong; mend it first"),
 )
@@ -29,6 +30,12 @@ class ConfigError(PbsFilterError):
     """The configuration cannot be used: mend it, start again."""
 
     exit_status = EX_CONFIG
+
+
+class UsageError(ConfigError):
+    """The command line is wrong: type it again."""
+
+    exit_status = EX_USAGE
 
 
 class GrammarError(PbsFilterError):

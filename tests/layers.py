@@ -18,6 +18,7 @@ PURE: dict[str, frozenset[str]] = {
     name: frozenset(below.split())
     for name, below in {
         "errors": "",
+        "text": "",
         "model": "",
         "terminal": "",
         "addresses": "errors",
@@ -25,8 +26,8 @@ PURE: dict[str, frozenset[str]] = {
         "syslog": "addresses model",
         "grammar": "addresses errors model syslog",
         "servers": "grammar model syslog",
-        "site_servers": "addresses errors grammar model syslog",
-        "config": "addresses errors map_format",
+        "site_servers": "addresses config errors grammar model syslog",
+        "config": "addresses errors map_format text",
         "authorisation": "addresses grammar map_format model syslog",
         "monitor": "authorisation model syslog terminal",
         "service.omprog": "syslog",
@@ -53,6 +54,7 @@ itself. Everything not named here is an edge, and no pure module may import an e
 
 EDGES = frozenset(
     {
+        "config.files",
         "map_format.completeness",
         "map_format.gdbm_reader",
         "map_format.map_clock",
@@ -64,7 +66,7 @@ EDGES = frozenset(
 
 LIBRARY = {"__future__", "binascii", "bisect", "collections", "collections.abc", "dataclasses",
            "datetime", "difflib", "enum", "functools", "heapq", "itertools", "json", "operator",
-           "re", "textwrap", "tomllib", "typing", "unicodedata"}  # fmt: skip
+           "re", "shlex", "textwrap", "tomllib", "typing", "unicodedata"}  # fmt: skip
 """What pure modules may have of the standard library: nothing that knows of files, clocks,
 processes or the network."""
 

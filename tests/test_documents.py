@@ -53,7 +53,7 @@ def test_each_option_exists(name: str) -> None:
 
 def test_moving_over_names_only_options_and_keys_that_exist() -> None:
     known = cli.parser().format_help()
-    keys = {option.name for option in OPTIONS}
+    keys = set(OPTIONS)
     here = [
         row.split(" | ")[1] for row in re.findall(r"(?m)^\| .* \|$", text("examples/MOVING.md"))
     ]

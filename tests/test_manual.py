@@ -18,13 +18,15 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import cli
-from pbs_filter.config.options import OPTIONS, Option, flag_of
+from pbs_filter.config.declare import Option, options_of
+from pbs_filter.config.kinds import LISTS
+from pbs_filter.config.options import OPTIONS
+from pbs_filter.config.tables import Export, SiteServer
 from pbs_filter.export import exporter
 from pbs_filter.export.formats import FORMATS
 from pbs_filter.lookup.options import MODES, USAGE
 from pbs_filter.manual import completion, pages, roff, words
 from pbs_filter.manual.__main__ import SHARE, main, texts
-from pbs_filter.site_servers import table
 
 from .real.packages import install, launch, unpack
 from .real.roots import PrivateRoot
@@ -93,19 +95,18 @@ def test_pbs_lookup_8_has_each_option_of_each_mode(mode: str) -> None:
 
 def test_pbs_filter_toml_5_has_each_key_its_default_and_its_flag() -> None:
     page = plain(TOML)
-    for option in OPTIONS:
+    for option in OPTIONS.values():
         assert option.about in page
-        if option.kind == "tables":
+        if option.kind.table:
             assert f"[[{option.name}]]" in page
-        elif option.kind != "table":
+        elif option.flags:
             assert f"{option.name} = " in page
-            assert f"Command line: {flag_of(option)}" in page
+            assert f"Command line: {', '.join(option.flags)}" in page
 
 
 def test_pbs_filter_toml_5_has_the_keys_of_the_tables() -> None:
     page = plain(TOML)
-    assert [key for key, _ in pages.EXPORT_KEYS] == list(exporter._KINDS)
-    for word in (*exporter._KINDS, *FORMATS, exporter.SQLITE, *table._KEYS):
+    for word in (*options_of(Export), *FORMATS, exporter.SQLITE, *options_of(SiteServer)):
         assert re.search(rf"\b{word}\b", page), word
 
 
@@ -177,9 +178,7 @@ def test_text_stays_text_in_roff(expected: str, text: str) -> None:
 
 
 def test_a_mode_without_a_command_line_option_shows_none() -> None:
-    made = pages.toml_page(
-        [Option(name="x", kind="table", default={}, about="X.")], [], {}, "", "1"
-    )
+    made = pages.toml_page([Option(name="x", kind=LISTS, default={}, about="X.")], {}, "", "1")
     assert "Command line" not in made
 
 

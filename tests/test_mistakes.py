@@ -78,10 +78,10 @@ CONFIGURATION = {
         f"{TOML}: not TOML: Unclosed array (at end of document): "
         '\'deny_users = ["guest"\'; write KEY = VALUE, and a text in quotes: user = "mail"',
     ),
-    "a time with a unit": (
-        'grace_seconds = "30m"\n',
-        f"{TOML}: grace_seconds: '30m' is not a whole number; write digits without quotes, as in "
-        "grace_seconds = 1800",
+    "a time that is none": (
+        'grace_seconds = "30 min"\n',
+        f"{TOML}: grace_seconds: '30 min' is not a time; write seconds as in 1800, or a number "
+        'with its unit in quotes, as in "30m", "1h" or "2d"',
     ),
     "a number out of range": (
         "grace_seconds = 0\n",
@@ -101,7 +101,7 @@ CONFIGURATION = {
     ),
     "a choice that is none": (
         'confirm = "maybe"\n',
-        f"{TOML}: confirm: 'maybe' is not one of auto, yes, lines, no",
+        f"{TOML}: confirm: 'maybe' is not one of auto, yes, lines, no.",
     ),
     "a misspelt server": (
         'servers = ["dovcot"]\n',
@@ -124,7 +124,7 @@ CONFIGURATION = {
     ),
     "an unknown format": (
         '[[export]]\nformat = "hash"\npath = "/x"\n',
-        "[[export]] number 1: format = 'hash'; give one of cdb, cidr, list, lmdb, nft, sendmail, "
+        f"{TOML}: [[export]] 1: format: 'hash' is not one of cdb, cidr, list, lmdb, nft, sendmail, "
         "tcprules, texthash, sqlite. Did you mean 'texthash'?",
     ),
     "a server without a line to be refused": (
@@ -175,7 +175,7 @@ def test_a_configuration_that_everybody_may_write(place: Path) -> None:
     assert (
         78,
         f"pbs-filter: '{TOML}' may be written by everybody (mode 0666): chmod o-w {TOML}, after a "
-        "look at what it says\n",
+        "look at its text\n",
     ) == said(place, "", "--check")
 
 
@@ -304,13 +304,21 @@ TYPED = {
         ("--lst",),
         (2, "'--lst' is not an option. Did you mean '--list'? (see pbs-filter --help)"),
     ),
-    "a time with a unit": (
-        ("--grace=30m",),
+    "a time that is none": (
+        ("--grace=30min", "--list"),
         (
             2,
-            "--grace: '30m' is not a whole number; write digits only, a time in seconds "
-            "(see pbs-filter --help)",
+            "--grace-seconds: '30min' is not a time; write seconds as in 1800, or a number with "
+            'its unit in quotes, as in "30m", "1h" or "2d"',
         ),
+    ),
+    "a mode that is near": (
+        ("lst",),
+        (2, "'lst': a file is read with --reprocess. Did you mean 'list'?"),
+    ),
+    "an option without its mode": (
+        ("--status", "--plain"),
+        (2, "--plain belongs to --list"),
     ),
     "two modes": (
         ("--list", "--status"),
@@ -318,35 +326,35 @@ TYPED = {
     ),
     "a file without --reprocess": (
         ("/var/log/mail.log",),
-        (2, "'/var/log/mail.log': a file is read with --reprocess (see pbs-filter --help)"),
+        (2, "'/var/log/mail.log': a file is read with --reprocess."),
     ),
     "an address that is none": (
         ("--list", "192.0.2.300"),
-        (78, "--list: '192.0.2.300' is not an address; give one, like 192.0.2.7"),
+        (2, "--list: '192.0.2.300' is not an address; give one, like 192.0.2.7"),
     ),
     "a time without end": (
         ("--authorise", "192.0.2.7", "--for", "99999999999999"),
         (
-            78,
+            2,
             "99999999999999 is not a number of seconds from 1 to 31622400 (a year); an address "
             "that may always relay belongs into the mail server's own networks",
         ),
     ),
     "no path": (
         ("--dbfile=", "--list"),
-        (78, "--dbfile: '' is not an absolute path; it must begin with /"),
+        (2, "--map: '' is not an absolute path; it must begin with /"),
     ),
     "a directory for the map": (
         ("--dbfile=DIR/state/", "--list"),
         (
-            78,
-            "--dbfile: 'DIR/state/' names a directory; write the path of a file in it, as in "
-            "/var/lib/pbs-filter/map.gdbm",
+            2,
+            "--map: 'DIR/state/' names a directory; write the path of a file in it, as in "
+            "DIR/state/pbs-filter",
         ),
     ),
     "a relative path": (
         ("--dbfile=map.gdbm", "--list"),
-        (78, "--dbfile: 'map.gdbm' is not an absolute path; it must begin with /"),
+        (2, "--map: 'map.gdbm' is not an absolute path; it must begin with /"),
     ),
 }
 

@@ -1,1 +1,1 @@
-"""The commands of `pbs-filter`: one mode of the command line a module."""
+"""The modes of pbs-filter: each module has `run(config, options) -> exit status`."""

@@ -8,7 +8,7 @@ import sys
 
 from ..addresses import canonical, widen
 from ..config.options import Config
-from ..errors import ConfigError
+from ..errors import UsageError
 from ..terminal import wants_colour
 
 
@@ -21,11 +21,11 @@ def address_of(flag: str, text: str) -> str:
     """Return the canonical address that `text`, the value of `flag`, names.
 
     Raises:
-        ConfigError: it is not an address.
+        UsageError: it is not an address.
     """
     address = canonical(text)
     if address is None:
-        raise ConfigError(f"{flag}: {text!r} is not an address; give one, like 192.0.2.7")
+        raise UsageError(f"{flag}: {text!r} is not an address; give one, like 192.0.2.7")
     return address
 
 
@@ -33,7 +33,7 @@ def key_of(flag: str, text: str, config: Config) -> str:
     """Return the address, or with `ipv6_prefix` the network, that is stored for `text`.
 
     Raises:
-        ConfigError: it is not an address.
+        UsageError: it is not an address.
     """
     return widen(address_of(flag, text), config.ipv6_prefix)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from ..config.options import Config
-from ..export import exporter
 from ..grammar import contract
 from ..privileges import accounts
 from ..service.build import pipeline_of, servers_of
@@ -21,7 +20,6 @@ def run(config: Config, _options: argparse.Namespace) -> int:
         ConfigError, GrammarError: a start would fail.
     """
     accounts(config)
-    exporter.read(config.export)
     read = pipeline_of(config, complain).read_record
     servers = servers_of(config)
     broken = False

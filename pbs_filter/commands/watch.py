@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ..config.options import Config
-from ..errors import ConfigError, PbsFilterError
+from ..errors import PbsFilterError, UsageError
 from ..service import control
 from ..terminal import ansi
 from . import stored
@@ -44,10 +44,10 @@ def run(config: Config, options: argparse.Namespace) -> int:
     """Draw until somebody says stop; 0.
 
     Raises:
-        ConfigError: this is no terminal that can be drawn on.
+        UsageError: this is no terminal that can be drawn on.
     """
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        raise ConfigError("--watch needs a terminal to draw on; for programs: --status --json")
+        raise UsageError("--watch needs a terminal to draw on; for programs: --status --json")
     colour = colour_of(options)
     plain = "utf" not in (sys.stdout.encoding or "").lower()
     watching = Dashboard(f"{os.uname().nodename}  {config.map}", config.grace_seconds, plain=plain)

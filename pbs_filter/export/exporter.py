@@ -20,12 +20,11 @@ import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from ..config.options import nearest
-from ..errors import ConfigError
+from ..config.tables import Export
 from ..map_format.entry import Entry
 from . import formats
 
@@ -50,99 +49,15 @@ class Log(Protocol):
         """Say `text` if the trouble `key` had been said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """One `[[export]]` of the configuration."""
-
-    format: str
-    path: str
-    interval_seconds: int = 10
-    """At most one writing in this time."""
-    command: tuple[str, ...] = ()
-    """Run after each change, without a shell."""
-    command_timeout_seconds: int = 60
-    mode: int = 0o644
-    """Of the file."""
-
-    @property
-    def timed(self) -> bool:
-        """Whether the file carries the ends."""
-        return self.format == SQLITE or formats.FORMATS[self.format].timed
-
-    @property
-    def commands(self) -> list[tuple[str, ...]]:
-        """What to run after a change: the format's own, then the site's."""
-        own = [("postmap", f"lmdb:{self.path}")] if self.format == "lmdb" else []
-        return [*own, *([self.command] if self.command else [])]
+def _is_timed(one: Export) -> bool:
+    """Whether the file carries the ends."""
+    return one.format == SQLITE or formats.FORMATS[one.format].timed
 
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "format": str,
-    "path": str,
-    "interval_seconds": int,
-    "command": (str, list),
-    "command_timeout_seconds": int,
-    "mode": (str, int),
-}
-
-_SHOWN = {
-    "format": 'a text, as in "cdb"',
-    "path": 'a text, as in "/var/lib/pbs-filter/relay"',
-    "interval_seconds": "a whole number, as in 10",
-    "command": 'a text, as in "postfix reload", or a list of words',
-    "command_timeout_seconds": "a whole number, as in 60",
-    "mode": 'octal digits in quotes, as in "0640"',
-}
-"""What to write instead of a value of the wrong type."""
-
-
-def read(tables: Iterable[Mapping[str, Any]]) -> tuple[Export, ...]:
-    """The exports of the configuration's `[[export]]` tables. Raises `ConfigError`."""
-    exports = tuple(_read(number, table) for number, table in enumerate(tables, 1))
-    paths = [one.path for one in exports]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise ConfigError(f"two [[export]] tables write to {path!r}; give each its own path")
-    return exports
-
-
-def _read(number: int, table: Mapping[str, Any]) -> Export:
-    where = f"[[export]] number {number}"
-    for key, given in table.items():
-        if key not in _KINDS:
-            raise ConfigError(f"{where}: unknown key {key!r}.{nearest(key, _KINDS)}")
-        if not isinstance(given, _KINDS[key]) or isinstance(given, bool):
-            raise ConfigError(f"{where}: {key} = {given!r}; write {_SHOWN[key]}")
-    known = (*formats.FORMATS, SQLITE)
-    chosen = table.get("format")
-    if chosen not in known:
-        raise ConfigError(
-            f"{where}: format = {chosen!r}; give one of {', '.join(known)}."
-            f"{nearest(str(chosen), known)}"
-        )
-    path = table.get("path", "")
-    if not os.path.isabs(path):
-        raise ConfigError(f"{where}: path = {path!r} is not an absolute path; it must begin with /")
-    for key, most in (("interval_seconds", 86400), ("command_timeout_seconds", 3600)):
-        if not 1 <= table.get(key, 1) <= most:
-            raise ConfigError(f"{where}: {key} = {table[key]!r} is not between 1 and {most}")
-    command = table.get("command", ())
-    if isinstance(command, str):
-        try:
-            command = shlex.split(command)
-        except ValueError as error:
-            raise ConfigError(f"{where}: command = {command!r}: {error}") from None
-    if not all(isinstance(word, str) for word in command):
-        raise ConfigError(f"{where}: command = {command!r}: every word must be a text")
-    mode = table.get("mode", 0o644)
-    try:
-        mode = int(mode, 8) if isinstance(mode, str) else mode
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o777:
-        raise ConfigError(f"{where}: mode = {table['mode']!r} is not between 0o000 and 0o777")
-    rest = {k: v for k, v in table.items() if k.endswith("_seconds")}
-    return Export(format=chosen, path=path, command=tuple(command), mode=mode, **rest)
+def _commands(one: Export) -> list[tuple[str, ...]]:
+    """The commands after a change: the format's own, then the site's."""
+    own = [("postmap", f"lmdb:{one.path}")] if one.format == "lmdb" else []
+    return [*own, *([one.command] if one.command else [])]
 
 
 @dataclass(slots=True)
@@ -160,9 +75,8 @@ class _State:
 class Exporter:
     """Keeps the exported files like the ledger. Call `run` after each block and when `due` says."""
 
-    def __init__(self, tables: Sequence[Mapping[str, Any]], log: Log) -> None:
-        """`tables`: the configuration's `[[export]]`. Raises `ConfigError`."""
-        self.exports = read(tables)
+    def __init__(self, exports: Sequence[Export], log: Log) -> None:
+        self.exports = exports
         self._log = log
         self._states = [_State() for _ in self.exports]
         self._version: int | None = None
@@ -184,7 +98,7 @@ class Exporter:
             return state.not_before
         if self._first_end is None:
             return None  # the file is empty, and stays so until the version changes
-        if self.exports[number].timed:
+        if _is_timed(self.exports[number]):
             return state.not_before  # an end that moves is no new version
         return max(self._first_end, state.not_before)
 
@@ -255,7 +169,7 @@ class Exporter:
             one, state = self.exports[number], self._states[number]
             state.changed = False
             state.not_before = now + one.interval_seconds
-            seconds += one.command_timeout_seconds * len(one.commands)
+            seconds += one.command_timeout_seconds * len(_commands(one))
         self._child = pid, report_read, time.monotonic() + seconds
 
     def _collect(self) -> bool:
@@ -304,7 +218,7 @@ class Exporter:
         results = []
         for number in numbers:
             one, digest = self.exports[number], self._states[number].digest
-            wanted = _digest(entries, timed=one.timed)
+            wanted = _digest(entries, timed=_is_timed(one))
             if digest == wanted and os.path.exists(one.path):
                 error = ""
             else:
@@ -354,7 +268,7 @@ def _bring_out(one: Export, entries: formats.Living, now: int) -> str:
     except (OSError, sqlite3.Error) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         return f"cannot be written: {text or error}"
-    for command in one.commands:
+    for command in _commands(one):
         if error_text := _run(command, one.command_timeout_seconds):
             return error_text
     return ""

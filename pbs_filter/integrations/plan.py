@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..config.options import DEFAULT_PATH, toml
+from ..config.options import DEFAULT_PATH
+from ..config.render import toml
 from .machine import Machine
 
 PROGRAM = "/opt/pbs-filter/bin/pbs-filter"

@@ -26,7 +26,7 @@ def texts() -> dict[str, str]:
         "man/man8/pbs-filter.8": pages.filter_page(groups, __version__),
         "man/man8/pbs-lookup.8": pages.lookup_page(USAGE, modes, __version__),
         "man/man5/pbs-filter.toml.5": pages.toml_page(
-            OPTIONS, groups, formats, table.__doc__ or "", __version__
+            OPTIONS.values(), formats, table.__doc__ or "", __version__
         ),
     }
     for name, text in completion.bash(groups, modes).items():

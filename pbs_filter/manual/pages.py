@@ -5,7 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..config.options import DEFAULT_PATH, Option, accepts, toml
+from ..config.declare import Option, options_of
+from ..config.options import DEFAULT_PATH
+from ..config.render import label, notes, toml
+from ..config.tables import Export
 from ..errors import EXIT_STATUSES
 from . import roff
 from .words import Flag, Group, Mode
@@ -168,22 +171,8 @@ def _usage(usage: str) -> str:
     return f"{roff.bold(f'{program} {mode}')} {roff.escape(' '.join(rest))}"
 
 
-EXPORT_KEYS = (
-    ("format", "See below."),
-    ("path", "The file, an absolute path. It is written under another name and renamed."),
-    ("interval_seconds", "At most one writing in this time (default 10)."),
-    (
-        "command",
-        "Run after each change, a text or a list of words, without a shell; it must not need one.",
-    ),
-    ("command_timeout_seconds", "Then the command is ended (default 60)."),
-    ("mode", 'Of the file, in octal digits (default "0644").'),
-)
-
-
 def toml_page(
     options: Iterable[Option],
-    flags: Sequence[Group],
     formats: Mapping[str, str],
     site: str,
     version: str,
@@ -192,17 +181,18 @@ def toml_page(
 
     Args:
         options: the keys.
-        flags: the command line, for the options' names there.
         formats: what an export's format is for.
         site: the text about `[[server]]`: paragraphs, and indented lines as examples.
         version: the program's.
     """
-    names = {one.names[0] for group in flags for one in group.flags if one.names}
     options = tuple(options)
     more = {
         "export": "".join(
             (
-                *(roff.item(roff.bold(key), about) for key, about in EXPORT_KEYS),
+                *(
+                    roff.item(roff.bold(roff.escape(label(key))), key.about, key.kind.accepts)
+                    for key in options_of(Export).values()
+                ),
                 roff.paragraphs("Formats:"),
                 *(roff.item(roff.bold(name), about) for name, about in formats.items()),
             )
@@ -228,9 +218,7 @@ def toml_page(
                     "shows what holds, and why"
                 ),
             ),
-            roff.section(
-                "options", *(_option(option, names) for option in options if not _table(option))
-            ),
+            roff.section("options", *(_option(option) for option in options if not _table(option))),
             roff.section(
                 "tables",
                 *(
@@ -267,14 +255,12 @@ def _prose(text: str) -> str:
 
 
 def _table(option: Option) -> bool:
-    return option.kind == "tables"
+    return option.kind.table is not None
 
 
-def _option(option: Option, names: set[str]) -> str:
-    name = option.flag or "--" + option.name.replace("_", "-")
+def _option(option: Option) -> str:
     return roff.item(
         f"{roff.bold(option.name)} = {roff.escape(toml(option.default))}",
         option.about,
-        accepts(option),
-        f"Command line: {name}" if name in names else "",
+        *notes(option),
     )

@@ -12,11 +12,13 @@ from ..authorisation.correlator import Correlator
 from ..authorisation.ledger import Ledger
 from ..authorisation.pipeline import Pipeline
 from ..authorisation.policy import Policy
-from ..config.options import Config, nearest
+from ..config.options import Config
+from ..config.tables import SiteServer
 from ..errors import ConfigError
 from ..grammar.matcher import Matcher
 from ..grammar.rules import Server, own_logs_of
 from ..syslog.records import reader
+from ..text import nearest
 
 COMMAND_SECONDS = 10
 AS_USER = "=user"
@@ -38,7 +40,7 @@ def servers_of(config: Config) -> tuple[Server, ...]:
         ("trusted_accounts", tuple(config.trusted_accounts)),
         ("programs", tuple(config.programs)),
     ):
-        own = {str(table.get("name")) for table in config.server}
+        own = {table.name for table in config.server}
         for name in names:
             if name not in known and name not in own:
                 raise ConfigError(
@@ -53,16 +55,15 @@ def servers_of(config: Config) -> tuple[Server, ...]:
 
     made = chosen
     for table in config.server:
-        if "python" not in table:
+        if not table.python:
             made.append(site.server(table, made, reader(own_logs_of(made))))
             continue
-        path = table["python"]
-        if len(table) != 1 or not isinstance(path, str) or not path.startswith("/"):
+        if table != SiteServer(python=table.python):
             raise ConfigError(
-                f'{config.sources["server"]}: [[server]]: write python = "/a/path.py" and '
-                f"nothing else, not {dict(table)!r}"
+                f"{config.sources['server']}: [[server]]: python = {table.python!r} stands alone; "
+                "take the other keys away, or write them in a table without python"
             )
-        server = python_file.load(path)
+        server = python_file.load(table.python)
         made.append(site.checked(server, made, reader(own_logs_of((*made, server)))))
     return tuple(made)
 

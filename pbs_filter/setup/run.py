@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ..config.options import Config, nearest
-from ..errors import ConfigError
+from ..config.options import Config
+from ..errors import ConfigError, UsageError
 from ..integrations import mtas, postfix, rsyslog, syslog_ng
 from ..integrations.machine import DAEMONS, MTAS, Machine, choose
 from ..integrations.plan import Plan, finished, joined
+from ..text import nearest
 from . import discover, render
 from .shipped import texts
 
@@ -20,7 +22,7 @@ FEEDS = {"rsyslog": rsyslog.plan, "syslog-ng": syslog_ng.plan}
 SHIPPED = (*rsyslog.SHIPPED, *syslog_ng.SHIPPED, *postfix.SHIPPED, *mtas.SHIPPED)
 
 
-def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool, undo: bool) -> int:
+def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
     """Do it; the exit status.
 
     Raises:
@@ -29,9 +31,9 @@ def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool,
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Configuration files are not always UTF-8, and are shown as they are.
         sys.stdout.reconfigure(errors="surrogateescape")
-    if (apply or undo) and os.geteuid() != 0:
+    if (options.apply or options.undo) and os.geteuid() != 0:
         raise ConfigError("--apply and --undo change the system: run them as root")
-    if undo:
+    if options.undo:
         from .undo import undo as take_back
 
         commands = take_back(print)
@@ -40,16 +42,16 @@ def run(names: Sequence[str], make_config: Callable[[], Config], *, apply: bool,
     try:
         config = make_config()
     except ConfigError as error:
-        if apply:
+        if options.apply:
             raise
         print(f"note: {error}\n")
         config = None
     if os.geteuid() != 0:
         print("note: not root: what only root can read is taken as not there\n")
     machine = discover.machine(config, with_log=True)
-    chosen = chosen_of(names, machine)
+    chosen = chosen_of(options.setup, machine)
     plan = plan_of(machine, chosen)
-    if not apply:
+    if not options.apply:
         sys.stdout.write(render.shown(machine, plan, chosen))
         return 0
     from .apply import apply as do
@@ -91,23 +93,23 @@ def chosen_of(names: Sequence[str], machine: Machine) -> list[str]:
     """The daemon and the MTA that are meant by `names` and what is installed.
 
     Raises:
-        ConfigError: a name is unknown, there are two of a kind, or it is not clear which is meant.
+        UsageError: a name is unknown, there are two of a kind, or it is not clear which is meant.
     """
     given = [OTHER_NAMES.get(name.lower(), name.lower()) for name in names]
     chosen = []
     for kinds, what in ((DAEMONS, "syslog daemon"), (MTAS, "MTA")):
         named = [name for name in given if name in kinds]
         if len(named) > 1:
-            raise ConfigError(f"--setup: {' and '.join(named)}: one {what} at a time")
+            raise UsageError(f"--setup: {' and '.join(named)}: one {what} at a time")
         try:
             one = named[0] if named else choose(machine, kinds, what)
         except ValueError as error:
-            raise ConfigError(f"--setup: {error}: --setup {'|'.join(kinds)}") from None
+            raise UsageError(f"--setup: {error}: --setup {'|'.join(kinds)}") from None
         chosen += [one] if one else []
     for name in given:
         if name not in (*DAEMONS, *MTAS):
             known = (*DAEMONS, *MTAS)
-            raise ConfigError(
+            raise UsageError(
                 f"--setup: unknown name {name!r}.{nearest(name, known)} Known: {', '.join(known)}"
             )
     return chosen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..addresses import canonical
@@ -20,8 +20,10 @@ class Given:
 
     __slots__ = ("ip", "message", "pid", "program", "refuse", "text", "user")
 
-    def __init__(self, entry: object, programs: tuple[str, ...], read: Read | None) -> None:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("line"), str):
+    def __init__(
+        self, entry: Mapping[str, object], programs: tuple[str, ...], read: Read | None
+    ) -> None:
+        if not isinstance(entry.get("line"), str):
             raise GrammarError(
                 f"samples: {entry!r}: must be {{ line = '...', user = ..., ip = ... }}"
             )
@@ -60,10 +62,11 @@ class Given:
         )
 
 
-def given(table: Mapping[str, object], programs: tuple[str, ...], read: Read | None) -> list[Given]:
+def given(
+    entries: Sequence[Mapping[str, object]], programs: tuple[str, ...], read: Read | None
+) -> list[Given]:
     """Return the entries of a table's `samples`; GrammarError if there are none, or one is bad."""
-    entries = table.get("samples", [])
-    if not isinstance(entries, list | tuple) or not entries:
+    if not entries:
         raise GrammarError("samples are missing; give a line for each wording, and one to refuse")
     return [Given(entry, programs, read) for entry in entries]
 

@@ -34,20 +34,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 
 import pyparsing as pp
 
+from ..config.tables import SiteServer
 from ..errors import GrammarError
 from ..grammar import contract
-from ..grammar.rules import PROTOCOLS, Rule, Server, is_name
+from ..grammar.rules import Rule, Server, is_name
 from ..grammar.tokens import TEXT
 from ..model import Accepted, Connected, Ended, Observation, Refused
 from .perl_patterns import message_pattern, split
 from .samples import Given, given, with_samples
 from .templates import expression, results
-
-Table = Mapping[str, object]
 
 _TEMPLATES: dict[str, type[Observation]] = {
     "login": Accepted,
@@ -64,10 +62,11 @@ _PATTERNS: dict[str, type[Observation]] = {
     "FAIL_pat": Refused,
     "OUT_pat": Ended,
 }
-_KEYS = ("name", "program", "protocol", "accounts", "samples", "PID_pat", *_TEMPLATES, *_PATTERNS)
 
 
-def server(table: Table, known: Iterable[Server] = (), read: contract.Read | None = None) -> Server:
+def server(
+    table: SiteServer, known: Iterable[Server] = (), read: contract.Read | None = None
+) -> Server:
     """Return the server that a `[[server]]` table describes, checked.
 
     Args:
@@ -78,13 +77,13 @@ def server(table: Table, known: Iterable[Server] = (), read: contract.Read | Non
     Raises:
         GrammarError: with the place, the reason and the mend.
     """
-    name = table.get("name")
-    if not isinstance(name, str) or not is_name(name):
+    name = table.name
+    if not is_name(name):
         raise GrammarError(
             f"[[server]]: name {name!r}; write 1 to 12 characters of a-z, 0-9 and '-'"
         )
     try:
-        return checked(_server(name, table, read), known, read)
+        return checked(_server(table, read), known, read)
     except GrammarError as error:
         raise GrammarError(f"[[server]] {name!r}: {error}") from None
 
@@ -104,25 +103,16 @@ def checked(own: Server, known: Iterable[Server] = (), read: contract.Read | Non
     return own
 
 
-def _server(name: str, table: Table, read: contract.Read | None) -> Server:
-    for key in table:
-        if key not in _KEYS:
-            near = get_close_matches(key, _KEYS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise GrammarError(f"unknown key {key!r}.{hint} Known: {', '.join(_KEYS)}")
-    programs = _texts(table, "program")
-    if not programs:
+def _server(table: SiteServer, read: contract.Read | None) -> Server:
+    if not table.program:
         raise GrammarError("program is missing; give the name in the syslog header")
-    protocol = table.get("protocol")
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise GrammarError(f"protocol {protocol!r}; write pop3 or imap, or leave it out")
-    samples = given(table, programs, read)
+    samples = given(table.samples, table.program, read)
     own = Server(
-        name=name,
-        title=name,
+        name=table.name,
+        title=table.name,
         versions="the site's own",
-        programs={program: None if protocol is None else str(protocol) for program in programs},
-        accounts=("root", *_texts(table, "accounts")),
+        programs=dict.fromkeys(table.program, table.protocol or None),
+        accounts=("root", *table.accounts),
         rules=(*_rules_of_templates(table, samples), *_rules_of_patterns(table)),
     )
     if not own.rules:
@@ -130,20 +120,11 @@ def _server(name: str, table: Table, read: contract.Read | None) -> Server:
     return replace(own, rules=with_samples(own, samples))
 
 
-def _texts(table: Table, key: str) -> tuple[str, ...]:
-    """Return a value that is a text or a list of texts."""
-    value = table.get(key, [])
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list | tuple) or not all(isinstance(t, str) and t for t in texts):
-        raise GrammarError(f"{key} = {value!r}: must be a text or a list of texts")
-    return tuple(texts)
-
-
 # ------------------------------------------------------------------ templates
 
 
-def _rules_of_templates(table: Table, samples: list[Given]) -> list[Rule]:
-    wordings = [(key, text) for key in _TEMPLATES for text in _texts(table, key)]
+def _rules_of_templates(table: SiteServer, samples: list[Given]) -> list[Rule]:
+    wordings = [(key, text) for key in _TEMPLATES for text in getattr(table, key)]
     fields = {text: results(key, text) for key, text in wordings}
     ties = _ties(wordings, fields, samples)
     rules = []
@@ -183,8 +164,9 @@ def _ties(
 # ------------------------------------------------------------------ pop-before-smtp's variables
 
 
-def _rules_of_patterns(table: Table) -> list[Rule]:
-    written = {key: _pattern(table, key) for key in ("PID_pat", *_PATTERNS) if key in table}
+def _rules_of_patterns(table: SiteServer) -> list[Rule]:
+    patterns = {key: str(getattr(table, key)) for key in ("PID_pat", *_PATTERNS)}
+    written = {key: pattern for key, pattern in patterns.items() if pattern}
     if "out_pat" in written and "pat" not in written:
         raise GrammarError("out_pat without pat: the logout of a login that is never read")
     if (
@@ -212,13 +194,6 @@ def _rules_of_patterns(table: Table) -> list[Rule]:
         for key, kind in _PATTERNS.items()
         if key in written
     ]
-
-
-def _pattern(table: Table, key: str) -> str:
-    value = table[key]
-    if not isinstance(value, str):
-        raise GrammarError(f"{key} = {value!r}: must be one regular expression, a text")
-    return value
 
 
 def _of_pattern(key: str, pattern: str, before: str, ties: tuple[str, ...]) -> pp.ParserElement:

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter.errors import ConfigError
-from pbs_filter.export import exporter
+from pbs_filter.config.options import OPTIONS
 from pbs_filter.export import formats as export
 from pbs_filter.export.exporter import Exporter
 from pbs_filter.map_format.entry import Entry
@@ -113,58 +112,6 @@ def test_a_cdb_of_living_addresses_has_their_ends() -> None:
     assert find(database, b"2001:db8:1::/64") is None
 
 
-# ------------------------------------------------------------------ configuration
-
-
-@pytest.mark.parametrize(
-    ("table", "why"),
-    [
-        ({}, r"number 1: format = None; give one of cdb"),
-        ({"format": "texthsh", "path": "/x"}, r"format = 'texthsh'.*Did you mean 'texthash'\?"),
-        ({"format": "list"}, r"path = '' is not an absolute path"),
-        ({"format": "list", "path": "x"}, r"path = 'x' is not an absolute path"),
-        ({"format": "list", "path": "/x", "comand": "y"}, r"'comand'. Did you mean 'command'\?"),
-        ({"format": "list", "path": 7}, r"path = 7; write a text"),
-        (
-            {"format": "list", "path": "/x", "interval_seconds": True},
-            r"interval_seconds = True; write a whole number",
-        ),
-        ({"format": "list", "path": "/x", "interval_seconds": 0}, r"0 is not between 1 and 86400"),
-        ({"format": "list", "path": "/x", "command_timeout_seconds": 9999}, r"1 and 3600"),
-        ({"format": "list", "path": "/x", "command": "a 'b"}, r"command = \"a 'b\": No closing"),
-        ({"format": "list", "path": "/x", "command": [1]}, r"every word must be a text"),
-        ({"format": "list", "path": "/x", "mode": "9"}, r"mode = '9' is not between 0o000"),
-        ({"format": "list", "path": "/x", "mode": 0o1777}, r"is not between 0o000 and 0o777"),
-    ],
-)
-def test_a_wrong_export_is_refused_with_advice(table: dict[str, object], why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
-        exporter.read([table])
-
-
-def test_two_exports_to_one_path_are_refused() -> None:
-    table = {"format": "list", "path": "/x"}
-    with pytest.raises(ConfigError, match=r"two \[\[export\]\] tables write to '/x'"):
-        exporter.read([table, table])
-
-
-def test_every_key_is_read() -> None:
-    one = exporter.read(
-        [
-            {
-                "format": "lmdb",
-                "path": "/x",
-                "interval_seconds": 5,
-                "command": "postfix reload",
-                "command_timeout_seconds": 7,
-                "mode": "0640",
-            }
-        ]
-    )[0]
-    assert (5, 7, 0o640) == (one.interval_seconds, one.command_timeout_seconds, one.mode)
-    assert [("postmap", "lmdb:/x"), ("postfix", "reload")] == one.commands
-
-
 # ------------------------------------------------------------------ writing
 
 
@@ -210,7 +157,7 @@ class Feed:
         self.now = float(NOW)
         self.ledger = Ledger()
         self.log = Said()
-        self.exporter = Exporter(tables, self.log)
+        self.exporter = Exporter(OPTIONS["export"].kind.check(tables), self.log)
 
     def turn(self) -> None:
         """One look, and then the writing it started, if any, to its end."""

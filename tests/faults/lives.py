@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.config import load
 from pbs_filter.config import options as config
 from pbs_filter.map_format.entry import Entry, decode
 from pbs_filter.service import build, persister, run, storage
@@ -85,7 +86,7 @@ def _arm(death: Death) -> None:
 def made(directory: Path, **options: Any) -> config.Config:
     """A configuration for `directory`."""
     given = {"map": str(directory / "map"), "logto": str(directory / "log"), "confirm": "yes"}
-    return config.build(None, "", {**given, **options})
+    return load.build({}, {**given, **options})
 
 
 def small_steps() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.config.options import OPTIONS
 from pbs_filter.export import exporter
 
 from .. import hang
@@ -69,7 +70,7 @@ class Sqlite(OpenSmtpd):
         directory = self.root.path / "var/lib/pbs-filter"
         directory.chmod(0o755)
         table = {"format": "sqlite", "path": str(directory / "map.sqlite")}
-        self.table = exporter.read([table])[0]
+        (self.table,) = OPTIONS["export"].kind.check([table])
         self.export({})
         return super().configure()
 

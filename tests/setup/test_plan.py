@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_filter import cli
-from pbs_filter.config.options import DEFAULT_PATH, build
+from pbs_filter.config.load import build
+from pbs_filter.config.options import DEFAULT_PATH
 from pbs_filter.errors import ConfigError
 from pbs_filter.integrations import mtas, postfix, rsyslog, syslog_ng
 from pbs_filter.integrations.machine import DAEMONS, MTAS, Machine, Seen, choose, version
@@ -155,7 +156,7 @@ def test_the_commands_it_prints_make_the_same_files(daemon: str, mta: str, tmp_p
 @pytest.mark.parametrize(("daemon", "mta"), PAIRS)
 def test_the_filter_accepts_the_configuration_of_every_pair(daemon: str, mta: str) -> None:
     plan = run.plan_of(machine(), [daemon, mta])
-    config = build(after(plan, DEFAULT_PATH), DEFAULT_PATH)
+    config = build({DEFAULT_PATH: after(plan, DEFAULT_PATH)})
     assert config.require_vouched
     assert ACCOUNT == config.user
     group = {"opensmtpd": "opensmtpd", "courier": "courier"}.get(mta, ACCOUNT)

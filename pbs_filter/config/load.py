@@ -1,0 +1,64 @@
+"""The configuration: texts of files and the command line to a frozen `Config`. Pure.
+
+The later wins: defaults, the files in their order (see `files`), the command line.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ConfigError, UsageError
+from .declare import checked
+from .options import OPTIONS, Config
+
+
+def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = None) -> Config:
+    """The configuration that these texts make.
+
+    Args:
+        files: each file's text by its name; a later file replaces what an earlier one says, adds
+            its [[tables]] to the earlier ones, and its keys to a table like trusted_accounts.
+        command_line: a text or a TOML value by the option's name.
+
+    Raises:
+        ConfigError: file, key, value, and what is valid.
+        UsageError: the same of the command line.
+    """
+    values: dict[str, Any] = {}
+    sources = dict.fromkeys(OPTIONS, "default")
+    for file, text in files.items():
+        for name, value in checked(Config, _parsed(text, file), file).items():
+            before = values.get(name)
+            if before and isinstance(value, dict):
+                value = {**before, **value}
+            elif before and OPTIONS[name].kind.table:
+                value = (*before, *value)
+            else:
+                before = None
+            values[name] = value
+            sources[name] = f"{sources[name]}, {file}" if before else file
+    for name, value in (command_line or {}).items():
+        option = OPTIONS[name]
+        try:
+            given = option.kind.parse(value) if isinstance(value, str) else value
+            values[name] = option.kind.check(given)
+        except ConfigError as error:
+            raise UsageError(f"{option.flags[0]}: {error}") from None
+        sources[name] = "command line"
+    return Config(**values, sources=sources, files_read=tuple(files))
+
+
+def _parsed(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        match = re.search(r"at line (\d+)", str(error))
+        lines = text.splitlines() or [""]
+        line = lines[min(int(match[1]), len(lines)) - 1 if match else -1]
+        raise ConfigError(
+            f"{file}: not TOML: {error}: {line!r}; write KEY = VALUE, and a text in quotes: "
+            'user = "mail"'
+        ) from None

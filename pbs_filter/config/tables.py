@@ -1,0 +1,67 @@
+"""The tables of the configuration: one class for each `[[NAME]]`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .declare import REQUIRED, option
+from .kinds import COMMAND, MODE, PATTERN, SAMPLES, TEXT, TEXT_OR_TEXTS, choice, file_path, seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """One `[[export]]`: a file for an MTA that reads no map."""
+
+    format: str = option(
+        choice("cdb", "cidr", "list", "lmdb", "nft", "sendmail", "tcprules", "texthash", "sqlite"),
+        REQUIRED,
+        "How the file is written.",
+    )
+    path: str = option(
+        file_path(),
+        REQUIRED,
+        "The file, an absolute path. It is written under another name and renamed.",
+    )
+    interval_seconds: int = option(seconds(1, 86400), 10, "At most one writing in this time.")
+    command: tuple[str, ...] = option(
+        COMMAND,
+        (),
+        "A command to run after each change, a text or a list of words, without a shell; it must "
+        "not need one.",
+    )
+    command_timeout_seconds: int = option(
+        seconds(1, 3600), 60, "The command is ended when it takes longer."
+    )
+    mode: int = option(MODE, 0o644, "The mode of the file, in octal digits.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteServer:
+    """One `[[server]]`: a POP or IMAP server of the site's own."""
+
+    name: str = option(TEXT, "", "1 to 12 characters of a-z, 0-9 and '-'.")
+    program: tuple[str, ...] = option(TEXT_OR_TEXTS, (), "The names in the syslog header.")
+    protocol: str = option(choice("", "pop3", "imap"), "", "What the server speaks.")
+    accounts: tuple[str, ...] = option(
+        TEXT_OR_TEXTS, (), "The accounts whose processes may write these lines, beside root."
+    )
+    login: tuple[str, ...] = option(TEXT_OR_TEXTS, (), "Template of a login with its address.")
+    connected: tuple[str, ...] = option(TEXT_OR_TEXTS, (), "Template of a connection.")
+    accepted: tuple[str, ...] = option(TEXT_OR_TEXTS, (), "Template of a login without address.")
+    logout: tuple[str, ...] = option(TEXT_OR_TEXTS, (), "Template of the end of a session.")
+    refused: tuple[str, ...] = option(TEXT_OR_TEXTS, (), "Template of a login that failed.")
+    pat: str = option(PATTERN, "", "The pattern of a login (pop-before-smtp).")
+    out_pat: str = option(PATTERN, "", "The pattern of a logout (pop-before-smtp).")
+    PID_pat: str = option(PATTERN, "", "The pattern of what ties lines together (pop-before-smtp).")
+    IP_pat: str = option(PATTERN, "", "The pattern of a connection (pop-before-smtp).")
+    OK_pat: str = option(PATTERN, "", "The pattern of a login without address (pop-before-smtp).")
+    FAIL_pat: str = option(PATTERN, "", "The pattern of a login that failed (pop-before-smtp).")
+    OUT_pat: str = option(PATTERN, "", "The pattern of the end of a session (pop-before-smtp).")
+    samples: tuple[Mapping[str, Any], ...] = option(
+        SAMPLES, (), "Lines of the site's own log, and what they say."
+    )
+    python: str = option(
+        file_path(""), "", "Alone: a Python file whose SERVER is a grammar of pbs_filter.grammar."
+    )
