@@ -76,7 +76,7 @@ def seconds(least: int, most: int) -> Kind:
             )
         return _within(number, least, most)
 
-    accepts = f'{least} to {most} seconds, or a text with a unit: "30m", "1h", "2d".'
+    accepts = f"{least} to {most} seconds; a text may have a unit: 30m, 1h, 2d."
     return Kind(check, "TIME", _parse_whole, accepts)
 
 
