@@ -20,7 +20,7 @@ from pbs_filter.commands import listing, stored
 from pbs_filter.commands.dashboard import Dashboard
 from pbs_filter.commands.stored import Row
 from pbs_filter.commands.watch import DashboardFeed
-from pbs_filter.config.options import build
+from pbs_filter.config.load import build
 from pbs_filter.errors import PbsFilterError, StoreBusy, StoreDamaged
 from pbs_filter.lookup import __main__ as lookup
 from pbs_filter.map_format.entry import Entry
@@ -62,7 +62,7 @@ def listed(monkeypatch, rows, **more: object) -> str:
     monkeypatch.setattr(stored, "now", lambda _config: NOW)
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(StoreDamaged):
-        assert 0 == listing.run(build(None, "", {}), options(**more))
+        assert 0 == listing.run(build({}), options(**more))
         assert not any(isinstance(row, Exception) for row in rows)
     return text.getvalue()
 
@@ -144,7 +144,7 @@ def test_of_very_many_addresses_the_first_come_at_once_and_none_is_missed(form, 
     monkeypatch.setattr(stored, "rows", lambda *_: rows())
     monkeypatch.setattr(stored, "now", lambda _config: NOW)
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(complaints):
-        assert 0 == listing.run(build(None, "", {}), options(**{form: True}))
+        assert 0 == listing.run(build({}), options(**{form: True}))
     assert "192.0.2.8" in seen[2], "the third address is read when the first ones are written"
     if form == "json":
         found = [entry["address"] for entry in json.loads(text.getvalue())]
@@ -162,7 +162,7 @@ def test_what_can_be_read_is_listed_and_the_trouble_is_told_at_the_end(before, m
     found = json.loads(listed(monkeypatch, rows, json=True))
     assert {row.address for row in ROWS[:before]} == {entry["address"] for entry in found}
     with pytest.raises(StoreDamaged, match="one entry"):
-        listing.run(build(None, "", {}), options(json=True))
+        listing.run(build({}), options(json=True))
 
 
 # ---------------------------------------------------------------------- the same answer everywhere
@@ -192,7 +192,7 @@ def list_status(location: str, address: str) -> int:
     """The exit status of `--list ADDRESS`."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return listing.run(build(None, "", {"map": location}), options(address))
+            return listing.run(build({}, {"map": location}), options(address))
     except PbsFilterError as error:
         return error.exit_status
 
@@ -205,7 +205,7 @@ def lookup_status(location: str, address: str) -> int:
 def watched(location: str) -> str:
     """The text of --watch."""
     dashboard = Dashboard("mx1", 1800)
-    DashboardFeed(build(None, "", {"map": location}), dashboard).look()
+    DashboardFeed(build({}, {"map": location}), dashboard).look()
     lines = dashboard.lines(300, 200, int(time.time()))
     return "\n".join(ansi(line, colour=False) for line in lines)
 
@@ -325,7 +325,7 @@ def test_a_damaged_field_in_redis_is_no_no(damaged, monkeypatch):
 
 
 def test_a_map_that_cannot_be_asked_says_what_to_do(tmp_path):
-    config = build(None, "", {"map": str(tmp_path / "map")})
+    config = build({}, {"map": str(tmp_path / "map")})
     with pytest.raises(StoreBusy, match="the filter makes it when it starts"):
         stored.answer(config, "192.0.2.7")
     (tmp_path / "map").mkdir()
