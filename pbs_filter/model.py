@@ -134,6 +134,7 @@ class Reason(enum.Enum):
     TWO_RULES = "two rules read this line"
     NOT_AN_ADDRESS = "the address is not one"
     TOO_SLOW = "a rule took too long"
+    FAILED = "pbs-filter failed on this line (a fault of ours, see the log)"
     # what the line says
     CONNECTED = "connected, not logged in"
     REFUSED = "the server refused the login"

@@ -65,7 +65,12 @@ class Running:
     its --confirm says."""
 
     def __init__(
-        self, directory: Path, *options: str, confirm: str = "yes", location: str = ""
+        self,
+        directory: Path,
+        *options: str,
+        confirm: str = "yes",
+        location: str = "",
+        python_path: Path | None = None,
     ) -> None:
         self.map = directory / "map"
         self.options = [f"--dbfile={location or self.map}", "--config=/dev/null"]
@@ -78,7 +83,9 @@ class Running:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if confirm == "no" else subprocess.PIPE,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT
+            if python_path is None
+            else {**ENVIRONMENT, "PYTHONPATH": f"{python_path}:{ENVIRONMENT['PYTHONPATH']}"},
         )
         self._replies = b""
 

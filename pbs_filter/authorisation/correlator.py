@@ -66,13 +66,20 @@ class Correlator:
             self._forget(next(iter(part)))
 
     def address_of(self, session: str, at: int) -> str | None:
-        """The address the lines of `session` came from, if it connected recently or is open."""
+        """The address that connected as `session`, if that was recently and nobody logged in."""
         known = self.pending.get(session)
-        if known is not None:
-            address, since = known
-            return address if abs(at - since) <= self.patience_seconds else None
+        if known is None:
+            return None
+        address, since = known
+        return address if abs(at - since) <= self.patience_seconds else None
+
+    def open_address(self, session: str, user: str) -> str | None:
+        """The key of the address that `user` holds by the open `session`.
+
+        Of nobody else: a pid is used again, and the first line of its connection may be lost.
+        """
         opened = self.ledger.sessions.get(session)
-        return None if opened is None else opened.address
+        return opened.address if opened is not None and opened.user == user else None
 
     def accepted(
         self,

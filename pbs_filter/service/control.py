@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import StoreBusy
 
 MAX_REQUEST = 4096
-PEER_SECONDS = 0.2
-"""How long the filter waits for somebody who connected and does not ask."""
+PEER_SECONDS = 2.0
+"""From the connection to the last byte of the answer; then the peer is dropped."""
+MAX_PEERS = 8
+"""Peers that are served at one time; one more drops the oldest."""
 ANSWER_SECONDS = 10.0
 
 
@@ -26,8 +30,23 @@ def _short(path: str) -> tuple[int, str]:
     return descriptor, f"/proc/self/fd/{descriptor}/{name}"
 
 
+class _Peer:
+    """One connection: a request that is not complete yet, or an answer that is not sent yet."""
+
+    __slots__ = ("deadline", "reply", "request", "socket")
+
+    def __init__(self, connection: socket.socket, deadline: float) -> None:
+        self.socket = connection
+        self.deadline = deadline
+        self.request = b""
+        self.reply = b""
+
+
 class Control:
     """The filter's side.
+
+    No call waits for a peer: what a peer has sent is taken, what it takes is sent, and the rest is
+    done when `fileno()` is ready again. Nothing that a peer does raises.
 
     Raises:
         StoreBusy: the socket cannot be made.
@@ -36,6 +55,9 @@ class Control:
     def __init__(self, path: str) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._peers: dict[int, _Peer] = {}
+        """By descriptor, the oldest first."""
         try:
             if os.path.lexists(path):
                 os.unlink(path)  # left by a filter that was killed; we hold its lock
@@ -47,6 +69,8 @@ class Control:
                 os.umask(umask)
                 os.close(descriptor)
             self._socket.listen(4)
+            self._ready = select.epoll()
+            self._ready.register(self._socket, select.EPOLLIN)
         except OSError as error:
             raise StoreBusy(
                 f"cannot make the control socket {path!r}: {error.strerror}; "
@@ -54,43 +78,82 @@ class Control:
             ) from None
 
     def fileno(self) -> int:
-        """The listening socket, for poll."""
-        return self._socket.fileno()
+        """A descriptor for poll, readable when `serve` has something to do."""
+        return self._ready.fileno()
 
     def serve(self, answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
-        """Serve one connection. Nothing a peer does raises, or takes longer than a blink."""
+        """Do for each peer what can be done without waiting."""
+        for descriptor, _ in self._ready.poll(0):
+            if descriptor == self._socket.fileno():
+                self._accept()
+            elif descriptor in self._peers:
+                peer = self._peers[descriptor]
+                try:
+                    self._go_on(peer, answer)
+                except OSError:
+                    self._drop(descriptor)
+        self.expire()
+
+    def expire(self) -> None:
+        """Drop the peers whose time is over."""
+        now = time.monotonic()
+        for descriptor in [fd for fd, peer in self._peers.items() if peer.deadline <= now]:
+            self._drop(descriptor)
+
+    def _accept(self) -> None:
         try:
-            peer, _ = self._socket.accept()
+            connection, _ = self._socket.accept()
         except OSError:
             return
-        with peer:
-            peer.settimeout(PEER_SECONDS)
-            try:
-                data = b""
-                while b"\n" not in data and len(data) < MAX_REQUEST:
-                    more = peer.recv(MAX_REQUEST)
-                    if not more:
-                        return
-                    data += more
-                try:
-                    request = json.loads(data)
-                except ValueError:
-                    request = None
-                if isinstance(request, dict):
-                    reply = answer(request)
-                else:
-                    reply = {"error": "not a JSON object"}
-                peer.sendall(json.dumps(reply).encode() + b"\n")
-            except OSError:
-                return
+        connection.setblocking(False)
+        if len(self._peers) >= MAX_PEERS:
+            self._drop(next(iter(self._peers)))
+        self._peers[connection.fileno()] = _Peer(connection, time.monotonic() + PEER_SECONDS)
+        self._ready.register(connection, select.EPOLLIN)
+
+    def _go_on(self, peer: _Peer, answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        """Raises: OSError: the peer is gone, or done."""
+        try:
+            if not peer.reply:
+                data = peer.socket.recv(MAX_REQUEST)
+                if not data:
+                    raise ConnectionError
+                peer.request += data
+                if b"\n" not in data and len(peer.request) < MAX_REQUEST:
+                    return
+                peer.reply = json.dumps(_answer(peer.request, answer)).encode() + b"\n"
+                self._ready.modify(peer.socket, select.EPOLLOUT)
+            peer.reply = peer.reply[peer.socket.send(peer.reply) :]
+        except BlockingIOError:
+            return
+        if not peer.reply:
+            raise ConnectionError
+
+    def _drop(self, descriptor: int) -> None:
+        peer = self._peers.pop(descriptor)
+        self._ready.unregister(descriptor)
+        peer.socket.close()
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
+        for descriptor in [*self._peers]:
+            self._drop(descriptor)
+        self._ready.close()
         self._socket.close()
         try:
             os.unlink(self._path)
         except OSError:
             pass
+
+
+def _answer(
+    data: bytes, answer: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Mapping[str, object]:
+    try:
+        request = json.loads(data)
+    except (ValueError, RecursionError):
+        request = None
+    return answer(request) if isinstance(request, dict) else {"error": "not a JSON object"}
 
 
 def ask(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from ..authorisation.pipeline import Pipeline, line_count
+from ..authorisation.pipeline import Pipeline, line_count, place_of
 from ..clock import Clock
 from ..log import Log
 from ..model import Reason
@@ -209,10 +209,19 @@ class Feed:
             while True:
                 try:
                     self.pipeline.work(now)
-                    return
+                    break
                 except LineTooSlow:
                     self.pipeline.counts.add(Reason.TOO_SLOW)
                     self.log.say("a line took longer than a second to read; it is given up")
+        failures = self.pipeline.failures
+        while failures:
+            failure = failures.pop()
+            self.log.once(
+                f"failure {failure.where}",
+                f"failed on a line ({failure.error} at {failure.where}); it is counted, and leads "
+                "to nothing; please report this with the line, which may hold a user's name: "
+                f"{failure.line!r}",
+            )
 
     def _acknowledge(self, lines: int) -> None:
         if self.confirm:
@@ -238,6 +247,19 @@ class Feed:
         self.persister.clock_was_set()
 
     def _housekeeping(self, *, quiet: bool) -> None:
+        try:
+            self._keep_house(quiet=quiet)
+        except Exception as error:  # any: lines must go on being taken
+            self._failed("housekeeping", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        where = place_of(error)
+        self.log.once(
+            f"failure {where}",
+            f"{what} failed ({error!r} at {where}); going on; please report this",
+        )
+
+    def _keep_house(self, *, quiet: bool) -> None:
         self._look_at_clock()
         now = self.clock.now()
         if now != self._last_second:
@@ -251,6 +273,8 @@ class Feed:
         persister.step(quiet=quiet)
 
     def _each_second(self, now: int) -> None:
+        if self.control is not None:
+            self.control.expire()
         self.pipeline.tick(now)
         if not self.persister.troubles:
             self.persister.commit()
@@ -262,10 +286,15 @@ class Feed:
         self.control.serve(self._request)
 
     def _request(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what a person asks for (`--forget`, `--authorise`, `--status` of a running filter).
+        """Do what a person asks for (`--forget`, `--authorise`, `--status` of a running filter)."""
+        try:
+            return self._answer(request)
+        except Exception as error:  # any: a request must not stop the lines
+            self._failed(f"the request {request.get('do')!r}", error)
+            return {"error": f"the filter failed on this request: {error!r}"}
 
-        A change is answered when it is durable and in the map.
-        """
+    def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A change is answered when it is durable and in the map."""
         now = self.clock.now()
         answer = requests.handle(self.pipeline, request, now)
         persister = self.persister

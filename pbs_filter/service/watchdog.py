@@ -11,8 +11,11 @@ HANG_SECONDS = 1.0
 """A line that is worked on longer than this is given up."""
 
 
-class LineTooSlow(Exception):
-    """Raised by the alarm inside the filter: this line is given up."""
+class LineTooSlow(BaseException):
+    """Raised by the alarm inside the filter: this line is given up.
+
+    Not an `Exception`, which the pipeline takes for a fault of its own.
+    """
 
 
 class Watchdog:

@@ -40,7 +40,17 @@ def test_an_open_session_still_knows_its_address():
     correlator.connected(SESSION, ADDRESS, START, START)
     assert login(correlator, ADDRESS, SESSION, START + 1) is None
     assert {} == correlator.pending
-    assert ADDRESS == correlator.address_of(SESSION, START + 500)
+    assert ADDRESS == correlator.open_address(SESSION, "bob")
+
+
+def test_an_open_session_gives_its_address_to_nobody_else():
+    """A pid is used again, and the first line of its connection may be lost."""
+    correlator = new()
+    correlator.connected(SESSION, ADDRESS, START, START)
+    login(correlator, ADDRESS, SESSION, START + 1)
+    assert correlator.address_of(SESSION, START + 2) is None
+    assert correlator.open_address(SESSION, "alice") is None
+    assert correlator.open_address("mx2 popa3d 4711", "bob") is None
 
 
 def test_a_new_connection_replaces_an_older_one_with_its_pid():

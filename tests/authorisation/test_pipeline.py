@@ -12,6 +12,7 @@ from pbs_filter.authorisation.correlator import Correlator
 from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.authorisation.pipeline import (
     MANY_USERS,
+    MAX_FAILURES,
     MAX_PROGRAMS,
     MAX_SHARED,
     MAX_TESTS,
@@ -477,3 +478,46 @@ def test_only_the_newest_lines_of_the_doctor_are_remembered():
     assert asked(made, "token-0") is None
     assert MAX_TESTS == len(made.tests)
     assert "token-1" == [*made.tests][-1]
+
+
+def test_a_repeated_login_of_two_lines_is_taken_with_a_prefix():
+    """What the ledger has is a network; it is no address to be judged and widened again."""
+    made = new()
+    made.ipv6_prefix = 64
+    connect = HEAD + "popa3d[81]: Session from 2001:db8::7"
+    feed(made, connect, PASSED, PASSED, COURIER)
+    assert {"2001:db8::/64", "192.0.2.7"} == set(made.ledger.authorisations)
+    assert Reason.FAILED not in made.counts.reasons
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A pipeline whose ledger fails on one address, with any kind of exception."""
+    made = new()
+    login = made.ledger.login
+
+    def fails(address, *rest):
+        if address == "192.0.2.66":
+            raise RecursionError("no such luck")
+        return login(address, *rest)
+
+    monkeypatch.setattr(made.ledger, "login", fails)
+    return made
+
+
+def test_a_line_that_our_code_fails_on_stops_nothing_behind_it(failing):
+    poison = COURIER.replace("192.0.2.7", "192.0.2.66")
+    feed(failing, poison, COURIER, *[poison] * (MAX_FAILURES + 5))
+    assert {"192.0.2.7"} == set(failing.ledger.authorisations)
+    assert MAX_FAILURES + 6 == failing.counts.reasons[Reason.FAILED]
+    assert MAX_FAILURES == len(failing.failures)
+    failure = failing.failures[0]
+    assert "RecursionError('no such luck')" == failure.error
+    assert poison.encode() == failure.line
+    assert failure.where.startswith(f"{__name__}:")
+    assert failing.counts.examples[Reason.FAILED] == poison.encode()
+
+
+def test_a_single_line_that_our_code_fails_on_is_told_as_one(failing):
+    outcome = failing.line(COURIER.replace("192.0.2.7", "192.0.2.66").encode(), NOW)
+    assert (Reason.FAILED, "RecursionError('no such luck')") == (outcome.reason, outcome.detail)

@@ -11,6 +11,8 @@ import stat
 
 import pytest
 
+from pbs_filter.service import control
+
 from ..running import Running, login, logout, run, wait_for
 
 
@@ -404,3 +406,38 @@ def test_journal_and_map_stay_small(place):
     with Running(place) as pipeline:
         pipeline.reply()
         assert 100 == len(wait_for(pipeline.addresses))
+
+
+def test_a_poison_line_is_taken_logged_once_and_followed_by_others(place):
+    """A fault of ours on one line, in a real filter: the code is broken on purpose."""
+    broken = place / "sitecustomize.py"
+    broken.write_text(
+        "from pbs_filter.authorisation.ledger import Ledger\n"
+        "from pbs_filter.service import requests\n"
+        "login, tick = Ledger.login, Ledger.tick\n"
+        "def fails(self, address, *rest):\n"
+        "    if address == '192.0.2.66':\n"
+        "        raise KeyError(address)\n"
+        "    return login(self, address, *rest)\n"
+        "def fails_too(self, now):\n"
+        "    tick(self, now)\n"
+        "    raise ZeroDivisionError('housekeeping')\n"
+        "def never(*_):\n"
+        "    raise AttributeError('request')\n"
+        "Ledger.login, Ledger.tick, requests.handle = fails, fails_too, never\n"
+    )
+    with Running(place, python_path=place) as pipeline:
+        pipeline.reply()
+        for address in ("192.0.2.66", "192.0.2.66", "192.0.2.7"):
+            assert b"OK" == pipeline.ask(login(address))
+        assert {"192.0.2.7"} == wait_for(pipeline.addresses)
+        answer = control.ask(str(place / "map.control"), {"do": "status"})
+        assert "AttributeError('request')" in answer["error"]
+        wait_for(lambda: "ZeroDivisionError" in pipeline.log.read_text())
+        assert b"OK" == pipeline.ask(login("192.0.2.8"))
+        assert 0 == pipeline.end()
+        log = pipeline.log.read_text()
+        assert 1 == log.count("failed on a line (KeyError('192.0.2.66')")
+        assert "rip=192.0.2.66" in log
+        assert 1 == log.count("housekeeping failed")
+        assert "Traceback" not in log
