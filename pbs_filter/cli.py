@@ -328,6 +328,7 @@ def _run(mode: Mode | None, options: argparse.Namespace) -> int:
         return run.run(
             make_config,
             retry=options.retry_start,
+            confirm=options.option_confirm or "auto",
             logto=options.option_logto or "",
             cursor_path=options.journal_cursor,
         )

@@ -16,6 +16,7 @@ import gc
 import os
 import select
 import signal
+import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
@@ -27,6 +28,7 @@ from ..model import Reason
 from . import omprog, requests
 from .control import Control
 from .persister import Persister
+from .waiting import HOLD_SECONDS
 from .watchdog import LineTooSlow, Watchdog
 
 READ_BYTES = 1 << 20
@@ -62,6 +64,7 @@ class Feed:
         log: Log,
         confirm: bool,
         greet: bool = True,
+        unanswered: bytes = b"",
         clock_: Clock,
         control: Control | None = None,
         on_hangup: Callable[[], None] = lambda: None,
@@ -77,6 +80,8 @@ class Feed:
         self.confirm = confirm
         self.greet = greet
         """Say OK when ready; not where it has been said before we were started."""
+        self.unanswered = unanswered
+        """What was read before there was a feed."""
         self.clock = clock_
         self.control = control
         self.on_hangup = on_hangup
@@ -93,6 +98,8 @@ class Feed:
         """The block of lines that came then."""
         self._pipe_is_wide = not confirm
         self._unacknowledged: bytes | None = None
+        self._asked_at: float | None = None
+        """When the daemon asked whether it may send a line, if that is not answered yet."""
         self.clean = False
         """The store was up to date when the input ended."""
         self.since_epoch = clock_.now()
@@ -124,6 +131,8 @@ class Feed:
             poller.register(self.control.fileno(), select.POLLIN)
         if self.confirm and self.greet:
             self._reply(omprog.OK)
+        if self.unanswered:
+            self._input(self.unanswered, watchdog)
         while True:
             ready = dict(poller.poll(self._timeout_ms()))
             if self._wake_read in ready:
@@ -187,6 +196,10 @@ class Feed:
             if overlong:
                 self._acknowledge(overlong)
             return
+        if block == omprog.QUESTION and self.confirm:
+            self._asked_at = time.monotonic()
+            self._answer_question()
+            return
         self._look_at_clock()
         now = self.clock.now()
         self.last_input_epoch = now
@@ -222,6 +235,19 @@ class Feed:
                 "to nothing; please report this with the line, which may hold a user's name: "
                 f"{failure.line!r}",
             )
+
+    def _answer_question(self) -> None:
+        """Answer the daemon's question, unless there is trouble that may be over soon."""
+        assert self._asked_at is not None
+        if not self.persister.troubles or self.persister.commit():
+            reply = omprog.OK
+        elif time.monotonic() - self._asked_at < HOLD_SECONDS:
+            self._reply(omprog.KEEP_ALIVE)
+            return
+        else:
+            reply = omprog.trouble(self.persister.trouble)
+        self._asked_at = None
+        self._reply(reply)
 
     def _acknowledge(self, lines: int) -> None:
         if self.confirm:
@@ -279,6 +305,8 @@ class Feed:
         if not self.persister.troubles:
             self.persister.commit()
             self.persister.begin_what_is_worth_it()
+        if self._asked_at is not None:
+            self._answer_question()
         self.every_second(now)
 
     def _serve_control(self) -> None:

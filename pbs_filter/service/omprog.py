@@ -1,13 +1,20 @@
 """The conversation at stdin and stdout: lines in, acknowledgements out. Pure: bytes to bytes.
 
 rsyslog's omprog with `confirmMessages="on"` (plugins/external/INTERFACE.md and
-tests/omprog-feedback.sh of rsyslog):
+tests/omprog-feedback.sh of rsyslog), and with `useTransactions="on"` and empty marks, so that an
+empty line, the question, comes in front of each line:
 
     the program says       after                      the daemon
-    OK                     it is ready                sends the first line
-    OK                     each line                  sends the next
+    OK                     it is ready                asks
+    OK                     the question               sends a line
+    OK                     each line                  asks for the next
     .                      a second of other work     waits `confirmTimeout` anew
-    Error: why             store trouble only         sends the same line again, later
+    Error: why             the question               asks again, later
+    Error: why             a line                     asks again, later, and sends it again
+
+The question is why nothing is lost when rsyslogd is stopped in a time of trouble: a line for which
+it has begun to wait is gone then (rsyslog issue 5364), one for which it still asks is kept. So
+trouble is told to the question; only what comes between the two meets the line.
 
 A line that is bad in itself is answered OK: any other answer would repeat it for ever. Exactly one
 reply a line; nothing else ever goes to stdout. Without confirmation nothing is said at all.
@@ -19,10 +26,11 @@ from ..syslog.records import MAX_LINE_BYTES
 
 OK = b"OK\n"
 KEEP_ALIVE = b"."
+QUESTION = b"\n"
 
 
 def trouble(why: str) -> bytes:
-    """The reply to a line that the store could not take: one line of printable ASCII."""
+    """The reply where a line cannot be taken now: one line of printable ASCII."""
     text = "".join(c if " " <= c <= "~" else "?" for c in why)
     return b"Error: " + text[:200].encode("ascii") + b"\n"
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import select
 import signal
 import stat
-import time
 from collections.abc import Callable
 
 from .. import privileges
@@ -22,13 +20,14 @@ from ..errors import ConfigError, PbsFilterError
 from ..export.exporter import Exporter
 from ..log import Log
 from ..monitor.metrics_file import MetricsFile
-from . import build, omprog
+from . import build
 from .control import Control
 from .feed import Feed
 from .journald_cursor import Cursor
 from .monitor import Monitor
 from .persister import Persister
 from .storage import Storage
+from .waiting import Waiting
 
 RETRY_SECONDS = 10
 FOREIGN = (
@@ -42,14 +41,20 @@ FOREIGN = (
 
 
 def run(
-    make_config: Callable[[], Config], *, retry: bool, logto: str = "", cursor_path: str = ""
+    make_config: Callable[[], Config],
+    *,
+    retry: bool,
+    confirm: str = "auto",
+    logto: str = "",
+    cursor_path: str = "",
 ) -> int:
     """Filter stdin until end of input; the exit status.
 
     Args:
         make_config: reads the configuration; called again for each attempt and on SIGHUP.
         retry: when the start fails, try again inside until the input ends.
-        logto: where to say that, while no configuration can be read that tells.
+        confirm: the setting of that name, while no configuration can be read that tells.
+        logto: where to say that, likewise.
         cursor_path: keep here how far the journal of systemd has been taken; empty: do not.
 
     Raises:
@@ -61,9 +66,10 @@ def run(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     log = Log(logto if logto.startswith("/") else "")
+    waiting = Waiting(confirm=confirming(confirm))
     while True:
         try:
-            return _run(make_config, cursor_path)
+            return _run(make_config, cursor_path, waiting)
         except PbsFilterError as error:
             if not retry:
                 raise
@@ -73,29 +79,16 @@ def run(
             log.reopen()
             log.say(f"{error}; trying again in {RETRY_SECONDS} seconds")
             status = error.exit_status
-        # What --confirm says may be in the configuration that cannot be read.
-        if _input_ended(RETRY_SECONDS, _keep_alive if confirming("auto") else _silence):
+            why = str(error)
+        if waiting.until_end(RETRY_SECONDS, why):
             return status
 
 
-def _input_ended(seconds: float, keep_alive: Callable[[], None]) -> bool:
-    """Wait, and say each second that we do; whether the input ended meanwhile with nothing left."""
-    poller = select.poll()
-    poller.register(0, 0)
-    end = time.monotonic() + seconds
-    while (rest := end - time.monotonic()) > 0:
-        keep_alive()
-        if poller.poll(min(rest, 1.0) * 1000):
-            poller.modify(0, select.POLLIN)
-            return not any(event & select.POLLIN for _, event in poller.poll(0))
-    return False
-
-
-def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
+def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) -> int:
     config = make_config()
     os.umask(0o027)
     log = Log(config.logto, debug=config.debug)
-    confirm = confirming(config.confirm)
+    confirm = waiting.confirm = confirming(config.confirm)
     if confirm and config.logto == "-":
         raise ConfigError(
             "logto '-' is stdout, which belongs to the replies while confirming; log to a file"
@@ -109,7 +102,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
     pipeline = build.pipeline_of(config, log.say)
     # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
     gc.disable()
-    store = Storage(config, pipeline, log.say, _keep_alive if confirm else _silence)
+    store = Storage(config, pipeline, log.say, waiting.tick)
     try:
         reload = _Reload(make_config, pipeline, log)
         control = Control(config.control) if config.write else None
@@ -139,6 +132,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
             log=log,
             confirm=confirm,
             greet=config.confirm != "lines",
+            unanswered=waiting.unanswered,
             clock_=store.clock,
             control=control,
             on_hangup=reload,
@@ -157,13 +151,6 @@ def _run(make_config: Callable[[], Config], cursor_path: str) -> int:
     finally:
         store.release()
     return 0
-
-
-def _keep_alive() -> None:
-    try:
-        os.write(1, omprog.KEEP_ALIVE)
-    except OSError:
-        pass  # the daemon is gone: end of input will tell
 
 
 def _silence(*_: object) -> None:

@@ -8,10 +8,13 @@ import select
 import shutil
 import signal
 import stat
+from types import SimpleNamespace
 
 import pytest
 
-from pbs_filter.service import control
+from pbs_filter.clock import Clock
+from pbs_filter.service import control, feed, omprog
+from pbs_filter.service.feed import Feed
 
 from ..running import Running, login, logout, run, wait_for
 
@@ -180,6 +183,40 @@ def test_a_store_in_trouble_is_told_not_acknowledged_and_not_counted_twice(place
         wait_for(lambda: {"192.0.2.6", "192.0.2.7"} == pipeline.addresses())
         assert 2 == pipeline.status()["logins"]["dovecot"]
         assert 0 == pipeline.end()
+
+
+def test_in_trouble_the_daemons_question_is_kept_open_until_that_is_over(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        assert b"OK" == pipeline.ask("\n")
+        assert b"OK" == pipeline.ask(login("192.0.2.6"))
+        hidden = place.parent / (place.name + "-hidden")
+        shutil.move(place, hidden)
+        try:
+            assert pipeline.ask(login("192.0.2.7")).startswith(b"Error: ")
+            pipeline.send("\n")
+            assert b"." == os.read(pipeline.process.stdout.fileno(), 1)
+        finally:
+            shutil.move(hidden, place)
+        assert b"OK" == pipeline.reply()
+        assert b"OK" == pipeline.ask(login("192.0.2.7"))
+        assert 2 == pipeline.status()["lines"], "a question is no line"
+
+
+def test_in_lasting_trouble_the_daemons_question_is_refused_and_it_may_ask_again(
+    place, monkeypatch
+):
+    monkeypatch.setattr(feed, "HOLD_SECONDS", 0.0)
+    store = SimpleNamespace(troubles={"journal": "full"}, trouble="full", commit=lambda: False)
+    replies, stdout = os.pipe()
+    asked = Feed(
+        pipeline=None, persister=store, log=None, confirm=True, clock_=Clock(), stdout=stdout
+    )
+    asked._input(omprog.QUESTION, None)
+    assert b"Error: full\n" == os.read(replies, 100)
+    store.commit = lambda: True
+    asked._input(omprog.QUESTION, None)
+    assert b"OK\n" == os.read(replies, 100)
 
 
 def test_without_confirmation_changes_wait_until_the_trouble_is_over(place):
