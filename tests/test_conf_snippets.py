@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import cli
-from pbs_filter.grammar.rules import Server
-from pbs_filter.servers import SERVERS
 
-from . import selection
 from .real.certificates import TLS, commands, make
 from .real.daemons import syslog_ng
 from .real.daemons.journald import systemd_program
@@ -35,34 +32,6 @@ def accepts(command: list[str | Path]) -> str:
     )
     assert 0 == done.returncode, done.stdout
     return done.stdout
-
-
-# ------------------------------------------------------------------ the selection
-
-
-@pytest.mark.parametrize("name", selection.FILES)
-def test_the_programs_are_those_of_the_server_files(name: str) -> None:
-    assert selection.written(name) == text(name), "run: python -m tests.selection"
-
-
-def test_each_name_of_each_server_is_in_a_selection() -> None:
-    plain, tails = selection.plain_names(SERVERS), selection.names_behind_a_path(SERVERS)
-    for server in SERVERS:
-        for name in server.programs:
-            assert name in plain or name.rpartition("/")[2] in tails
-    assert "cyrus/imap" not in plain
-    assert "imap" in tails
-
-
-def test_a_point_in_a_name_is_a_point() -> None:
-    server = Server(
-        name="x", title="x", versions="1", programs={"in.popd": "pop3", "a/b.c": None}, rules=()
-    )
-    assert '  program("^(in[.]popd|pbs-filter-doctor)$")\n  or program("/(b[.]c)$")\n' == (
-        selection.syslog_ng([server])
-    )
-    assert '"in.popd"' in selection.rsyslog([server])
-    assert "'/(b[.]c)([:[]|$)'" in selection.rsyslog([server])
 
 
 # ------------------------------------------------------------------ rsyslog

@@ -10,8 +10,8 @@ from pbs_filter.commands.dashboard import KEPT, Dashboard
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.terminal import ansi, width
 
+from ..generated.picture import NOW, sample
 from ..monitor.test_status import values
-from ..watch_picture import NOW, PICTURE, picture, sample
 
 GRACE = 1800
 
@@ -30,10 +30,6 @@ def watched(**status) -> Dashboard:
     made = Dashboard("mx1", GRACE)
     made.filter_says({**values(), **status})
     return made
-
-
-def test_the_picture_in_the_readme_is_todays():
-    assert picture() == PICTURE.read_text(encoding="utf-8"), "run: python -m tests.watch_picture"
 
 
 @given(st.integers(1, 200), st.integers(1, 70))

@@ -1,7 +1,4 @@
-"""Bring examples/watch.svg up to date: `python -m tests.watch_picture`.
-
-The picture is what `pbs-filter --watch` draws for fixed data, as README shows it.
-"""
+"""README's picture of `pbs-filter --watch`, drawn by it from fixed data."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import re
 import time
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 from pbs_filter.commands.dashboard import Dashboard
 from pbs_filter.map_format.entry import Entry
@@ -19,9 +15,8 @@ from pbs_filter.monitor.status import Run, collect
 from pbs_filter.monitor.warnings import Notice, Warnings
 from pbs_filter.terminal import Line, width
 
-from .authorisation.test_pipeline import new
+from ..authorisation.test_pipeline import new
 
-PICTURE = Path(__file__).parent.parent / "examples" / "watch.svg"
 COLUMNS, ROWS = 100, 27
 NOW = 1_800_000_000
 COLOURS = {
@@ -130,7 +125,3 @@ def picture() -> str:
         else:
             os.environ["TZ"] = before
         time.tzset()
-
-
-if __name__ == "__main__":
-    PICTURE.write_text(picture(), encoding="utf-8")

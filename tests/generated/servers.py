@@ -1,0 +1,113 @@
+"""What is made from the server files: README's table, and the programs that daemons pick out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pbs_filter.authorisation.pipeline import TEST_PROGRAM
+from pbs_filter.grammar import Rule, Server
+from pbs_filter.model import Accepted, Connected, Ended
+from pbs_filter.servers import SERVERS
+
+_HEAD = """\
+| server | versions | program names | a login is | a session's end is tied by |
+|---|---|---|---|---|"""
+_WORDS = {"pid": "process", "child": "process", "id": "session id", "session": "session id"}
+
+
+def table(servers: Iterable[Server] = SERVERS) -> str:
+    """Returns README's table, one row for each of `servers` by title."""
+    rows = [_row(server) for server in sorted(servers, key=lambda server: server.title.lower())]
+    return "\n".join([_HEAD, *rows])
+
+
+def _row(server: Server) -> str:
+    programs = ", ".join(f"`{program}`" for program in server.programs)
+    cells = server.title, server.versions, programs, _login(server), _end(server)
+    return f"| {' | '.join(cells)} |"
+
+
+def _login(server: Server) -> str:
+    """Say over how many lines user and address of a login are spread."""
+    with_address = {
+        sample.observation.address is not None
+        for rule in _read(server, Accepted)
+        for sample in rule.samples
+        if isinstance(sample.observation, Accepted)
+    }
+    if with_address == {True}:
+        return "one line"
+    keys = _keys(_read(server, Connected))
+    return f"{'one line, or ' if True in with_address else ''}two tied by {keys}"
+
+
+def _end(server: Server) -> str:
+    """Say what ties a session's end to its login."""
+    return _keys(_read(server, Ended)) or "–"
+
+
+def _read(server: Server, kind: type) -> list[Rule]:
+    return [rule for rule in server.rules if rule.kind is kind and not rule.off]
+
+
+def _keys(rules: Iterable[Rule]) -> str:
+    keys = {", ".join(_WORDS.get(part, part) for part in rule.session) or "user" for rule in rules}
+    return " or ".join(sorted(keys))
+
+
+def plain_names(servers: Iterable[Server]) -> list[str]:
+    """Names that stand alone in the header, and that of the doctor's test lines."""
+    names = {name for server in servers for name in server.programs if "/" not in name}
+    return sorted(names | {TEST_PROGRAM})
+
+
+def names_behind_a_path(servers: Iterable[Server]) -> list[str]:
+    """The last parts of names that have, or may have, a path in front (`cyrus/imap`)."""
+    return sorted(
+        {
+            name.rpartition("/")[2]
+            for server in servers
+            for name in server.programs
+            if server.instances or "/" in name
+        }
+    )
+
+
+def rsyslog(servers: Iterable[Server] = SERVERS) -> str:
+    """Returns the beginning of an if statement in RainerScript."""
+    servers = tuple(servers)
+    indent = " " * 16
+    names = f",\n{indent}".join(
+        ", ".join(line) for line in _lines([f'"{name}"' for name in plain_names(servers)], 80)
+    )
+    paths = "|".join(map(_escaped, names_behind_a_path(servers)))
+    return (
+        f"  if $programname == [\n{indent}{names}\n     ]\n"
+        f"     or ($syslogtag contains '/'\n"
+        f"         and re_match($syslogtag, '/({paths})([:[]|$)')) then {{\n"
+    )
+
+
+def syslog_ng(servers: Iterable[Server] = SERVERS) -> str:
+    """Returns a filter expression of syslog-ng."""
+    servers = tuple(servers)
+    names = [_escaped(name) for name in plain_names(servers)]
+    tests = [f'program("^({"|".join(line)})$")' for line in _lines(names, 76)]
+    paths = "|".join(map(_escaped, names_behind_a_path(servers)))
+    tests.append(f'program("/({paths})$")')
+    return "  " + "\n  or ".join(tests) + "\n"
+
+
+def _escaped(name: str) -> str:
+    # "[.]" and not a backslash: both daemons take that for themselves.
+    return name.replace(".", "[.]")
+
+
+def _lines(names: Iterable[str], room: int) -> list[list[str]]:
+    """`names` in lines of about `room` characters."""
+    lines: list[list[str]] = [[]]
+    for name in names:
+        if sum(len(other) + 2 for other in lines[-1]) + len(name) > room:
+            lines.append([])
+        lines[-1].append(name)
+    return lines
