@@ -1,0 +1,52 @@
+"""A mail host with all servers: its log in, and who may relay out."""
+
+from __future__ import annotations
+
+from pbs_filter.authorisation.correlator import Correlator
+from pbs_filter.authorisation.ledger import Ledger
+from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.authorisation.policy import Policy
+from pbs_filter.grammar import Matcher
+from pbs_filter.model import Observation, Reason, Record
+from pbs_filter.servers import SERVERS
+
+NOW = 1_800_000_000
+CANARY = "203.0.113.66"
+BOBS, ALICES = "192.0.2.7", "198.51.100.7"
+MATCHER = Matcher(SERVERS)
+
+
+class Host:
+    """A mail host's log, and what the filter makes of it."""
+
+    def __init__(self, *, enable: tuple[str, ...] = (), **policy: list[str]) -> None:
+        self.now = NOW
+        self.ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
+        self.pipeline = Pipeline(
+            reader=Matcher(SERVERS, enable=enable) if enable else MATCHER,
+            policy=Policy.of(**policy),
+            ledger=self.ledger,
+            correlator=Correlator(self.ledger, patience_seconds=600),
+        )
+
+    def logs(self, *lines: str) -> Host:
+        for line in lines:
+            self.now += 1
+            self.pipeline.block(f"Nov 20 10:00:00 mx1 {line}\n".encode(), self.now)
+        return self
+
+    @property
+    def authorised(self) -> dict[str, str]:
+        """Address -> user."""
+        return {address: auth.user for address, auth in self.ledger.authorisations.items()}
+
+    def has(self, *, authorised: dict[str, str], in_session: set[str]) -> None:
+        """Assert who may relay, and from where sessions are open."""
+        assert authorised == self.authorised
+        assert in_session == {session.address for session in self.ledger.sessions.values()}
+
+
+def read(program: str, message: str, pid: str = "4711") -> Observation | Reason:
+    """What all servers together say of a message."""
+    reading = MATCHER.read(Record(program, message, "mx1", pid))
+    return reading if isinstance(reading, Reason) else reading.observation

@@ -1,0 +1,53 @@
+"""Sessions of mailfront under tcpserver."""
+
+from __future__ import annotations
+
+import pytest
+
+from .host import ALICES, BOBS, CANARY, Host
+
+
+def test_mailfront_ties_by_the_pid_in_the_text():
+    host = Host().logs(
+        f"pop3front: tcpserver: pid 81 from {BOBS}",
+        f"pop3front: tcpserver: ok 81 0:192.0.2.1:110 dsl7.example.net:{BOBS}::50001",
+        "pop3front: pop3front-auth[81]: +OK ",
+        f"pop3front: tcpserver: ok 82 0:192.0.2.1:110 {CANARY}:{ALICES}:bob:50001",
+        "pop3front: pop3front-auth[82]: USER alice",
+        "pop3front: pop3front-auth[82]: +OK ",
+        "pop3front: pop3front-auth[81]: PASS XXXXXXXX",
+        "pop3front: pop3front-auth[81]: -ERR Authentication failed",
+        "pop3front: pop3front-maildir[82]: +OK ",
+        "pop3front: pop3front-maildir[82]: STAT",
+        "pop3front: pop3front-maildir[82]: +OK 1 42",
+        "pop3front: tcpserver: end 81 status 0",
+    )
+    host.has(authorised={ALICES: ""}, in_session={ALICES})
+    assert not host.pipeline.counts.unread
+    host.logs("pop3front: tcpserver: end 82 status 0")
+    host.has(authorised={ALICES: ""}, in_session=set())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"tcpserver: ok 82 0:192.0.2.1:110 :{CANARY}::50001",
+        "pop3front-maildir[81]: +OK ",
+        "USER x#015pop3front-maildir[81]: +OK ",
+        "USER x^Jpop3front-maildir[81]: +OK ",
+    ],
+)
+def test_mailfront_commands_that_look_like_its_lines_are_only_commands(command):
+    host = Host().logs(
+        f"pop3front: tcpserver: ok 81 0:192.0.2.1:110 :{CANARY}::50001",
+        f"pop3front: pop3front-auth[81]: {command}",
+    )
+    assert not host.authorised
+
+
+def test_mailfront_connection_that_tcpserver_denies_is_none():
+    host = Host().logs(
+        f"pop3front: tcpserver: deny 81 0:192.0.2.1:110 :{CANARY}::50001",
+        "pop3front: pop3front-maildir[81]: +OK ",
+    )
+    assert not host.authorised
