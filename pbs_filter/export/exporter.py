@@ -22,9 +22,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from ..config.tables import Export
+from ..log import Reporter
 from ..map_format.entry import Entry
 from . import formats
 
@@ -37,16 +37,6 @@ LAST_WORDS = 300
 
 SQLITE = "sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS pbs (ip TEXT PRIMARY KEY, exp INTEGER NOT NULL)"
-
-
-class Log(Protocol):
-    """What `pbs_filter.log.Log` offers."""
-
-    def once(self, key: str, text: str) -> None:
-        """Say `text` unless the trouble `key` has been said not long ago."""
-
-    def over(self, key: str, text: str) -> None:
-        """Say `text` if the trouble `key` had been said."""
 
 
 def _is_timed(one: Export) -> bool:
@@ -75,7 +65,7 @@ class _State:
 class Exporter:
     """Keeps the exported files like the ledger. Call `run` after each block and when `due` says."""
 
-    def __init__(self, exports: Sequence[Export], log: Log) -> None:
+    def __init__(self, exports: Sequence[Export], log: Reporter) -> None:
         self.exports = exports
         self._log = log
         self._states = [_State() for _ in self.exports]
@@ -190,7 +180,7 @@ class Exporter:
             status = os.waitstatus_to_exitcode(status)
             self._failed("export", f"export: the writing process ended with {status}; trying again")
             return True
-        self._log.over("export", "export: works again")
+        self._log.recovered("export", "export: works again")
         first_end, results = json.loads(text)
         self._first_end = first_end
         for number, digest, error in results:
@@ -201,7 +191,7 @@ class Exporter:
                 state.changed = True
                 self._log.once(key, f"{key}: {error}; trying again in {one.interval_seconds} s")
             else:
-                self._log.over(key, f"{key}: written again")
+                self._log.recovered(key, f"{key}: written again")
         return True
 
     def _failed(self, key: str, text: str) -> None:

@@ -6,9 +6,9 @@ import sys
 import time
 
 from ..errors import ConfigError, PbsFilterError
+from ..log import LookupLog
 from ..map_format.map_clock import MapClock
 from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, open_reader
-from .log import Log
 from .options import MODES, USAGE, Options
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ EXIT_STATUS = {YES: 0, NO: 1, NOT_NOW: 75}
 def main(arguments: list[str] | None = None) -> int:
     """Run `pbs-lookup` with `arguments` (without the program's name); returns the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    log = Log()
+    log = LookupLog()
     try:
         if not words or words[0] in ("--help", "-h", "help"):
             sys.stdout.write(USAGE)
@@ -75,7 +75,7 @@ def _no_arguments(options: Options) -> None:
         raise ConfigError(f"unexpected argument {options.arguments[0]!r}; see --help")
 
 
-def _check(options: Options, log: Log) -> int:
+def _check(options: Options, log: LookupLog) -> int:
     if len(options.arguments) != 1:
         raise ConfigError("check needs one ADDRESS; see --help")
     address = options.arguments[0]
@@ -88,7 +88,7 @@ def _check(options: Options, log: Log) -> int:
     return EXIT_STATUS[answer]
 
 
-def _socketmap(options: Options, log: Log) -> int:
+def _socketmap(options: Options, log: LookupLog) -> int:
     from .protocols import socketmap, stdio
 
     _no_arguments(options)
@@ -96,7 +96,7 @@ def _socketmap(options: Options, log: Log) -> int:
     return 0
 
 
-def _policy(options: Options, log: Log) -> int:
+def _policy(options: Options, log: LookupLog) -> int:
     from .protocols import policy, stdio
 
     _no_arguments(options)
@@ -104,14 +104,14 @@ def _policy(options: Options, log: Log) -> int:
     return 0
 
 
-def _serve(options: Options, log: Log) -> int:
+def _serve(options: Options, log: LookupLog) -> int:
     from .protocols import server
 
     _no_arguments(options)
     return server.main(options, _lookup(options), log)
 
 
-def _opensmtpd(options: Options, log: Log) -> int:
+def _opensmtpd(options: Options, log: LookupLog) -> int:
     from .protocols import opensmtpd_table
 
     if len(options.arguments) > 1:
@@ -120,7 +120,7 @@ def _opensmtpd(options: Options, log: Log) -> int:
     return 0
 
 
-def _relaylock(options: Options, log: Log) -> int:
+def _relaylock(options: Options, log: LookupLog) -> int:
     from .protocols import relaylock
 
     if not options.arguments:

@@ -60,7 +60,7 @@ class MetricsFile:
                 f"(uid {os.geteuid()}) must be able to make files in that directory; trying again",
             )
         else:
-            self._log.over("metrics", f"the metrics {self._path!r} can be written again")
+            self._log.recovered("metrics", f"the metrics {self._path!r} can be written again")
 
     def _write(self, content: bytes) -> None:
         draft = self._path + ".new"

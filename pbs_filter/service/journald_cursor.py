@@ -48,4 +48,4 @@ class Cursor:
             self._log.once("cursor", str(files.busy("write", self._path, error)))
             return
         self._written = self._newest
-        self._log.over("cursor", f"{self._path!r} can be written again")
+        self._log.recovered("cursor", f"{self._path!r} can be written again")

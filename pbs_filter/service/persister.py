@@ -197,7 +197,7 @@ class Persister:
 
     def _out_of_trouble(self, what: str) -> None:
         if self.troubles.pop(what, None) is not None:
-            self.log.over(what, f"the {what} can be written again")
+            self.log.recovered(what, f"the {what} can be written again")
 
     # ------------------------------------------------------------------ between blocks
 

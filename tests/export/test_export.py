@@ -145,7 +145,7 @@ class Said:
         if text not in self.lines:
             self.lines.append(text)
 
-    def over(self, key: str, text: str) -> None:
+    def recovered(self, key: str, text: str) -> None:
         if any(line.startswith(key + ":") for line in self.lines):
             self.lines.append(text)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.errors import ProtocolError
+from pbs_filter.log import LookupLog
 from pbs_filter.lookup.answer import NO, YES, Lookup
-from pbs_filter.lookup.log import Log
 from pbs_filter.lookup.protocols import opensmtpd, policy, socketmap
 from pbs_filter.lookup.protocols import server as serve
 from pbs_filter.map_format.gdbm_reader import GdbmReader
@@ -157,7 +157,7 @@ def server(place: Path) -> Iterator[Path]:
     made = serve.Server(
         [(listener, "socketmap")],
         Lookup(GdbmReader(str(place / "map"))),
-        Log(),
+        LookupLog(),
         request_seconds=0.5,
         max_connections=50,
     )

@@ -567,7 +567,7 @@ def test_a_check_imports_nothing_that_costs_more_than_it_does(
         "pbs_filter.lookup",
         "pbs_filter.lookup.__main__",
         "pbs_filter.lookup.address",
-        "pbs_filter.lookup.log",
+        "pbs_filter.log",
         "pbs_filter.lookup.answer",
         "pbs_filter.lookup.options",
     } | more == ours

@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.errors import ConfigError
+from pbs_filter.log import LookupLog, Reporter
 from pbs_filter.lookup.answer import Lookup, open_reader
-from pbs_filter.lookup.log import Log
 from pbs_filter.lookup.protocols import server, sockets
 
 from . import maps
@@ -32,11 +32,11 @@ ASK, ASK_OTHER = b"13:pbs 192.0.2.7,", b"13:pbs 192.0.2.8,"
 POLICY_ASK = b"request=smtpd_access_policy\nclient_address=192.0.2.7\n\n"
 
 
-class Quiet(Log):
+class Quiet(LookupLog):
     """Keeps what would be said."""
 
     def __init__(self) -> None:
-        self._said = {}
+        Reporter.__init__(self)
         self.lines: list[str] = []
 
     def say(self, text: str) -> None:

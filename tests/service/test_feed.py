@@ -320,7 +320,7 @@ def test_a_person_can_authorise_and_forget_while_it_runs_and_while_it_does_not(p
         assert {"2001:db8::7"} == pipeline.addresses()
         bad = pipeline.mode("--authorise", "mx.example.org")
         assert b"'mx.example.org' is not an address" in bad.stderr
-        assert 78 == bad.returncode
+        assert 2 == bad.returncode
 
 
 def test_the_files_are_for_the_filter_and_its_group(place):

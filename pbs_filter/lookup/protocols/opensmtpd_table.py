@@ -18,8 +18,8 @@ from . import opensmtpd, socketmap, stdio
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...log import LookupLog
     from ..answer import Lookup
-    from ..log import Log
 
 ANSWER_SECONDS = HANG_SECONDS + 0.3
 """After it the child is given up. It should have ended itself before."""
@@ -30,7 +30,7 @@ MAX_STUCK = 4
 class Isolated:
     """Answers like `lookup`, from a child process that is started when there is a question."""
 
-    def __init__(self, lookup: Lookup, log: Log) -> None:
+    def __init__(self, lookup: Lookup, log: LookupLog) -> None:
         self._lookup = lookup
         self._log = log
         self._child: tuple[int, socket.socket] | None = None
@@ -90,7 +90,7 @@ class Isolated:
         return reply
 
 
-def run(lookup: Lookup, log: Log, source: int = 0, sink: int = 1) -> None:
+def run(lookup: Lookup, log: LookupLog, source: int = 0, sink: int = 1) -> None:
     """Answer smtpd until it closes the descriptor `source`."""
     lines = opensmtpd.Lines()
     isolated = Isolated(lookup, log)

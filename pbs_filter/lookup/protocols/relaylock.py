@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ...log import LookupLog
     from ..answer import Lookup
-    from ..log import Log
 
 REFUSAL = b"451 4.3.0 Cannot check now whether you may relay, try again later\r\n"
 """Instead of the SMTP server's greeting."""
@@ -35,7 +35,7 @@ def environment(environ: Mapping[str, str], answer: str, *, keep: bool) -> dict[
     return changed
 
 
-def run(command: Sequence[str], lookup: Lookup, log: Log, *, refuse: bool, keep: bool) -> int:
+def run(command: Sequence[str], lookup: Lookup, log: LookupLog, *, refuse: bool, keep: bool) -> int:
     """Ask for TCPREMOTEIP and become `command`; returns only where that is not to be.
 
     `refuse`: on trouble send REFUSAL and end, instead of going on without RELAYCLIENT. Raises

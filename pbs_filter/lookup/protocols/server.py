@@ -28,8 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ...log import LookupLog
     from ..answer import Lookup
-    from ..log import Log
     from ..options import Options
 
     Conversation = socketmap.Conversation | policy.Conversation
@@ -91,7 +91,7 @@ class Server:
         self,
         listeners: Iterable[tuple[socket.socket, str]],
         lookup: Lookup,
-        log: Log,
+        log: LookupLog,
         *,
         idle_seconds: float = IDLE_SECONDS,
         request_seconds: float = REQUEST_SECONDS,
@@ -333,7 +333,7 @@ class Server:
             connection.events = events
 
 
-def main(options: Options, lookup: Lookup, log: Log) -> int:
+def main(options: Options, lookup: Lookup, log: LookupLog) -> int:
     """`pbs-lookup serve`: open the sockets, give up root, serve until SIGTERM. The exit status."""
     account = sockets.user_entry(options.text("user")) if options.flag("user") else None
     if account is None and os.geteuid() == 0:

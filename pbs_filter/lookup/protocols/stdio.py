@@ -11,8 +11,8 @@ from ..answer import NOT_NOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...log import LookupLog
     from ..answer import Lookup
-    from ..log import Log
     from .policy import Conversation as Policy
     from .socketmap import Conversation as Socketmap
 
@@ -21,7 +21,7 @@ BLOCK = 8192
 
 
 def converse(
-    conversation: Socketmap | Policy, lookup: Lookup, log: Log, source: int = 0, sink: int = 1
+    conversation: Socketmap | Policy, lookup: Lookup, log: LookupLog, source: int = 0, sink: int = 1
 ) -> None:
     """Answer what comes from the descriptor `source` until it ends, or breaks the protocol."""
     while data := os.read(source, BLOCK):
