@@ -15,6 +15,7 @@ from .tokens import (
     TEXT,
     USER,
     WORD,
+    line,
     token,
     user_token,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Rule",
     "Sample",
     "Server",
+    "line",
     "no",
     "samples",
     "token",

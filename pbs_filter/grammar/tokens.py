@@ -11,7 +11,11 @@ A token says what may stand there, not what it means: whether digits and dots ar
 
 from __future__ import annotations
 
+import re
+
 import pyparsing as pp
+
+from ..errors import GrammarError
 
 # Characters no user name of ours may hold: what log lines use as brackets, quotes and separators,
 # and everything that a reader of the log does not see or that ends a line somewhere (controls,
@@ -74,3 +78,39 @@ HOST = token(r"[0-9A-Za-z_.:/-]{1,255}+", "a host name")
 
 TEXT = token(r"(?s:.){0,65536}+", "the rest of the line")
 """Anything to the end of the line. Only rules of kind Refused and Ignored may hold it."""
+
+_PARTS: dict[str, pp.ParserElement] = {
+    "user": USER("user"),
+    "address": ADDRESS("address"),
+    "number": NUMBER,
+    "port": PORT,
+    "host": HOST,
+    "text": TEXT,
+}
+_piece = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*)(\??)\}|[^{}]+|.", re.DOTALL)
+
+
+def line(wording: str, /, **parts: pp.ParserElement) -> pp.ParserElement:
+    """Returns the expression of a wording: `line("user {user} logged in from {address}")`.
+
+    `{NAME}` stands for one of `parts`, or for the kit's `{user}` and `{address}` (both results),
+    `{number}`, `{port}`, `{host}`, `{text}`; `{NAME?}` may be left out; `{{` and `}}` are braces.
+
+    Raises:
+        GrammarError: a part is unknown, or a brace stands alone.
+    """
+    parts = _PARTS | parts
+    pieces: list[pp.ParserElement] = []
+    for piece in _piece.finditer(wording):
+        text, name, optional = piece[0], piece[1], piece[2]
+        if name is None:
+            if text in ("{", "}"):
+                raise GrammarError(f"wording {wording!r}: a lone {text!r}; write {text * 2} for it")
+            pieces.append(pp.Literal(text[0] if text in ("{{", "}}") else text))
+        elif name not in parts:
+            raise GrammarError(
+                f"wording {wording!r}: no part {name!r}; there are {', '.join(parts)}"
+            )
+        else:
+            pieces.append(pp.Opt(parts[name]) if optional else parts[name])
+    return pp.And(pieces)

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, samples, token
+from ..grammar import ADDRESS, TEXT, Rule, Server, line, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 LEVEL = pp.Opt(pp.one_of(["INFO: ", "DEBUG: ", "ERR: "]))
-WHO = "user=" + USER("user") + ", ip=[" + ADDRESS("address") + "]"
-AT_PORT = ", port=[" + token("(?>[0-9]{1,5}+|N/A)", "a port")("port") + "]"
+WHO = line("user={user}, ip=[{address}]")
+AT_PORT = line(", port=[{port}]", port=token("(?>[0-9]{1,5}+|N/A)", "a port")("port"))
 
 # SMAP1 is spoken by imapd; there the program's name says what the protocol is.
 PROTOCOL = ", protocol=" + (pp.one_of(["IMAP", "POP3"])("protocol") | pp.Literal("SMAP1"))
@@ -34,10 +34,12 @@ ENDS = pp.one_of(["LOGOUT", "TIMEOUT", "DISCONNECTED", "I/O error disconnect"])
 # A long line may be cut; where that is in its last field, it is a session's end all the same.
 CUT = token(", s[a-z]{0,7}+(?!.)", "the last field, cut")
 TRAFFIC = (
-    pp.Opt(", rcvd=" + NUMBER + ", sent=" + NUMBER) + pp.Opt(", time=" + NUMBER) + pp.Opt(TLS | CUT)
+    pp.Opt(line(", rcvd={number}, sent={number}"))
+    + pp.Opt(line(", time={number}"))
+    + pp.Opt(TLS | CUT)
 )
-POP3_COUNTS = ", top=" + NUMBER + ", retr=" + NUMBER + TRAFFIC
-IMAP_COUNTS = ", headers=" + NUMBER + ", body=" + NUMBER + TRAFFIC
+POP3_COUNTS = line(", top={number}, retr={number}{traffic}", traffic=TRAFFIC)
+IMAP_COUNTS = line(", headers={number}, body={number}{traffic}", traffic=TRAFFIC)
 LOGOUT = LEVEL + ENDS + ", " + WHO + pp.Opt(AT_PORT)
 LOGOUT_POP3 = LOGOUT + POP3_COUNTS
 LOGOUT_IMAP = LOGOUT + IMAP_COUNTS

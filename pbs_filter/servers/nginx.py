@@ -19,15 +19,20 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import NUMBER, TEXT, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 from ..syslog.headers import HOST, SLASHES, SYSLOG, OwnLog
 
 _STAMP = token(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", "a time")
-_LEVEL = _STAMP + " [" + WORD("a-z", 8) + "] "
-_FRAME = _LEVEL + NUMBER("worker") + "#" + NUMBER + ": *" + NUMBER("connection") + " "
-_PROCESS = _LEVEL + NUMBER + "#" + NUMBER + ": "
-_CONNECTION = "*" + NUMBER + " "
+_LEVEL = line("{time} [{level}] ", time=_STAMP, level=WORD("a-z", 8))
+_FRAME = line(
+    "{level}{worker}#{number}: *{connection} ",
+    level=_LEVEL,
+    worker=NUMBER("worker"),
+    connection=NUMBER("connection"),
+)
+_PROCESS = line("{level}{number}#{number}: ", level=_LEVEL)
+_CONNECTION = line("*{number} ")
 _LISTENER = token(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9.]{7,15}):", "the address the client came to")
 _POP3 = token("(?:110|995)(?![0-9])", "110 or 995")
 _IMAP = token("(?:143|993)(?![0-9])", "143 or 993")
@@ -41,18 +46,13 @@ _SOMEWHERE = token(r"[0-9A-Za-z_.:/\[\]-]{1,255}+", "a server behind")
 
 
 def _context(port: pp.ParserElement, behind: pp.ParserElement) -> pp.ParserElement:
-    """Return what nginx writes behind every message about a session with a user."""
-    return (
-        ", client: "
-        + ADDRESS("address")
-        + pp.Opt(" using starttls")
-        + ", server: "
-        + _LISTENER
-        + port
-        + ', login: "'
-        + USER("user")
-        + '", upstream: '
-        + behind
+    """Returns what nginx writes behind every message about a session with a user."""
+    return line(
+        ', client: {address}{tls?}, server: {listener}{port}, login: "{user}", upstream: {behind}',
+        tls=pp.Literal(" using starttls"),
+        listener=_LISTENER,
+        port=port,
+        behind=behind,
     )
 
 
@@ -63,13 +63,10 @@ POP3_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _POP3)
 IMAP_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _IMAP)
 ANY_PORT = _LOGGED_IN + _context(_OTHER, _BEHIND + _OTHER)
 LOGIN_SMTP = _PROCESS + _CONNECTION + "client logged in" + _context(_SMTP, _SOMEWHERE)
-_TIMED_OUT = (
-    (pp.Literal("client") | "upstream")
-    + " timed out ("
-    + NUMBER
-    + ": "
-    + WORD("A-Za-z ", 80)
-    + ") while proxying"
+_TIMED_OUT = line(
+    "{side} timed out ({number}: {error}) while proxying",
+    side=pp.Literal("client") | "upstream",
+    error=WORD("A-Za-z ", 80),
 )
 ENDED = _FRAME + (pp.Literal("proxied session done") | _TIMED_OUT) + _context(_NOT_SMTP, _SOMEWHERE)
 FAILED = _PROCESS + _CONNECTION + "client login failed: " + TEXT

@@ -21,11 +21,11 @@ import pyparsing as pp
 from ..grammar import (
     ADDRESS_BEFORE_PORT,
     IPV4,
-    NUMBER,
     PORT,
     TEXT,
     Rule,
     Server,
+    line,
     samples,
     token,
     user_token,
@@ -33,83 +33,43 @@ from ..grammar import (
 from ..model import Accepted, Ended, Ignored, Refused
 
 _NAME = user_token(most=100)
-_SERVER = token(r"[0-9A-Za-z_.:/\[\]-]{1,100}+", "a backend")
-_FROM = ADDRESS_BEFORE_PORT("address") + ":" + PORT
-_TO = ADDRESS_BEFORE_PORT("local") + ":" + PORT
-_SECURE = pp.Literal("plaintext") | "starttls" | "ssl"
-_AUTHORISATION = " authorisation_id=" + (pp.Literal("NONE") | '"' + _NAME + '"')
-_AUTHENTICATION = ' authentication_id="' + _NAME("user") + '"'
-# A password, or X's in its place.
-_LOG_PASSWORD = pp.Opt(' passwd="' + _NAME + '"')
-
-LOGIN = (
-    "Auth: "
-    + _FROM
-    + "->"
-    + _TO
-    + " client-secure="
-    + _SECURE
-    + _AUTHORISATION
-    + _AUTHENTICATION
-    + _LOG_PASSWORD
-    + ' server="'
-    + _SERVER
-    + '" protocol='
-    + token("(?:IMAP4|POP3)S?+", "IMAP4(S) or POP3(S)")("protocol")
-    + " server-secure="
-    + _SECURE
-    + ' status="ok"'
+_PARTS = {
+    "from": ADDRESS_BEFORE_PORT("address") + ":" + PORT,
+    "to": ADDRESS_BEFORE_PORT("local") + ":" + PORT,
+    "name": _NAME,
+    "user": _NAME("user"),
+    "server": token(r"[0-9A-Za-z_.:/\[\]-]{1,100}+", "a backend"),
+    "protocol": token("(?:IMAP4|POP3)S?+", "IMAP4(S) or POP3(S)")("protocol"),
+    "secure": pp.Literal("plaintext") | "starttls" | "ssl",
+    # A password, or X's in its place.
+    "passwd": line(' passwd="{name}"', name=_NAME),
+}
+_AUTHORISATION = " authorisation_id=" + (pp.Literal("NONE") | line('"{name}"', **_PARTS))
+_WHO = _AUTHORISATION + line(' authentication_id="{user}"', **_PARTS)
+LOGIN = line(
+    'Auth: {from}->{to} client-secure={secure}{who}{passwd?} server="{server}" '
+    'protocol={protocol} server-secure={secure} status="ok"',
+    who=_WHO,
+    **_PARTS,
 )
-# 1.17 and later log the ports; earlier ones the bare (IPv4) addresses.
-_FROM_1 = _FROM | IPV4("address")
-_TO_1 = _TO | IPV4("local")
-
-
-def _login_1(ports: str) -> pp.ParserElement:
-    """Return 1.x's login line; the backend's port is all that tells the protocol."""
-    return (
-        "Auth: "
-        + _FROM_1
-        + "->"
-        + _TO_1
-        + ' user="'
-        + _NAME("user")
-        + '"'
-        + _LOG_PASSWORD
-        + ' server="'
-        + _SERVER
-        + '" port="'
-        + token(ports, "a port")
-        + '" status="ok"'
-    )
-
-
-POP3_1 = _login_1("(?:110|995|pop3s?+)")
-IMAP_1 = _login_1("(?:143|993|imap[24]?+s?+)")
-ENDED = (
-    "Closing session: "
-    + _FROM
-    + "->"
-    + _TO
-    + _AUTHORISATION
-    + _AUTHENTICATION
-    + " received="
-    + NUMBER
-    + " sent="
-    + NUMBER
+ENDED = line(
+    "Closing session: {from}->{to}{who} received={number} sent={number}", who=_WHO, **_PARTS
 )
-ENDED_1 = (
-    "Clos"
-    + (pp.Literal("e: ") | "ing: ")
-    + _FROM_1
-    + "->"
-    + _TO_1
-    + " user="
-    + (
-        ('"' + _NAME("user") + '" received=' + NUMBER + " sent=")
-        | (_NAME("user") + " " + NUMBER + " ")
-    )
-    + NUMBER
+
+# 1.17 and later log the ports; earlier ones the bare (IPv4) addresses. The backend's port is all
+# that tells the protocol.
+_PARTS_1 = _PARTS | {
+    "from": _PARTS["from"] | IPV4("address"),
+    "to": _PARTS["to"] | IPV4("local"),
+}
+_LOGIN_1 = 'Auth: {from}->{to} user="{user}"{passwd?} server="{server}" port="{port}" status="ok"'
+POP3_1 = line(_LOGIN_1, **_PARTS_1 | {"port": token("(?:110|995|pop3s?+)", "a port")})
+IMAP_1 = line(_LOGIN_1, **_PARTS_1 | {"port": token("(?:143|993|imap[24]?+s?+)", "a port")})
+ENDED_1 = line(
+    "Clos{ing}{from}->{to} user={who}{number}",
+    ing=pp.Literal("e: ") | "ing: ",
+    who=line('"{user}" received={number} sent=', **_PARTS) | line("{user} {number} ", **_PARTS),
+    **_PARTS_1,
 )
 DROPPED = pp.Literal("Fatal error piping data. Exiting child.") | "Timeout piping data."
 FAILED = "Auth: " + token(

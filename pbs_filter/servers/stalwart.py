@@ -14,46 +14,37 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import PORT, TEXT, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 from ..syslog.headers import ISO, OwnLog
 
 _HEAD = pp.Opt(
-    token(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time")
-    + " "
-    + WORD("A-Z", 5)
-    + " "
-)
-_SPAN = (
-    'listenerId = "'
-    + token("(?:imap|pop3)[0-9a-z-]{0,16}+", "a listener for IMAP or POP3")("protocol")
-    + '", localPort = '
-    + PORT
-    + ", remoteIp = "
-    + ADDRESS("address")
-    + ", remotePort = "
-    + PORT("port")
-)
-LOGIN = (
-    _HEAD
-    + "Authentication successful (auth.success) "
-    + _SPAN
-    + ', accountName = "'
-    + USER("user")
-    + '", accountId = '
-    + NUMBER
-    + pp.Opt(", type = " + (WORD("a-z", 16) | ('"' + WORD("a-z", 16) + '"')))
-)
-ENDED = (
-    _HEAD
-    + (
-        pp.Literal("IMAP connection ended (imap.connection-end) ")
-        | "POP3 connection ended (pop3.connection-end) "
+    line(
+        "{time} {level} ",
+        time=token(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time"),
+        level=WORD("A-Z", 5),
     )
-    + _SPAN
-    + ", elapsed = "
-    + NUMBER
-    + "ms"
+)
+_SPAN = line(
+    'listenerId = "{listener}", localPort = {port}, remoteIp = {address}, '
+    "remotePort = {remote_port}",
+    listener=token("(?:imap|pop3)[0-9a-z-]{0,16}+", "a listener for IMAP or POP3")("protocol"),
+    remote_port=PORT("port"),
+)
+_TYPE = WORD("a-z", 16)
+LOGIN = line(
+    "{head}Authentication successful (auth.success) {span}, "
+    'accountName = "{user}", accountId = {number}{type?}',
+    head=_HEAD,
+    span=_SPAN,
+    type=", type = " + (_TYPE | line('"{type}"', type=_TYPE)),
+)
+ENDED = line(
+    "{head}{end}{span}, elapsed = {number}ms",
+    head=_HEAD,
+    end=pp.Literal("IMAP connection ended (imap.connection-end) ")
+    | "POP3 connection ended (pop3.connection-end) ",
+    span=_SPAN,
 )
 FAILED = _HEAD + "Authentication failed (auth.failed) " + TEXT
 NOISE = (

@@ -12,19 +12,26 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, WORD, Rule, Server, samples
+from ..grammar import NUMBER, TEXT, USER, WORD, Rule, Server, line, samples
 from ..model import Accepted, Ended, Ignored, Refused
 
-_CLIENT = "[" + NUMBER + "]" + USER + "(" + ADDRESS("address") + "): "
-_USER_AND_DRIVER = " session for `" + USER("user") + "' with " + WORD("0-9A-Za-z_-", 32)
-LOGIN = "fork_child: " + _CLIENT + "began" + _USER_AND_DRIVER + "; child PID is " + NUMBER("child")
-ENDED = "connections_post_select: client " + _CLIENT + "finished" + _USER_AND_DRIVER
-KILLED = (
-    "net_loop: child process "
-    + NUMBER("child")
-    + " killed by signal "
-    + NUMBER
-    + pp.Opt(" (shouldn't happen)")
+_CLIENT = line("[{number}]{name}({address}): ", name=USER)
+_USER_AND_DRIVER = line(" session for `{user}' with {driver}", driver=WORD("0-9A-Za-z_-", 32))
+LOGIN = line(
+    "fork_child: {client}began{user}; child PID is {child}",
+    client=_CLIENT,
+    user=_USER_AND_DRIVER,
+    child=NUMBER("child"),
+)
+ENDED = line(
+    "connections_post_select: client {client}finished{user}",
+    client=_CLIENT,
+    user=_USER_AND_DRIVER,
+)
+KILLED = line(
+    "net_loop: child process {child} killed by signal {number}{really?}",
+    child=NUMBER("child"),
+    really=pp.Literal(" (shouldn't happen)"),
 )
 FAILED = pp.Literal("connection_do: client ") + TEXT
 NOISE = (
@@ -35,14 +42,9 @@ NOISE = (
     | "net_loop: terminating "
     | "net_loop: restarting "
 ) + TEXT
-DISCONNECTED = (
-    "connections_post_select: client "
-    + WORD("!-~", 400)
-    + " disconnected; "
-    + NUMBER
-    + "/"
-    + NUMBER
-    + " bytes read/written"
+DISCONNECTED = line(
+    "connections_post_select: client {client} disconnected; {number}/{number} bytes read/written",
+    client=WORD("!-~", 400),
 )
 
 LOGIN_LINES = samples("""
