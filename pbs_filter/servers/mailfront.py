@@ -20,51 +20,33 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import IPV4, NUMBER, PORT, TEXT, WORD, Rule, Server, samples, token
+from ..grammar import IPV4, NUMBER, TEXT, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
-_WORD = pp.Opt(WORD("!-9;-~", 103))
-_PID = NUMBER("child")
-CONNECTED = (
-    "tcpserver: ok "
-    + _PID
-    + " "
-    + _WORD
-    + ":"
-    + IPV4("local")
-    + ":"
-    + PORT
-    + " "
-    + _WORD
-    + ":"
-    + IPV4("address")
-    + ":"
-    + _WORD
-    + ":"
-    + PORT
+_PARTS = {
+    "child": NUMBER("child"),
+    "word": pp.Opt(WORD("!-9;-~", 103)),
+    "local": IPV4("local"),
+    "address": IPV4("address"),
+    "no_failure": token("(?!-ERR )(?s:.){0,4096}+", "no failure"),
+    "no_success": token(r"(?!\+OK ?\Z)(?s:.){0,4096}+", "no success"),
+}
+CONNECTED = line(
+    "tcpserver: ok {child} {word}:{local}:{port} {word}:{address}:{word}:{port}", **_PARTS
 )
-LOGIN = "pop3front-maildir[" + _PID + "]: +OK" + pp.Opt(" ")
-ENDED = "tcpserver: end " + _PID + " status " + NUMBER
-DENIED = "tcpserver: deny " + NUMBER + " " + TEXT
-FAILED = "pop3front-auth[" + NUMBER + "]: -ERR " + TEXT
+LOGIN = line("pop3front-maildir[{child}]: +OK{blank?}", blank=pp.Literal(" "), **_PARTS)
+ENDED = line("tcpserver: end {child} status {number}", **_PARTS)
+DENIED = line("tcpserver: deny {number} {text}")
+FAILED = line("pop3front-auth[{number}]: -ERR {text}")
 TRACE = (
-    (
-        pp.Literal("pop3front-auth[")
-        + NUMBER
-        + "]: "
-        + token("(?!-ERR )(?s:.){0,4096}+", "no failure")
-    )
-    | (
-        pp.Literal("pop3front-maildir[")
-        + NUMBER
-        + "]: "
-        + token(r"(?!\+OK ?\Z)(?s:.){0,4096}+", "no success")
-    )
-    | (pp.Literal("imapfront-auth[") + NUMBER + "]: ")
-    | (pp.Literal("tcpserver: pid ") + NUMBER + " from ")
+    line("pop3front-auth[{number}]: {no_failure}", **_PARTS)
+    | line("pop3front-maildir[{number}]: {no_success}", **_PARTS)
+    | line("imapfront-auth[{number}]: ")
+    | line("tcpserver: pid {number} from ")
     | "tcpserver: status: "
     | "tcpserver: warning: "
 ) + TEXT
+
 
 CONNECTED_LINES = samples("""
 pop3front: tcpserver: ok 4711 mx1.example.org:192.0.2.1:110 dsl7.example.net:198.51.100.7:bob:50001

@@ -15,31 +15,29 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Ignored, Refused
 from ..syslog.headers import ASCTIME, BSD, PID, OwnLog
 
-VERSION = "(v" + WORD("0-9A-Za-z.+-", 40) + ") "
-PLACE = pp.Opt(" [" + WORD("0-9A-Za-z_./-", 80) + ":" + NUMBER + "]")
+VERSION = line("(v{version}) ", version=WORD("0-9A-Za-z.+-", 40))
+PLACE = pp.Opt(line(" [{file}:{number}]", file=WORD("0-9A-Za-z_./-", 80)))
 
-LOGIN = (
-    VERSION + 'POP login by user "' + USER("user") + '" at (' + HOST + ") " + ADDRESS("address")
-    + PLACE
-)  # fmt: skip
-DRAC = "[drac]: login by " + USER("user") + " from host " + HOST + " (" + ADDRESS("address") + ")"
-COUNTS = NUMBER + " " + NUMBER + " " + NUMBER + " " + NUMBER
-STATS = (
-    "Stats: "
-    + USER("user")
-    + " "
-    + COUNTS
-    + " "
-    + ((HOST + " " + ADDRESS("address")) | ADDRESS("address"))
-    + PLACE
+LOGIN = line(
+    '{version}POP login by user "{user}" at ({host}) {address}{place}',
+    version=VERSION,
+    place=PLACE,
 )
-PATCHED = "(" + USER("user") + "," + ADDRESS("address") + ") Authenticated."
+DRAC = line("[drac]: login by {user} from host {host} ({address})")
+COUNTS = line("{number} {number} {number} {number}")
+STATS = line(
+    "Stats: {user} {counts} {client}{place}",
+    counts=COUNTS,
+    client=line("{host} {address}") | ADDRESS("address"),
+    place=PLACE,
+)
+PATCHED = line("({user},{address}) Authenticated.")
 
-STATS_WITHOUT_ADDRESS = "Stats: " + USER + " " + COUNTS + PLACE
+STATS_WITHOUT_ADDRESS = line("Stats: {user} {counts}{place}", user=USER, counts=COUNTS, place=PLACE)
 REFUSED = (
     pp.one_of(["[AUTH] Failed attempted login to ", "Failed attempted login to "])
     | token(r"(?=[^\x00-\x1f]{1,400}? at [0-9A-Za-z_.:-]{1,255} \([0-9A-Fa-f:.]+\): -ERR )", "-ERR")

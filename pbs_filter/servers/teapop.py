@@ -12,23 +12,15 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, Rule, Server, samples
+from ..grammar import ADDRESS, TEXT, Rule, Server, line, samples
 from ..model import Accepted, Ended, Ignored, Refused
 
-LOGIN = (
-    "Successful login for "
-    + USER("user")
-    + " ["
-    + ADDRESS("local")
-    + "] from "
-    + HOST
-    + " ["
-    + ADDRESS("address")
-    + "]"
+LOGIN = line(
+    "Successful login for {user} [{local}] from {host} [{address}]", local=ADDRESS("local")
 )
-_COUNT = NUMBER + "(" + NUMBER + ")"
-ENDED = USER("user") + " [" + ADDRESS("address") + "] R" + _COUNT + " D" + _COUNT + " L" + _COUNT
-LOST = pp.Literal("Caught SIGPIPE (signal = ") + NUMBER + ") - Lost connection"
+_COUNT = line("{number}({number})")
+ENDED = line("{user} [{address}] R{count} D{count} L{count}", count=_COUNT)
+LOST = line("Caught SIGPIPE (signal = {number}) - Lost connection")
 FAILED = (pp.Literal("Failed login for ") | "Three failed login attempts from ") + TEXT
 NOISE = (
     pp.Literal("can't do reverse dns on client ")

@@ -19,29 +19,25 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import HOST, TEXT, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 # A word in brackets, as some syslogs put it in front.
-TAG = pp.Opt("[" + WORD("0-9A-Za-z ._-", 60) + "]" + pp.Opt(" "))
-CLIENT = pp.Opt(HOST + " ") + "[" + ADDRESS("address") + "]"
+TAG = pp.Opt(line("[{tag}]{blank?}", tag=WORD("0-9A-Za-z ._-", 60), blank=pp.Literal(" ")))
+CLIENT = line("{name?}[{address}]", name=line("{host} "))
 SOMEBODY = token(r"(?!\?\?\? |(?i:anonymous) )", "neither ??? nor anonymous")
 VERB = pp.one_of(
     ["Login", "Admin Login", "Auth", "Authenticated", "Preauthenticated", "APOP", "Admin Auth"]
 )
-LOGIN = (
-    TAG
-    + VERB
-    + " user="
-    + SOMEBODY
-    + USER("user")
-    + " host="
-    + CLIENT
-    + pp.Opt(
-        (" nmsgs=" + NUMBER + "/" + NUMBER)
-        | (" mech=" + WORD("0-9A-Za-z_-", 40))
-        | pp.Literal(" no mailbox")
-    )
+LOGIN = line(
+    "{tag}{verb} user={somebody}{user} host={client}{more?}",
+    tag=TAG,
+    verb=VERB,
+    somebody=SOMEBODY,
+    client=CLIENT,
+    more=line(" nmsgs={number}/{number}")
+    | line(" mech={mechanism}", mechanism=WORD("0-9A-Za-z_-", 40))
+    | pp.Literal(" no mailbox"),
 )
 
 _WHILE = r"(?>,? while reading (?:line|authentication|auth char|literal|command))"
@@ -52,15 +48,13 @@ REASON = token(
     rf"[A-Z][A-Za-z' -]{{2,79}}?(?={_WHILE} user=){_WHILE})",
     "how a session ends",
 )
-END = (
-    TAG
-    + REASON
-    + " user="
-    + SOMEBODY
-    + USER("user")
-    + " host="
-    + (CLIENT | HOST)
-    + pp.Opt(" nmsgs=" + NUMBER + " ndele=" + NUMBER)
+END = line(
+    "{tag}{reason} user={somebody}{user} host={client}{counts?}",
+    tag=TAG,
+    reason=REASON,
+    somebody=SOMEBODY,
+    client=CLIENT | HOST,
+    counts=line(" nmsgs={number} ndele={number}"),
 )
 
 REFUSED = (

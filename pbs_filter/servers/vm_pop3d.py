@@ -15,24 +15,27 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, IPV4, NUMBER, TEXT, Rule, Server, samples, user_token
+from ..grammar import IPV4, TEXT, Rule, Server, line, samples, user_token
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _NAME = user_token(most=120)
-CONNECTED = "Connect from " + IPV4("address")
+CONNECTED = line("Connect from {address}", address=IPV4("address"))
 # Written where the peer's address could not be had. Whatever an older process of this pid left
 # behind must not become this connection's address.
 NO_ADDRESS = pp.Literal("Incoming connection opened") | "Connection opened"
-LOGIN = "User '" + _NAME("user") + "'" + pp.Opt(" of '" + _NAME + "'") + " logged in"
-LOGIN_ONE_LINE = LOGIN + " from " + ADDRESS("address") + ", nmsgs=" + NUMBER
-_COUNTS = pp.Literal(", nmsgs=") + NUMBER + ", ndel=" + NUMBER
-ENDED = "Session " + (pp.Literal("ended") | "timed out") + " for user: " + _NAME("user")
-ENDED_ONE_LINE = (
-    "Session ended for user: '" + _NAME("user") + "' from " + ADDRESS("address") + _COUNTS
+LOGIN = line(
+    "User '{user}'{domain?} logged in", user=_NAME("user"), domain=line(" of '{name}'", name=_NAME)
 )
-DROPPED = pp.Literal("Socket closed") | pp.Literal("Quitting on signal: ") + NUMBER
-FAILED = "User '" + _NAME("user") + "' - failed auth, from=" + ADDRESS("address")
-NOBODY = "Session " + (pp.Literal("ended") | "timed out") + " for no user" + TEXT
+LOGIN_ONE_LINE = line("{login} from {address}, nmsgs={number}", login=LOGIN)
+_HOW = pp.Literal("ended") | "timed out"
+ENDED = line("Session {how} for user: {user}", how=_HOW, user=_NAME("user"))
+ENDED_ONE_LINE = line(
+    "Session ended for user: '{user}' from {address}, nmsgs={number}, ndel={number}",
+    user=_NAME("user"),
+)
+DROPPED = pp.Literal("Socket closed") | line("Quitting on signal: {number}")
+FAILED = line("User '{user}' - failed auth, from={address}", user=_NAME("user"))
+NOBODY = line("Session {how} for no user{text}", how=_HOW)
 NOISE = (
     pp.Literal("vm-pop3d startup ")
     | "bytes: "

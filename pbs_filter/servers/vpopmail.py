@@ -16,27 +16,28 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, samples, user_token
+from ..grammar import TEXT, WORD, Rule, Server, line, samples, user_token
 from ..model import Accepted, Ignored, Refused
 
-SERVICE = "vchkpw-" + pp.one_of(["pop3", "pop3s", "imap", "imaps"])("protocol") + ": "
-ANY_SERVICE = "vchkpw" + pp.Opt("-" + WORD("0-9a-z", 20)) + ": "
-OTHER_SERVICE = (
-    "vchkpw-" + (pp.one_of(["smtp", "smtps", "submission", "webmail"]) | WORD("0-9", 5)) + ": "
+SERVICE = line(
+    "vchkpw-{service}: ", service=pp.one_of(["pop3", "pop3s", "imap", "imaps"])("protocol")
 )
+ANY_SERVICE = line("vchkpw{service?}: ", service="-" + WORD("0-9a-z", 20))
+OTHER_SERVICE = line(
+    "vchkpw-{service}: ",
+    service=pp.one_of(["smtp", "smtps", "submission", "webmail"]) | WORD("0-9", 5),
+)
+MECHANISM = line("({name}) login success ", name=WORD("0-9A-Za-z_-", 20))
 # The address follows the first colon, since there is none in user and domain.
-WHO = user_token(less="%")("user") + ":" + ADDRESS("address")
+USER = user_token(less="%")("user")
+WHO = line("{user}:{address}", user=USER)
 
-LOGIN = SERVICE + "(" + WORD("0-9A-Za-z_-", 20) + ") login success " + WHO
+LOGIN = SERVICE + MECHANISM + WHO
 SYSTEM_LOGIN = SERVICE + "system password login success " + WHO
-OLD_LOGIN = "vchkpw: login [" + user_token(less="%")("user") + "] from " + ADDRESS("address")
+OLD_LOGIN = line("vchkpw: login [{user}] from {address}", user=USER)
 UNNAMED_LOGIN = "vchkpw: login success " + WHO
 
-OTHER_LOGIN = (
-    OTHER_SERVICE
-    + ("(" + WORD("0-9A-Za-z_-", 20) + ") login success " | pp.Literal("system password login "))
-    + TEXT
-)
+OTHER_LOGIN = OTHER_SERVICE + (MECHANISM | pp.Literal("system password login ")) + TEXT
 REFUSED = (
     ANY_SERVICE
     + pp.one_of(
