@@ -8,11 +8,11 @@ Session         none: no end is known.
 
 from __future__ import annotations
 
-from ..grammar import ADDRESS, Rule, Server, samples, user_token
+from ..grammar import Rule, Server, line, samples, user_token
 from ..model import Accepted
 from ..syslog.headers import BSD, OwnLog
 
-LOGIN = 'IMAP User "' + user_token()("user") + '" log on successful from ' + ADDRESS("address")
+LOGIN = line('IMAP User "{user}" log on successful from {address}', user=user_token()("user"))
 
 LOGIN_LINES = samples("""
 AppleMailServer: IMAP User "bob" log on successful from 192.0.2.7

@@ -10,25 +10,10 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, TEXT, USER, Rule, Server, samples
+from ..grammar import TEXT, Rule, Server, line, samples
 from ..model import Accepted, Ignored, Refused
 
-SESSION = (
-    USER("user")
-    + " "
-    + ADDRESS("address")
-    + " "
-    + NUMBER
-    + ", "
-    + NUMBER
-    + " ("
-    + NUMBER
-    + "), "
-    + NUMBER
-    + " ("
-    + NUMBER
-    + ")"
-)
+SESSION = line("{user} {address} {number}, {number} ({number}), {number} ({number})")
 FAILED = pp.Literal("authentication failure ") + TEXT
 LOST = pp.Literal("lost ") + TEXT
 

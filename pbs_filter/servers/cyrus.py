@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
 # 2.0 to 2.2 write no blank before the bracket.
-CLIENT = pp.Opt(HOST + pp.Opt(" ")) + "[" + ADDRESS("address") + "]"
+CLIENT = pp.Opt(HOST + pp.Opt(" ")) + line("[{address}]")
 NOT_ANONYMOUS = token(r"(?!(?i:anonymous)(?: |\Z))", "not the user anonymous")
 MECHANISM = token(
     r"(?!ANONYMOUS)(?>plaintext|nopassword|[A-Z][A-Z0-9_-]{2,39}+)(?>(?:\+TLS|))", "a mechanism"
@@ -36,11 +36,14 @@ SESSION_ID = WORD("0-9A-Za-z._-", 255)
 REMARK = token(
     r"(?>(?: (?!SESSIONID=)[0-9A-Za-z.,;:!?'()/-]{1,60}+){1,40})", "words of the administrator"
 )
-LOGIN = (
-    "login: " + CLIENT + " " + NOT_ANONYMOUS + USER("user") + " " + MECHANISM
-    + pp.Opt(pp.Literal(" User logged in") | REMARK)
-    + pp.Opt(" SESSIONID=<" + SESSION_ID + ">")
-)  # fmt: skip
+LOGIN = line(
+    "login: {client} {not_anonymous}{user} {mechanism}{remark?}{session?}",
+    client=CLIENT,
+    not_anonymous=NOT_ANONYMOUS,
+    mechanism=MECHANISM,
+    remark=pp.Literal(" User logged in") | REMARK,
+    session=line(" SESSIONID=<{id}>", id=SESSION_ID),
+)
 
 # --- key=value; a value with anything but graphic ASCII, or with `"`, `=`, `\`, stands in quotes
 
@@ -60,14 +63,12 @@ def _pair(key: str, value: pp.ParserElement) -> pp.ParserElement:
 def _logfmt(session_id: pp.ParserElement, *more: pp.ParserElement) -> pp.ParserElement:
     """Return a login as pairs in any order, with the service's own `more`."""
     client = (
-        ADDRESS("address")
-        | ("[" + ADDRESS("address") + "]")
-        | ('"' + pp.Opt(HOST + " ") + "[" + ADDRESS("address") + ']"')
+        ADDRESS("address") | line("[{address}]") | line('"{name?}[{address}]"', name=HOST + " ")
     )
     return "event=login.good " + pp.Each(
         [
             _pair("r.clienthost", client),
-            _pair("u.username", USER("user") | ('"' + USER("user") + '"')),
+            _pair("u.username", USER("user") | line('"{user}"')),
             # 3.13.1, 3.13.7, and between them.
             pp.Opt(pp.one_of(["sessionid=", "r.sessionid=", "session_id="]) + session_id + NEXT),
             pp.Opt(_pair("r.tid", PLAIN | QUOTED)),
@@ -88,14 +89,14 @@ LOGFMT_POP = _logfmt(SESSION_ID, _pair("pop.subfolder", PLAIN | QUOTED))
 LOGFMT_PLAIN = _logfmt(SESSION_ID)
 
 SECONDS = NUMBER + "." + NUMBER
-USAGE = "USAGE " + USER("user") + " user: " + SECONDS + " sys: " + SECONDS
+USAGE = line("USAGE {user} user: {seconds} sys: {seconds}", seconds=SECONDS)
 
 REFUSED = (
     pp.one_of(["badlogin: ", "event=login.bad "])
-    | ("user '" + USER + "' denied access to service ")
+    | line("user '{user}' denied access to service ", user=USER)
 ) + TEXT
-COUNTS = "counts: retr=<" + NUMBER + "> top=<" + NUMBER + "> dele=<" + NUMBER + ">"
-_ENDED = "session ended: sessionid=<" + SESSION_ID("id") + "> userid=<"
+COUNTS = line("counts: retr=<{number}> top=<{number}> dele=<{number}>")
+_ENDED = line("session ended: sessionid=<{id}> userid=<", id=SESSION_ID("id"))
 ID_COMMAND = token(
     r"(?>(?: id\.[a-z-]{1,20}+=<[^<>\x00-\x1f]{0,1000}+>){0,8})", "the client's ID command"
 )

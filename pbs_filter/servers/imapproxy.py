@@ -19,31 +19,25 @@ from ..grammar import (
     ADDRESS_BEFORE_PORT,
     IPV4,
     NUMBER,
-    PORT,
     TEXT,
     USER,
     WORD,
     Rule,
     Server,
+    line,
     samples,
     token,
 )
 from ..model import Accepted, Ended, Ignored, Refused
 
-_NAME = "'" + (('"' + USER("user") + '"') | USER("user")) + "'"
-_CLIENT = (ADDRESS_BEFORE_PORT("address") + ":" + PORT) | IPV4("address")
-LOGIN = (
-    "LOGIN: "
-    + _NAME
-    + " ("
-    + _CLIENT
-    + ") on "
-    + (pp.Literal("new") | "existing")
-    + " sd ["
-    + NUMBER("descriptor")
-    + "]"
-)
-LOGOUT = "LOGOUT: " + _NAME + " from server sd [" + NUMBER("descriptor") + "]"
+_PARTS = {
+    "name": line('"{user}"') | USER("user"),
+    "client": line("{address}:{port}", address=ADDRESS_BEFORE_PORT("address")) | IPV4("address"),
+    "which": pp.Literal("new") | "existing",
+    "descriptor": NUMBER("descriptor"),
+}
+LOGIN = line("LOGIN: '{name}' ({client}) on {which} sd [{descriptor}]", **_PARTS)
+LOGOUT = line("LOGOUT: '{name}' from server sd [{descriptor}]", **_PARTS)
 # Whatever a name may hold: a success ends in a descriptor, an attempt in its own words.
 FAILED = "LOGIN: " + token(
     r"(?s:.{0,65536}+)(?<!\])(?<!creating a new one)",

@@ -22,13 +22,12 @@ import pyparsing as pp
 
 from ..grammar import (
     ADDRESS,
-    HOST,
-    NUMBER,
     TEXT,
     USER,
     WORD,
     Rule,
     Server,
+    line,
     samples,
     token,
     user_token,
@@ -43,14 +42,20 @@ SESSION_ID = token(_SESSION_ID, "a session id")("id") + " "
 MAYBE_ID = token(rf"(?>{_SESSION_ID} |)", "a session id or nothing")
 
 USER_WORD = pp.one_of(["user ", "User "])
-_USER = user_token(most=120)
-NAME = ("`" + _USER("user") + "'") | ("'" + _USER("user") + "'") | _USER("user")
-_PATH = WORD("0-9A-Za-z_.:/@%+,~=-", 200)
-MAILBOX = ("`" + _PATH + "'") | ("'" + _PATH + "'") | _PATH
-WITH_MAILBOX = USER_WORD + NAME + " logged in with mailbox " + MAILBOX
-COUNT = " (" + NUMBER + pp.one_of([" message", " messages", " msgs"]) + ")"
+_PARTS = {
+    "user": user_token(most=120)("user"),
+    "path": WORD("0-9A-Za-z_.:/@%+,~=-", 200),
+    "source": WORD("0-9A-Za-z_-", 40),
+    "messages": pp.one_of([" message", " messages", " msgs"]),
+}
+NAME = line("`{user}'", **_PARTS) | line("'{user}'", **_PARTS) | _PARTS["user"]
+MAILBOX = line("`{path}'", **_PARTS) | line("'{path}'", **_PARTS) | _PARTS["path"]
+WITH_MAILBOX = USER_WORD + line(
+    "{name} logged in with mailbox {mailbox}", name=NAME, mailbox=MAILBOX
+)
+COUNT = line(" ({number}{messages})", **_PARTS)
 LOGGED_IN = (WITH_MAILBOX + pp.Opt(COUNT)) | (
-    USER_WORD + NAME + " logged in (source: " + WORD("0-9A-Za-z_-", 40) + ")"
+    USER_WORD + line("{name} logged in (source: {source})", name=NAME, **_PARTS)
 )
 END = (
     pp.one_of(["session ", "Session "])
@@ -62,7 +67,7 @@ DROPPED = pp.one_of(["remote protocol error", "I/O error", "read error on contro
 
 CONNECTED = SESSION_ID + ADDRESS("address")
 # tcpd in front may put the name first, which can look like an address.
-CONNECTED_BY_PID = "connect from " + ((HOST + " (" + ADDRESS("address") + ")") | ADDRESS("address"))
+CONNECTED_BY_PID = "connect from " + (line("{host} ({address})") | ADDRESS("address"))
 
 REFUSED = (
     MAYBE_ID

@@ -14,21 +14,21 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, NUMBER, USER, Rule, Server, samples
+from ..grammar import USER, Rule, Server, line, samples
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
-CONNECTED = "Session from " + ADDRESS("address")
+CONNECTED = line("Session from {address}")
 
-LOGIN = "Authentication passed for " + USER("user")
-PATCHED = LOGIN + " -- [" + ADDRESS("address") + "]"
+LOGIN = line("Authentication passed for {user}")
+PATCHED = line("{login} -- [{address}]", login=LOGIN)
 
 FAILED = "Authentication failed for " + (pp.Literal("UNKNOWN USER") | USER("user"))
 NO_ATTEMPT = pp.Literal("Didn't attempt authentication")
 
-LEFT = NUMBER + " (" + NUMBER + ") deleted, " + NUMBER + " (" + NUMBER + ") left"
+LEFT = line("{number} ({number}) deleted, {number} ({number}) left")
 DROPPED = pp.Literal("Premature disconnect")
 
-LOADED = NUMBER + " message" + pp.Opt("s") + " (" + NUMBER + " byte" + pp.Opt("s") + ") loaded"
+LOADED = line("{number} message{s?} ({number} byte{s?}) loaded", s=pp.Literal("s"))
 
 INIT_SCRIPT = pp.one_of("Starting Stopping Restarting") + " pop daemon: popa3d."
 

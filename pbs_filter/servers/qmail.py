@@ -10,14 +10,13 @@ Session         the pid: the wrapper stays until the session's end.
 
 from __future__ import annotations
 
-import pyparsing as pp
-
-from ..grammar import ADDRESS, WORD, Rule, Server, samples
+from ..grammar import WORD, Rule, Server, line, samples
 from ..model import Accepted, Ended
 
-_WHO = "ip=" + ADDRESS("address") + " user=" + WORD("0-9A-Za-z._%+@?-", 255)("user")
-LOGIN = "login " + _WHO
-LOGOUT = pp.Literal("logout ") + _WHO
+_WHO = line("ip={address} user={user}", user=WORD("0-9A-Za-z._%+@?-", 255)("user"))
+LOGIN = line("login {who}", who=_WHO)
+LOGOUT = line("logout {who}", who=_WHO)
+
 
 LOGIN_LINES = samples("""
 pbs-checkpassword[4711]: login ip=192.0.2.7 user=bob

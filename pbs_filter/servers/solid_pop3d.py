@@ -14,23 +14,25 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, TEXT, USER, WORD, Rule, Server, samples
+from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, line, samples
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
-_CLIENT = (HOST + " (" + ADDRESS("address") + ")") | ADDRESS("address")
-_WHO = pp.Opt("mapped ") + "user " + USER("user")
+_CLIENT = line("{host} ({address})") | ADDRESS("address")
+_WHO = line("{mapped?}user {user}", mapped=pp.Literal("mapped "))
 
-CONNECTED = "connect from " + _CLIENT
-LOGIN = _WHO + " authenticated" + pp.Opt(" through APOP")
-LOGIN_EXTENDED = LOGIN + " - " + _CLIENT
-_USERS_END = "session ended for " + _WHO
+CONNECTED = line("connect from {client}", client=_CLIENT)
+LOGIN = line("{who} authenticated{apop?}", who=_WHO, apop=pp.Literal(" through APOP"))
+LOGIN_EXTENDED = line("{login} - {client}", login=LOGIN, client=_CLIENT)
+_USERS_END = line("session ended for {who}", who=_WHO)
 # Debian's build names the user here, and does so before anybody has logged in, too.
-_IDLE = "autologout time elapsed" + pp.Opt(" for user " + pp.Opt(USER("user")))
+_IDLE = line("autologout time elapsed{user?}", user=line(" for user {user?}"))
 _LIMIT = pp.Literal("wrong commands limit exceeded") | "root login not allowed"
 ENDED = _USERS_END | _IDLE | _LIMIT
-ENDED_EXTENDED = ENDED + " - " + _CLIENT
+ENDED_EXTENDED = line("{ended} - {client}", ended=ENDED, client=_CLIENT)
 DROPPED = "read: " + WORD("A-Za-z ,'()-", 80)
-NOBODY = "session ended" + pp.Opt(" - " + HOST + pp.Opt(" (" + HOST + ")"))
+NOBODY = line(
+    "session ended{client?}", client=line(" - {host}{address?}", address=line(" ({host})"))
+)
 FAILED = (
     pp.Literal("authentication failed")
     | "APOP authentication failed"

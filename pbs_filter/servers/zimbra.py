@@ -18,18 +18,18 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, line, samples, token
 from ..model import Accepted, Ignored, Refused
 from ..syslog.headers import DAY_TIME, HOST, SYSLOG, OwnLog
 
-_HEAD = (
-    pp.Opt(
-        token(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[,.][0-9]{3}", "a time") + " "
-    )
-    + token("(?:INFO|WARN) {1,2}+", "INFO or WARN")
-    + "["
-    + WORD("0-9A-Za-z_:./-", 100)
-    + "] ["
+_HEAD = line(
+    "{time?}{level}[{thread}] [",
+    time=line(
+        "{time} ",
+        time=token(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}[,.][0-9]{3}", "a time"),
+    ),
+    level=token("(?:INFO|WARN) {1,2}+", "INFO or WARN"),
+    thread=WORD("0-9A-Za-z_:./-", 100),
 )
 # A value with its `;` doubled: two of them go on, one ends it. No brackets: they end the context.
 _VALUE = token(r"(?:[^;\[\]\x00-\x1f\x7f]|;;){1,512}+;", "a value and its semicolon")
@@ -37,17 +37,14 @@ _BEFORE = pp.Opt("name=" + _VALUE) + pp.Opt("aname=" + _VALUE) + pp.Opt("mid=" +
 _LATER = pp.Opt("via=" + _VALUE) + pp.Opt("ua=" + _VALUE) + pp.Opt("cid=" + _VALUE)
 _PROXIED = pp.Opt("ip=" + ADDRESS + ";") + "oip=" + ADDRESS("address") + ";"
 _DIRECT = "ip=" + ADDRESS("address") + ";"
-LOGIN = (
-    _HEAD
-    + _BEFORE
-    + (_PROXIED | _DIRECT)
-    + _LATER
-    + "] "
-    + (pp.Literal("imap") | "pop3" | "pop")("protocol")
-    + " - user "
-    + USER("user")
-    + " authenticated"
-    + pp.Opt(", mechanism=" + WORD("0-9A-Za-z_-", 32) + pp.Opt(" ") + pp.Opt("[TLS]"))
+LOGIN = line(
+    "{head}{before}{client}{later}] {protocol} - user {user} authenticated{mechanism?}",
+    head=_HEAD,
+    before=_BEFORE,
+    client=_PROXIED | _DIRECT,
+    later=_LATER,
+    protocol=(pp.Literal("imap") | "pop3" | "pop")("protocol"),
+    mechanism=", mechanism=" + WORD("0-9A-Za-z_-", 32) + pp.Opt(" ") + pp.Opt("[TLS]"),
 )
 _CONTEXT = token(r"[^\[\]\x00-\x1f\x7f]{0,2048}+", "a context")
 _SERVICE = pp.Literal("imap") | "pop3" | "pop"
