@@ -20,7 +20,20 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, WORD, Rule, Server, samples, token
+from ..grammar import (
+    ADDRESS,
+    HOST,
+    NUMBER,
+    PORT,
+    TEXT,
+    USER,
+    WORD,
+    Rule,
+    Server,
+    line,
+    samples,
+    token,
+)
 from ..model import Accepted, Ended, Ignored, Refused
 from ..syslog.headers import BSD, DAY_TIME, ISO, PRI, TAI64, OwnLog
 
@@ -35,75 +48,81 @@ SESSION_ID = WORD("A-Za-z0-9+/=:_.-", 100)
 
 SEPARATOR = token(r"(?>,[ \t]?|[ \t])(?=.)|(?!.)", "the next element, or the end")
 MECHANISM = token(r"(?!ANONYMOUS\b)[A-Za-z0-9_-]{1,40}+", "a mechanism that proves who it is")
-CIPHER = (
-    pp.one_of(["TLSv", "SSLv"])
-    + WORD("0-9.", 8)
-    + " with cipher "
-    + WORD("A-Za-z0-9_-", 80)
-    + (" (" + NUMBER + "/" + NUMBER + " bits)")
-    + pp.Opt(pp.one_of([" zlib compression", " run length compression"]))
-    + SEPARATOR
+CIPHER = line(
+    "{version} with cipher {cipher} ({number}/{number} bits){compression?}",
+    version=pp.one_of(["TLSv", "SSLv"]) + WORD("0-9.", 8),
+    cipher=WORD("A-Za-z0-9_-", 80),
+    compression=pp.one_of([" zlib compression", " run length compression"]),
 )
 
 
 def _element(start: str, *values: pp.ParserElement) -> pp.ParserElement:
-    """Return the element that begins with `start` and goes on with one of `values`."""
+    """Returns the element that begins with `start` and goes on with one of `values`."""
     value = values[0] if len(values) == 1 else pp.MatchFirst(values)
     return pp.Literal(start) + value + SEPARATOR
 
 
+_PARTS = {
+    "id": SESSION_ID("session"),
+    "name": USER,
+    "service": SERVICE("protocol"),
+    "info": INFO,
+}
 # In the order of the default, which is read fastest.
 ELEMENTS = pp.Each(
     [
-        pp.Opt(_element("user=", "<" + USER("user") + ">", USER("user"))),
+        pp.Opt(_element("user=", line("<{user}>"), USER("user"))),
         pp.Opt(_element("method=", MECHANISM)),
         _element("rip=", ADDRESS("address")),
-        pp.Opt(_element("lip=", ADDRESS("local"), "<" + WORD("A-Za-z0-9_.-", 80) + ">")),
+        pp.Opt(_element("lip=", ADDRESS("local"), line("<{name}>", name=WORD("A-Za-z0-9_.-", 80)))),
         pp.Opt(_element("mpid=", NUMBER)),
         # The last "TLS" of a line stands behind all others: with the end for a separator it would
         # begin like "TLSv1.3 ...", and which of the two is meant must be told by their beginnings.
         pp.Opt(pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"])),
         pp.Opt(pp.Literal("secured") + SEPARATOR),
-        pp.Opt(_element("session=", "<" + SESSION_ID("session") + ">", SESSION_ID("session"))),
+        pp.Opt(_element("session=", line("<{id}>", **_PARTS), SESSION_ID("session"))),
         pp.Opt(_element("pid=", NUMBER)),
         pp.Opt(_element("rport=", PORT)),
         pp.Opt(_element("lport=", PORT)),
         pp.Opt(_element("real_rip=", ADDRESS)),
         pp.Opt(_element("real_lip=", ADDRESS)),
         pp.Opt(_element("local_name=", HOST)),
-        pp.Opt(CIPHER),
+        pp.Opt(CIPHER + SEPARATOR),
         # 2.4 has this misspelling.
         pp.Opt(pp.Literal("TSL") + SEPARATOR),
     ]
 ) + pp.Opt("TLS")
 
-START = INFO + SERVICE("protocol") + ": " + INFO
+START = line("{info}{service}: {info}", **_PARTS)
 LOGIN = START + (pp.Literal("Login: ") | pp.Literal("Logged in: ")) + ELEMENTS
-LOGIN_099 = START + "Login: " + USER("user") + " [" + ADDRESS("address") + "]"
+LOGIN_099 = START + line("Login: {user} [{address}]")
 
 # --- a proxy in front of other servers: the backend's address comes first
 
 BACKEND = token(r"(?>(?:[0-9A-Za-z_.\[\]-]{1,255}+|:(?! )){1,20})", "a host and port")
-SECONDS = WORD("0-9.", 20) + " secs"
-PROXY_22 = (
-    USER
-    + "): started proxying to "
-    + BACKEND
-    + pp.Opt("/" + USER)
-    + pp.Opt(" (master " + USER + ")")
+_PROXY = {"name": USER, "backend": BACKEND}
+_BACKEND = line("<{backend}>", **_PROXY)
+_NAME = line("<{name}>", **_PROXY) | USER
+PROXY_22 = line(
+    "{name}): started proxying to {backend}{user?}{master?}",
+    user=line("/{name}", **_PROXY),
+    master=line(" (master {name})", **_PROXY),
+    **_PROXY,
 )
-PROXY_23 = (
-    USER
-    + ","
-    + BACKEND
-    + "): Started proxying to "
-    + ("remote host" | ("<" + BACKEND + ">" + pp.Opt(" (<" + BACKEND + ">)")))
-    + pp.Opt(" from " + (("<" + BACKEND + ">") | BACKEND))
-    + pp.Opt(" as user " + (("<" + USER + ">") | USER))
-    + pp.Opt(" (master " + (("<" + USER + ">") | USER) + ")")
-    + pp.Opt(" (" + SECONDS + pp.Opt(", " + NUMBER + " reconnects") + ")")
+PROXY_23 = line(
+    "{name},{backend}): Started proxying to {to}{source?}{user?}{master?}{time?}",
+    to="remote host" | (_BACKEND + pp.Opt(line(" ({backend})", backend=_BACKEND))),
+    source=line(" from {backend}", backend=_BACKEND | BACKEND),
+    user=line(" as user {name}", name=_NAME),
+    master=line(" (master {name})", name=_NAME),
+    time=line(
+        " ({seconds} secs{more?})",
+        seconds=WORD("0-9.", 20),
+        more=line(", {number} reconnects"),
+    ),
+    **_PROXY,
 )
-PROXY = START + "proxy(" + (PROXY_22 | PROXY_23) + ": " + ELEMENTS
+PROXY = START + line("proxy({how}: ", how=PROXY_22 | PROXY_23) + ELEMENTS
 
 # --- ends
 
@@ -115,23 +134,22 @@ _WORDS = rf"(?>(?: (?![a-z_]{{1,30}}+=){_WORD}){{0,80}})"
 _NUMBERS = r"(?>(?:,? [a-z_]{1,30}+=(?>[0-9]{1,20}+(?:/[0-9]{1,20}+|))){0,40})"
 _ENDS = r"(?>Disconnected|Logged out|Connection closed|Server shutting down)"
 END = token(rf"{_ENDS}(?>[:.,]?){_WORDS}{_NUMBERS}", "the reason of an end, and its numbers")
-END_BY_ID = (
-    PROCESS("protocol") + "(" + USER + ")<" + NUMBER + "><" + SESSION_ID("session") + ">: "
-    + INFO + END
-)  # fmt: skip
-END_BY_PREFIX = (
-    PROCESS("protocol") + "(" + USER + "): " + INFO + "session=" + SESSION_ID("session") + " " + END
-)
-END_BY_USER = PROCESS("protocol") + "(" + USER("user") + "): " + INFO + END
-PROXY_END = (
-    START + "proxy(" + USER + pp.Opt("," + BACKEND) + "): "
-    + token(
+_PROCESS = _PARTS | {"process": PROCESS("protocol"), "end": END}
+END_BY_ID = line("{process}({name})<{number}><{id}>: {info}{end}", **_PROCESS)
+END_BY_PREFIX = line("{process}({name}): {info}session={id} {end}", **_PROCESS)
+END_BY_USER = line("{process}({user}): {info}{end}", **_PROCESS)
+PROXY_END = line(
+    "{start}proxy({name}{backend?}): {end}: {elements}",
+    start=START,
+    name=USER,
+    backend="," + BACKEND,
+    end=token(
         r"(?>disconnecting [0-9A-Fa-f:.]{2,45}+|Disconnected by (?>client|server)(?>:?))"
         rf"{_WORDS}",
         "the reason of an end",
-    )
-    + ": " + ELEMENTS
-)  # fmt: skip
+    ),
+    elements=ELEMENTS,
+)
 
 # --- the rest, so that lines which no rule reads mean something
 
@@ -140,30 +158,24 @@ _REFUSALS = (
     r"\(password expired|Maximum number of connections|Aborted login: user="
 )
 _BEFORE_LOGIN = r"(?!Login: |Logged in: |proxy\()"
+_ANY_START = line("{info}{any}: {info}", any=ANY_SERVICE, **_PARTS)
 REFUSAL = (
-    INFO + ANY_SERVICE + ": " + INFO
-    + token(rf"{_BEFORE_LOGIN}(?=[^<]{{0,600}}?(?:{_REFUSALS}))", "a refusal")
-    + TEXT
-)  # fmt: skip
+    _ANY_START + token(rf"{_BEFORE_LOGIN}(?=[^<]{{0,600}}?(?:{_REFUSALS}))", "a refusal") + TEXT
+)
 NOTHING = (
-    INFO + ANY_SERVICE + ": " + INFO
-    + token(rf"{_BEFORE_LOGIN}(?![^<]{{0,600}}?(?:{_REFUSALS}))", "no refusal")
-    + TEXT
-)  # fmt: skip
-OTHER_SERVICE = (
-    INFO
-    + pp.one_of(["managesieve-login: ", "submission-login: ", "lmtp-login: "])
-    + INFO
-    + pp.one_of(["Login: ", "Logged in: ", "proxy("])
-    + TEXT
+    _ANY_START + token(rf"{_BEFORE_LOGIN}(?![^<]{{0,600}}?(?:{_REFUSALS}))", "no refusal") + TEXT
+)
+OTHER_SERVICE = line(
+    "{info}{other}{info}{words}{text}",
+    other=pp.one_of(["managesieve-login: ", "submission-login: ", "lmtp-login: "]),
+    words=pp.one_of(["Login: ", "Logged in: ", "proxy("]),
+    **_PARTS,
 )
 LEVEL = pp.Opt(
     pp.one_of(["Info: ", "Warn: ", "Warning: ", "Error: ", "Fatal: ", "Panic: ", "Debug: "])
 )
 IN_SESSION = (
-    LEVEL
-    + PROCESS
-    + "("
+    line("{level}{process}(", level=LEVEL, process=PROCESS)
     + token(rf"(?!\S{{0,600}}?: (?:Info: |)(?:session=\S{{1,100}} |){_ENDS})", "no end")
     + TEXT
 )
@@ -182,7 +194,7 @@ HELPER = (
 # --- each process under its own name: 0.99 and the betas of 1.0 at syslog
 
 TAGGED_LOGIN = INFO + "Login: " + ELEMENTS
-TAGGED_LOGIN_099 = INFO + "Login: " + USER("user") + " [" + ADDRESS("address") + "]"
+TAGGED_LOGIN_099 = line("{info}Login: {user} [{address}]", **_PARTS)
 TAGGED_NOTHING = INFO + pp.one_of(["Aborted login", "Disconnected"]) + TEXT
 
 # For the samples: every element, and the other spelling of those that have two.
