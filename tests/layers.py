@@ -43,9 +43,10 @@ PURE: dict[str, frozenset[str]] = {
         "doctor.findings": "config",
         "doctor.relay": "doctor.findings integrations",
         "lookup.resp": "errors",
+        "lookup.trace": "map_format",
         "lookup.protocols.opensmtpd": "errors lookup.answer",
-        "lookup.protocols.policy": "errors lookup.answer",
-        "lookup.protocols.socketmap": "errors lookup.answer",
+        "lookup.protocols.policy": "errors lookup.answer lookup.trace map_format",
+        "lookup.protocols.socketmap": "errors lookup.answer lookup.trace map_format",
     }.items()
 }
 """A pure package (or module), with all its modules but EDGES, and what of ours it may import beside

@@ -8,7 +8,7 @@ import time
 from ..errors import ConfigError, PbsFilterError
 from ..log import LookupLog
 from ..map_format.map_clock import MapClock
-from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, open_reader
+from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, ShadowLookup, open_reader
 from .options import MODES, USAGE, Options
 
 TYPE_CHECKING = False
@@ -27,6 +27,11 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(USAGE)
             return 0 if words else ConfigError.exit_status
         mode = words[0]
+        if mode in ("--version", "version"):
+            from .. import __version__
+
+            sys.stdout.write(f"pbs-lookup {__version__}\n")
+            return 0
         if mode not in MODES:
             raise ConfigError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
         options = Options(mode, words[1:])
@@ -44,9 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_STATUS[NOT_NOW]
 
 
-def _lookup(options: Options, location: str = DEFAULT_MAP) -> Lookup:
+def _lookup(options: Options, log: LookupLog, location: str = DEFAULT_MAP) -> Lookup:
     locations = options.all("map") or [location]
-    return Lookup(
+    ShadowLookup.log = log
+    return (ShadowLookup if options.flag("shadow") else Lookup)(
         Guarded(open_reader(*locations)),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
@@ -64,7 +70,7 @@ def _owns(options: Options) -> Owns | None:
 
         return SendersFile(path).owns
     if patterns:
-        from .protocols.policy import Binding
+        from .senders import Binding
 
         return Binding(f"* {' '.join(patterns)}", "--sender").owns
     return None
@@ -79,7 +85,7 @@ def _check(options: Options, log: LookupLog) -> int:
     if len(options.arguments) != 1:
         raise ConfigError("check needs one ADDRESS; see --help")
     address = options.arguments[0]
-    lookup = _lookup(options)
+    lookup = _lookup(options, log)
     answer = lookup.ask(address.encode("utf-8", "surrogateescape"))
     if answer == NOT_NOW:
         log.trouble(f"{lookup.trouble} (pbs-filter --doctor looks for the cause)")
@@ -92,7 +98,7 @@ def _socketmap(options: Options, log: LookupLog) -> int:
     from .protocols import socketmap, stdio
 
     _no_arguments(options)
-    stdio.converse(socketmap.Conversation(), _lookup(options), log)
+    stdio.converse(socketmap.Conversation(), _lookup(options, log), log)
     return 0
 
 
@@ -100,7 +106,10 @@ def _policy(options: Options, log: LookupLog) -> int:
     from .protocols import policy, stdio
 
     _no_arguments(options)
-    stdio.converse(policy.Conversation(), _lookup(options), log)
+    trace = options.text("trace")
+    if options.flag("trace") and trace not in policy.TRACES:
+        raise ConfigError(f"--trace={trace!r} is neither 'header' nor 'log'")
+    stdio.converse(policy.Conversation(trace), _lookup(options, log), log)
     return 0
 
 
@@ -108,7 +117,7 @@ def _serve(options: Options, log: LookupLog) -> int:
     from .protocols import server
 
     _no_arguments(options)
-    return server.main(options, _lookup(options), log)
+    return server.main(options, _lookup(options, log), log)
 
 
 def _opensmtpd(options: Options, log: LookupLog) -> int:
@@ -116,7 +125,7 @@ def _opensmtpd(options: Options, log: LookupLog) -> int:
 
     if len(options.arguments) > 1:
         raise ConfigError(f"unexpected argument {options.arguments[1]!r}; see --help")
-    opensmtpd_table.run(_lookup(options, *options.arguments), log)
+    opensmtpd_table.run(_lookup(options, log, *options.arguments), log)
     return 0
 
 
@@ -130,10 +139,12 @@ def _relaylock(options: Options, log: LookupLog) -> int:
         raise ConfigError(f"--on-trouble={on_trouble!r} is neither 'refuse' nor 'continue'")
     return relaylock.run(
         options.arguments,
-        _lookup(options),
+        _lookup(options, log),
         log,
         refuse=on_trouble == "refuse",
-        keep=options.flag("keep"),
+        # Tried out, it changes nothing.
+        keep=options.flag("keep") or options.flag("shadow"),
+        relayclient=options.text("relayclient"),
     )
 
 

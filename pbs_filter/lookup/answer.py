@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from ..log import Reporter
+
     class Reader(Protocol):
         """The face of a map for lookups."""
 
@@ -100,6 +102,8 @@ class Lookup:
         self._owns = owns
         self.trouble = ""
         """The cause of the last NOT_NOW, for logs."""
+        self.grant: check.Grant | None = None
+        """The login behind the last YES."""
 
     def attempt(self, address: bytes, sender: bytes | None, now: float | None = None) -> str:
         """Return YES, NO or NOT_NOW for `address` at `now` (seconds since the epoch; None: now).
@@ -121,12 +125,13 @@ class Lookup:
                 if not check.is_intact(key, value):
                     raise StoreDamaged(f"the entry of {canonical_address} is damaged")
                 return NO
-            if self._owns is None:
-                return YES
-            # None: a name that the map may have cut; two users could share it.
-            user = check.user(value)
-            owned = user is not None and sender is not None and self._owns(user, sender)
-            return YES if owned else NO
+            grant = check.Grant(value)
+            if self._owns is not None and not (
+                sender is not None and not grant.is_cut and self._owns(grant.user, sender)
+            ):
+                return NO
+            self.grant = grant
+            return YES
         except StoreLocked:
             raise
         except (PbsFilterError, OSError, MemoryError) as error:
@@ -143,5 +148,34 @@ class Lookup:
         try:
             return patiently(lambda: self.attempt(address, sender), patience)
         except StoreLocked as error:
-            self.trouble = str(error)
-            return NOT_NOW
+            return self.give_up(address, error)
+
+    def give_up(self, _address: bytes, error: StoreLocked) -> str:
+        """Return the answer to a question that has waited long enough for a writer."""
+        self.trouble = str(error)
+        return NOT_NOW
+
+
+class ShadowLookup(Lookup):
+    """Answers NO to every question, and logs what it would have answered: to try it out."""
+
+    log: Reporter
+
+    def attempt(self, address: bytes, sender: bytes | None, now: float | None = None) -> str:
+        """See `Lookup.attempt`."""
+        verdict = super().attempt(address, sender, now)
+        if verdict == YES:
+            assert self.grant is not None
+            self._report(address, f"would have allowed it (user {self.grant.user!r})")
+        elif verdict == NOT_NOW:
+            self._report(address, f'would have answered "not now": {self.trouble}')
+        return NO
+
+    def give_up(self, address: bytes, error: StoreLocked) -> str:
+        """See `Lookup.give_up`."""
+        self._report(address, f'would have answered "not now": {error}')
+        return NO
+
+    def _report(self, address: bytes, text: str) -> None:
+        shown = address[:60].decode("ascii", "replace")
+        self.log.once(f"shadow {shown} {text}", f"shadow: {shown}: {text}")

@@ -16,6 +16,9 @@ _MAP = f"""\
                         (default {DEFAULT_MAP})
   --ipv6-prefix=BITS    ipv6_prefix of pbs-filter's configuration (default 128)
 """
+_SHADOW = """\
+  --shadow              try it out: answer "no" to every question, and log what the answer would be
+"""
 _SENDERS = """\
   --senders=FILE        relay only for senders that belong to the user who logged in last from the
                         address: lines `USER SENDER ...`, where a sender is user@domain, @domain or
@@ -39,7 +42,7 @@ Answers an MTA's question: may this address relay now? Only reads the map that p
   opensmtpd [MAP]       a table program for OpenSMTPD 7.5 and newer
   relaylock PROGRAM ... between tcpserver or couriertcpd and the SMTP server
 
-`pbs-lookup MODE --help` tells more.
+`pbs-lookup MODE --help` tells more, `pbs-lookup --version` the version.
 """
 
 MODES = {
@@ -54,27 +57,33 @@ Exit status 0: may relay. 1: may not, or is not an address. 75: cannot say now. 
 usage: pbs-lookup socketmap [OPTION ...]
 
 Speaks the socketmap protocol of Postfix and sendmail on stdin and stdout until they are closed.
+Asked by a name that ends in -user, a yes names the login: `OK user=NAME server=... until=...`. By
+one that ends in -sender, the key is `ADDRESS SENDER`.
 
-{_MAP}{_HELP}""",
+{_MAP}{_SENDERS}{_SHADOW}{_HELP}""",
     "policy": f"""\
 usage: pbs-lookup policy [OPTION ...]
 
 Speaks Postfix's policy delegation protocol on stdin and stdout until they are closed.
 
-{_MAP}{_SENDERS}{_HELP}""",
+  --trace=header|log    let nobody relay, but name the login of a client who may: in a header
+                        X-Pop-Before-Smtp, or in Postfix's log; for smtpd_data_restrictions
+{_MAP}{_SENDERS}{_SHADOW}{_HELP}""",
     "serve": f"""\
 usage: pbs-lookup serve [OPTION ...]
 
-Serves sockets until SIGTERM; or those that systemd hands over (FileDescriptorName=socketmap or
-policy). Started as root, it needs --user.
+Serves sockets until SIGTERM; or those that systemd hands over (FileDescriptorName=socketmap,
+policy, trace-header or trace-log). Started as root, it needs --user.
 
   --socketmap=WHERE     listen there for the socketmap protocol: unix:/PATH or inet:127.0.0.1:PORT;
                         may be given several times
   --policy=WHERE        listen there for Postfix's policy delegation protocol; likewise
+  --trace-header=WHERE  the same, to name the login in a header: see --trace of `policy`
+  --trace-log=WHERE     the same, to name it in Postfix's log
   --mode=OCTAL          of the unix sockets (default 0660)
   --group=NAME          of the unix sockets: the MTA's group
   --user=NAME           become this user once the sockets are open
-{_MAP}{_SENDERS}\
+{_MAP}{_SENDERS}{_SHADOW}\
   --idle-seconds=N      close a connection without questions (default 300)
   --request-seconds=N   for a request to arrive, a reply to be taken (default 10)
   --max-connections=N   above it the one that is idle for longest must go (default 1000)
@@ -84,18 +93,20 @@ usage: pbs-lookup opensmtpd [OPTION ...] [MAP]
 
 Speaks OpenSMTPD's table protocol on stdin and stdout. MAP is the same as --map=MAP.
 
-{_MAP}{_HELP}""",
+{_MAP}{_SHADOW}{_HELP}""",
     "relaylock": f"""\
 usage: pbs-lookup relaylock [OPTION ...] PROGRAM [ARGUMENT ...]
 
-Removes RELAYCLIENT, sets it where TCPREMOTEIP may relay, and becomes PROGRAM.
+Removes RELAYCLIENT, sets it where TCPREMOTEIP may relay, and becomes PROGRAM, which finds the login
+in PBS_USER, PBS_SERVER and PBS_UNTIL (seconds since the epoch).
 
   --on-trouble=refuse|continue
                         where the map cannot be read: refuse (the default) answers 451 and ends;
                         continue starts PROGRAM without RELAYCLIENT: for ports that also take mail
                         from the world
-  --keep                leave a RELAYCLIENT that tcpserver's own rules have set
-{_MAP}{_HELP}""",
+  --relayclient=TEXT    its value (default: empty): qmail-smtpd appends it to the recipients
+  --keep                leave a RELAYCLIENT that tcpserver's own rules have set as it is
+{_MAP}{_SHADOW}{_HELP}""",
 }
 
 

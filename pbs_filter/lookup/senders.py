@@ -1,11 +1,10 @@
-"""The sender binding's file, read again when it has changed."""
+"""Binds senders to users, by a file that is read again when it has changed."""
 
 from __future__ import annotations
 
 import os
 
 from ..errors import ConfigError, StoreBusy
-from .protocols.policy import Binding
 
 
 class SendersFile:
@@ -46,3 +45,51 @@ class SendersFile:
         binding = Binding(text, self._path)
         self._stamp = stamp
         return binding
+
+
+class Binding:
+    """Which senders belong to which user, from lines `USER SENDER...`.
+
+    A sender is an address, `@domain` for every address of a domain, or `<>` for the empty sender.
+    The user `*` stands for every user; in a sender, `{user}` is the login name and `{domain}` what
+    follows its `@`. Case does not count. `#` begins a comment.
+    """
+
+    def __init__(self, text: str, source: str = "the binding") -> None:
+        """Read `text`; `source` names it in messages. Raises `ConfigError` with the line."""
+        self._senders: dict[str, set[str]] = {}
+        for number, line in enumerate(text.splitlines(), 1):
+            words = line.partition("#")[0].split()
+            if not words:
+                continue
+            for sender in words[1:]:
+                if "@" not in sender and sender not in ("<>", "{user}"):
+                    raise ConfigError(
+                        f"{source}, line {number}: {sender!r} is not a sender; "
+                        "write user@domain, @domain, <>, or a pattern with {user} or {domain}"
+                    )
+            if len(words) < 2:
+                raise ConfigError(
+                    f"{source}, line {number}: {line!r} names no sender; "
+                    "write the user and then the senders that are his"
+                )
+            self._senders.setdefault(words[0].lower(), set()).update(w.lower() for w in words[1:])
+
+    def owns(self, user: str, sender: bytes) -> bool:
+        """Whether `user` may send as `sender` (as Postfix gives it: without brackets)."""
+        if not user:
+            return False
+        user = user.lower()
+        name = sender.decode("utf-8", "surrogateescape").lower() or "<>"
+        local, at, domain = name.rpartition("@")
+        if at and not local:
+            return False
+        names = {name, at + domain}
+        if not names.isdisjoint(self._senders.get(user, ())):
+            return True
+        user_domain = user.rpartition("@")[2] if "@" in user else ""
+        return any(
+            pattern.replace("{user}", user).replace("{domain}", user_domain) in names
+            for pattern in self._senders.get("*", ())
+            if user_domain or "{domain}" not in pattern
+        )

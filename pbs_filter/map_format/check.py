@@ -9,6 +9,7 @@ from binascii import crc32
 
 TOTAL_BYTES = 160
 """Bytes of an address and its value together: always the same (see `value`)."""
+SERVER = slice(49, 61)
 SUM = slice(67, 75)
 USER_AT = 76
 """Where the user's name, the last field, begins."""
@@ -38,7 +39,16 @@ def is_current(address: bytes, value: bytes, now: float) -> bool:
     return is_intact(address, value) and int(value[11:21]) <= now + 1 and now < int(value[:10])
 
 
-def user(value: bytes) -> str | None:
-    """The user of a whole value; None where the name fills the field, and may have been cut."""
-    name = value[USER_AT:]
-    return None if name[-1:] != b" " else name.decode("utf-8", "replace").rstrip()
+class Grant:
+    """The login that lets an address relay, as an intact value has it."""
+
+    __slots__ = ("is_cut", "server", "until", "user")
+
+    def __init__(self, value: bytes) -> None:
+        self.until = int(value[:10])
+        """Epoch seconds."""
+        self.server = value[SERVER].decode("utf-8", "replace").rstrip()
+        name = value[USER_AT:]
+        self.user = name.decode("utf-8", "replace").rstrip()
+        self.is_cut = name[-1:] != b" "
+        """The name fills its field, and may have lost its end: two users could share it."""

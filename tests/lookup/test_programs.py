@@ -18,6 +18,7 @@ import pytest
 from pbs_filter.errors import ConfigError
 from pbs_filter.lookup import options
 from pbs_filter.lookup.answer import Lookup, open_reader
+from pbs_filter.lookup.protocols import sockets
 from pbs_filter.lookup.senders import SendersFile
 
 from .. import hang
@@ -148,7 +149,7 @@ def test_every_option_that_is_read_is_in_the_help_and_the_other_way_round() -> N
     code = "".join((package / name).read_text() for name in ("__main__.py", "protocols/server.py"))
     read = set(re.findall(r'options\.(?:text|flag|all|number)\(\s*"([a-z0-9-]+)"', code))
     told = {name for text in options.MODES.values() for name in options._known(text)}
-    assert told == read | {"socketmap", "policy"}  # those two by a loop over their names
+    assert told == read | set(sockets.KINDS)  # those by a loop over their names
 
 
 def test_options_end_at_two_dashes() -> None:
@@ -317,8 +318,57 @@ def test_relaylock_sets_relayclient_for_the_client(
     assert (0, expected, "") == (done.returncode, done.stdout, done.stderr)
 
 
-def test_relaylock_keeps_what_tcprules_set_if_asked(map_path: Path) -> None:
-    assert "@old\n" == relaylock(f"--map={map_path}", "--keep", address="192.0.2.8").stdout
+@pytest.mark.parametrize("address", ["192.0.2.8", "192.0.2.7"])
+def test_relaylock_keeps_what_tcprules_set_if_asked(address: str, map_path: Path) -> None:
+    assert "@old\n" == relaylock(f"--map={map_path}", "--keep", address=address).stdout
+
+
+def test_relaylock_tells_the_server_who_logged_in(map_path: Path) -> None:
+    names = ("RELAYCLIENT", "PBS_USER", "PBS_SERVER")
+    show = [sys.executable, "-c", f"import os; print(*map(os.environ.get, {names}))"]
+    to = (f"--map={map_path}", "--relayclient=@fixup")
+    told = relaylock(*to, address="192.0.2.7", command=show).stdout
+    assert "@fixup bob@example.org dovecot\n" == told
+    assert "None None None\n" == relaylock(*to, address="192.0.2.8", command=show).stdout
+
+
+# ------------------------------------------------------------------ shadow, version
+
+
+def test_the_version_is_told() -> None:
+    assert re.fullmatch(r"pbs-lookup \d+\.\d+\.\d+\S*\n", run("--version").stdout)
+
+
+def test_a_shadow_lets_nobody_relay_and_logs_who_would(map_path: Path) -> None:
+    asked = "".join(
+        f"request=smtpd_access_policy\nclient_address={address}\n\n"
+        for address in ("192.0.2.7", "192.0.2.8", "192.0.2.7")
+    )
+    done = run("policy", f"--map={map_path}", "--shadow", input=asked)
+    assert 3 * "action=DUNNO\n\n" == done.stdout
+    would = "pbs-lookup: shadow: 192.0.2.7: would have allowed it (user 'bob@example.org')\n"
+    assert would == done.stderr
+    map_path.unlink()
+    done = run("socketmap", f"--map={map_path}", "--shadow", input="13:pbs 192.0.2.7,")
+    assert "9:NOTFOUND ," == done.stdout
+    assert 'would have answered "not now": map ' in done.stderr
+    assert "@old\n" == relaylock(f"--map={map_path}", "--shadow", address="192.0.2.7").stdout
+
+
+def test_a_shadow_waits_for_a_writer_and_then_says_no(map_path: Path) -> None:
+    with _gdbm.open(str(map_path), "w"):
+        done = run("socketmap", f"--map={map_path}", "--shadow", input="13:pbs 192.0.2.7,")
+    assert "9:NOTFOUND ," == done.stdout
+    assert "locked by a writer" in done.stderr
+
+
+def test_a_trace_names_the_login(map_path: Path) -> None:
+    asked = "request=smtpd_access_policy\nclient_address=192.0.2.7\n\n"
+    done = run("policy", f"--map={map_path}", "--trace=header", input=asked)
+    header = "action=PREPEND X-Pop-Before-Smtp: user=bob@example.org server=dovecot until="
+    assert done.stdout.startswith(header)
+    done = run("policy", f"--map={map_path}", "--trace=x", input=asked)
+    assert (78, True) == (done.returncode, "neither 'header' nor 'log'" in done.stderr)
 
 
 def test_relaylock_refuses_or_goes_on_where_it_cannot_say(map_path: Path) -> None:

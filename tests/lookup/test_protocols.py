@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pbs_filter.errors import ConfigError, ProtocolError
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES
 from pbs_filter.lookup.protocols import opensmtpd, policy, relaylock, socketmap
-from pbs_filter.lookup.protocols.policy import Binding
+from pbs_filter.lookup.senders import Binding
+from pbs_filter.lookup.trace import xtext
+from pbs_filter.map_format import check, entry
 
 KNOWN = {b"192.0.2.7": YES, b"2001:db8::7": YES, b"192.0.2.66": NOT_NOW}
 TROUBLE = "map M: locked by a writer"
@@ -213,8 +215,91 @@ def test_policy_reads_the_sender_too() -> None:
 @given(st.sampled_from([YES, NO, NOT_NOW]), st.text(max_size=50))
 def test_no_policy_action_defers_if_permitted_or_carries_a_text(answer: str, trouble: str) -> None:
     """DEFER_IF_PERMIT before reject_unauth_destination ends as a permanent 554."""
-    assert policy.reply(answer, trouble) in (MAY, MAY_NOT, LATER)
-    assert b"DEFER" not in policy.reply(answer, trouble)
+    reply = policy.Conversation().reply(answer, trouble, grant("bob\n\naction=OK"))
+    assert reply in (MAY, MAY_NOT, LATER)
+    assert b"DEFER" not in reply
+
+
+def grant(user: str = "bob@example.org") -> check.Grant:
+    """The login of a user."""
+    until = 1_795_170_000
+    made = entry.Entry(until, 5, 5, 5, 0, "dovecot", "imap", user)
+    return check.Grant(entry.encode("192.0.2.7", made))
+
+
+NAMED = b"user=bob@example.org server=dovecot until=1795170000"
+
+
+@pytest.mark.parametrize(
+    ("trace", "action"),
+    [
+        ("header", b"PREPEND X-Pop-Before-Smtp: "),
+        ("log", b"INFO pop-before-smtp "),
+    ],
+)
+def test_a_trace_names_the_login_and_lets_nobody_relay(trace: str, action: bytes) -> None:
+    conversation = policy.Conversation(trace)
+    assert b"action=" + action + NAMED + b"\n\n" == conversation.reply(YES, "", grant())
+    for answer in (NO, NOT_NOW):
+        assert MAY_NOT == conversation.reply(answer, "map M", grant())
+    assert MAY_NOT == conversation.reply(YES)
+
+
+@pytest.mark.parametrize(
+    ("expected", "name"),
+    [
+        (b"bob@example.org", "bob@example.org"),
+        (b"bob+20x+2By+3Dz", "bob x+y=z"),
+        (b"+22a+22+3C+3E+28+3B+2C+3A+5C", '"a"<>(;,:\\'),
+        (b"+C3+A9+0D+0AX-Spam:+20no".replace(b":", b"+3A"), "é\r\nX-Spam: no"),
+    ],
+)
+def test_a_name_is_one_word_of_ascii(expected: bytes, name: str) -> None:
+    assert expected == xtext(name)
+
+
+@given(st.text(max_size=200))
+def test_no_name_injects_a_header_or_a_second_action(name: str) -> None:
+    for trace in policy.TRACES:
+        reply = policy.Conversation(trace).reply(YES, "", grant(name))
+        assert reply.count(b"\n") == 2
+        assert reply.endswith(b"\n\n")
+        line = reply[:-2]
+        assert all(0x20 <= byte < 0x7F for byte in line)
+        assert b" user=" in line
+        assert line.count(b" ") == line.partition(b" user=")[0].count(b" ") + 3
+        assert len(line) < 500
+    assert xtext(name).isascii()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "question", "yes"),
+    [
+        (b"pbs", b"192.0.2.7", (b"192.0.2.7", None), OK),
+        (b"pbs-user", b"192.0.2.7", (b"192.0.2.7", None), socketmap.netstring(b"OK " + NAMED)),
+        (b"pbs-sender", b"192.0.2.7 a@b c", (b"192.0.2.7", b"a@b c"), OK),
+        (b"pbs-sender", b"192.0.2.7 ", (b"192.0.2.7", b""), OK),
+        (b"pbs-sender", b"192.0.2.7", (b"192.0.2.7", None), OK),
+        (
+            b"pbs-sender-user",
+            b"::1 a@b",
+            (b"::1", b"a@b"),
+            socketmap.netstring(b"OK " + NAMED),
+        ),
+    ],
+)
+def test_the_end_of_the_maps_name_asks_for_more(
+    name: bytes, key: bytes, question: tuple[bytes, bytes | None], yes: bytes
+) -> None:
+    conversation = socketmap.Conversation()
+    conversation.feed(socketmap.netstring(name + b" " + key))
+    assert question == conversation.question()
+    assert yes == conversation.reply(YES, "", grant())
+    assert NOTFOUND == conversation.reply(NO, "", grant())
+    assert OK == conversation.reply(YES)
+    conversation.feed(socketmap.netstring(b"pbs 192.0.2.7"))
+    assert (b"192.0.2.7", None) == conversation.question()
+    assert OK == conversation.reply(YES, "", grant())
 
 
 @pytest.mark.parametrize("make", [socketmap.Conversation, policy.Conversation])
@@ -321,23 +406,36 @@ def test_table_noise_never_raises_anything_else(blocks: list[bytes]) -> None:
 # ------------------------------------------------------------------ relaylock
 
 
+LOGIN = {"PBS_USER": "bob@example.org", "PBS_SERVER": "dovecot", "PBS_UNTIL": "1795170000"}
+OLD = {"PBS_USER": "eve", "PBS_SERVER": "x", "PBS_UNTIL": "1"}
+
+
 @pytest.mark.parametrize(
-    ("expected", "environ", "answer", "keep"),
+    ("expected", "environ", "allowed", "keep"),
     [
-        ({"A": "b", "RELAYCLIENT": ""}, {"A": "b"}, YES, False),
-        ({"A": "b"}, {"A": "b"}, NO, False),
-        ({"A": "b"}, {"A": "b"}, NOT_NOW, False),
-        ({"A": "b"}, {"A": "b", "RELAYCLIENT": ""}, NO, False),
-        ({"A": "b"}, {"A": "b", "RELAYCLIENT": "@x"}, NOT_NOW, False),
-        ({"RELAYCLIENT": ""}, {"RELAYCLIENT": "@x"}, YES, False),
-        ({"RELAYCLIENT": "@x"}, {"RELAYCLIENT": "@x"}, NO, True),
-        ({}, {}, NO, True),
+        ({"A": "b", "RELAYCLIENT": "", **LOGIN}, {"A": "b"}, True, False),
+        ({"A": "b"}, {"A": "b"}, False, False),
+        ({"A": "b"}, {"A": "b", "RELAYCLIENT": ""}, False, False),
+        ({"A": "b"}, {"A": "b", "RELAYCLIENT": "@x"}, False, False),
+        ({"RELAYCLIENT": "", **LOGIN}, {"RELAYCLIENT": "@x"}, True, False),
+        ({"RELAYCLIENT": "@x"}, {"RELAYCLIENT": "@x"}, False, True),
+        ({"RELAYCLIENT": "@x", **LOGIN}, {"RELAYCLIENT": "@x"}, True, True),
+        ({"RELAYCLIENT": "", **LOGIN}, {}, True, True),
+        ({}, {}, False, True),
+        ({}, OLD, False, True),
+        ({"RELAYCLIENT": "", **LOGIN}, OLD, True, False),
     ],
 )
 def test_relayclient_is_set_for_yes_alone(
-    expected: dict[str, str], environ: dict[str, str], answer: str, keep: bool
+    expected: dict[str, str], environ: dict[str, str], allowed: bool, keep: bool
 ) -> None:
-    assert expected == relaylock.environment(environ, answer, keep=keep)
+    assert expected == relaylock.environment(environ, grant() if allowed else None, keep=keep)
+
+
+def test_relayclient_may_have_a_value_for_those_who_may_relay() -> None:
+    changed = relaylock.environment({}, grant(), keep=False, relayclient="@fixup")
+    assert "@fixup" == changed["RELAYCLIENT"]
+    assert {} == relaylock.environment({}, None, keep=False, relayclient="@fixup")
 
 
 # ------------------------------------------------------------------ sender binding

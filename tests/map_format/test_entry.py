@@ -79,5 +79,11 @@ def test_what_cannot_be_printed_is_not_stored():
 
 
 def test_a_user_whose_name_fills_the_field_may_be_another():
-    assert "bob@example.org" == check.user(value.encode(ADDRESS, ENTRY))
-    assert check.user(value.encode(ADDRESS, ENTRY._replace(user="x" * 200))) is None
+    grant = check.Grant(value.encode(ADDRESS, ENTRY))
+    assert ("bob@example.org", ENTRY.server, ENTRY.until) == (
+        grant.user,
+        grant.server,
+        grant.until,
+    )
+    assert not grant.is_cut
+    assert check.Grant(value.encode(ADDRESS, ENTRY._replace(user="x" * 200))).is_cut

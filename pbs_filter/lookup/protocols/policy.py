@@ -1,8 +1,11 @@
-"""Postfix policy delegation (SMTPD_POLICY_README), and senders that belong to users: bytes only.
+"""Postfix policy delegation (SMTPD_POLICY_README): bytes only.
 
 A request is lines `name=value`, ended by an empty one; we read `client_address`, and `sender` where
 senders are bound to users, each by its name, and never a value that is given twice. The rest comes
 from the client (HELO, recipient, ...) and is passed over.
+
+A trace answers the same questions otherwise: never OK, but `PREPEND` of a header or `INFO`, which
+Postfix writes to its log, with the name of the user; on trouble nothing.
 
 The action on trouble is an explicit 451. DEFER_IF_PERMIT would be a trap: the
 `reject_unauth_destination` which follows wins, and the client gets a permanent 554.
@@ -10,8 +13,13 @@ The action on trouble is an explicit 451. DEFER_IF_PERMIT would be a trap: the
 
 from __future__ import annotations
 
-from ...errors import ConfigError, ProtocolError
+from ...errors import ProtocolError
 from ..answer import NO, NOT_NOW, YES
+from ..trace import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...map_format.check import Grant
 
 MAX_REQUEST = 32768
 """Bytes of a request. Postfix sends about 30 attributes; a sender or recipient may have 2,048."""
@@ -23,18 +31,33 @@ _ACTIONS = {
 }
 
 
-def reply(answer: str, trouble: str = "") -> bytes:
-    """The bytes of `answer`. `trouble` is not for the SMTP client, who would see it."""
+HEADER = b"X-Pop-Before-Smtp"
+TRACES = {"header": b"PREPEND %b: " % HEADER, "log": b"INFO pop-before-smtp "}
+
+
+def reply(answer: str) -> bytes:
+    """Return the bytes of `answer`."""
     return _ACTIONS[answer]
 
 
 class Conversation:
     """One connection: feed it what arrives, take the questions, in order."""
 
-    reply = staticmethod(reply)
-
-    def __init__(self) -> None:
+    def __init__(self, trace: str = "") -> None:
+        """Read nothing yet; `trace` is one of TRACES, or empty to let the client relay."""
         self._buffer = b""
+        self._trace = trace
+
+    def reply(self, answer: str, _trouble: str = "", grant: Grant | None = None) -> bytes:
+        """Return the reply to the last question; `grant` is the login behind a YES.
+
+        The trouble is not for the SMTP client, who would see it.
+        """
+        if not self._trace:
+            return reply(answer)
+        if answer != YES or grant is None:
+            return reply(NO)
+        return b"action=%b%b\n\n" % (TRACES[self._trace], words(grant))
 
     @property
     def started(self) -> bool:
@@ -72,51 +95,3 @@ class Conversation:
 
 def _violation(what: str) -> ProtocolError:
     return ProtocolError(what, reply(NOT_NOW))
-
-
-class Binding:
-    """Which senders belong to which user, from lines `USER SENDER...`.
-
-    A sender is an address, `@domain` for every address of a domain, or `<>` for the empty sender.
-    The user `*` stands for every user; in a sender, `{user}` is the login name and `{domain}` what
-    follows its `@`. Case does not count. `#` begins a comment.
-    """
-
-    def __init__(self, text: str, source: str = "the binding") -> None:
-        """Read `text`; `source` names it in messages. Raises `ConfigError` with the line."""
-        self._senders: dict[str, set[str]] = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            words = line.partition("#")[0].split()
-            if not words:
-                continue
-            for sender in words[1:]:
-                if "@" not in sender and sender not in ("<>", "{user}"):
-                    raise ConfigError(
-                        f"{source}, line {number}: {sender!r} is not a sender; "
-                        "write user@domain, @domain, <>, or a pattern with {user} or {domain}"
-                    )
-            if len(words) < 2:
-                raise ConfigError(
-                    f"{source}, line {number}: {line!r} names no sender; "
-                    "write the user and then the senders that are his"
-                )
-            self._senders.setdefault(words[0].lower(), set()).update(w.lower() for w in words[1:])
-
-    def owns(self, user: str, sender: bytes) -> bool:
-        """Whether `user` may send as `sender` (as Postfix gives it: without brackets)."""
-        if not user:
-            return False
-        user = user.lower()
-        name = sender.decode("utf-8", "surrogateescape").lower() or "<>"
-        local, at, domain = name.rpartition("@")
-        if at and not local:
-            return False
-        names = {name, at + domain}
-        if not names.isdisjoint(self._senders.get(user, ())):
-            return True
-        user_domain = user.rpartition("@")[2] if "@" in user else ""
-        return any(
-            pattern.replace("{user}", user).replace("{domain}", user_domain) in names
-            for pattern in self._senders.get("*", ())
-            if user_domain or "{domain}" not in pattern
-        )

@@ -26,7 +26,7 @@ from . import policy, socketmap, sockets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ...log import LookupLog
     from ..answer import Lookup
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 
     Conversation = socketmap.Conversation | policy.Conversation
 
-CONVERSATIONS: dict[str, type[socketmap.Conversation] | type[policy.Conversation]] = {
+CONVERSATIONS: dict[str, Callable[[], Conversation]] = {
     "socketmap": socketmap.Conversation,
     "policy": policy.Conversation,
+    "trace-header": lambda: policy.Conversation("header"),
+    "trace-log": lambda: policy.Conversation("log"),
 }
 
 IDLE_SECONDS = 300
@@ -59,11 +61,12 @@ BLOCK = 16384
 class Connection:
     """One peer."""
 
-    __slots__ = ("buffered", "conversation", "events", "finished", "outbox", "patience", "pending",
-                 "since", "sock")  # fmt: skip
+    __slots__ = ("buffered", "conversation", "events", "finished", "kind", "outbox",
+                 "patience", "pending", "since", "sock")  # fmt: skip
 
     def __init__(self, sock: socket.socket, kind: str, now: float) -> None:
         self.sock = sock
+        self.kind = kind
         self.conversation: Conversation = CONVERSATIONS[kind]()
         self.outbox = b""
         self.pending: tuple[bytes, bytes | None] | None = None
@@ -263,14 +266,14 @@ class Server:
         except ProtocolError as error:
             self._log.trouble(f"protocol error: {error}")
             replies += error.reply
-            connection.conversation = type(connection.conversation)()
+            connection.conversation = CONVERSATIONS[connection.kind]()
             connection.finished = True
         self._send(connection, replies)
 
     def _reply(self, connection: Connection, answer: str) -> bytes:
         if answer == NOT_NOW:
             self._log.trouble(self._lookup.trouble)
-        return connection.conversation.reply(answer, self._lookup.trouble)
+        return connection.conversation.reply(answer, self._lookup.trouble, self._lookup.grant)
 
     def _retry(self) -> None:
         """Try the waiting questions again, in order; those that waited enough are NOT_NOW."""
@@ -285,8 +288,7 @@ class Server:
             except StoreLocked as error:
                 if time.monotonic() < connection.patience:
                     return
-                self._lookup.trouble = str(error)
-                answer = NOT_NOW
+                answer = self._lookup.give_up(question[0], error)
             self._waiting.popleft()
             connection.pending = None
             self._send(connection, self._reply(connection, answer))

@@ -7,15 +7,25 @@ A request is a netstring `NAME KEY`, a reply is a netstring:
     <- 9:NOTFOUND ,              may not, or is not an address
     <- 20:TEMP map M: damaged,   cannot say
 
-The name is not looked at: sendmail sends the name of its K line, Postfix that of main.cf, and one
-service has one map. Replies are fixed; `TEMP` alone carries a text, which is ours, and which the
-MTAs write to their logs.
+One service has one map: sendmail sends the name of its K line, Postfix that of main.cf. Two ends of
+the name ask for more:
+
+    NAME-sender    the key is `ADDRESS SENDER`, for senders that are bound to users
+    NAME-user      a yes names the login: `OK user=bob@example.org server=dovecot until=1795170000`
+
+Other replies are fixed; `TEMP` alone carries a text, which is ours, and which the MTAs write to
+their logs.
 """
 
 from __future__ import annotations
 
 from ...errors import ProtocolError
 from ..answer import NO, NOT_NOW, YES
+from ..trace import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ...map_format.check import Grant
 
 MAX_REQUEST = 1024
 """Bytes between `:` and `,`. A host name has 255, the longest address 52."""
@@ -30,11 +40,13 @@ def netstring(payload: bytes) -> bytes:
     return b"%d:%b," % (len(payload), payload)
 
 
+SENDER, USER = b"-sender", b"-user"
+
 _FIXED = {YES: netstring(b"OK OK"), NO: netstring(b"NOTFOUND ")}
 
 
 def reply(answer: str, trouble: str = "") -> bytes:
-    """The bytes of `answer`; `trouble` says why it is NOT_NOW."""
+    """Return the bytes of `answer`; `trouble` says why it is NOT_NOW."""
     if answer in _FIXED:
         return _FIXED[answer]
     text = "".join(c if " " <= c <= "~" else "?" for c in trouble[:MAX_TROUBLE])
@@ -44,10 +56,16 @@ def reply(answer: str, trouble: str = "") -> bytes:
 class Conversation:
     """One connection: feed it what arrives, take the questions, in order."""
 
-    reply = staticmethod(reply)
-
     def __init__(self) -> None:
         self._buffer = b""
+        self._names_user = False
+        """The last question asks for the user's name."""
+
+    def reply(self, answer: str, trouble: str = "", grant: Grant | None = None) -> bytes:
+        """Return the reply to the last question: see `reply`; `grant` is the login behind a YES."""
+        if answer == YES and self._names_user and grant is not None:
+            return netstring(b"OK " + words(grant))
+        return reply(answer, trouble)
 
     @property
     def started(self) -> bool:
@@ -58,8 +76,8 @@ class Conversation:
         """Take bytes from the peer."""
         self._buffer += data
 
-    def question(self) -> tuple[bytes, None] | None:
-        """The next question: (key, None), or None where it has not arrived in full.
+    def question(self) -> tuple[bytes, bytes | None] | None:
+        """Return the next question: (address, sender or None); None: it has not arrived in full.
 
         Raises `ProtocolError`, whose reply is the last thing to send.
         """
@@ -76,10 +94,14 @@ class Conversation:
             return None
         if self._buffer[end] != 0x2C:
             raise _violation("a netstring without a comma behind")
-        _, blank, key = self._buffer[begin:end].partition(b" ")
+        name, blank, key = self._buffer[begin:end].partition(b" ")
         if not blank:
             raise _violation("a request without a blank between name and key")
         self._buffer = self._buffer[end + 1 :]
+        self._names_user = name.endswith(USER)
+        if name.removesuffix(USER).endswith(SENDER):
+            address, blank, sender = key.partition(b" ")
+            return address, sender if blank else None
         return key, None
 
 

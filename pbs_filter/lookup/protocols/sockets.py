@@ -23,7 +23,7 @@ BACKLOG = 256
 """Connections that may wait to be accepted."""
 FIRST_ACTIVATED = 3
 """The first descriptor of systemd's socket activation, sd_listen_fds(3)."""
-KINDS = ("socketmap", "policy")
+KINDS = ("socketmap", "policy", "trace-header", "trace-log")
 
 
 def listen(where: str, *, mode: int, owner: int = -1, group: int = -1) -> socket.socket:
@@ -163,7 +163,7 @@ def activated(environ: Mapping[str, str]) -> list[tuple[socket.socket, str]]:
         if name not in KINDS:
             raise ConfigError(
                 f"socket activation: descriptor {descriptor} is called {name!r}; write "
-                "FileDescriptorName=socketmap or =policy into the socket unit"
+                f"FileDescriptorName={' or ='.join(KINDS)} into the socket unit"
             )
         sock = socket.socket(fileno=descriptor)
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -34,7 +34,7 @@ def converse(
                 answer = lookup.ask(*question, patience)
                 if answer == NOT_NOW:
                     log.trouble(lookup.trouble)
-                replies += conversation.reply(answer, lookup.trouble)
+                replies += conversation.reply(answer, lookup.trouble, lookup.grant)
         except ProtocolError as error:
             log.trouble(f"protocol error: {error}")
             write_all(sink, replies + error.reply)
