@@ -58,7 +58,7 @@ def read(line: bytes) -> Record | Reason:
                 nil(host),
                 nil(pid) or tag_pid or "",
                 _oldest(received) if sent == received else _oldest(received, sent),
-                _uid(uid, juid),
+                _uid(uid and int(uid), juid and int(juid)),
                 _known_peer(peer, protocol),
                 True,
             ),

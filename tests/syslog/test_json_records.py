@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_filter.model import Record
@@ -58,6 +58,10 @@ def lines(draw: st.DrawFn) -> bytes:
 
 
 @given(lines())
+@example(
+    b'{"t":"2026-11-20T10:00:00.123456+01:00", "s":"2026-11-20T10:00:00.123456+01:00", "h":"mx1", '
+    b'"p":"dovecot:", "pid":"1", "in":"imuxsock", "from":"127.0.0.1", "juid":4294967296, "msg":""}'
+)
 def test_both_ways_give_the_same(line: bytes) -> None:
     assert json_records.decoded(line, line.decode("utf-8", "surrogateescape")) == (
         json_records.read(line)
