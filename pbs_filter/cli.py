@@ -10,6 +10,7 @@ import argparse
 import importlib
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -138,6 +139,24 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Breaks no name at a hyphen, and names a value once for all names of its option."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return textwrap.fill(
+            text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
 class _Gone(argparse.Action):
     """Refuses an option that has no counterpart."""
 
@@ -172,6 +191,7 @@ def parser() -> argparse.ArgumentParser:
         prog="pbs-filter",
         usage="pbs-filter [MODE] [OPTION ...]",
         allow_abbrev=False,
+        formatter_class=_Formatter,
         description="Filter the mail log on stdin: who logged in by POP3 or IMAP may relay for a "
         "while. Without a mode: read until end of input.",
         epilog="The configuration file has the same options and more: see pbs-filter.toml(5). A "
@@ -198,7 +218,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("files", nargs="*", metavar="FILE", help="for --reprocess")
     extras = made.add_argument_group("with modes")
     for extra in EXTRAS:
-        about = f"--{', --'.join(extra.modes)}: {extra.about}"
+        about = f"{extra.about} (--{', --'.join(extra.modes)})"
         value = {"action": "store_true"}
         if extra.metavar:
             value = {"metavar": extra.metavar, "choices": extra.choices}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from pbs_filter.config.render import example
-from pbs_filter.manual.__main__ import texts
+
+from . import manual
 
 FILES: dict[str, Callable[[], str]] = {
     "examples/pbs-filter.toml": example,
-    **{f"pbs_filter/manual/share/{name}": partial(str, text) for name, text in texts().items()},
+    "examples/man/pbs-filter.8": manual.filter_page,
+    "examples/man/pbs-lookup.8": manual.lookup_page,
+    "examples/man/pbs-filter.toml.5": manual.toml_page,
 }
 """Path in the checkout -> what makes it."""

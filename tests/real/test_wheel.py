@@ -9,14 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter.manual.__main__ import texts
-
 from .packages import CHECKOUT
 
 PYTHON = "/usr/bin/python3"
 TREES = ("rsyslog", "syslog-ng", "examples")
-NOT_INSTALLED = ("examples/debian/", "examples/quickstart")
-"""What is of use only in a checkout."""
+NOT_INSTALLED = (
+    "examples/debian/",
+    "examples/quickstart",
+    "examples/man/",
+    "examples/completion/",
+)
+"""What is of use only in a checkout, or has a place of its own."""
+SHELLS = {
+    "bash": "bash-completion/completions",
+    "zsh": "zsh/site-functions",
+    "fish": "fish/vendor_completions.d",
+}
 
 
 def run(*argv: str | Path, cwd: Path, text: str = "") -> str:
@@ -93,5 +101,9 @@ def test_the_shipped_files_are_installed_and_found(venv: Path, tmp_path: Path) -
 
 
 def test_manual_pages_and_completions_are_where_man_and_the_shells_look(venv: Path) -> None:
-    for name, text in texts().items():
-        assert text == (venv / "share" / name).read_text(encoding="utf-8")
+    places = {path: f"man/man{path.suffix[1:]}" for path in CHECKOUT.glob("examples/man/*.[58]")}
+    for shell, place in SHELLS.items():
+        places |= dict.fromkeys(CHECKOUT.glob(f"examples/completion/{shell}/*"), place)
+    assert 8 == len(places)
+    for path, place in places.items():
+        assert path.read_text("utf-8") == (venv / "share" / place / path.name).read_text("utf-8")
