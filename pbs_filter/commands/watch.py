@@ -1,27 +1,27 @@
-"""--watch (edge): a terminal, the filter's control socket, the map. The picture is `watching`'s."""
+"""--watch: the running filter and its map on a terminal, live (edge)."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import curses
 import os
 import select
 import signal
 import sys
-import termios
 import time
-import tty
-from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ..config.options import Config
 from ..errors import PbsFilterError, UsageError
 from ..service import control
-from ..terminal import ansi
 from . import stored
 from .arguments import colour_of
 from .dashboard import Dashboard
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 EVERY_SECONDS = 1.0
 ANSWER_SECONDS = 1.0
@@ -29,47 +29,140 @@ ANSWER_SECONDS = 1.0
 MAP_SHARE = 10
 """At most one part in so many of the time goes into reading the map: a million addresses take
 seconds."""
-ENTER = "\x1b[?1049h\x1b[?25l"
-"""The terminal's other screen, without a cursor (xterm's private modes, known everywhere)."""
-LEAVE = "\x1b[?25h\x1b[?1049l"
-BEGIN, END = "\x1b[?2026h\x1b[H", "\x1b[?2026l"
-"""From the upper left corner; terminals that know the mode show all of it at once."""
-ERASE_LINE = "\x1b[K"
-"""In front of a line: behind one that is as wide as the terminal it takes the last character."""
 LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-HEARD = (*LEAVING, signal.SIGWINCH, signal.SIGTSTP)
+ATTRIBUTES = {"": curses.A_NORMAL, "bold": curses.A_BOLD, "dim": curses.A_DIM}
+COLOURS = {
+    "red": curses.COLOR_RED,
+    "green": curses.COLOR_GREEN,
+    "yellow": curses.COLOR_YELLOW,
+    "cyan": curses.COLOR_CYAN,
+}
+
+
+class _Left(BaseException):
+    """Ends the view from wherever it is: by a signal, or because the terminal has gone away."""
 
 
 def run(config: Config, options: argparse.Namespace) -> int:
-    """Draw until somebody says stop; 0.
+    """Draw until `q` is pressed, a signal comes or the terminal goes away; return 0.
 
     Raises:
         UsageError: this is no terminal that can be drawn on.
     """
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+    dumb = os.environ.get("TERM", "dumb") == "dumb"
+    if dumb or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("--watch needs a terminal to draw on; for programs: --status --json")
-    colour = colour_of(options)
-    plain = "utf" not in (sys.stdout.encoding or "").lower()
-    watching = Dashboard(f"{os.uname().nodename}  {config.map}", config.grace_seconds, plain=plain)
-    looking = DashboardFeed(config, watching)
-    with Screen() as screen:
-        while not screen.left:
-            looking.look()
-            screen.draw(watching, colour=colour)
-            screen.wait(lambda: screen.draw(watching, colour=colour))
+    encoding = sys.stdout.encoding or "ascii"
+    plain = "utf" not in encoding.lower()
+    dashboard = Dashboard(f"{os.uname().nodename}  {config.map}", config.grace_seconds, plain=plain)
+    feed = DashboardFeed(config, dashboard)
+    attributes = dict(ATTRIBUTES)
+    with (
+        contextlib.suppress(_Left),
+        _leaving(),
+        _screen(attributes, colour=colour_of(options)) as window,
+    ):
+        while True:
+            feed.update()
+            end = time.monotonic() + EVERY_SECONDS
+            _draw(window, dashboard, attributes, encoding)
+            while (rest := end - time.monotonic()) > 0:
+                key = _key(window, rest)
+                if key in (ord("q"), ord("Q")):
+                    return 0
+                if key == curses.KEY_RESIZE:
+                    _draw(window, dashboard, attributes, encoding)
     return 0
 
 
-class DashboardFeed:
-    """Asks filter and map."""
+@contextlib.contextmanager
+def _leaving() -> Iterator[None]:
+    """Have signals raise `_Left`; before curses, which would end the process by itself."""
 
-    def __init__(self, config: Config, watching: Dashboard) -> None:
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise _Left
+
+    before = [(number, signal.signal(number, leave)) for number in LEAVING]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _screen(attributes: dict[str, int], *, colour: bool) -> Iterator[curses.window]:
+    """Take the terminal; afterwards it is as it was. `attributes` gets the colours that it has.
+
+    Raises:
+        UsageError: nothing is known of this kind of terminal.
+    """
+    # curses would take them for the terminal's size, and no resize changes them.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    try:
+        window = curses.initscr()
+    except curses.error as error:
+        raise UsageError(f"--watch cannot draw on TERM={os.environ['TERM']!r}: {error}") from None
+    try:
+        curses.cbreak()
+        curses.noecho()
+        window.keypad(True)
+        with contextlib.suppress(curses.error):  # a terminal that cannot hide it
+            curses.curs_set(0)
+        if colour and curses.has_colors():
+            curses.start_color()
+            curses.use_default_colors()
+            for pair, (style, number) in enumerate(COLOURS.items(), 1):
+                curses.init_pair(pair, number, -1)
+                attributes[style] = curses.color_pair(pair)
+        yield window
+    finally:
+        with contextlib.suppress(curses.error):  # the terminal is gone
+            curses.endwin()
+
+
+def _key(window: curses.window, seconds: float) -> int:
+    """Return the next key, or -1 after `seconds`.
+
+    Raises:
+        _Left: the terminal has gone away.
+    """
+    window.timeout(max(int(seconds * 1000), 1))
+    key = window.getch()
+    if key == -1 and select.select([0], [], [], 0)[0]:
+        window.timeout(0)
+        key = window.getch()
+        if key == -1:
+            raise _Left  # something can be read, and it is no key: the end
+    return key
+
+
+def _draw(
+    window: curses.window, dashboard: Dashboard, attributes: dict[str, int], encoding: str
+) -> None:
+    rows, columns = window.getmaxyx()
+    window.erase()
+    for number, line in enumerate(dashboard.lines(columns, rows, int(time.time()))):
+        window.move(number, 0)
+        for text, style in line:
+            # A name may have letters that this terminal does not.
+            shown = text.encode(encoding, "replace").decode(encoding)
+            with contextlib.suppress(curses.error):  # behind the last column of the last row
+                window.addstr(shown, attributes.get(style, curses.A_NORMAL))
+    window.refresh()
+
+
+class DashboardFeed:
+    """Brings the answers of filter and map to a dashboard."""
+
+    def __init__(self, config: Config, dashboard: Dashboard) -> None:
         self._config = config
-        self._watching = watching
+        self._dashboard = dashboard
         self._map_at = 0.0
 
-    def look(self) -> None:
-        """Tell the picture what there is to be seen. Does not raise."""
+    def update(self) -> None:
+        """Ask both. Does not raise."""
         self._ask()
         began = time.monotonic()
         if began < self._map_at:
@@ -77,9 +170,9 @@ class DashboardFeed:
         now = stored.now(self._config)
         try:
             rows = stored.rows(self._config, now)
-            self._watching.map_says(((row.address, row.entry) for row in rows), now)
+            self._dashboard.map_says(((row.address, row.entry) for row in rows), now)
         except (PbsFilterError, OSError) as error:
-            self._watching.map_away(str(error))
+            self._dashboard.map_away(str(error))
         ended = time.monotonic()
         self._map_at = ended + (MAP_SHARE - 1) * (ended - began)
 
@@ -92,110 +185,7 @@ class DashboardFeed:
             why = str(error)
         else:
             if answer is not None and "status" in answer:
-                self._watching.filter_says(answer["status"])
+                self._dashboard.filter_says(answer["status"])
                 return
             why = f"no filter is running; waiting for one on {self._config.map!r}"
-        self._watching.filter_away(why)
-
-
-def _size() -> tuple[int, int]:
-    """Columns and rows. Not by COLUMNS and LINES, which no resize changes."""
-    try:
-        columns, rows = os.get_terminal_size(1)
-    except OSError:
-        columns, rows = 0, 0
-    return columns or 80, rows or 24
-
-
-class Screen:
-    """The terminal, ours until the end of the `with`; then it is as it was."""
-
-    def __init__(self) -> None:
-        self.left = False
-        """Somebody said stop."""
-        self._attributes: list[Any] | None = None
-        self._before: list[tuple[signal.Signals, Any]] = []
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def __enter__(self) -> Screen:
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in HEARD:
-            self._before.append((number, signal.signal(number, lambda *_: None)))
-        if os.isatty(0):
-            self._attributes = termios.tcgetattr(0)
-        self._take()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self._give_back()
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._before:
-            signal.signal(number, handler)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
-
-    def _take(self) -> None:
-        if self._attributes is not None:
-            # Told to stop while it was in the background, where the terminal is somebody else's.
-            with contextlib.suppress(termios.error):
-                tty.setcbreak(0)
-        self._write(ENTER)
-
-    def _give_back(self) -> None:
-        self._write(LEAVE)
-        if self._attributes is not None:
-            with contextlib.suppress(termios.error):  # the terminal is gone
-                termios.tcsetattr(0, termios.TCSADRAIN, self._attributes)
-
-    def _write(self, text: str) -> None:
-        data = text.encode(sys.stdout.encoding, "replace")
-        try:
-            while data:
-                data = data[os.write(1, data) :]
-        except OSError:
-            self.left = True  # nobody looks any more
-
-    def draw(self, watching: Dashboard, *, colour: bool) -> None:
-        """Draw what is known, over what was there: without a flicker."""
-        columns, rows = _size()
-        lines = watching.lines(columns, rows, int(time.time()))
-        drawn = "\r\n".join(f"{ERASE_LINE}{ansi(line, colour=colour)}" for line in lines)
-        self._write(f"{BEGIN}{drawn}{END}")
-
-    def wait(self, redraw: Callable[[], None]) -> None:
-        """Until the next look is due, or somebody said stop."""
-        end = time.monotonic() + EVERY_SECONDS
-        descriptors = [self._wake_read, *([0] if self._attributes is not None else [])]
-        while not self.left and (rest := end - time.monotonic()) > 0:
-            ready, _, _ = select.select(descriptors, [], [], rest)
-            if self._wake_read in ready:
-                for number in self._signals():
-                    self._heard(number)
-                redraw()
-            if 0 in ready:
-                self._keys()
-
-    def _signals(self) -> Iterator[int]:
-        with contextlib.suppress(BlockingIOError):
-            yield from os.read(self._wake_read, 512)
-
-    def _heard(self, number: int) -> None:
-        if number in LEAVING:
-            self.left = True
-        elif number == signal.SIGTSTP:
-            self._give_back()
-            os.kill(os.getpid(), signal.SIGSTOP)
-            self._take()
-
-    def _keys(self) -> None:
-        try:
-            keys = os.read(0, 512)
-        except OSError:
-            keys = b""
-        if not keys or b"q" in keys.lower():
-            self.left = True
+        self._dashboard.filter_away(why)

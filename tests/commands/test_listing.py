@@ -205,7 +205,7 @@ def lookup_status(location: str, address: str) -> int:
 def watched(location: str) -> str:
     """The text of --watch."""
     dashboard = Dashboard("mx1", 1800)
-    DashboardFeed(build({}, {"map": location}), dashboard).look()
+    DashboardFeed(build({}, {"map": location}), dashboard).update()
     lines = dashboard.lines(300, 200, int(time.time()))
     return "\n".join(ansi(line, colour=False) for line in lines)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import re
 import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyte
 import pytest
 
 from pbs_filter.commands.dashboard import Dashboard
@@ -25,9 +27,10 @@ from pbs_filter.terminal import ansi
 
 from ..running import COMMAND, ENVIRONMENT, PATIENCE, Running, login, run, wait_for
 
-ENTER, LEAVE = b"\x1b[?1049h\x1b[?25l", b"\x1b[?25h\x1b[?1049l"
+ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
+"""To the terminal's other screen and back."""
 
-SETTINGS = {"TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": "", "COLUMNS": "7"}
+SETTINGS = {"TERM": "screen", "LC_ALL": "C.UTF-8", "NO_COLOR": "", "COLUMNS": "7"}
 """COLUMNS must not count: it does not change with the terminal's size."""
 
 
@@ -37,16 +40,48 @@ def place(tmp_path):
     return tmp_path
 
 
+JOB = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys\n"
+    "job = os.fork()\n"
+    "if not job:\n"
+    "    os.setpgid(0, 0)\n"
+    "    signal.signal(signal.SIGTTOU, signal.SIG_IGN)\n"
+    "    os.tcsetpgrp(0, os.getpid())\n"
+    "    signal.signal(signal.SIGTTOU, signal.SIG_DFL)\n"
+    "    os.execv(sys.argv[1], sys.argv[1:])\n"
+    "os._exit(os.waitstatus_to_exitcode(os.waitpid(job, 0)[1]))\n",
+)
+"""A shell with one job: nobody stops a process that has none above it."""
+
+
 class Terminal:
     """`pbs-filter --watch` on a pseudo-terminal of its own."""
 
-    def __init__(self, directory: Path, *options: str, columns: int = 100, rows: int = 30) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        columns: int = 100,
+        rows: int = 30,
+        before: Sequence[str] = (),
+    ) -> None:
         self.ours, self.its = pty.openpty()
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self.its)
         self.seen = b""
+        self._screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self._screen)
         self.process = subprocess.Popen(
-            [*COMMAND, f"--dbfile={directory}/map", "--config=/dev/null", "--watch", *options],
+            [
+                *before,
+                *COMMAND,
+                f"--dbfile={directory}/map",
+                "--config=/dev/null",
+                "--watch",
+                *options,
+            ],
             stdin=self.its,
             stdout=self.its,
             stderr=self.its,
@@ -68,6 +103,8 @@ class Terminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """Give it another size."""
+        if hasattr(self, "_screen"):
+            self._screen.resize(rows, columns)
         fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def keys(self, text: bytes) -> None:
@@ -78,16 +115,14 @@ class Terminal:
         """Read what it has written; whether there was something."""
         if not select.select([self.ours], [], [], seconds)[0]:
             return False
-        self.seen += os.read(self.ours, 65536)
+        data = os.read(self.ours, 65536)
+        self.seen += data
+        self._stream.feed(data)
         return True
 
     def screen(self) -> list[str]:
-        """The lines of the newest complete drawing, without colours."""
-        whole = re.findall(rb"\x1b\[\?2026h\x1b\[H(.*?)\x1b\[\?2026l", self.seen, re.DOTALL)
-        if not whole:
-            return []
-        # The terminal's driver makes CR LF of each LF, also of one that has a CR.
-        lines = re.sub(r"\x1b\[[0-9]*[mK]|\r", "", whole[-1].decode()).split("\n")
+        """The lines that it shows, without the blanks behind them."""
+        lines = [line.rstrip() for line in self._screen.display]
         assert all(line.isprintable() for line in lines)
         return lines
 
@@ -112,7 +147,8 @@ class Terminal:
 
     def is_as_before(self) -> bool:
         """Whether the terminal's settings are what they were, and its first screen is back."""
-        return self.before == termios.tcgetattr(self.its) and self.seen.endswith(LEAVE)
+        left = self.seen.rfind(LEAVE) > self.seen.rfind(ENTER)
+        return left and self.before == termios.tcgetattr(self.its)
 
 
 def test_it_shows_logins_as_they_come_and_refusals_by_reason(place):
@@ -129,7 +165,7 @@ def test_it_shows_logins_as_they_come_and_refusals_by_reason(place):
         terminal.keys(b"q")
         assert 0 == terminal.end()
         assert terminal.is_as_before()
-        assert terminal.seen.startswith(ENTER)
+        assert ENTER in terminal.seen
 
 
 @pytest.mark.parametrize("how", ["q", "Q", "ctrl-c", "SIGTERM", "SIGHUP"])
@@ -149,8 +185,8 @@ def test_other_keys_do_nothing(place):
     with Terminal(place) as terminal:
         terminal.wait_for_text("no filter is running")
         terminal.keys(b"x\x1b[A\r ")
-        drawings = terminal.seen.count(b"\x1b[H")
-        terminal.wait_for(lambda _lines: terminal.seen.count(b"\x1b[H") > drawings + 1)
+        clocks = {terminal.screen()[0]}
+        terminal.wait_for(lambda lines: clocks.add(lines[0]) or len(clocks) > 2)
         assert terminal.process.poll() is None
 
 
@@ -172,26 +208,33 @@ def test_it_follows_the_size_of_the_terminal(place):
     with Running(place) as pipeline, Terminal(place, columns=100, rows=30) as terminal:
         pipeline.reply()
         terminal.wait_for_text("store ok")
-        terminal.wait_for(lambda lines: 30 == len(lines))
-        terminal.resize(40, 10)
-        terminal.wait_for(lambda lines: 10 == len(lines) and max(map(len, lines)) <= 40)
-        terminal.resize(120, 50)
-        terminal.wait_for(lambda lines: 50 == len(lines))
+        for columns, rows in ((40, 10), (120, 50), (100, 30)):
+            terminal.resize(columns, rows)
+            # The refusals are the last of it.
+            terminal.wait_for(lambda lines: ["refused", "none"] == _first_words(lines[-2:]))
+            assert rows == len(terminal.screen())
+
+
+def _first_words(lines: list[str]) -> list[str]:
+    return [line.split()[0] for line in lines if line]
 
 
 def test_stopped_it_gives_the_terminal_back_and_continued_it_draws_again(place):
-    with Terminal(place) as terminal:
+    with Terminal(place, before=JOB) as terminal:
         terminal.wait_for_text("no filter is running")
-        terminal.process.send_signal(signal.SIGTSTP)
-        stat = Path(f"/proc/{terminal.process.pid}/stat")
+        leader = terminal.process.pid
+        job = int(Path(f"/proc/{leader}/task/{leader}/children").read_text().split()[0])
+        os.kill(job, signal.SIGTSTP)
+        stat = Path(f"/proc/{job}/stat")
         wait_for(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it to stop")
         while terminal.more(0):
             pass
         assert terminal.is_as_before()
-        terminal.process.send_signal(signal.SIGCONT)
-        drawings = terminal.seen.count(b"\x1b[H")
-        terminal.wait_for(lambda _lines: terminal.seen.count(b"\x1b[H") > drawings)
-        assert terminal.before != termios.tcgetattr(terminal.its)
+        os.kill(job, signal.SIGCONT)
+        terminal.wait_for(lambda _lines: terminal.seen.count(ENTER) > 1)
+        terminal.wait_for(lambda _lines: terminal.before != termios.tcgetattr(terminal.its))
+        terminal.keys(b"q")
+        assert 0 == terminal.end()
 
 
 def test_a_terminal_that_goes_away_ends_it(place):
@@ -230,7 +273,7 @@ def test_who_gets_no_answer_still_sees_the_map(place, monkeypatch, words, error)
         wait_for(pipeline.addresses)
     monkeypatch.setattr(control, "ask", ask)
     watching = Dashboard("mx1", 1800)
-    DashboardFeed(build({}, {"map": f"{place}/map"}), watching).look()
+    DashboardFeed(build({}, {"map": f"{place}/map"}), watching).update()
     lines = watching.lines(100, 30, int(time.time()))
     text = "\n".join(ansi(line, colour=False) for line in lines)
     assert words in text
