@@ -18,6 +18,9 @@ from .errors import ConfigError, StoreBusy
 _GDBM = b"\x13\x57\x9a"
 """How each kind of GDBM file begins, or (little-endian) ends its first four bytes."""
 
+MEMORY_BYTES = 16 << 20
+"""A bigger copy of a file is not kept in memory."""
+
 KEPT_ASIDE = 3
 """Damaged files kept for people to look at, per file; the oldest goes."""
 
@@ -264,6 +267,38 @@ def remove_big(path: str) -> None:
         remove(path)
     finally:
         Apart(os.close, fd)
+
+
+def nameless(size: int) -> int:
+    """A file without a name for `size` bytes: in memory, or on a disk if they are many.
+
+    Raises: OSError.
+    """
+    if size > MEMORY_BYTES:
+        try:
+            return os.open("/var/tmp", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            pass  # not there, or its file system has no such files
+    return os.memfd_create("pbs-filter", os.MFD_CLOEXEC)
+
+
+def copy_of(fd: int) -> int:
+    """A copy of an open file, see `nameless`: its descriptor. Raises: OSError."""
+    copy = nameless(os.fstat(fd).st_size)
+    try:
+        send_all(copy, fd)
+    except OSError:
+        os.close(copy)
+        raise
+    return copy
+
+
+def send_all(to: int, source: int) -> None:
+    """Copy the whole of one open file to the position of another. Raises: OSError."""
+    size = os.fstat(source).st_size
+    done = 0
+    while done < size and (sent := os.sendfile(to, source, done, size - done)):
+        done += sent
 
 
 def write_all(fd: int, data: bytes, offset: int) -> None:

@@ -39,6 +39,14 @@ def is_current(address: bytes, value: bytes, now: float) -> bool:
     return is_intact(address, value) and int(value[11:21]) <= now + 1 and now < int(value[:10])
 
 
+def is_over(value: bytes, earliest: float, latest: float) -> bool:
+    """Whether an intact `value` has ended for certain, by two clocks.
+
+    One from the future has not: it was written before the clock was set back.
+    """
+    return int(value[11:21]) <= latest + 1 and int(value[:10]) <= earliest
+
+
 class Grant:
     """The login that lets an address relay, as an intact value has it."""
 

@@ -38,6 +38,15 @@ class Entry(NamedTuple):
     protocol: str
     user: str
 
+    def shifted(self, seconds: int) -> Entry:
+        """The same by a clock that was set by `seconds`."""
+        return self._replace(
+            until=self.until + seconds,
+            renewed=self.renewed + seconds,
+            since=self.since + seconds,
+            last=self.last + seconds,
+        )
+
 
 def _fit(text: str, width: int) -> bytes:
     """`text` in exactly `width` bytes of UTF-8: cut between characters, blanks behind."""

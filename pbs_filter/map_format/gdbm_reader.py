@@ -13,7 +13,9 @@ import time
 from errno import EAGAIN
 
 from ..errors import ConfigError, StoreBusy, StoreDamaged, StoreLocked
+from . import check
 from .completeness import Completeness
+from .map_clock import MapClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class GdbmReader:
         self._flag = "r" if locking else "ru"
         self._gdbm_open, self._error = _gdbm.open, _gdbm.error
         self._completeness = Completeness(path)
+        self._clock = MapClock(path)
 
     def get(self, address: str) -> bytes | None:
         """Return the value stored for `address`, None where it is certain that there is none.
@@ -88,6 +91,8 @@ class GdbmReader:
             if value is None:
                 self._refuse_damage(database, key)
                 self._refuse_incomplete(inode)
+            elif check.is_intact(key, value):
+                self._refuse_doubtful_end(key, value, inode)
             return value
         finally:
             database.close()
@@ -153,6 +158,18 @@ class GdbmReader:
             if "reader can't delete" not in str(error).lower():
                 raise StoreDamaged(f"map {self._path}: {error}") from None
 
+    def _refuse_doubtful_end(self, key: bytes, value: bytes, inode: int) -> None:
+        """Refuse a value that has ended by one clock alone, or in an incomplete map.
+
+        After the clock was set the filter moves every end; and a later login may be on its way.
+        """
+        earliest, latest = self._clock.bounds()
+        if check.is_current(key, value, latest):
+            return
+        if not check.is_over(value, earliest, latest):
+            raise StoreLocked(f"map {self._path}: the clock was set; its filter moves every end")
+        self._refuse_incomplete(inode)
+
     def _refuse_incomplete(self, inode: int) -> None:
         try:
             complete = self._completeness.is_complete(inode)
@@ -164,11 +181,13 @@ class GdbmReader:
             raise StoreLocked(f"map {self._path}: its filter has not said that it is complete")
 
     def _copy(self) -> int:
-        """Return a descriptor of a copy in memory.
+        """Return a descriptor of a copy: in memory, or of a big map in a file without a name.
 
         A walk of seconds must not keep a writer waiting.
         """
         from fcntl import LOCK_NB, LOCK_SH, flock
+
+        from .. import files
 
         self._inode()
         try:
@@ -176,17 +195,8 @@ class GdbmReader:
                 if self._flag == "r":
                     flock(file, LOCK_SH | LOCK_NB)
                 self._refuse_incomplete(os.fstat(file.fileno()).st_ino)
-                copy = os.memfd_create("pbs-filter map", os.MFD_CLOEXEC)
-                try:
-                    size, done = os.fstat(file.fileno()).st_size, 0
-                    while done < size and (
-                        sent := os.sendfile(copy, file.fileno(), done, size - done)
-                    ):
-                        done += sent  # a file that is cut short meanwhile is damaged: GDBM says so
-                except BaseException:
-                    os.close(copy)
-                    raise
-                return copy
+                # A file that is cut short meanwhile is damaged: GDBM says so.
+                return files.copy_of(file.fileno())
         except BlockingIOError:
             raise StoreLocked(f"map {self._path}: locked by a writer") from None
         except OSError as error:

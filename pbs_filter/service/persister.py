@@ -16,6 +16,7 @@ meanwhile readers go by the offset in `PATH.clock`.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,8 @@ REWRITE_LINES = 500
 """Payloads written to a new journal between two blocks of input: about a millisecond."""
 REBUILD_ADDRESSES = 200
 """Entries written to a new map between two blocks of input: about two milliseconds."""
+LAST_REBUILD_ADDRESSES = 10_000
+"""The same when the input has ended."""
 STAMP_SECONDS = 60
 RETRY_SECONDS = 1.0
 MAX_CHANGES = 100_000
@@ -59,7 +62,7 @@ class Persister:
         log: for people.
         clock_: by which the filter is told the time.
         patient: the syslog daemon waits for each acknowledgement.
-        on_clock: told when the map has the times of a clock that was set.
+        on_replaced: called when a new map has taken the place of the old one.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Persister:
         log: Log,
         clock_: Clock,
         patient: bool,
-        on_clock: Callable[[Clock], None] = lambda _clock: None,
+        on_replaced: Callable[[], None] = lambda: None,
     ) -> None:
         self.pipeline = pipeline
         self.journal = journal
@@ -79,7 +82,7 @@ class Persister:
         self.log = log
         self.clock = clock_
         self.patient = patient
-        self.on_clock = on_clock
+        self.on_replaced = on_replaced
         self.troubles: dict[str, str] = {}
         """What is wrong, by part of the store."""
         self._retry_at = 0.0
@@ -92,14 +95,18 @@ class Persister:
         self._map_rest_until = 0.0
         self._rebuild: Iterator[tuple[str, bytes]] | None = None
         self._rebuild_at = 0.0
-        self._map_broken = False
-        self._map_old_clock = False
-        """The map has the times from before the clock was set."""
+        self._map_given_up = ""
+        """Why the map cannot be mended by what changes, and has to be made again."""
 
     @property
     def trouble(self) -> str:
         """What is wrong with the store, empty when nothing is."""
-        return "; ".join(self.troubles.values())
+        if self.troubles:
+            return "; ".join(self.troubles.values())
+        waiting = len(self.pipeline.ledger.authorisations)
+        if not self._map_given_up:
+            waiting = self.pipeline.ledger.map_dirty()
+        return f"{waiting} addresses have to be written to the map" if waiting else ""
 
     def commit(self) -> bool:
         """Make what changed durable; whether the lines so far may be acknowledged."""
@@ -107,6 +114,10 @@ class Persister:
             return False
         if self._map_dirty_since is None and self.pipeline.ledger.map_dirty():
             self._map_dirty_since = time.monotonic()
+            try:
+                self.map.mark_incomplete()
+            except StoreBusy as error:
+                self._in_trouble("map", str(error))
         return "map" not in self.troubles or (self._try_again() and self.write_map())
 
     def _try_again(self) -> bool:
@@ -167,24 +178,26 @@ class Persister:
         ledger = self.pipeline.ledger
         began = time.monotonic()
         if ledger.map_dirty() > MAX_CHANGES:
-            ledger.map_forgotten()
-            self._map_broken = True
+            self._give_map_up("more addresses wait for the map than are kept one by one")
         try:
-            while changes := ledger.map_changes(MAP_BATCH):
-                self.map.write(changes)
+            while True:
+                changes = ledger.map_changes(MAP_BATCH)
+                last = len(changes) == ledger.map_dirty()
+                self.map.write(changes, complete=last and not self._map_given_up)
                 ledger.mapped(changes)
-                if not whole:
+                if last or not whole:
                     break
         except StoreDamaged as error:
-            self._map_broken = True
-            self._in_trouble("map", str(error))
+            if not self._map_given_up:
+                self._map_given_up = str(error)
+                self._in_trouble("map", str(error))
             return False
         except StoreBusy as error:
             self._in_trouble("map", str(error))
             return False
         now = time.monotonic()
         self._map_rest_until = now + min((MAP_SHARE - 1) * (now - began), MAP_REST_SECONDS)
-        if self._map_broken:
+        if self._map_given_up:
             return False  # until the new one is there
         self._map_dirty_since = now if ledger.map_dirty() else None
         self._out_of_trouble("map")
@@ -203,11 +216,19 @@ class Persister:
 
     def clock_was_set(self) -> None:
         """The ledger's times have moved: the map is made again, in slices."""
+        self._give_map_up("the clock was set")
+
+    def _give_map_up(self, why: str) -> None:
+        """Let the map be made again. Until then lookups say "not now" where it is of no help."""
+        self._map_given_up = why
+        # It will have all of the ledger; one that was begun has other times, or lacks addresses.
         self.pipeline.ledger.map_forgotten()
-        # One that was begun has other times.
         self._rebuild = None
         self.map.abort_rebuild()
-        self._map_old_clock = True
+        try:
+            self.map.give_up(why)
+        except StoreBusy as error:
+            self._in_trouble("map", str(error))
 
     def timeout_seconds(self) -> float | None:
         """How soon `step` wants to be called although nothing happens; None: no matter."""
@@ -222,9 +243,8 @@ class Persister:
 
         `quiet`: no line is waiting.
         """
-        rebuilding = self._rebuild is not None or self._map_broken or self._map_old_clock
-        if rebuilding and time.monotonic() >= self._rebuild_at:
-            self._rebuild_some()
+        if self._rebuilding() and time.monotonic() >= self._rebuild_at:
+            self._rebuild_some(REBUILD_ADDRESSES)
         if self.troubles:
             if time.monotonic() >= self._retry_at and self.commit():
                 self.write_map()
@@ -246,7 +266,10 @@ class Persister:
         if journal is not None and self._rewrite is None and journal.should_rewrite(live):
             self._rewrite_some()
         if self._rebuild is None and self.map.should_rebuild(addresses):
-            self._rebuild_some()
+            self._rebuild_some(REBUILD_ADDRESSES)
+
+    def _rebuilding(self) -> bool:
+        return self._rebuild is not None or bool(self._map_given_up)
 
     def _rewrite_some(self) -> None:
         """Begin a new journal, or write the next part of it."""
@@ -269,22 +292,20 @@ class Persister:
             journal.abort_rewrite()
             self.log.once("rewrite", f"{error}; the journal goes on growing for now")
 
-    def _rebuild_some(self) -> None:
-        """Begin a new map, or write the next part of it."""
+    def _rebuild_some(self, addresses: int, wait_seconds: float = 0.0) -> None:
+        """Begin a new map, or write the next so many addresses of it."""
         try:
             if self._rebuild is None:
                 self.map.begin_rebuild()
                 self._rebuild = self.pipeline.ledger.map_values()
                 return
-            some = list(itertools.islice(self._rebuild, REBUILD_ADDRESSES))
+            some = list(itertools.islice(self._rebuild, addresses))
             if some:
                 self.map.rebuild_step(some)
-            elif self.map.finish_rebuild():
+            elif self.map.finish_rebuild(wait_seconds):
                 self._rebuild = None
-                self._map_broken = False
-                if self._map_old_clock:
-                    self._map_old_clock = False
-                    self.on_clock(self.clock)
+                self._map_given_up = ""
+                self.on_replaced()
                 if self.write_map():
                     self.log.debug("the map was made again")
         except StoreBusy as error:
@@ -296,10 +317,26 @@ class Persister:
     # ------------------------------------------------------------------ the end
 
     def finish(self, seconds: float) -> bool:
-        """Bring journal and map up to the ledger; whether that was done within so many seconds."""
+        """Bring journal and map up to the ledger; whether that was done within so many seconds.
+
+        If not, lookups do not take a miss in the map for an answer until the next start.
+        """
         give_up = time.monotonic() + seconds
-        while not (self.commit() and (not self.pipeline.ledger.map_dirty() or self.write_map())):
+        while not self._is_finished(give_up):
             if time.monotonic() >= give_up:
+                with contextlib.suppress(StoreBusy):
+                    self.map.mark_incomplete()
                 return False
-            time.sleep(0.2)
+            time.sleep(0.05)
         return True
+
+    def _is_finished(self, give_up: float) -> bool:
+        """Do what is left to do, at the longest until `give_up`; whether journal and map equal the
+        ledger now."""
+        if not self.commit():
+            self.write_map()
+        while self._map_given_up and (left := give_up - time.monotonic()) > 0:
+            self._rebuild_some(LAST_REBUILD_ADDRESSES, left)
+            if self._rebuild is None:
+                break
+        return self.commit() and not self._map_given_up and self.write_map()

@@ -124,7 +124,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
             log=log,
             clock_=store.clock,
             patient=confirm,
-            on_clock=store.tell_clock,
+            on_replaced=store.tell_clock,
         )
         feed = Feed(
             pipeline=pipeline,

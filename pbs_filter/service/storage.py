@@ -29,7 +29,9 @@ filter that leaves gives its store up to four seconds."""
 
 
 def map_of(
-    config: Config, say: Callable[[str], None] = lambda _sentence: None
+    config: Config,
+    say: Callable[[str], None] = lambda _sentence: None,
+    on_replace: Callable[[int], None] = lambda _inode: None,
 ) -> GdbmMap | RedisMap:
     """The map of `config`. Reading it needs no right but that.
 
@@ -44,7 +46,14 @@ def map_of(
     if not redis_url.is_redis(config.map):
         from ..store.gdbm_map import GdbmMap
 
-        return GdbmMap(config.map, flock=config.flock, group=config.group, say=say, genuine=genuine)
+        return GdbmMap(
+            config.map,
+            flock=config.flock,
+            group=config.group,
+            say=say,
+            genuine=genuine,
+            on_replace=on_replace,
+        )
     from ..store.redis_map import RedisMap
 
     return RedisMap(
@@ -108,7 +117,7 @@ class Storage:
     def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
         pipeline = self.pipeline
         self.journal = Journal(config.journal, say=self._say, group=config.group)
-        self.map = address_map = map_of(config, self._say)
+        self.map = address_map = map_of(config, self._say, self._new_map)
         stamp = ""
         unknown = 0
         for number, payload in enumerate(self.journal.replay()):
@@ -126,56 +135,100 @@ class Storage:
         if step:
             self._say(f"the clock was set by {step} seconds while no filter was running")
             self._shift(step)
-        clean = not step and self.map.was_clean(self.journal.position)
+        position = "" if self.journal.lost_lines else self.journal.position
+        clean = not step and self.map.was_clean(position)
         found: list[str] = []
-        lost = self.journal.lost_lines and address_map.exists()
-        if not clean and (lost or address_map.in_order()):
+        local = config.files == config.map
+        lost = self.journal.lost_lines or (local and self.journal.may_be_cut)
+        if not clean and ((lost and address_map.exists()) or address_map.in_order()):
             # That the end of a journal was cut off is seen only by the map.
-            self._say(f"journal and map of {config.map!r} were not closed together: both count")
-            found = self._salvage()
+            found = self._salvage(address_map)
         pipeline.restored(self.clock.now())
         if found:
             pipeline.ledger.tell_again(found)
-            self.journal.append([self.clock.stamp(), *pipeline.journal_payloads()])
+            self.journal.start([self.clock.stamp(), *pipeline.journal_payloads()])
             pipeline.journaled()
+        else:
+            self.journal.start()
         if not clean:
             keep_alive()
             self.map.rebuild(pipeline.ledger.map_values())
             pipeline.ledger.map_forgotten()
-        self.tell_clock(self.clock)
+        self.tell_clock()
 
     def _shift(self, step: int) -> None:
         if step:
             self.pipeline.shift(step)
 
-    def _salvage(self) -> list[str]:
-        """What the journal lost the map may know: each entry there was somebody's login."""
+    def _salvage(self, address_map: AddressMap) -> list[str]:
+        """What the journal lost the map may know: each entry there was somebody's login, and says
+        itself whether it is whole."""
         found: list[str] = []
+        step = clock.between(self._map_stamp(), self.clock.stamp())
         try:
-            for address, value in self.map.items():
+            for address, value in address_map.items(whatever=True):
                 entry = decode(address, value)
-                if entry is not None and self.pipeline.ledger.learn(address, entry):
+                if entry is None:
+                    continue
+                if step:
+                    entry = entry.shifted(step)
+                if self.pipeline.ledger.learn(address, entry):
                     found.append(address)
         except (StoreBusy, StoreDamaged) as error:
-            self._say(f"{error}; what the journal lost cannot be looked up there")
+            self._say(f"{error}; what the journal lost cannot all be looked up there")
         if found:
-            self._say(f"{len(found)} addresses that the journal lost were found in the map")
+            self._say(
+                f"{len(found)} addresses that the journal {self._config.journal!r} lost were found "
+                "in the map"
+            )
         return found
 
-    def tell_clock(self, of: Clock) -> None:
+    # ------------------------------------------------------------------ the map's clock
+
+    def _map_stamp(self) -> str:
+        """The clock by which the times in the map are told, as `Clock.stamp` has it; empty where
+        that is not known."""
+        try:
+            inode = os.stat(self._config.map).st_ino
+            with open(self._config.map + ".clock", encoding="ascii", errors="replace") as file:
+                lines = [line.split() for line in file]
+        except OSError:
+            return ""
+        for offset, boot, number in (words for words in lines if len(words) == 3):
+            if number == str(inode):
+                return f"{clock.STAMP}\t{offset}\t{boot}"
+        return ""
+
+    def _new_map(self, inode: int) -> None:
+        """The file `inode` is about to become the map: whoever looks finds the clock of either."""
+        self._write_clock(self._map_stamp(), inode)
+
+    def tell_clock(self) -> None:
         """Let readers know the clock by which the map's times are told.
 
-        Without it they cannot see that the clock was set back. With an old one they answer no
-        earlier than they should.
+        Without it they cannot see that the clock was set. With an old one they answer no earlier
+        than they should.
         """
-        if self._config.files != self._config.map:
-            return  # hosts in many places read the map, each by its own clock
-        path = self._config.map + ".clock"
-        boot = clock.boot_id()
         try:
-            fd = files.create(path + ".new", 0o640, files.gid_of(self._config.group))
+            self._write_clock("", os.stat(self._config.map).st_ino)
+        except OSError:
+            pass  # it is made again
+
+    def _write_clock(self, old: str, inode: int) -> None:
+        """Write `PATH.clock`: a line `OFFSET BOOT INODE` for the map's file, and one for the file
+        that it had before, whose stamp was `old`."""
+        config = self._config
+        if config.files != config.map:
+            return  # hosts in many places read the map, each by its own clock
+        path = config.map + ".clock"
+        text = f"{self.clock.offset:.3f} {clock.boot_id()} {inode}\n"
+        try:
+            if old:
+                _, offset, boot = old.split("\t")
+                text = f"{offset} {boot} {os.stat(config.map).st_ino}\n" + text
+            fd = files.create(path + ".new", 0o640, files.gid_of(config.group))
             try:
-                files.write_all(fd, f"{of.offset:.3f} {boot}\n".encode(), 0)
+                files.write_all(fd, text.encode(), 0)
             finally:
                 os.close(fd)
             os.rename(path + ".new", path)

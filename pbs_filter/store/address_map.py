@@ -28,8 +28,22 @@ class AddressMap(Protocol):
     changes, try again) and, where noted, StoreDamaged (make it again with `rebuild`).
     """
 
-    def write(self, changes: Mapping[str, bytes | None]) -> None:
+    def mark_incomplete(self) -> None:
+        """The journal has changes which the map lacks: until a `write` that is `complete` a lookup
+        that finds nothing is told "not now", whatever becomes of this process. Raises: StoreBusy.
+        """
+
+    def give_up(self, why: str) -> None:
+        """The map lacks something for good, or has wrong times: as `mark_incomplete`, and nothing
+        more is written to it; `rebuild` mends that. Raises: StoreBusy.
+        """
+
+    def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
         """Store each value, remove where it is None. Repeating it changes nothing.
+
+        Args:
+            changes: address to value.
+            complete: with these the map has everything.
 
         Raises: StoreBusy, StoreDamaged.
         """
@@ -37,8 +51,14 @@ class AddressMap(Protocol):
     def get(self, address: str) -> bytes | None:
         """The value, or None where there is none. Raises: StoreBusy, StoreDamaged."""
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
-        """Every address and value of one moment, in no order. Raises: StoreBusy, StoreDamaged."""
+    def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
+        """Every address and value of one moment, in no order, in memory of a fixed size.
+
+        Args:
+            whatever: also of a map that is not complete: what there is of it.
+
+        Raises: StoreBusy, StoreDamaged.
+        """
 
     def count(self) -> int:
         """Addresses stored. Raises: StoreBusy, StoreDamaged."""
@@ -55,7 +75,7 @@ class AddressMap(Protocol):
     def rebuild_step(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Add entries, as they are now, to the new map. Raises: StoreBusy (it is given up)."""
 
-    def finish_rebuild(self) -> bool:
+    def finish_rebuild(self, wait_seconds: float = 0.0) -> bool:
         """Let the new map take over; False: not done yet, call again. Raises: StoreBusy."""
 
     def abort_rebuild(self) -> None:

@@ -23,7 +23,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from errno import EAGAIN, EISDIR, ENOENT, ENOSPC
-from fcntl import LOCK_NB, LOCK_SH, flock
+from fcntl import LOCK_NB, LOCK_SH, LOCK_UN, flock
 from itertools import islice
 from operator import mul
 from typing import Any, TypeVar
@@ -33,6 +33,9 @@ from ..errors import ConfigError, StoreBusy, StoreDamaged
 from .gdbm_state import State
 
 LOCK_WAIT_SECONDS = 0.2
+WRITER_WAIT_SECONDS = 0.02
+"""The writer waits so long for readers that follow one another without a gap; then it changes a
+copy of the map, which needs no lock."""
 PAUSE_SECONDS = 0.001
 """Between two attempts at the lock: a reader holds it for 0.03 ms."""
 RESERVE_BYTES = 1 << 20
@@ -53,6 +56,10 @@ _Found = TypeVar("_Found")
 
 class _Incomplete(StoreBusy):
     """An address is missing, or may be."""
+
+
+class _Locked(StoreBusy):
+    """Another process holds the map's lock."""
 
 
 def _gnu() -> Any:
@@ -89,6 +96,7 @@ class GdbmMap:
         group: of both files; "": as the system gives it.
         lock_wait_seconds: how long a method waits for another process to let go.
         genuine: whether a value belongs to its address, so that damage is not handed out.
+        on_replace: called before a new file takes the map's name, with that file's number.
 
     Raises:
         ConfigError: this Python has no GDBM; there is no such group.
@@ -104,6 +112,7 @@ class GdbmMap:
         group: str = "",
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
         genuine: Callable[[str, bytes], bool] = lambda _address, _value: True,
+        on_replace: Callable[[int], None] = lambda _inode: None,
     ) -> None:
         self._gnu = _gnu()
         self._path = path
@@ -113,11 +122,14 @@ class GdbmMap:
         self._gid = files.gid_of(group)
         self._wait = lock_wait_seconds
         self._genuine = genuine
+        self._on_replace = on_replace
         self._state = State(path, mode=mode, gid=self._gid)
         self._broken: str | None = None
         """Why the file at `path` must not be written any more."""
         self._complete = False
         """This run knows that the map has everything: it made it, or found it closed."""
+        self._lacking = False
+        """The journal knows more than the map, and the state says so."""
         self._fd: int | None = None
         """The map, open since the first batch: a failed sync is told only to who had it open."""
         self._next: _Database | None = None
@@ -126,9 +138,10 @@ class GdbmMap:
 
     # ------------------------------------------------------------------ opening
 
-    def _open(self, flag: str, path: str = "") -> _Database:
+    def _open(self, flag: str, path: str = "", wait: float | None = None) -> _Database:
         """Raises: StoreBusy, StoreDamaged."""
         end = 0.0
+        wait = self._wait if wait is None else wait
         while True:
             try:
                 return self._gnu.open(path or self._path, flag + self._unlocked)
@@ -136,13 +149,13 @@ class GdbmMap:
                 if error.errno != EAGAIN:
                     raise self._failed("open", error) from error
             if not end:
-                end = time.monotonic() + self._wait
+                end = time.monotonic() + wait
             elif time.monotonic() >= end:
                 raise self._locked()
             time.sleep(PAUSE_SECONDS)
 
-    def _locked(self) -> StoreBusy:
-        return StoreBusy(
+    def _locked(self) -> _Locked:
+        return _Locked(
             f"the map {self._path!r} has been locked by another program for {self._wait:g} s; "
             f"`fuser {self._path}` tells by which, it is tried again"
         )
@@ -155,12 +168,30 @@ class GdbmMap:
 
     # ------------------------------------------------------------------ writing
 
-    def write(self, changes: Mapping[str, bytes | None]) -> None:
+    def mark_incomplete(self) -> None:
         """See `AddressMap`."""
-        if not changes:
+        if self._lacking:
             return
         try:
-            self._write(changes)
+            self._state.writing()
+        except OSError as error:
+            raise self._failed("note the state of", error) from error
+        self._lacking = True
+
+    def give_up(self, why: str) -> None:
+        """See `AddressMap`."""
+        if self._broken is None:
+            self._broken = why
+        self.mark_incomplete()
+
+    def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
+        """See `AddressMap`."""
+        if not changes and not (self._lacking and complete):
+            return
+        if not complete:
+            self.mark_incomplete()
+        try:
+            self._write(changes, complete=complete)
         except StoreDamaged:
             if self._next is None:
                 raise  # else the new one will be right
@@ -172,7 +203,7 @@ class GdbmMap:
                 self.abort_rebuild()
                 self._say(f"{files.busy('write', self._path + '.new', error)}")
 
-    def _write(self, changes: Mapping[str, bytes | None]) -> None:
+    def _write(self, changes: Mapping[str, bytes | None], *, complete: bool) -> None:
         if self._broken is not None:
             raise StoreDamaged(self._broken)
         begun = False
@@ -181,14 +212,20 @@ class GdbmMap:
             self._make_sure_of_room(changes)
         except OSError as error:
             raise self._failed("write", error) from error
-        database = self._open("w")
         try:
-            self._state.writing()
+            database = self._open("w", wait=min(self._wait, WRITER_WAIT_SECONDS))
+        except _Locked:
+            self._write_to_copy(changes, complete=complete)
+            return
+        try:
+            if not self._lacking:
+                self._state.writing()
             begun = True
             self._put(database, changes)
-            if self._complete:
+            if self._complete and complete:
                 assert self._fd is not None
                 self._state.ready(self._fd)
+                self._lacking = False
         except OSError as error:
             if not begun:
                 raise self._failed("note the state of", error) from error
@@ -199,6 +236,43 @@ class GdbmMap:
             raise StoreDamaged(self._broken) from error
         finally:
             database.close()
+
+    def _write_to_copy(self, changes: Mapping[str, bytes | None], *, complete: bool) -> None:
+        """Readers hold the map without a gap: change a copy, and let it take the map's name.
+
+        Raises: StoreBusy (somebody else writes in the map, or the copy cannot be made).
+        """
+        assert self._fd is not None
+        path = self._path + ".copy"
+        new = -1
+        try:
+            try:
+                flock(self._fd, LOCK_SH | LOCK_NB)
+            except BlockingIOError:
+                raise self._locked() from None
+            try:
+                memory = files.copy_of(self._fd)
+            finally:
+                flock(self._fd, LOCK_UN)
+            try:
+                with self._gnu.open(f"/proc/self/fd/{memory}", "wu") as database:
+                    self._put(database, changes)
+                new = files.create(path, self._mode, self._gid)
+                files.send_all(new, memory)
+            finally:
+                os.close(memory)
+            self._on_replace(os.fstat(new).st_ino)
+            self.mark_incomplete()
+            os.rename(path, self._path)
+            if self._complete and complete:
+                self._state.ready(new)
+                self._lacking = False
+        except OSError as error:
+            if new >= 0:
+                os.close(new)
+            raise files.busy("write a copy of the map", path, error) from error
+        os.close(self._fd)
+        self._fd = new
 
     def _make_sure_of_place(self) -> None:
         """Raises: OSError, StoreDamaged."""
@@ -268,9 +342,9 @@ class GdbmMap:
                 self._believe(inode)
             return value
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
+    def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
         """See `AddressMap`. Damaged entries are left out."""
-        fd = self._patiently(self._copy)
+        fd = self._patiently(lambda: self._copy(whatever=whatever))
         try:
             database = self._open("r", f"/proc/self/fd/{fd}")
             try:
@@ -294,25 +368,15 @@ class GdbmMap:
         finally:
             os.close(fd)
 
-    def _copy(self) -> int:
-        """The map in memory, as it is now: a walk of a second must not keep a writer waiting."""
+    def _copy(self, *, whatever: bool = False) -> int:
+        """The map as it is now: a walk of a second must not keep a writer waiting."""
         with open(self._path, "rb") as file:
             if not self._unlocked:
                 self._share(file.fileno())
             status = os.fstat(file.fileno())
-            self._believe(status.st_ino)
-            fd = os.memfd_create("pbs-filter map", os.MFD_CLOEXEC)
-            try:
-                done = 0
-                while done < status.st_size:
-                    sent = os.sendfile(fd, file.fileno(), done, status.st_size - done)
-                    if not sent:
-                        break  # cut short: GDBM will say so
-                    done += sent
-            except OSError:
-                os.close(fd)
-                raise
-            return fd
+            if not whatever:
+                self._believe(status.st_ino)
+            return files.copy_of(file.fileno())
 
     def _share(self, fd: int) -> None:
         end = time.monotonic() + self._wait
@@ -355,11 +419,9 @@ class GdbmMap:
         self.begin_rebuild()
         rest = iter(entries)
         while part := list(islice(rest, _SORTED_ENTRIES)):
-            part.sort(key=_bucket)
             self.rebuild_step(part)
-        while not self.finish_rebuild():
-            assert self._syncing is not None
-            self._syncing.join()
+        while not self.finish_rebuild(1.0):
+            pass
 
     def begin_rebuild(self) -> None:
         """See `AddressMap`."""
@@ -380,18 +442,20 @@ class GdbmMap:
         assert database is not None, "rebuild_step outside a rebuild"
         try:
             self._make_sure_of_room({"": b"x"})
-            for address, value in entries:
+            for address, value in sorted(entries, key=_bucket):
                 database[address.encode("ascii")] = value
         except OSError as error:
             self.abort_rebuild()
             raise files.busy("write", self._path + ".new", error) from error
 
-    def finish_rebuild(self) -> bool:
+    def finish_rebuild(self, wait_seconds: float = 0.0) -> bool:
         """See `AddressMap`. The new file is synced by another thread: that can take a second."""
         database = self._next
         assert database is not None, "finish_rebuild outside a rebuild"
         if self._syncing is None:
             self._syncing = files.Apart(os.fsync, self._next_fd)
+        if wait_seconds and self._syncing.is_alive():
+            self._syncing.join(wait_seconds)
         if self._syncing.is_alive():
             return False
         try:
@@ -400,8 +464,10 @@ class GdbmMap:
             if not self._complete:
                 self._put_away_damaged()
             database.close()
+            self._on_replace(os.fstat(self._next_fd).st_ino)
             os.rename(self._path + ".new", self._path)
-            self._state.ready(self._next_fd)
+            if not self._lacking:
+                self._state.ready(self._next_fd)
             files.sync_directory(self._path)
         except OSError as error:
             self.abort_rebuild()
@@ -432,10 +498,11 @@ class GdbmMap:
         if self._next_fd >= 0:
             os.close(self._next_fd)
             self._next_fd = -1
-        try:
-            files.remove(self._path + ".new")
-        except OSError:
-            pass  # the next rebuild removes it
+        for name in (".new", ".copy"):
+            try:
+                files.remove(self._path + name)
+            except OSError:
+                pass  # the next rebuild removes it
 
     # ------------------------------------------------------------------ start and end
 
@@ -468,8 +535,8 @@ class GdbmMap:
         """See `AddressMap`."""
         assert self._complete, "mark_clean of a map that was neither made nor found clean"
         self.abort_rebuild()
-        if self._broken is not None:
-            raise StoreBusy(self._broken)
+        if self._broken is not None or self._lacking:
+            raise StoreBusy(self._broken or f"the map {self._path!r} lacks what the journal has")
         try:
             self._make_sure_of_place()
             assert self._fd is not None

@@ -14,8 +14,10 @@ pages as written and a second sync would lie: the same lines are therefore writt
 repeats them), and the whole journal is rewritten as soon as possible.
 
 **Damage.** Each line stands alone. On `replay` a last line without its end was never acknowledged
-and is dropped; any other unreadable line is skipped, the rest on both sides of it is used, the
-file is kept under a dated name, and the journal is written anew.
+and is dropped; any other unreadable line is skipped, and the rest on both sides of it is used.
+`start` keeps the damaged file under a dated name and writes the journal anew. What was lost and is
+known from elsewhere (the map) goes into the new file before that takes the name: whoever is killed
+on the way leaves the old one to the next start.
 
 **Rewriting.** Live state is written to `PATH.new` in slices between other work. What is appended
 meanwhile goes durably to the journal and also to the new file, where it stands after every slice
@@ -26,6 +28,7 @@ complete journal has the name. The old one stays as `PATH.1`.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -87,6 +90,10 @@ class Journal:
         self._mode = mode
         self._gid = files.gid_of(group)
         self._part: _Part | None = None
+        self._scan: journal_lines.Scan | None = None
+        """How the journal was read, until `start`."""
+        self._whole = True
+        """Its first line could be read."""
         self._next: _Part | None = None
         self._cut = False
         """What stands behind `length` must go before the next append."""
@@ -95,12 +102,15 @@ class Journal:
         self._suspect = False
         """A sync failed once: parts of the file may not be on the disk."""
         self.lost_lines = False
-        """There was no journal, or not all of it could be read: the map may know more."""
+        """There was no journal, or not all of it can be read: the map may know more."""
+        self.may_be_cut = False
+        """There is no claimed room behind the last line: an orderly end gave it back, nothing was
+        written since the start, or somebody cut the end off."""
 
     # ------------------------------------------------------------------ start
 
     def replay(self) -> Iterator[str]:
-        """Open (or make) the journal; yields its payloads, oldest first. Exhaust it, then append.
+        """Read the journal; yields its payloads, oldest first. Exhaust it, then `start`.
 
         Raises:
             ConfigError: the place is not one we may use, or a newer version wrote the file.
@@ -114,8 +124,6 @@ class Journal:
                 yield from self._replay(fd)
             if self._part is None:
                 self.lost_lines = True
-                self._next = self._start_new()
-                self.finish_rewrite()
         except OSError as error:
             raise files.busy("open the journal", self._path, error) from error
 
@@ -152,33 +160,54 @@ class Journal:
         part = _Part(fd, mark)
         part.length = part.room = scan.end
         part.lines = scan.good
-        self._part = part
-        if scan.torn:
-            self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
+        self._part, self._scan, self._whole = part, scan, whole
         self.lost_lines = scan.damaged > 0 or scan.torn
-        if scan.damaged or not whole:
-            self._repair(start, scan.damaged)
-        if self._part is part:
-            os.ftruncate(fd, part.length)
+        self.may_be_cut = os.fstat(fd).st_size <= scan.end
 
-    def _repair(self, start: int, damaged: int) -> None:
-        """Write the good lines to a new journal, keep the old one for people to look at."""
-        part = self._part
-        assert part is not None
+    def start(self, recovered: Sequence[str] = ()) -> None:
+        """Make ready for `append`, with the `recovered` payloads in it; all of that is durable when
+        this returns.
+
+        Raises: StoreBusy.
+        """
+        try:
+            part, scan = self._part, self._scan
+            if part is None or scan is None:
+                self._next = self._start_new()
+                self._next.add(recovered)
+                self.finish_rewrite()
+                return
+            if scan.torn:
+                self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
+            if scan.damaged or not self._whole:
+                self._repair(scan, recovered)
+            elif recovered and scan.torn:
+                # Written over the torn line it could look whole when only half of it is there.
+                self._write_anew(scan, recovered)
+            if self._part is part:
+                self.append(recovered)
+                os.ftruncate(part.fd, part.length)
+                part.room = part.length
+        except OSError as error:
+            raise files.busy("open the journal", self._path, error) from error
+
+    def _write_anew(self, scan: journal_lines.Scan, recovered: Sequence[str]) -> None:
+        """Write the good lines and what was recovered to a new journal. Raises: StoreBusy."""
+        self.begin_rewrite()
+        lines = itertools.chain(scan, recovered)
+        while some := list(itertools.islice(lines, SPARE_LINES)):
+            self.rewrite_step(some)
+        self.finish_rewrite()
+
+    def _repair(self, scan: journal_lines.Scan, recovered: Sequence[str]) -> None:
+        """Write the journal anew, keep the old one for people to look at."""
+        damaged = scan.damaged
         what = f"{damaged} damaged lines skipped" if damaged else "its first line is damaged"
         name = files.aside_name(self._path)
         try:
             os.link(self._path, name)
             files.forget_old(self._path)
-            self.begin_rewrite()
-            slice_: list[str] = []
-            for payload in journal_lines.Scan(part.fd, start, part.mark):
-                slice_.append(payload)
-                if len(slice_) == SPARE_LINES:
-                    self.rewrite_step(slice_)
-                    slice_.clear()
-            self.rewrite_step(slice_)
-            self.finish_rewrite()
+            self._write_anew(scan, recovered)
         except (OSError, StoreBusy) as error:
             # Reading it once more next time is better than not starting.
             self.abort_rewrite()
@@ -189,8 +218,10 @@ class Journal:
 
     @property
     def position(self) -> str:
-        """Names exactly this content: another journal, or one line more, is another position."""
-        assert self._part is not None
+        """Names exactly this content: another journal, or one line more, is another position; empty
+        where there is no journal yet."""
+        if self._part is None:
+            return ""
         return f"{self._part.mark:08x}-{self._part.length}"
 
     # ------------------------------------------------------------------ append
@@ -201,7 +232,7 @@ class Journal:
         Raises: StoreBusy, ValueError (a payload with a newline in it, or too long).
         """
         part = self._part
-        assert part is not None, "append before replay"
+        assert part is not None, "append before start"
         data, number = journal_lines.encode(payloads, part.mark)
         if not data:
             return

@@ -13,7 +13,13 @@ class MemoryMap:
         self._next: dict[str, bytes] | None = None
         self._clean_of: str | None = None
 
-    def write(self, changes: Mapping[str, bytes | None]) -> None:
+    def mark_incomplete(self) -> None:
+        """Nobody else looks at it."""
+
+    def give_up(self, why: str) -> None:
+        """Nobody else looks at it."""
+
+    def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
         """See `AddressMap`."""
         self._clean_of = None
         for entries in (self._entries, self._next):
@@ -29,7 +35,7 @@ class MemoryMap:
         """See `AddressMap`."""
         return self._entries.get(address)
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
+    def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
         """See `AddressMap`."""
         return iter(list(self._entries.items()))
 
@@ -56,7 +62,7 @@ class MemoryMap:
         assert self._next is not None, "rebuild_step outside a rebuild"
         self._next.update(entries)
 
-    def finish_rebuild(self) -> bool:
+    def finish_rebuild(self, wait_seconds: float = 0.0) -> bool:
         """See `AddressMap`."""
         assert self._next is not None, "finish_rebuild outside a rebuild"
         self._entries, self._next, self._clean_of = self._next, None, None

@@ -116,7 +116,13 @@ class RedisMap:
 
     # ------------------------------------------------------------------ writing
 
-    def write(self, changes: Mapping[str, bytes | None]) -> None:
+    def mark_incomplete(self) -> None:
+        """Nothing: what lookups believe here is told by the markers."""
+
+    def give_up(self, why: str) -> None:
+        """Nothing: `begin_rebuild` sends the whole state again."""
+
+    def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
         """See `AddressMap`. It is taken note of; `get`, `count` and `mark_clean` wait for it."""
         with self._changed:
             for address, value in changes.items():
@@ -196,7 +202,7 @@ class RedisMap:
             self._bound()
             self._changed.notify_all()
 
-    def finish_rebuild(self) -> bool:
+    def finish_rebuild(self, wait_seconds: float = 0.0) -> bool:
         """See `AddressMap`."""
         with self._changed:
             self._going_on().complete = True
@@ -458,7 +464,7 @@ class RedisMap:
             )
         return value
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
+    def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
         """See `AddressMap`: what this filter wrote, without damage; of one moment as far as a walk
         through all keys can be."""
         return iter(

@@ -158,6 +158,7 @@ def test_the_older_journal_is_read_as_well(place):
     path = str(place / "j")
     journal = Journal(path)
     assert [] == list(journal.replay())
+    journal.start()
     journal.append([state(NOW), state(NOW + 9, "alice")])
     journal.begin_rewrite()
     journal.rewrite_step([state(NOW + 9, "alice", "")])

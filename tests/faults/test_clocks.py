@@ -3,6 +3,7 @@ real time, and none is born longer than it."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -71,7 +72,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         clock_gettime=made_.clock_gettime,
         CLOCK_BOOTTIME=7,
         sleep=lambda _s: None,
-        monotonic=lambda: 0.0,
+        monotonic=itertools.count().__next__,
     )
     monkeypatch.setattr(map_clock, "time", told)
     monkeypatch.setattr(gdbm_reader, "time", told)
@@ -110,7 +111,7 @@ class Site:
             log=log,
             clock_=store.clock,
             patient=False,
-            on_clock=store.tell_clock,
+            on_replaced=store.tell_clock,
         )
         self.feed = Feed(
             pipeline=pipeline, persister=persister, log=log, confirm=False, clock_=store.clock
@@ -145,7 +146,7 @@ class Site:
             persister._map_rest_until = 0.0
             if address_map._syncing is not None:
                 address_map._syncing.join()
-            if not (persister._rebuild or persister._map_old_clock or persister._map_dirty_since):
+            if not (persister._rebuild or persister._map_given_up or persister._map_dirty_since):
                 return
 
     def line(self, text: str, late: float) -> None:

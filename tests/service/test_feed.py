@@ -241,7 +241,7 @@ def test_a_locked_map_delays_acknowledgement_and_loses_nothing(place):
         pipeline.reply()
         pipeline.ask(login("192.0.2.6"))
         wait_for(lambda: {"192.0.2.6"} == pipeline.addresses())
-        with _gdbm.open(str(pipeline.map), "r"):
+        with _gdbm.open(str(pipeline.map), "w"):
             pipeline.ask(login("192.0.2.7"))
             wait_for(lambda: "has been locked" in pipeline.log.read_text())
             assert pipeline.ask(login("192.0.2.8")).startswith(b"Error: the map")

@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def replayed(path: Path, **options: object) -> tuple[Journal, list[str]]:
     """A journal, opened, and what was in it."""
     journal = Journal(str(path), **options)  # type: ignore[arg-type]
-    return journal, list(journal.replay())
+    payloads = list(journal.replay())
+    journal.start()
+    return journal, payloads
 
 
 def last_states(payloads: Iterable[str]) -> dict[str, str]:

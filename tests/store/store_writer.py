@@ -77,6 +77,7 @@ def main(directory: str, first: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     journal = Journal(f"{directory}/journal")
     state = read_state(journal.replay())
+    journal.start()
     address_map = GdbmMap(f"{directory}/map")
     if address_map.was_clean(journal.position):
         _say("clean")

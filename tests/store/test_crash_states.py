@@ -93,6 +93,7 @@ def life_of_a_journal(recorder: Recorder, path: str) -> int:
     """Everything that happens to a journal; the highest number that was ever written."""
     log = Journal(path)
     list(log.replay())
+    log.start()
     ledger = Ledger(recorder, log)
     ledger.append("a")
     ledger.append("b", "c", "a")
@@ -117,6 +118,7 @@ def life_of_a_journal(recorder: Recorder, path: str) -> int:
     log.close()
     log = Journal(path)
     list(log.replay())
+    log.start()
     ledger.log = log
     ledger.append("b")
     log.close()
@@ -240,6 +242,7 @@ def test_the_recorder_would_notice_a_missing_sync(
             monkeypatch.setattr(recorder, call, lambda _fd: None)
             log = Journal(str(work / "journal"))
             list(log.replay())
+            log.start()
             ledger = Ledger(recorder, log)
             ledger.append("a")
             log.begin_rewrite()

@@ -1,0 +1,270 @@
+"""Faults in pairs: each alone was survived, and two together lost acknowledged logins."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.config.options import Config
+from pbs_filter.errors import StoreBusy
+from pbs_filter.lookup.answer import NO, NOT_NOW, YES, Lookup
+from pbs_filter.map_format.gdbm_reader import GdbmReader
+from pbs_filter.map_format.map_clock import MapClock
+from pbs_filter.service import persister
+from pbs_filter.store.gdbm_map import GdbmMap
+
+from .lives import Death, Life, made
+from .machine import Machine
+
+GRACE = 600
+MANY = [f"192.0.{number // 200}.{number % 200 + 1}" for number in range(1, 1001)]
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    clocks = Machine()
+    with clocks.here():
+        yield clocks
+
+
+@pytest.fixture
+def settings(quick_place: Path) -> Config:
+    return made(quick_place, servers=("dovecot",), grace_seconds=GRACE)
+
+
+def lines(addresses: list[str]) -> bytes:
+    return "".join(
+        "Nov 28 09:00:00 mx1 dovecot: imap-login: Login: user=<bob>, method=PLAIN, "
+        f"rip={address}, lip=198.51.100.254, mpid=41, TLS\n"
+        for address in addresses
+    ).encode()
+
+
+def started(settings: Config, death: Death | None = None) -> Life:
+    life = Life(settings, death, prepare=lambda: None)
+    assert death is not None or b"OK" == life.reply()
+    return life
+
+
+def log_in(life: Life, addresses: list[str]) -> None:
+    life.send(lines(addresses))
+    for _ in addresses:
+        assert b"OK" == life.reply()
+
+
+def answers(settings: Config, addresses: list[str]) -> set[str]:
+    lookup = Lookup(GdbmReader(settings.map), now=MapClock(settings.map).now)
+    return {lookup.ask(address.encode(), patience=0.0) for address in addresses}
+
+
+@pytest.mark.parametrize("by", [7000, -3600, 300, -300, 1.5])
+@pytest.mark.parametrize("seen", [True, False], ids=["seen by a line", "seen by nobody"])
+def test_the_input_ends_just_after_the_clock_was_set(
+    settings: Config, machine: Machine, by: float, seen: bool
+) -> None:
+    life = started(settings)
+    log_in(life, MANY)
+    machine.set_clock(by)
+    if seen:
+        log_in(life, ["198.51.100.7"])
+    assert 0 == life.finish()
+    assert answers(settings, MANY) <= {YES, NOT_NOW}
+    life = started(settings)
+    assert {YES} == answers(settings, MANY)
+    machine.wait(GRACE - 60)
+    assert {YES} == answers(settings, MANY)
+    assert 0 == life.finish()
+    assert {YES} == answers(settings, MANY)
+    machine.wait(70)
+    assert {NO} == answers(settings, MANY)
+    machine.wait(3700)
+    assert {NO} == answers(settings, MANY)
+
+
+@pytest.mark.parametrize("by", [3000, -3600])
+def test_a_filter_that_dies_while_the_map_gets_the_times_of_another_clock(
+    settings: Config, machine: Machine, monkeypatch: pytest.MonkeyPatch, by: int
+) -> None:
+    """At the rename of the new map, or of what tells its clock."""
+    for count in (1, 2, 3, 4):
+        for when in ("before", "after"):
+            life = started(settings)
+            log_in(life, MANY[:20])
+            assert 0 == life.finish()
+            life = started(settings, Death("rename", count, when))
+            if life.reply() is not None:
+                machine.set_clock(by)
+                life.send(lines(["198.51.100.7"]))
+                while life.reply() is not None:
+                    pass
+            life.end()
+            assert answers(settings, MANY[:20]) <= {YES, NOT_NOW}
+            machine.wait(GRACE + 5)
+            assert YES not in answers(settings, MANY[:20])
+
+
+def test_the_input_ends_while_more_waits_for_the_map_than_is_kept(
+    settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(persister, "MAX_CHANGES", 100)
+    monkeypatch.setattr(persister, "MAP_REST_SECONDS", 60.0)
+    monkeypatch.setattr(persister, "MAP_SHARE", 1_000_000)
+    life = started(settings)
+    log_in(life, MANY)
+    assert 0 == life.finish()
+    assert {YES} == answers(settings, MANY)
+
+
+def test_a_filter_that_leaves_with_the_map_behind_its_journal_says_so(
+    settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log says why, and a miss is "not now" until the next start."""
+    monkeypatch.setattr(persister, "MAX_CHANGES", 100)
+    monkeypatch.setattr(persister, "MAP_SHARE", 1_000_000)
+    monkeypatch.setattr(persister, "MAP_REST_SECONDS", 60.0)
+
+    begin = GdbmMap.begin_rebuild
+
+    def fails(self: GdbmMap) -> None:
+        if self._complete:
+            raise StoreBusy("no room")
+        begin(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GdbmMap, "begin_rebuild", fails)
+        patched.setattr("pbs_filter.service.feed.CLOSE_SECONDS", 0.2)
+        life = started(settings)
+        log_in(life, MANY)
+        assert 0 == life.finish()
+    log = Path(settings.logto).read_text()
+    assert "not up to date: 1000 addresses have to be written to the map" in log
+    assert answers(settings, MANY) <= {YES, NOT_NOW}
+    life = started(settings)
+    assert {YES} == answers(settings, MANY)
+    assert 0 == life.finish()
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def spoil(path: Path) -> None:
+    """A byte every 50."""
+    data = bytearray(path.read_bytes())
+    for at in range(0, len(data.rstrip(b"\0")), 50):
+        data[at] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, 3000)
+
+
+def cut_between_lines(path: Path) -> None:
+    os.truncate(path, path.read_bytes().rindex(b"\n", 0, 3000) + 1)
+
+
+DAMAGES: list[Callable[[Path], None]] = [remove, spoil, cut, cut_between_lines]
+
+
+DEATHS = [
+    Death("pwrite", 1, "after"),
+    Death("pwrite", 2, "within"),
+    Death("fsync", 1, "before"),
+    Death("ftruncate", 1, "after"),
+    Death("rename", 1, "before"),
+    Death("rename", 1, "after"),
+    Death("rename", 2, "after"),
+    Death("fsync", 3, "before"),
+]
+"""Ends of starts, one after the other."""
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_and_then_kills_during_the_next_starts(
+    settings: Config, damage: Callable[[Path], None]
+) -> None:
+    life = started(settings)
+    log_in(life, MANY)
+    while answers(settings, MANY) != {YES}:
+        pass
+    life.kill()
+    life.end()
+    damage(Path(settings.journal))
+    for death in DEATHS:
+        life = started(settings, death)
+        life.reply()
+        life.kill()
+        life.end()
+    life = started(settings)
+    assert {YES} == answers(settings, MANY)
+    life.kill()
+    life.end()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal_and_a_map_that_was_being_written(
+    settings: Config, damage: Callable[[Path], None]
+) -> None:
+    life = started(settings)
+    log_in(life, MANY)
+    while answers(settings, MANY) != {YES}:
+        pass
+    life.kill()
+    life.end()
+    state = Path(settings.map + ".state")
+    state.write_bytes(b"writing".ljust(159) + b"\n")
+    damage(Path(settings.journal))
+    life = started(settings)
+    assert {YES} == answers(settings, MANY)
+    assert 0 == life.finish()
+
+
+@pytest.mark.parametrize("by", [250, -250])
+def test_a_clock_that_was_set_and_a_lost_journal(
+    settings: Config, machine: Machine, by: int
+) -> None:
+    """What is taken from the map is told by the map's own clock."""
+    life = started(settings)
+    log_in(life, MANY[:20])
+    machine.wait(300)
+    log_in(life, ["198.51.100.7"])
+    while answers(settings, ["198.51.100.7"]) != {YES}:
+        pass
+    life.kill()
+    life.end()
+    machine.set_clock(by)
+    Path(settings.journal).unlink()
+    life = started(settings)
+    machine.wait(290)
+    assert {YES} == answers(settings, MANY[:20])
+    machine.wait(15)
+    assert {NO} == answers(settings, MANY[:20])
+    assert {YES} == answers(settings, ["198.51.100.7"])
+    life.kill()
+    life.end()
+
+
+def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
+    settings: Config, machine: Machine
+) -> None:
+    """The filter dies between its answer and the map: a first login, and one more of an address
+    whose end in the map comes first."""
+    life = started(settings)
+    log_in(life, ["192.0.2.1"])
+    assert 0 == life.finish()
+    machine.wait(GRACE - 10)
+    life = started(settings, Death("_put", 1, "before"))
+    assert b"OK" == life.reply()
+    life.send(lines(["192.0.2.1", "192.0.2.2"]))
+    assert [b"OK", b"OK", None] == [life.reply(), life.reply(), life.reply()]
+    life.end()
+    machine.wait(20)
+    assert {NOT_NOW} == answers(settings, ["192.0.2.1", "192.0.2.2"])
+    life = started(settings)
+    assert {YES} == answers(settings, ["192.0.2.1", "192.0.2.2"])
+    life.kill()
+    life.end()
