@@ -146,13 +146,13 @@ class Pipeline:
     def __init__(
         self,
         *,
-        reader: Matcher,
+        matcher: Matcher,
         policy: Policy,
         ledger: Ledger,
         correlator: Correlator,
         ipv6_prefix: int = 128,
     ) -> None:
-        self.reader = reader
+        self.matcher = matcher
         self.policy = policy
         self.ledger = ledger
         self.correlator = correlator
@@ -166,15 +166,15 @@ class Pipeline:
         """The newest lines of `--doctor`, by their tokens."""
         self.failures: list[Failure] = []
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
-        self.own_logs = own_logs_of(reader.servers)
+        self.own_logs = own_logs_of(matcher.servers)
         self.read_record = records.reader(self.own_logs)
         self.scanner = Scanner(
-            reader.program_names | {TEST_PROGRAM}, reader.instance_names, self.own_logs
+            matcher.program_names | {TEST_PROGRAM}, matcher.instance_names, self.own_logs
         )
         self._waiting: Iterator[bytes] = iter(())
         self._tied = frozenset(
             server.name
-            for server in reader.servers
+            for server in matcher.servers
             if any(rule.kind is Ended for rule in server.rules)
         )
         """Servers that log the end of sessions: only theirs can hold an address."""
@@ -254,7 +254,7 @@ class Pipeline:
         """Take one record, or why there is none. See `line`."""
         if isinstance(record, Reason):
             return Outcome("none", record)
-        reading = self.reader.read(record)
+        reading = self.matcher.read(record)
         if isinstance(reading, Reason):
             if reading is Reason.NO_RULE:
                 if record.message.startswith(PAM):

@@ -58,7 +58,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
             sys.stdout.write(json_line(story_object(number, outcome)))
         else:
             near = (
-                pipeline.reader.explain(record)
+                pipeline.matcher.explain(record)
                 if isinstance(record, Record) and outcome.reason is Reason.NO_RULE
                 else ()
             )

@@ -81,7 +81,7 @@ _SPECIALS = (
 
 @lru_cache(maxsize=4)
 def attacks_of(servers: tuple[Server, ...]) -> tuple[str, ...]:
-    """Return texts that clients send to be taken for lines of `servers`."""
+    """Returns texts that clients send to be taken for lines of `servers`."""
     lines: dict[str, None] = {}
     for server in servers:
         for rule in server.rules:
@@ -96,7 +96,7 @@ def attacks_of(servers: tuple[Server, ...]) -> tuple[str, ...]:
 
 
 def framed(servers: Iterable[Server]) -> Iterator[str]:
-    """Return the logins of `servers` with what ends and begins a field around them."""
+    """Returns the logins of `servers` with what ends and begins a field around them."""
     for server in servers:
         for rule in server.rules:
             for sample in rule.samples:
@@ -107,7 +107,7 @@ def framed(servers: Iterable[Server]) -> Iterator[str]:
 
 
 def clients_texts(message: str, observation: Observation | None) -> set[str]:
-    """Return what in a sample's message is a client's text: users, and its host's name.
+    """Returns what in a sample's message is a client's text: users, and its host's name.
 
     Not the host's name in a `no`: such a line may be one that no server writes, and stand for a
     name in the place of an address.
@@ -120,7 +120,7 @@ def clients_texts(message: str, observation: Observation | None) -> set[str]:
 
 
 def replaced(message: str, texts: Iterable[str], attacks: Iterable[str]) -> Iterator[str]:
-    """Return `message` with each of `texts` replaced by each attack, in one place and in all."""
+    """Returns `message` with each of `texts` replaced by each attack, in one place and in all."""
     attacks = tuple(attacks)
     for text in sorted(texts):
         before, _, after = message.partition(text)
@@ -164,7 +164,7 @@ _SHAPES: dict[str, Shape] = {
 def records_of(
     read: Callable[[bytes], Record | Reason], program: str, pid: str, message: str
 ) -> Iterator[tuple[str, object]]:
-    """Return (shape, what `read` makes of it) for every header shape that can carry this.
+    """Returns (shape, what `read` makes of it) for every header shape that can carry this.
 
     A record comes as (program, pid, message), a reason as it is.
     """

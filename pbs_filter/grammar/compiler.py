@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import pyparsing as pp
 
 from ..errors import GrammarError
-from .prefixes import EMPTIES, LITERALS, can_begin_alike, starts
+from .prefixes import EMPTIES, LITERALS, can_begin_alike, literal_prefixes
 
 _FLAGS = (
     ("a", re.ASCII),
@@ -68,7 +68,7 @@ class Pattern:
     marks: tuple[Mark, ...]
 
     def compile(self) -> re.Pattern[str]:
-        """Compile; GrammarError if a token's own pattern cannot stand inside a larger one."""
+        """Compiles; GrammarError if a token's own pattern cannot stand inside a larger one."""
         try:
             return re.compile(self.text)
         except (re.error, OverflowError) as error:
@@ -78,7 +78,7 @@ class Pattern:
 
 
 def prepared(expression: pp.ParserElement) -> pp.ParserElement:
-    """Return a copy that pyparsing reads the way we mean it: the reference for the compiler.
+    """Returns a copy that pyparsing reads the way we mean it: the reference for the compiler.
 
     No white space is skipped, tabs stay tabs, and the end of the line is part of the expression
     (`parse_all` alone skips white space before it looks for the end).
@@ -89,7 +89,7 @@ def prepared(expression: pp.ParserElement) -> pp.ParserElement:
 
 
 def translate(expression: pp.ParserElement, *, marked: bool = False) -> Pattern:
-    """Return the pattern of `expression`, to be used with `fullmatch`.
+    """Returns the pattern of `expression`, to be used with `fullmatch`.
 
     `marked` adds empty groups that tell which optional parts and alternatives a match went
     through; it does not change the meaning. Raises GrammarError.
@@ -101,7 +101,7 @@ def translate(expression: pp.ParserElement, *, marked: bool = False) -> Pattern:
 
 
 def any_of(expressions: Iterable[pp.ParserElement]) -> Pattern:
-    """Return the pattern that fits what at least one of `expressions` fits. Raises GrammarError.
+    """Returns the pattern that fits what at least one of `expressions` fits. Raises GrammarError.
 
     Only whether it fits means anything, not its groups.
     """
@@ -251,7 +251,7 @@ def _error(element: pp.ParserElement, what: str) -> GrammarError:
 
 
 def _refuse_extras(element: pp.ParserElement) -> None:
-    """Refuse what changes an element's meaning from outside."""
+    """Refuses what changes an element's meaning from outside."""
     if element.parseAction or element.failAction:
         raise _error(element, "parse actions do not run; a rule only says what stands where")
     if element.resultsName and not element.modalResults:
@@ -267,7 +267,7 @@ def _is_one_token(element: pp.ParserElement) -> bool:
 
 
 def _literal_head(element: pp.ParserElement) -> str:
-    """Return the pattern of the literal that a sequence begins with; "" where there is none."""
+    """Returns the pattern of the literal that a sequence begins with; "" where there is none."""
     if element.resultsName:
         return ""
     if type(element) is pp.And:
@@ -276,7 +276,7 @@ def _literal_head(element: pp.ParserElement) -> str:
 
 
 def _names(element: pp.ParserElement) -> set[str]:
-    """Return the result names in an expression."""
+    """Returns the result names in an expression."""
     names = {element.resultsName} if element.resultsName else set()
     if type(element) is pp.Regex:
         names |= set(element.re.groupindex)
@@ -286,7 +286,7 @@ def _names(element: pp.ParserElement) -> set[str]:
 
 
 def tokens(expression: pp.ParserElement) -> Iterator[tuple[re.Pattern[str], str]]:
-    """Return every token's compiled pattern and its name for messages."""
+    """Returns every token's compiled pattern and its name for messages."""
     if type(expression) is pp.Regex:
         yield expression.re, str(expression)
     for part in _inside(expression):
@@ -300,7 +300,7 @@ def _inside(element: pp.ParserElement) -> list[pp.ParserElement]:
 
 
 def _parts_of_each(element: pp.ParserElement) -> list[pp.ParserElement]:
-    """Return the parts of `a & b & c`, which Python builds as `(a & b) & c`."""
+    """Returns the parts of `a & b & c`, which Python builds as `(a & b) & c`."""
     parts: list[pp.ParserElement] = []
     for part in element.exprs:  # type: ignore[attr-defined]
         if type(part) is pp.Each:
@@ -315,7 +315,7 @@ def _refuse_alike(element: pp.ParserElement, parts: list[pp.ParserElement]) -> N
     begun: list[tuple[pp.ParserElement, frozenset[str]]] = []
     for part in parts:
         inner: pp.ParserElement = part.expr if type(part) is pp.Opt else part
-        begins = starts(inner)
+        begins = literal_prefixes(inner)
         for other, others_begin in begun:
             if can_begin_alike(begins, others_begin):
                 raise _error(

@@ -29,8 +29,8 @@ from .rules import KINDS, PROTOCOLS, RESULTS, Rule, Sample, Server, is_name
 DECISIVE = (Accepted, Connected, Ended)
 """Kinds that change something; the others only tell people what a line was."""
 
-_MANY = 10_000
-_LETTERS = 'a0. -:/<"é'
+LONG_RUN = 10_000
+PROBE_CHARS = 'a0. -:/<"é'
 _ENDS_OF_FIELDS = " ,;:<>()[]\"'="
 
 
@@ -38,7 +38,7 @@ Read = Callable[[bytes], Record | Reason]
 
 
 def check(server: Server, servers: Iterable[Server] = (), read: Read | None = None) -> list[str]:
-    """Return what `server` breaks of the contract; nothing if it keeps it.
+    """Returns what `server` breaks of the contract; nothing if it keeps it.
 
     Args:
         servers: all whose lines stand in the same log: sources of attacks, rivals for lines.
@@ -51,21 +51,21 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
     if violations:
         # What is said below about a server of the wrong form would only confuse.
         return violations
-    neighbours = [other for other in servers if _meet(server, other)]
-    reader = _reader_of(neighbours)
+    neighbours = [other for other in servers if _may_share_lines(server, other)]
+    matcher = _matcher_of(neighbours)
     violations += _lint(server)
-    violations += _samples(server, reader)
-    violations += _overlaps(server, reader)
+    violations += _samples(server, matcher)
+    violations += _overlaps(server, matcher)
     violations += _coverage(server)
     if read is not None:
         violations += _headers(server, read)
-    violations += _nothing_else(server, reader)
-    violations += _attacks(server, servers, reader)
+    violations += _nothing_else(server, matcher)
+    violations += _attacks(server, servers, matcher)
     return violations
 
 
-def _reader_of(servers: Iterable[Server]) -> Matcher:
-    """Return a reader with every rule, also those that are off: they are to be as safe."""
+def _matcher_of(servers: Iterable[Server]) -> Matcher:
+    """Returns a reader with every rule, also those that are off: they are to be as safe."""
     servers = tuple(servers)
     return Matcher(
         servers,
@@ -73,8 +73,8 @@ def _reader_of(servers: Iterable[Server]) -> Matcher:
     )
 
 
-def _meet(server: Server, other: Server) -> bool:
-    """Return whether a line of a program of `server`'s, or of its samples, can be `other`'s."""
+def _may_share_lines(server: Server, other: Server) -> bool:
+    """Returns whether a line of a program of `server`'s, or of its samples, can be `other`'s."""
     programs = {*server.programs}
     programs |= {sample.parts()[0] for rule in server.rules for sample in rule.samples}
     last_names = {name.rpartition("/")[2] for name in programs}
@@ -115,9 +115,9 @@ def _form_of_rule(rule: Rule) -> Iterator[str]:
     if rule.protocol not in (None, *PROTOCOLS):
         yield f"{where}: protocol {rule.protocol!r}; write pop3, imap or None"
     if not any(sample.observation is not None for sample in rule.samples):
-        yield f"{where}: has no sample that it must read; add yes(line, observation)"
+        yield f"{where}: has no sample that it must read; add one of its lines, and '-> ' below it"
     if not any(sample.observation is None for sample in rule.samples):
-        yield f"{where}: has no sample that it must not read; add no(line, because)"
+        yield f"{where}: has no sample that it must not read; add a line, and 'not: why' below it"
     for sample in rule.samples:
         try:
             sample.parts()
@@ -165,11 +165,11 @@ def _lint(server: Server) -> Iterator[str]:
                     f"rule {rule.name!r}: token {name!r} reads past every end of a field; exclude "
                     "what ends this one"
                 )
-            for char in _LETTERS:
-                if pattern.fullmatch(char * _MANY):
+            for char in PROBE_CHARS:
+                if pattern.fullmatch(char * LONG_RUN):
                     yield (
-                        f"rule {rule.name!r}: token {name!r} has no bound, it reads {_MANY} times "
-                        f"{char!r}; write {{1,255}}+ instead of +"
+                        f"rule {rule.name!r}: token {name!r} has no bound, it reads {LONG_RUN} "
+                        f"times {char!r}; write {{1,255}}+ instead of +"
                     )
                     break
 
@@ -177,17 +177,17 @@ def _lint(server: Server) -> Iterator[str]:
 # ------------------------------------------------------------------ 2. samples
 
 
-def _samples(server: Server, reader: Matcher) -> Iterator[str]:
+def _samples(server: Server, matcher: Matcher) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             program, pid, message = sample.parts()
-            if sample.observation is not None and not reader.claims(program):
+            if sample.observation is not None and not matcher.claims(program):
                 yield (
                     f"{_where(rule, sample)}: the server claims no program {program!r}; add it to "
                     "programs or mend the sample"
                 )
                 continue
-            reading = reader.read(Record(program, message, "mx1", pid))
+            reading = matcher.read(Record(program, message, "mx1", pid))
             observation = None if isinstance(reading, Reason) else reading.observation
             if sample.observation is None:
                 if isinstance(observation, DECISIVE):
@@ -197,7 +197,7 @@ def _samples(server: Server, reader: Matcher) -> Iterator[str]:
                     )
             elif isinstance(reading, Reason):
                 yield (
-                    f"{_where(rule, sample)}: {reading.value}{near_miss(reader, program, message)}"
+                    f"{_where(rule, sample)}: {reading.value}{near_miss(matcher, program, message)}"
                 )
             elif observation != sample.observation:
                 yield (
@@ -211,9 +211,9 @@ def _samples(server: Server, reader: Matcher) -> Iterator[str]:
                 )
 
 
-def near_miss(reader: Matcher, program: str, message: str) -> str:
-    """Return how far the best rule read `message`, as the end of a sentence."""
-    best = reader.explain(Record(program, message))[0]
+def near_miss(matcher: Matcher, program: str, message: str) -> str:
+    """Returns how far the best rule read `message`, as the end of a sentence."""
+    best = matcher.explain(Record(program, message))[0]
     if not best.expected:
         return f"; rule {best.rule.name!r} fits, if its session (the pid, say) is there"
     return (
@@ -229,11 +229,11 @@ def _where(rule: Rule, sample: Sample) -> str:
 # ------------------------------------------------------------------ 3. overlaps
 
 
-def _overlaps(server: Server, reader: Matcher) -> Iterator[str]:
+def _overlaps(server: Server, matcher: Matcher) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             program, pid, message = sample.parts()
-            fitting = reader.all_fitting(Record(program, message, "mx1", pid))
+            fitting = matcher.all_fitting(Record(program, message, "mx1", pid))
             if len(fitting) > 1:
                 names = ", ".join(f"{who.name}-{which.name}" for who, which in fitting)
                 yield (
@@ -289,14 +289,14 @@ def _headers(server: Server, read: Read) -> Iterator[str]:
 # ------------------------------------------------------------------ 6. nothing but the line
 
 
-def _nothing_else(server: Server, reader: Matcher) -> Iterator[str]:
+def _nothing_else(server: Server, matcher: Matcher) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             if not isinstance(sample.observation, Accepted | Connected):
                 continue
             program, pid, message = sample.parts()
-            for odd in _odd(message):
-                reading = reader.read(Record(program, odd, "mx1", pid))
+            for odd in _variants_of(message):
+                reading = matcher.read(Record(program, odd, "mx1", pid))
                 if not isinstance(reading, Reason) and isinstance(reading.observation, DECISIVE):
                     yield (
                         f"{_where(rule, sample)}: {odd[:300]!r} is read as well, by rule "
@@ -305,8 +305,8 @@ def _nothing_else(server: Server, reader: Matcher) -> Iterator[str]:
                     break
 
 
-def _odd(message: str) -> Iterator[str]:
-    """Return the message with something before it, behind it, or a line break in it."""
+def _variants_of(message: str) -> Iterator[str]:
+    """Returns the message with something before it, behind it, or a line break in it."""
     for text in ("x ", "x: ", "\x00", f"{message} ", f"{message}: "):
         yield text + message
     for text in ("\x00", f" [{CANARY}]", f" {message}", f", {message}"):
@@ -318,7 +318,7 @@ def _odd(message: str) -> Iterator[str]:
 # ------------------------------------------------------------------ 7. attacks
 
 
-def _attacks(server: Server, servers: tuple[Server, ...], reader: Matcher) -> Iterator[str]:
+def _attacks(server: Server, servers: tuple[Server, ...], matcher: Matcher) -> Iterator[str]:
     attacks = (*attacks_of(servers), *framed([server]))
     for rule in server.rules:
         for sample in rule.samples:
@@ -326,7 +326,7 @@ def _attacks(server: Server, servers: tuple[Server, ...], reader: Matcher) -> It
             harmless = not isinstance(sample.observation, DECISIVE)
             texts = clients_texts(message, sample.observation)
             for attacked in replaced(message, texts, attacks):
-                reading = reader.read(Record(program, attacked, "mx1", pid))
+                reading = matcher.read(Record(program, attacked, "mx1", pid))
                 if isinstance(reading, Reason):
                     continue
                 found = reading.observation

@@ -18,8 +18,8 @@ import pyparsing as pp
 
 from ..model import Observation, Reason, Record
 from .compiler import Pattern, any_of, prepared, translate
-from .observe import Maker, TextMatch, maker
-from .prefixes import can_begin_alike, starts
+from .observe import Builder, TextMatch, builder
+from .prefixes import can_begin_alike, literal_prefixes
 from .rules import Rule, Server
 
 _new_reading = tuple.__new__
@@ -48,27 +48,27 @@ class NearMiss(NamedTuple):
 class _Candidate:
     """A rule, ready to run for one program."""
 
-    __slots__ = ("fullmatch", "make", "rival_fits", "rivals", "rule", "server", "starts")
+    __slots__ = ("build", "fullmatch", "prefixes", "rival_fits", "rivals", "rule", "server")
 
     def __init__(
         self,
         server: Server,
         rule: Rule,
-        starts: frozenset[str],
+        prefixes: frozenset[str],
         fullmatch: Callable[[str], TextMatch | None],
-        make: Maker,
+        build: Builder,
     ) -> None:
         self.server = server
         self.rule = rule
-        self.starts = starts
+        self.prefixes = prefixes
         self.fullmatch = fullmatch
-        self.make = make
+        self.build = build
         self.rivals: tuple[_Candidate, ...] = ()
         """Later candidates that can fit the same line."""
         self.rival_fits: Callable[[str], object] = self._first_time
 
     def _first_time(self, message: str) -> object:
-        """Return whether any rival fits: one pattern for all, compiled when first needed."""
+        """Returns whether any rival fits: one pattern for all, compiled when first needed."""
         pattern = any_of(rival.rule.expression for rival in self.rivals)
         self.rival_fits = pattern.compile().fullmatch
         return self.rival_fits(message)
@@ -134,11 +134,11 @@ class Matcher:
         return frozenset(self._instance_claims)
 
     def claims(self, program: str) -> bool:
-        """Return whether some server reads lines of `program`."""
+        """Returns whether some server reads lines of `program`."""
         return bool(self._claims_on(program))
 
     def read(self, record: Record) -> Match | Reason:
-        """Return what `record` says, or why it says nothing."""
+        """Returns what `record` says, or why it says nothing."""
         program = self._programs.get(record.program)
         if program is None:
             program = self._program(record.program)
@@ -153,7 +153,7 @@ class Matcher:
         for candidate in candidates:
             match = candidate.fullmatch(message)
             if match is not None:
-                observation = candidate.make(match, record.pid)
+                observation = candidate.build(match, record.pid)
                 if candidate.rivals and candidate.rival_fits(message) is not None:
                     for rival in candidate.rivals:
                         if _contradicts(rival, record, observation):
@@ -164,7 +164,7 @@ class Matcher:
         return Reason.NO_RULE
 
     def all_fitting(self, record: Record) -> list[tuple[Server, Rule]]:
-        """Return every rule that fits the message; where all is well, at most one."""
+        """Returns every rule that fits the message; where all is well, at most one."""
         return [
             (server, rule)
             for server, protocol in self._claims_on(record.program)
@@ -173,7 +173,7 @@ class Matcher:
         ]
 
     def explain(self, record: Record) -> list[NearMiss]:
-        """Return how far each rule for this program read the message, the best first."""
+        """Returns how far each rule for this program read the message, the best first."""
         misses = [
             _near_miss(server, rule, record.message)
             for server, _ in self._claims_on(record.program)
@@ -218,18 +218,18 @@ class Matcher:
         known = self._patterns.get(rule)
         if known is None:
             pattern = translate(rule.expression)
-            known = pattern, starts(rule.expression), pattern.compile().fullmatch
+            known = pattern, literal_prefixes(rule.expression), pattern.compile().fullmatch
             self._patterns[rule] = known
         pattern, begins, fullmatch = known
-        return _Candidate(server, rule, begins, fullmatch, maker(rule, pattern.groups, protocol))
+        return _Candidate(server, rule, begins, fullmatch, builder(rule, pattern.groups, protocol))
 
 
 def _contradicts(rival: _Candidate, record: Record, observation: Observation | Reason) -> bool:
-    """Return whether `rival` reads the record too, and says something else."""
+    """Returns whether `rival` reads the record too, and says something else."""
     match = rival.fullmatch(record.message)
     if match is None:
         return False
-    other = rival.make(match, record.pid)
+    other = rival.build(match, record.pid)
     return type(other) is not type(observation) or any(
         getattr(other, name, None) != getattr(observation, name, None)
         for name in ("address", "user")
@@ -241,18 +241,18 @@ def _dispatch(candidates: list[_Candidate]) -> _Table:
         candidate.rivals = tuple(
             other
             for other in candidates[i + 1 :]
-            if can_begin_alike(candidate.starts, other.starts)
+            if can_begin_alike(candidate.prefixes, other.prefixes)
         )
     table = _table(tuple(candidates), 0)
     return table if isinstance(table, _Table) else _Table(0, {}, table)
 
 
 def _table(candidates: tuple[_Candidate, ...], width: int) -> _Table | tuple[_Candidate, ...]:
-    """Return the table that tells `candidates`, alike in `width` characters, further apart.
+    """Returns the table that tells `candidates`, alike in `width` characters, further apart.
 
     The candidates themselves, where more characters would tell nothing.
     """
-    widths = sorted({len(s) for c in candidates for s in c.starts if len(s) > width})
+    widths = sorted({len(s) for c in candidates for s in c.prefixes if len(s) > width})
     found = [_split(candidates, more) for more in widths[:_WIDTHS_TRIED]]
     best = min(found, key=_worst, default=None)
     if best is None or _worst(best) == len(candidates):
@@ -266,18 +266,18 @@ _Split = tuple[int, dict[str, tuple[_Candidate, ...]], tuple[_Candidate, ...]]
 
 
 def _split(candidates: tuple[_Candidate, ...], width: int) -> _Split:
-    """Return (width, the candidates for each beginning of that width, those for any other)."""
-    keyed = [{start[:width] for start in c.starts if len(start) >= width} for c in candidates]
-    short = [tuple(start for start in c.starts if len(start) < width) for c in candidates]
+    """Returns (width, the candidates for each beginning of that width, those for any other)."""
+    keyed = [{prefix[:width] for prefix in c.prefixes if len(prefix) >= width} for c in candidates]
+    short = [tuple(prefix for prefix in c.prefixes if len(prefix) < width) for c in candidates]
     table = {
         key: tuple(
             c
-            for c, keys, starts in zip(candidates, keyed, short, strict=True)
-            if key in keys or (starts and key.startswith(starts))
+            for c, keys, shorter in zip(candidates, keyed, short, strict=True)
+            if key in keys or (shorter and key.startswith(shorter))
         )
         for key in set().union(*keyed)
     }
-    return width, table, tuple(c for c, starts in zip(candidates, short, strict=True) if starts)
+    return width, table, tuple(c for c, shorter in zip(candidates, short, strict=True) if shorter)
 
 
 def _worst(split: _Split) -> int:

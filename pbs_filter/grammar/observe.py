@@ -19,7 +19,7 @@ TextMatch = re.Match[str]
 Groups = Mapping[str, tuple[int, ...]]
 """Result name -> the groups of the pattern one of which holds it."""
 
-Maker = Callable[[TextMatch, str], Observation | Reason]
+Builder = Callable[[TextMatch, str], Observation | Reason]
 """(match, the header's pid) -> what the line says, or why it says nothing."""
 
 _Text = Callable[[TextMatch], str | None]
@@ -36,13 +36,13 @@ _set_user, _set_address, _set_protocol, _set_session, _set_local = (
 
 @lru_cache(256)
 def protocol_of(text: str) -> str | None:
-    """Return `pop3` or `imap` for a service's name in a line (`POP3S`, `imap-login`), else None."""
+    """Returns `pop3` or `imap` for the name of a service (`POP3S`, `imap-login`), else None."""
     start = text[:4].lower()
     return "pop3" if start[:3] == "pop" else "imap" if start == "imap" else None
 
 
-def maker(rule: Rule, groups: Groups, program_protocol: str | None) -> Maker:
-    """Return the function that makes `rule`'s observation from a match of its pattern.
+def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder:
+    """Returns the function that makes `rule`'s observation from a match of its pattern.
 
     `program_protocol` is what the program speaks when neither the rule nor the line says.
     """
@@ -71,7 +71,7 @@ def _accepted(
     protocol_in: _Text | None,
     session_of: _Session | None,
     local_of: _Text | None,
-) -> Maker:
+) -> Builder:
     def accepted(match: TextMatch, pid: str) -> Observation | Reason:
         session = None if session_of is None else session_of(match, pid)
         address = None
@@ -93,7 +93,7 @@ def _accepted(
     return accepted
 
 
-def _connected(address_of: _Text | None, session_of: _Session | None) -> Maker:
+def _connected(address_of: _Text | None, session_of: _Session | None) -> Builder:
     def connected(match: TextMatch, pid: str) -> Observation | Reason:
         address = _canonical_of(address_of, match)
         if address is None:
@@ -112,7 +112,7 @@ def _ended(
     known_protocol: str | None,
     protocol_in: _Text | None,
     session_of: _Session | None,
-) -> Maker:
+) -> Builder:
     def ended(match: TextMatch, pid: str) -> Observation | Reason:
         session = None if session_of is None else session_of(match, pid)
         user = None if user_of is None else user_of(match)
@@ -129,7 +129,7 @@ def _ended(
     return ended
 
 
-def _refused(user_of: _Text | None, address_of: _Text | None) -> Maker:
+def _refused(user_of: _Text | None, address_of: _Text | None) -> Builder:
     def refused(match: TextMatch, _pid: str) -> Observation:
         user = None if user_of is None else user_of(match)
         return Refused(user=user, address=_canonical_of(address_of, match))
@@ -138,13 +138,13 @@ def _refused(user_of: _Text | None, address_of: _Text | None) -> Maker:
 
 
 def _canonical_of(address_of: _Text | None, match: TextMatch) -> str | None:
-    """Return the canonical address; None where there is none, and also where it is not one."""
+    """Returns the canonical address; None where there is none, and also where it is not one."""
     text = None if address_of is None else address_of(match)
     return None if text is None else _canonical(text)
 
 
 def _text(groups: Groups, name: str) -> _Text | None:
-    """Return the function that gets a result's text, which gives None where the line left it out.
+    """Returns the function that gets a result's text, which gives None where the line left it out.
 
     None: the rule has no such result.
     """
@@ -168,7 +168,7 @@ def _text(groups: Groups, name: str) -> _Text | None:
 
 
 def _session(names: tuple[str, ...], groups: Groups) -> _Session | None:
-    """Return the function that makes the session's key, which gives None where a part is missing.
+    """Returns the function that makes the session's key, which gives None where a part is missing.
 
     None: the rule has no session.
     """

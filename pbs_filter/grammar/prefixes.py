@@ -1,7 +1,7 @@
-"""With which literal texts a line that fits an expression must begin.
+"""Computes the literal prefixes that every line matching an expression starts with.
 
-That is how the reader finds a message's few candidate rules without trying them all, and how it
-knows that no line can fit two rules.
+By these the matcher finds a message's few candidate rules without trying them all, and knows which
+rules no line can fit together.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ import re
 
 import pyparsing as pp
 
-_MOST_STARTS = 64
+_MAX_PREFIXES = 64
 
 # pyparsing makes some literals into classes of their own.
 LITERALS: tuple[type, ...] = (pp.Literal, type(pp.Literal("x")), type(pp.Literal("xy")))
 EMPTIES: tuple[type, ...] = (pp.Empty,)
 
 
-def starts(expression: pp.ParserElement) -> frozenset[str]:
-    """Return literal texts one of which every line that fits must begin with.
+def literal_prefixes(expression: pp.ParserElement) -> frozenset[str]:
+    """Returns literal texts one of which every line that fits must begin with.
 
     At most 64; the empty string stands for "anything". Sound, not tight: whatever cannot be told
     ends a start early.
     """
-    return frozenset(text for text, _ in _starts(expression))
+    return frozenset(text for text, _ in _prefixes(expression))
 
 
 def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
-    """Return whether a line may begin with one of `some` and with one of `others`."""
+    """Returns whether a line may begin with one of `some` and with one of `others`."""
     return any(a.startswith(b) or b.startswith(a) for a in some for b in others)
 
 
-def _starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
-    """Return (literal start, whether it is the whole element)."""
+def _prefixes(element: pp.ParserElement) -> set[tuple[str, bool]]:
+    """Returns (literal start, whether it is the whole element)."""
     kind = type(element)
     if kind in LITERALS:
         return {(element.match, True)}  # type: ignore[attr-defined]
@@ -45,17 +45,17 @@ def _starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
         for part in element.exprs:  # type: ignore[attr-defined]
             if not any(whole for _, whole in found):
                 break
-            found = _joined(found, _starts(part))
+            found = _joined(found, _prefixes(part))
         return found
     if kind is pp.MatchFirst:
         union: set[tuple[str, bool]] = set()
         for part in element.exprs:  # type: ignore[attr-defined]
-            union |= _starts(part)
-        return union if len(union) <= _MOST_STARTS else {("", False)}
+            union |= _prefixes(part)
+        return union if len(union) <= _MAX_PREFIXES else {("", False)}
     if kind is pp.Opt:
-        return _starts(element.expr) | {("", True)}  # type: ignore[attr-defined]
+        return _prefixes(element.expr) | {("", True)}  # type: ignore[attr-defined]
     if kind is pp.Combine:
-        return _starts(element.expr)  # type: ignore[attr-defined]
+        return _prefixes(element.expr)  # type: ignore[attr-defined]
     return {("", False)}
 
 
@@ -68,7 +68,7 @@ def _of_regex(element: pp.ParserElement) -> set[tuple[str, bool]]:
 
 
 def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
-    """Return the starts of the alternatives from `position` on, and where they end.
+    """Returns the starts of the alternatives from `position` on, and where they end.
 
     Reads literal characters and groups of them (so `one_of`, which is words between bars); whatever
     else there is ends the start of its alternative.
@@ -84,11 +84,11 @@ def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int
         begins, position = _of_one(pattern, position)
         current = _joined(current, begins)
     found |= current
-    return found if len(found) <= _MOST_STARTS else {("", False)}, position
+    return found if len(found) <= _MAX_PREFIXES else {("", False)}, position
 
 
 def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
-    """Return the starts of the character, class or group at `position`, and where it ends."""
+    """Returns the starts of the character, class or group at `position`, and where it ends."""
     begins = {("", False)}
     group = _group.match(pattern, position)
     if group:
@@ -115,7 +115,7 @@ def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
 def _joined(before: set[tuple[str, bool]], after: set[tuple[str, bool]]) -> set[tuple[str, bool]]:
     longer = {pair for pair in before if not pair[1]}
     longer |= {(a + b, whole) for a, more in before if more for b, whole in after}
-    return longer if len(longer) <= _MOST_STARTS else {(text, False) for text, _ in before}
+    return longer if len(longer) <= _MAX_PREFIXES else {(text, False) for text, _ in before}
 
 
 _group = re.compile(r"\((\?[:>]|\?<?[=!])?(?!\?)")

@@ -48,7 +48,7 @@ class Sample:
     """Why a line must not be read, for people."""
 
     def parts(self) -> tuple[str, str, str]:
-        """Return program, pid (may be empty) and message; GrammarError if there are none."""
+        """Returns program, pid (may be empty) and message; GrammarError if there are none."""
         match = _SAMPLE.fullmatch(self.line)
         if match is None:
             raise GrammarError(f"sample {self.line!r}: must look like 'program[pid]: message'")
@@ -57,12 +57,12 @@ class Sample:
 
 
 def yes(line: str, observation: Observation) -> Sample:
-    """Return a sample that must give exactly `observation`."""
+    """Returns a sample that must give exactly `observation`."""
     return Sample(line=line, observation=observation)
 
 
 def no(line: str, because: str) -> Sample:
-    """Return a sample that must authorise, connect and end nothing."""
+    """Returns a sample that must authorise, connect and end nothing."""
     return Sample(line=line, observation=None, because=because)
 
 
@@ -140,7 +140,7 @@ class Rule:
     """Whether the end of a session that this rule opens is reliably logged. Without it the login
     authorises for its grace, and the session does not hold the address."""
     off: bool = False
-    """Read only where the config's `enable` names it (`SERVER-RULE`)."""
+    """Reads only where the config's `enable` names it (`SERVER-RULE`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -30,7 +30,7 @@ _DELIMITERS = r"<>()\[\]{},;:\"'`\\="
 
 
 def token(pattern: str, name: str) -> pp.Regex:
-    """Return a token of the regular expression `pattern`, called `name` in messages.
+    """Returns a token of the regular expression `pattern`, called `name` in messages.
 
     The pattern must be bounded, possessive, and without capture groups; the compiler and the
     contract say so if it is not.
@@ -42,12 +42,12 @@ def token(pattern: str, name: str) -> pp.Regex:
 
 
 def WORD(chars: str, most: int, least: int = 1) -> pp.Regex:  # noqa: N802 -- reads as a token
-    """Return a token of `least` to `most` characters of the class `chars` (`"A-Za-z0-9"`)."""
+    """Returns a token of `least` to `most` characters of the class `chars` (`"A-Za-z0-9"`)."""
     return token(f"[{chars}]{{{least},{most}}}+", f"{least} to {most} of [{chars}]")
 
 
 def user_token(more: str = "", less: str = "", most: int = 255) -> pp.Regex:
-    """Return USER with some delimiters allowed (`more`) and other characters not (`less`).
+    """Returns USER with some delimiters allowed (`more`) and other characters not (`less`).
 
     For servers whose real lines need it: `user_token(more="'")`, `user_token(less="@")`.
     """

@@ -56,12 +56,12 @@ NEXT = token(r" (?=.)|(?!.)", "the next pair, or the end")
 
 
 def _pair(key: str, value: pp.ParserElement) -> pp.ParserElement:
-    """Return the pair with this key."""
+    """Returns the pair with this key."""
     return pp.Literal(key + "=") + value + NEXT
 
 
 def _logfmt(session_id: pp.ParserElement, *more: pp.ParserElement) -> pp.ParserElement:
-    """Return a login as pairs in any order, with the service's own `more`."""
+    """Returns a login as pairs in any order, with the service's own `more`."""
     client = (
         ADDRESS("address") | line("[{address}]") | line('"{name?}[{address}]"', name=HOST + " ")
     )

@@ -170,7 +170,7 @@ def pipeline_of(config: Config, say: Callable[[str], None]) -> Pipeline:
         max_sessions=config.max_addresses if config.max_session_seconds else 0,
     )
     return Pipeline(
-        reader=Matcher(servers, programs=config.programs, enable=config.enable),
+        matcher=Matcher(servers, programs=config.programs, enable=config.enable),
         policy=policy_of(config, servers, say),
         ledger=ledger,
         correlator=Correlator(

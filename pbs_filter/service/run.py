@@ -108,7 +108,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
         control = Control(config.control) if config.write else None
         exporter = Exporter(config.export, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
-        servers = [server.name for server in pipeline.reader.servers]
+        servers = [server.name for server in pipeline.matcher.servers]
         monitor = Monitor(log, MetricsFile(config.metrics, servers, log))
 
         def every_second(now: int) -> None:
@@ -177,7 +177,7 @@ class _Reload:
     def __call__(self) -> None:
         try:
             config = self._make_config()
-            policy = build.policy_of(config, self._filter.reader.servers, self._log.say)
+            policy = build.policy_of(config, self._filter.matcher.servers, self._log.say)
         except PbsFilterError as error:
             self._log.say(f"SIGHUP: {error}; going on with the old networks")
             return

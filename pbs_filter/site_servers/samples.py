@@ -15,7 +15,7 @@ from ..model import Accepted, Connected, Observation, Reason, Record, Refused
 _KEYS = ("line", "user", "ip", "refuse")
 
 
-class Given:
+class SiteSample:
     """One entry of `samples`."""
 
     __slots__ = ("ip", "message", "pid", "program", "refuse", "text", "user")
@@ -55,35 +55,35 @@ class Given:
         )
 
     def sample(self, observation: Observation | None) -> Sample:
-        """Return the line as the contract wants it."""
+        """Returns the line as the contract wants it."""
         tag = f"{self.program}[{self.pid}]" if self.pid else self.program
         return Sample(
             line=f"{tag}: {self.message}", observation=observation, because="the site says so"
         )
 
 
-def given(
+def read_samples(
     entries: Sequence[Mapping[str, object]], programs: tuple[str, ...], read: Read | None
-) -> list[Given]:
-    """Return the entries of a table's `samples`; GrammarError if there are none, or one is bad."""
+) -> list[SiteSample]:
+    """Returns the entries of a table's `samples`; GrammarError if there are none, or one is bad."""
     if not entries:
         raise GrammarError("samples are missing; give a line for each wording, and one to refuse")
-    return [Given(entry, programs, read) for entry in entries]
+    return [SiteSample(entry, programs, read) for entry in entries]
 
 
-def with_samples(own: Server, given: list[Given]) -> tuple[Rule, ...]:
-    """Return the rules with the samples that each reads, and all with those to be refused."""
-    reader = Matcher([own])
+def sort_to_rules(own: Server, read_samples: list[SiteSample]) -> tuple[Rule, ...]:
+    """Returns the rules with the samples that each reads, and all with those to be refused."""
+    matcher = Matcher([own])
     read_by: dict[str, list[Sample]] = {rule.name: [] for rule in own.rules}
     refused: list[Sample] = []
-    for one in given:
-        reading = reader.read(Record(one.program, one.message, "", one.pid))
+    for one in read_samples:
+        reading = matcher.read(Record(one.program, one.message, "", one.pid))
         if one.refuse:
             refused.append(one.sample(None))
             if not isinstance(reading, Reason) and isinstance(reading.observation, Refused):
                 read_by[reading.rule.name].append(one.sample(reading.observation))
         elif isinstance(reading, Reason):
-            near = near_miss(reader, one.program, one.message)
+            near = near_miss(matcher, one.program, one.message)
             raise GrammarError(f"samples: {one.text!r}: {reading.value}{near}")
         else:
             _compare(one, reading.observation, reading.rule.name)
@@ -98,8 +98,8 @@ def with_samples(own: Server, given: list[Given]) -> tuple[Rule, ...]:
     return tuple(replace(rule, samples=(*read_by[rule.name], *refused)) for rule in own.rules)
 
 
-def _compare(one: Given, observation: Observation, rule: str) -> None:
-    """Refuse a sample that does not say what its line gives, or says something else."""
+def _compare(one: SiteSample, observation: Observation, rule: str) -> None:
+    """Refuses a sample that does not say what its line gives, or says something else."""
     address = getattr(observation, "address", None)
     user = getattr(observation, "user", None) or None
     expected = canonical(str(one.ip)) if one.ip is not None else None

@@ -44,7 +44,7 @@ from ..grammar.rules import Rule, Server, is_name
 from ..grammar.tokens import TEXT
 from ..model import Accepted, Connected, Ended, Observation, Refused
 from .perl_patterns import message_pattern, split
-from .samples import Given, given, with_samples
+from .samples import SiteSample, read_samples, sort_to_rules
 from .templates import expression, results
 
 _TEMPLATES: dict[str, type[Observation]] = {
@@ -67,7 +67,7 @@ _PATTERNS: dict[str, type[Observation]] = {
 def server(
     table: SiteServer, known: Iterable[Server] = (), read: contract.Read | None = None
 ) -> Server:
-    """Return the server that a `[[server]]` table describes, checked.
+    """Returns the server that a `[[server]]` table describes, checked.
 
     Args:
         table: as in the configuration.
@@ -89,7 +89,7 @@ def server(
 
 
 def checked(own: Server, known: Iterable[Server] = (), read: contract.Read | None = None) -> Server:
-    """Return `own` if it keeps the contract among the `known` servers.
+    """Returns `own` if it keeps the contract among the `known` servers.
 
     Raises:
         GrammarError: it does not; each violation with its mend.
@@ -106,7 +106,7 @@ def checked(own: Server, known: Iterable[Server] = (), read: contract.Read | Non
 def _server(table: SiteServer, read: contract.Read | None) -> Server:
     if not table.program:
         raise GrammarError("program is missing; give the name in the syslog header")
-    samples = given(table.samples, table.program, read)
+    samples = read_samples(table.samples, table.program, read)
     own = Server(
         name=table.name,
         title=table.name,
@@ -117,13 +117,13 @@ def _server(table: SiteServer, read: contract.Read | None) -> Server:
     )
     if not own.rules:
         raise GrammarError(f"no line is described; give {', '.join(_TEMPLATES)} or pat")
-    return replace(own, rules=with_samples(own, samples))
+    return replace(own, rules=sort_to_rules(own, samples))
 
 
 # ------------------------------------------------------------------ templates
 
 
-def _rules_of_templates(table: SiteServer, samples: list[Given]) -> list[Rule]:
+def _rules_of_templates(table: SiteServer, samples: list[SiteSample]) -> list[Rule]:
     wordings = [(key, text) for key in _TEMPLATES for text in getattr(table, key)]
     fields = {text: results(key, text) for key, text in wordings}
     ties = _ties(wordings, fields, samples)
@@ -145,9 +145,9 @@ def _rules_of_templates(table: SiteServer, samples: list[Given]) -> list[Rule]:
 
 
 def _ties(
-    wordings: list[tuple[str, str]], fields: Mapping[str, frozenset[str]], samples: list[Given]
+    wordings: list[tuple[str, str]], fields: Mapping[str, frozenset[str]], samples: list[SiteSample]
 ) -> tuple[str, ...]:
-    """Return the parts of the session's key, see above; nothing where no line needs one."""
+    """Returns the parts of the session's key, see above; nothing where no line needs one."""
     if not {"connected", "accepted", "logout"} & {key for key, _ in wordings}:
         return ()
     for result in ("session", "process"):

@@ -37,7 +37,7 @@ _part = re.compile(r"\{\{|\}\}|\{([a-z]*)\}|[^{}]+|.", re.DOTALL)
 
 
 def results(key: str, template: str) -> frozenset[str]:
-    """Return the results of a template's fields; GrammarError if there is something wrong."""
+    """Returns the results of a template's fields; GrammarError if there is something wrong."""
     found = []
     for part in _part.finditer(template):
         text, field = part.group(), part[1]
@@ -64,7 +64,7 @@ def results(key: str, template: str) -> frozenset[str]:
 
 
 def expression(template: str, ties: tuple[str, ...]) -> pp.ParserElement:
-    """Return what a template reads; `ties` are the results that the session's key is made of."""
+    """Returns what a template reads; `ties` are the results that the session's key is made of."""
     parts: list[pp.ParserElement] = []
     for part in _part.finditer(template):
         field = part[1]

@@ -102,7 +102,7 @@ def decoded(line: bytes, text: str) -> Record | Reason:
 
 
 def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
-    """Read an entry as `journalctl -o json` prints it (systemd's JOURNAL_EXPORT_FORMATS).
+    """Reads an entry as `journalctl -o json` prints it (systemd's JOURNAL_EXPORT_FORMATS).
 
     What begins with "_" is journald's own word, and no sender can set it; the rest is the sender's.
     A text that is not clean UTF-8 is an array of its bytes, one of more than 4096 bytes is null,
@@ -140,7 +140,7 @@ def _is_first(first: re.Match[bytes] | None, program: str) -> bool:
 
 
 def _seconds(microseconds: str) -> float:
-    """Return journald's time as epoch seconds."""
+    """Returns journald's time as epoch seconds."""
     if not _is_microseconds(microseconds):
         raise ValueError
     return int(microseconds) / 1_000_000
@@ -157,7 +157,7 @@ def _text(value: object) -> str:
 
 
 def _oldest(*stamps: str | None) -> float | None:
-    """Return the oldest RFC 3339 time as epoch seconds.
+    """Returns the oldest RFC 3339 time as epoch seconds.
 
     Which of a journal's two clocks is the replay's depends on the input; the older never is.
     """
@@ -186,7 +186,7 @@ def _uid(*values: object) -> int | None:
 
 
 def _peer(value: object, protocol: object) -> str:
-    """Return the canonical address the daemon got the line from; "" for this machine.
+    """Returns the canonical address the daemon got the line from; "" for this machine.
 
     What came by TCP or UDP has a peer even where that is this machine: any local user can connect.
     """

@@ -85,7 +85,7 @@ class Scanner:
         self._journal = re.compile(either.encode()).finditer
 
     def candidates(self, block: bytes) -> list[bytes]:
-        """Return the lines that may be ours, in order, without their newlines.
+        """Returns the lines that may be ours, in order, without their newlines.
 
         `block` is complete lines, each with its newline (the last may lack it).
         """
@@ -106,7 +106,7 @@ class Scanner:
 
 
 def _names(exact: list[str], behind_path: list[str], slash: str) -> str:
-    """Return a pattern for all the names, with slashes written as `slash`."""
+    """Returns a pattern for all the names, with slashes written as `slash`."""
     names = _tree([*exact, *behind_path], slash)
     if not behind_path:
         return names
@@ -114,7 +114,7 @@ def _names(exact: list[str], behind_path: list[str], slash: str) -> str:
 
 
 def _tree(names: Iterable[str], slash: str) -> str:
-    """Return a pattern for exactly these names, branching where they differ."""
+    """Returns a pattern for exactly these names, branching where they differ."""
     tree: dict[str, Any] = {}
     for name in names:
         node = tree

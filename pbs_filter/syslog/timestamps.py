@@ -86,7 +86,7 @@ class Stamps:
         self._previous = 0
 
     def read(self, line: bytes) -> int | None:
-        """Return when `line` was written (epoch seconds), or None if it has no possible stamp.
+        """Returns when `line` was written (epoch seconds), or None if it has no possible stamp.
 
         For text lines; a line of the JSON feed has its time in the record.
         """
@@ -113,7 +113,7 @@ class Stamps:
         return epoch
 
     def _epoch_of(self, found: re.Match[str]) -> int:
-        """Return the time of a match. Raises ValueError for what no calendar has."""
+        """Returns the time of a match. Raises ValueError for what no calendar has."""
         first_year, month, day, year, hour, minute, second, last_year, iso, offset, tai, epoch = (
             found.groups()
         )
@@ -143,7 +143,7 @@ class Stamps:
         raise ValueError
 
     def _local(self, when: datetime) -> int:
-        """Return the epoch seconds of a local time, by the order of lines where it was twice."""
+        """Returns the epoch seconds of a local time, by the order of lines where it was twice."""
         first = int(when.timestamp())
         if first + _DISORDER_SECONDS < self._previous:
             return max(first, int(when.replace(fold=1).timestamp()))

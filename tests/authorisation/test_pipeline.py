@@ -36,7 +36,7 @@ PASSED = HEAD + "popa3d[81]: Authentication passed for alice"
 def new(**policy) -> Pipeline:
     ledger = Ledger(grace_seconds=GRACE, max_session_seconds=43200)
     return Pipeline(
-        reader=READER,
+        matcher=READER,
         policy=Policy.of(**policy),
         ledger=ledger,
         correlator=Correlator(ledger, patience_seconds=600),

@@ -39,7 +39,7 @@ def new_filter(max_session_seconds: int = 43200) -> Pipeline:
         max_sessions=2_000_000 if max_session_seconds else 0,
     )
     return Pipeline(
-        reader=_reader(),
+        matcher=_reader(),
         policy=Policy.of(local_networks=("127.0.0.0/8", "::1/128")),
         ledger=ledger,
         correlator=Correlator(ledger, patience_seconds=600),
@@ -96,7 +96,7 @@ def _login(taken: _Taken, name: str, log: bytes, number: int) -> None:
     if name != "BSD":
         return
     read = [*map(made.read_record, found)]
-    taken.note("login: grammar", number, lambda: [*map(made.reader.read, read)])
+    taken.note("login: grammar", number, lambda: [*map(made.matcher.read, read)])
     payloads = made.journal_payloads()
     taken.note("login: journal payloads", number, made.journal_payloads)
     taken.note("login: journal bytes", number, journal_lines.encode, payloads, 1)

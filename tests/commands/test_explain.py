@@ -19,7 +19,7 @@ def told(line: str | bytes, made=None, *, near: bool = False) -> str:
     raw = line.rstrip("\n").encode() if isinstance(line, str) else line
     record = read_line(raw)
     outcome = made.read(record, NOW)
-    misses = made.reader.explain(record) if near else ()
+    misses = made.matcher.explain(record) if near else ()
     return explain.story(1, raw, record, outcome, misses)
 
 

@@ -47,14 +47,14 @@ class Campaign:
     def __init__(self, servers: Iterable[Server], lines: Iterable[Line] = ()) -> None:
         servers = tuple(servers)
         # Rules that are off must be as safe as the others.
-        self.reader = Matcher(
+        self.matcher = Matcher(
             servers,
             enable=[f"{server.name}-{rule.name}" for server in servers for rule in server.rules],
         )
         self.attacks = attacks_of(servers)
         ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
         self.pipeline = Pipeline(
-            reader=self.reader,
+            matcher=self.matcher,
             policy=Policy.of(),
             ledger=ledger,
             correlator=Correlator(ledger, patience_seconds=600),
@@ -81,7 +81,7 @@ class Campaign:
         tally.lines += 1
         start = time.perf_counter_ns()
         record = read_line(line)
-        reading = record if isinstance(record, Reason) else self.reader.read(record)
+        reading = record if isinstance(record, Reason) else self.matcher.read(record)
         taken = time.perf_counter_ns() - start
         if taken > LIMIT_NS:
             taken = self._again(line)
@@ -107,7 +107,7 @@ class Campaign:
             start = time.process_time_ns()
             record = read_line(line)
             if not isinstance(record, Reason):
-                self.reader.read(record)
+                self.matcher.read(record)
             best = min(best, time.process_time_ns() - start)
         return best
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pbs_filter.errors import GrammarError
 from pbs_filter.grammar import ADDRESS, NUMBER, USER, WORD, Rule, token
 from pbs_filter.grammar.compiler import any_of, prepared, translate
-from pbs_filter.grammar.prefixes import can_begin_alike, starts
+from pbs_filter.grammar.prefixes import can_begin_alike, literal_prefixes
 from pbs_filter.servers import SERVERS
 from tests.grammar.grammar_strings import read_by, wounded
 
@@ -64,7 +64,7 @@ def test_pattern_and_pyparsing_agree(rule: Rule) -> None:
     """On strings of every rule's grammar, whole and wounded: same verdict, same results."""
     expected, compiled = by_pyparsing(rule.expression), by_pattern(rule.expression)
     marked = by_pattern(rule.expression, marked=True)
-    begins = tuple(starts(rule.expression))
+    begins = tuple(literal_prefixes(rule.expression))
     messages = [sample.parts()[2] for sample in rule.samples if sample.observation is not None]
     texts = wounded(read_by(rule.expression, messages))
 
@@ -241,17 +241,19 @@ BEGINNINGS = [
 
 @pytest.mark.parametrize(("expression", "expected"), BEGINNINGS)
 def test_beginnings_of_an_expression(expression: pp.ParserElement, expected: set[str]) -> None:
-    assert expected == starts(expression)
+    assert expected == literal_prefixes(expression)
 
 
 def test_too_many_beginnings_are_cut_short_but_stay_sound() -> None:
     digits = pp.one_of([f"{number:02}" for number in range(50)])
-    found = starts("n" + digits + digits)
+    found = literal_prefixes("n" + digits + digits)
     assert len(found) <= 64
     assert all(f"n{a:02}{b:02}".startswith(tuple(found)) for a in range(50) for b in range(50))
     many = pp.one_of([f"{number:03}" for number in range(300)])
-    assert {""} == starts(many)
-    assert {""} == starts(pp.MatchFirst([pp.Literal(f"{number:03}") for number in range(300)]))
+    assert {""} == literal_prefixes(many)
+    assert {""} == literal_prefixes(
+        pp.MatchFirst([pp.Literal(f"{number:03}") for number in range(300)])
+    )
 
 
 def test_texts_that_begin_alike() -> None:

@@ -55,7 +55,7 @@ def user(text: str) -> str:
 
 def caught(monkeypatch: pytest.MonkeyPatch, server: Server, rule: Rule, loosen: Loosen) -> bool:
     """Whether the contract notices that the pattern of `rule` was loosened."""
-    original, begins = matcher.translate, matcher.starts
+    original, begins = matcher.translate, matcher.literal_prefixes
 
     def loose(expression: pp.ParserElement) -> Pattern:
         pattern = original(expression)
@@ -70,7 +70,7 @@ def caught(monkeypatch: pytest.MonkeyPatch, server: Server, rule: Rule, loosen: 
 
     monkeypatch.setattr(matcher, "translate", loose)
     # The dispatch by first characters would hide a loose beginning.
-    monkeypatch.setattr(matcher, "starts", anything)
+    monkeypatch.setattr(matcher, "literal_prefixes", anything)
     # Alone, so that no other rule of the server makes up for it by reading the same line.
     alone = replace(server, rules=(rule,))
     return bool(contract.check(alone, [alone])) or bool(contract.check(server, [server]))

@@ -23,7 +23,7 @@ class Host:
         self.now = NOW
         self.ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
         self.pipeline = Pipeline(
-            reader=Matcher(SERVERS, enable=enable) if enable else MATCHER,
+            matcher=Matcher(SERVERS, enable=enable) if enable else MATCHER,
             policy=Policy.of(**policy),
             ledger=self.ledger,
             correlator=Correlator(self.ledger, patience_seconds=600),
