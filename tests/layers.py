@@ -36,8 +36,7 @@ PURE: dict[str, frozenset[str]] = {
         "integrations": "addresses config",
         "setup.render": "integrations",
         "setup.record": "errors",
-        "doctor.findings": "config",
-        "doctor.relay": "doctor.findings integrations",
+        "doctor.findings": "config integrations",
         "lookup.resp": "errors",
         "lookup.trace": "map_format",
         "lookup.protocols.opensmtpd": "errors lookup.answer",
@@ -75,7 +74,7 @@ THIRD_PARTY = {
 }
 
 FOLDER = {"importlib", "pkgutil"}
-"""What `servers` itself may have: its folder is the list of the servers."""
+"""What `servers` and `integrations` themselves may have: the folder is the list."""
 
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
@@ -185,7 +184,7 @@ def breaches(name: str, text: str, *, is_package: bool = False) -> list[str]:
         elif not (
             only_types
             or other in LIBRARY | THIRD_PARTY.get(pure, set())
-            or (name == "servers" and other in FOLDER)
+            or (name in ("servers", "integrations") and other in FOLDER)
         ):
             broken.append(f"line {line}: a pure module imports {other}")
     for node in ast.walk(ast.parse(text)):

@@ -5,44 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from ..config.options import DEFAULT_PATH
+from ..integrations.finding import LOG, Finding, note, ok, wrong
 
 CLOCK_SECONDS = 5
 """A line's stamp may be so much older than the line."""
 QUARTER = 900
 """Time zones differ by quarters of an hour."""
-LOG = "/var/log/pbs-filter.log"
 LAST_CHARACTERS = 300
+LAST_LINES = 12
+"""How much of the end of a log is looked at."""
 MAP = "/var/lib/pbs-filter/map.gdbm"
 EXPLAIN = "pbs-filter --status"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of --doctor."""
-
-    subject: str
-    state: Literal["ok", "wrong", "note"]
-    text: str
-    todo: tuple[str, ...] = ()
-    """What to type, or to do."""
-
-
-def ok(subject: str, text: str) -> Finding:
-    """All is well."""
-    return Finding(subject=subject, state="ok", text=text)
-
-
-def wrong(subject: str, text: str, *todo: str) -> Finding:
-    """It is not."""
-    return Finding(subject=subject, state="wrong", text=text, todo=todo)
-
-
-def note(subject: str, text: str, *todo: str) -> Finding:
-    """Not checked, or not wrong in itself."""
-    return Finding(subject=subject, state="note", text=text, todo=todo)
 
 
 # ---------------------------------------------------------------------- the feed
@@ -61,7 +37,7 @@ def drop_in(daemon: str, path: str, *, there: bool, same: bool, setup: str) -> F
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class FeedProbe:
     """What became of the test line."""
 
     daemon: str
@@ -74,7 +50,7 @@ class Tried:
     answered: bool
     """A filter answered at the control socket."""
     seen: Mapping[str, Any] | None
-    """What the filter says of the line (`filter.TestLine`)."""
+    """What the filter says of the line (`pipeline.TestLine`)."""
     version: str = ""
     """Of the running filter."""
     sent_epoch: int = 0
@@ -83,82 +59,127 @@ class Tried:
     """Whose line it was."""
 
 
-def feed(tried: Tried, log_text: str = "", *, trouble: bool = False) -> Finding:
-    """Whether the daemon feeds us; `log_text` is the filter's log, where it has one; `trouble`: the
-    store cannot be written, so that no line is taken."""
-    name = tried.daemon or "the feed"
-    setup = f"pbs-filter --setup {tried.daemon}".strip()
-    if tried.problem:
+def feed(probe: FeedProbe, log_text: str = "", *, trouble: bool = False, unit: str = "") -> Finding:
+    """Whether the daemon feeds us.
+
+    Args:
+        probe: what became of the test line.
+        log_text: the filter's log, where it has one.
+        trouble: the store cannot be written, so that no line is taken.
+        unit: the unit of systemd that reads the journal into the filter, where that is the feed.
+    """
+    name = probe.daemon or "the feed"
+    setup = f"pbs-filter --setup {probe.daemon}".strip()
+    if probe.problem:
         return wrong(
-            "feed", f"nobody takes lines at {tried.socket}: {tried.problem}", tried.restart
+            "feed", f"nobody takes lines at {probe.socket}: {probe.problem}", probe.restart
         )
-    if tried.seen is not None:
+    if probe.seen is not None:
         return ok(
             "feed",
-            f"{name}: a test line through {tried.socket} was seen by the filter "
-            f"after {tried.waited_seconds:.1f} s",
+            f"{name}: a test line through {probe.socket} was seen by the filter "
+            f"after {probe.waited_seconds:.1f} s",
         )
-    if not tried.answered:
-        last = log_text.strip().rpartition("\n")[2]
+    if not probe.answered:
+        last = last_words(log_text)
+        todo = (f"journalctl -u {unit}",) if unit else ()
         return wrong(
             "feed",
             f"no filter answers: {name} started none for the test line within "
-            f"{tried.waited_seconds:.0f} s, or it cannot work"
-            + (f"; the log ends with {last[-LAST_CHARACTERS:]!r}" if last else ""),
+            f"{probe.waited_seconds:.0f} s, or it cannot work"
+            + (f"; the log ends with {last!r}" if last else ""),
             f"tail {LOG}",
+            *todo,
             setup,
-            tried.restart,
+            probe.restart,
         )
     if trouble:
         text = "the test line waits, as all lines do, because the store cannot be written"
         return wrong("feed", text, "mend the store first: below")
     return wrong(
         "feed",
-        f"a filter runs, but the test line did not come to it within {tried.waited_seconds:.0f} s",
+        f"a filter runs, but the test line did not come to it within {probe.waited_seconds:.0f} s",
         setup,
-        tried.restart,
+        probe.restart,
     )
 
 
-def vouched(tried: Tried, *, required: bool) -> Finding:
+def last_words(log_text: str) -> str:
+    """The end of a log: its last lines, those first that tell of trouble in plain words.
+
+    What a program printed that is not the filter (journalctl, the shell) has no time in front.
+    """
+    lines = [line for line in log_text.strip().splitlines()[-LAST_LINES:] if line.strip()]
+    foreign = [line for line in lines if not re.match(r"\d{4}-\d\d-\d\dT", line)]
+    return " | ".join(dict.fromkeys((foreign or lines)[-2:]))[-LAST_CHARACTERS:]
+
+
+def service(name: str, values: Mapping[str, str], restart: str) -> Finding | None:
+    """What systemd says of the unit `name` (`systemctl show`): None where it is well."""
+    state, result = values.get("ActiveState", ""), values.get("Result", "")
+    if state not in ("failed", "activating") or (state == "activating" and result == "success"):
+        return None
+    return wrong(
+        "daemon",
+        f"{name} does not stay up: {state}, {result}, exit status "
+        f"{values.get('ExecMainStatus', '?')}, started again {values.get('NRestarts', '?')} times",
+        f"journalctl -u {name}",
+        f"tail {LOG}",
+        restart,
+    )
+
+
+def stale(name: str, path: str, started: int, changed: int, restart: str) -> Finding | None:
+    """Whether a daemon was started before its file was changed that it reads only once."""
+    if not started or changed <= started:
+        return None
+    return note(
+        "MTA",
+        f"{path} is newer than the {name} that runs: unless it was told to read it, it goes by the "
+        "old one",
+        restart,
+    )
+
+
+def vouched(probe: FeedProbe, *, required: bool) -> Finding:
     """Whether the daemon says who wrote a line."""
-    assert tried.seen is not None
-    uid, peer = tried.seen["uid"], tried.seen["peer"]
+    assert probe.seen is not None
+    uid, peer = probe.seen["uid"], probe.seen["peer"]
     if peer:
         return wrong(
             "forgery",
             f"a line of this machine arrives as one of {peer}",
             "read log lines of this machine from the log socket, not by TCP or UDP",
         )
-    if uid == tried.uid:
+    if uid == probe.uid:
         return ok("forgery", f"the daemon says which uid wrote a line ({uid})")
     if uid is not None:
         return wrong(
             "forgery",
-            f"the daemon says uid {uid} wrote a line of uid {tried.uid}",
-            f"pbs-filter --setup {tried.daemon}",
+            f"the daemon says uid {uid} wrote a line of uid {probe.uid}",
+            f"pbs-filter --setup {probe.daemon}",
         )
     if required:
         return wrong(
             "forgery",
             "require_vouched is on, and the daemon does not say who wrote a line: every login is "
             "refused",
-            f"pbs-filter --setup {tried.daemon}",
+            f"pbs-filter --setup {probe.daemon}",
         )
     return note(
         "forgery",
         "the daemon does not say who wrote a line: whoever can log can authorise an address",
-        f"pbs-filter --setup {tried.daemon}",
+        f"pbs-filter --setup {probe.daemon}",
     )
 
 
-def clock(tried: Tried) -> Finding:
+def clock(probe: FeedProbe) -> Finding:
     """Whether the stamps of fed lines agree with the clock here."""
-    assert tried.seen is not None
-    at = tried.seen["at_epoch"]
+    assert probe.seen is not None
+    at = probe.seen["at_epoch"]
     if at is None:
         return note("clock", "the feed does not say when a line was written")
-    late = tried.sent_epoch - int(at)
+    late = probe.sent_epoch - int(at)
     if abs(late) <= CLOCK_SECONDS:
         return ok("clock", "the test line's stamp is this machine's time")
     rest = late % QUARTER
@@ -168,37 +189,37 @@ def clock(tried: Tried) -> Finding:
             f"the daemon reads stamps in another time zone: by {late // 60} minutes too old, and a "
             "login that is older than its grace authorises nobody",
             "ls -l /etc/localtime",
-            tried.restart,
+            probe.restart,
         )
     return wrong(
-        "clock", f"the test line's stamp is {late} s older than the line", "date", tried.restart
+        "clock", f"the test line's stamp is {late} s older than the line", "date", probe.restart
     )
 
 
 def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Finding]:
     """What the running filter says of itself."""
-    found = []
+    findings = []
     if status["version"] != version:
         text = f"version {status['version']} runs, {version} is installed"
-        found.append(wrong("filter", text, restart))
+        findings.append(wrong("filter", text, restart))
     if status["trouble"]:
-        found.append(wrong("store", status["trouble"], f"tail {LOG}"))
+        findings.append(wrong("store", status["trouble"], f"tail {LOG}"))
     else:
-        found.append(ok("store", f"written; {status['authorised']} addresses may relay"))
+        findings.append(ok("store", f"written; {status['authorised']} addresses may relay"))
     shared = status["map"]
     if shared is not None and shared["trouble"]:
-        found.append(wrong("map", f"Redis cannot be used: {shared['trouble']}", f"tail {LOG}"))
-    found += [
+        findings.append(wrong("map", f"Redis cannot be used: {shared['trouble']}", f"tail {LOG}"))
+    findings += [
         wrong(f"warning: {item['kind']}", item["sentence"], item["todo"])
         for item in status["warnings"]
     ]
     unread = ", ".join(f"{name} {item['count']}" for name, item in status["unread"].items())
     logins = ", ".join(f"{name} {n}" for name, n in status["logins"].items())
     if not unread:
-        found.append(ok("lines", f"{status['lines']} read; logins: {logins or 'none yet'}"))
+        findings.append(ok("lines", f"{status['lines']} read; logins: {logins or 'none yet'}"))
     elif not any(item["kind"] == "unread" for item in status["warnings"]):
-        found.append(note("lines", f"some are read by no rule: {unread}", EXPLAIN))
-    return found
+        findings.append(note("lines", f"some are read by no rule: {unread}", EXPLAIN))
+    return findings
 
 
 # ---------------------------------------------------------------------- the map, the kernel

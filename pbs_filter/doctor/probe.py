@@ -15,8 +15,8 @@ from typing import Any
 from ..authorisation.pipeline import TEST_PROGRAM
 from ..errors import StoreBusy
 from ..service import control
-from ..setup.discover import COMMAND_SECONDS, PATH, read, said
-from .findings import Tried
+from ..setup.discover import COMMAND_SECONDS, PATH, read, run_command
+from .findings import FeedProbe
 
 LOG_SOCKET = "/dev/log"
 FEED_SECONDS = 15.0
@@ -54,7 +54,7 @@ def feed(
     restart: str,
     path: str = LOG_SOCKET,
     seconds: float = FEED_SECONDS,
-) -> Tried:
+) -> FeedProbe:
     """Send a test line, and wait until the filter says that it has seen it."""
     token = secrets.token_hex(16)
     sent = int(time.time())
@@ -69,7 +69,7 @@ def feed(
     try:
         send(token, path)
     except OSError as error:
-        return Tried(problem=error.strerror or str(error), answered=False, seen=None, **known)
+        return FeedProbe(problem=error.strerror or str(error), answered=False, seen=None, **known)
     version = ""
     answered = False
     while True:
@@ -81,7 +81,7 @@ def feed(
         seen = None if reply is None else reply.get("test")
         waited = time.monotonic() - began
         if seen is not None or waited >= seconds:
-            return Tried(
+            return FeedProbe(
                 problem="",
                 answered=answered,
                 seen=seen,
@@ -163,5 +163,5 @@ def rcpt(source: str) -> str:
 
 def kernel_log() -> str:
     """What the kernel said since the machine started, as far as we may read it."""
-    status, text = said(["dmesg"])
+    status, text = run_command(["dmesg"])
     return text if status == 0 else (read(KERNEL_LOG) or "")

@@ -6,15 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-DAEMONS = ("rsyslog", "syslog-ng")
-MTAS = ("postfix", "exim", "sendmail", "opensmtpd", "courier", "qmail")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class LogSummary:
     """What the real reader made of the end of a mail log."""
 
     path: str
+    """The file, or the command that printed it."""
     lines: int
     logins: Mapping[str, int] = field(default_factory=dict)
     """Logins by server."""
@@ -24,7 +22,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine as `look` found it."""
+    """A machine as `discover` found it."""
 
     program: str
     """The path of pbs-filter."""
@@ -37,46 +35,39 @@ class Machine:
     state: str
     """The directory of the journal."""
     versions: Mapping[str, str]
-    """Of the daemons and MTAs that are installed, by the names in DAEMONS and MTAS."""
+    """Of the daemons and MTAs that are installed, by the names of their integrations."""
     closed: str = ""
     """The directory on the way to `program` that others may not enter; "": there is none."""
     running: frozenset[str] = frozenset()
-    """Those of them that run."""
+    """The names of the installed ones that run."""
+    started: Mapping[str, int] = field(default_factory=dict)
+    """When the oldest process of each was started, in seconds of the epoch."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The text of the configuration files that are there, by path."""
+    changed: Mapping[str, int] = field(default_factory=dict)
+    """When each of them was changed, in seconds of the epoch."""
     directories: frozenset[str] = frozenset()
-    """Those of interest that are there."""
+    """The directories of interest that are there."""
     answers: Mapping[str, str] = field(default_factory=dict)
-    """What programs said, by the command."""
+    """The outputs of commands, by the command."""
     accounts: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     systemd: bool = True
     """Whether systemd runs the services."""
-    seen: Seen | None = None
+    root: bool = True
+    """Whether root looked: another account does not see whose processes run."""
+    gdbm: bool = True
+    """Whether the Python of pbs-filter can use GDBM files."""
+    host: str = "mx1.example.org"
+    """Its full name, as programs find it out."""
+    log: LogSummary | None = None
 
     def restart(self, service: str, verb: str = "restart") -> str:
         """The command that makes `service` read its configuration."""
         return f"systemctl {verb} {service}" if self.systemd else f"service {service} {verb}"
 
 
-def choose(machine: Machine, kinds: tuple[str, ...], what: str) -> str:
-    """The one of `kinds` to work with: the one that runs, or else the one that is installed.
-
-    "" where none is installed.
-
-    Raises:
-        ValueError: several are, and which is meant cannot be seen.
-    """
-    installed = [kind for kind in kinds if kind in machine.versions]
-    running = [kind for kind in installed if kind in machine.running]
-    found = running or installed
-    if len(found) > 1:
-        state = "run" if running else "are installed"
-        raise ValueError(f"{' and '.join(found)} {state}: say which {what}")
-    return found[0] if found else ""
-
-
 def version(text: str) -> tuple[int, ...]:
     """The numbers that `text` begins with: `3.38.1` is (3, 38, 1)."""
-    found = re.match(r"[0-9.]*[0-9]", text)
-    return tuple(int(number) for number in found[0].split(".") if number) if found else ()
+    match = re.match(r"[0-9.]*[0-9]", text)
+    return tuple(int(number) for number in match[0].split(".") if number) if match else ()

@@ -17,6 +17,14 @@ MAP = "/var/lib/pbs-filter/map.gdbm"
 """What stands in the shipped files, for this machine's own."""
 ACCOUNT = "pbs-filter"
 LOOKUP_ACCOUNT = "pbs-lookup"
+SETTINGS = f"{DEFAULT_PATH.removesuffix('.toml')}.d/50-setup.toml"
+"""The file of what --setup decides: a package's own file stays as it is."""
+OWN_SETTINGS = f"{DEFAULT_PATH.removesuffix('.toml')}.d/90-local.toml"
+_HEAD = f"""\
+# Written by `pbs-filter --setup`, which writes it anew each time. It counts after
+# {DEFAULT_PATH}; what should be otherwise belongs into
+# {OWN_SETTINGS}, which counts after this.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +60,9 @@ class Check:
 
     argv: tuple[str, ...]
     contains: str = ""
-    """What it must say for that."""
+    """What must be in its output for that."""
+    hint: str = ""
+    """What to look at if it does not end in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +74,13 @@ class Plan:
     directories: tuple[Directory, ...] = ()
     changes: tuple[Change, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of pbs-filter.toml; `finished` makes a change of them."""
+    """The configuration's values; `finished` makes a file of them."""
     checks: tuple[Check, ...] = ()
-    then: tuple[str, ...] = ()
+    restart_commands: tuple[str, ...] = ()
     """Commands for the person, which make the daemons read it."""
-    see: tuple[str, ...] = ()
+    try_commands: tuple[str, ...] = ()
     """Commands that show that it works."""
-    left: tuple[str, ...] = ()
+    manual_steps: tuple[str, ...] = ()
     """What the person must do, because it is not safe for a program."""
     notes: tuple[str, ...] = ()
 
@@ -87,9 +97,9 @@ def joined(*plans: Plan) -> Plan:
         changes=every("changes"),
         settings={key: value for plan in plans for key, value in plan.settings.items()},
         checks=every("checks"),
-        then=every("then"),
-        see=every("see"),
-        left=every("left"),
+        restart_commands=every("restart_commands"),
+        try_commands=every("try_commands"),
+        manual_steps=every("manual_steps"),
         notes=every("notes"),
     )
 
@@ -145,68 +155,97 @@ def edited(machine: Machine, path: str, after: str, why: str) -> tuple[Change, .
     return () if before == after else (Change(path=path, before=before, after=after, why=why),)
 
 
-def with_settings(text: str, settings: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """pbs-filter.toml with `settings`, and the keys of those that it sets to something else.
-
-    They go to the top: behind a [[table]] they would be that table's.
+def _table(machine: Machine, path: str) -> Mapping[str, Any]:
+    """A configuration file as a table.
 
     Raises:
         tomllib.TOMLDecodeError: it is not TOML.
     """
-    there = tomllib.loads(text)
-    other = [key for key, value in settings.items() if there.get(key, value) != value]
-    new = [f"{key} = {toml(value)}\n" for key, value in settings.items() if key not in there]
-    if not new:
-        return text, other
-    head = "# What `pbs-filter --setup` found right for this machine:\n"
-    return head + "".join(new) + ("\n" + text if text else ""), other
+    return tomllib.loads(machine.files.get(path, ""))
 
 
-def _set(machine: Machine) -> Mapping[str, Any]:
-    """What pbs-filter.toml says; nothing where it is not TOML, which `finished` tells."""
-    try:
-        return tomllib.loads(machine.files.get(DEFAULT_PATH, ""))
-    except tomllib.TOMLDecodeError:
-        return {}
+def settings_file(settings: Mapping[str, Any]) -> str:
+    """The text of SETTINGS."""
+    return _HEAD + "".join(f"{key} = {toml(value)}\n" for key, value in settings.items())
+
+
+def split(
+    main: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The `settings` to write beside what the `main` file says, and those it says otherwise.
+
+    The package's file names the accounts that the package makes; that is nobody's decision.
+    """
+    ours, others = {}, {}
+    for key, value in settings.items():
+        if key not in main or (key == "group" and main[key] == ACCOUNT != value):
+            ours[key] = value
+        elif main[key] != value:
+            others[key] = value
+    return ours, others
 
 
 def finished(plan: Plan, machine: Machine) -> Plan:
-    """`plan` with its settings as a change of pbs-filter.toml, and the map's directory."""
-    group = str(plan.settings.get("group", ACCOUNT))
-    if plan.directories:
-        # The daemon's account, which is in no other group: what it makes gets the directory's.
-        settings = {key: value for key, value in plan.settings.items() if key != "group"}
-        directories = tuple(replace(each, group=group) for each in plan.directories)
-    else:
-        settings = dict(plan.settings)
-        owner = str(_set(machine).get("user", settings.get("user", "")) or "root")
-        directories = (Directory(path=machine.state, owner=owner, group=group, mode=0o750),)
-    plan = replace(plan, settings=settings, directories=directories)
-    before = machine.files.get(DEFAULT_PATH)
-    left: list[str] = []
+    """`plan` with its settings as a file, and the map's directory."""
+    manual_steps: list[str] = []
     if machine.closed:
-        left.append(
+        manual_steps.append(
             f"{machine.closed} may be entered by its owner only, so that neither the filter's nor "
             f"the lookups' account can run {machine.program}: install pbs-filter in /opt/pbs-filter"
         )
-    changes: tuple[Change, ...] = ()
+    main: Mapping[str, Any] = {}
+    earlier: Mapping[str, Any] = {}
     try:
-        after, other = with_settings(before or "", plan.settings)
+        main = _table(machine, DEFAULT_PATH)
+        earlier = _table(machine, SETTINGS)
     except tomllib.TOMLDecodeError as error:
-        after, other = before or "", []
-        left.append(f"{DEFAULT_PATH} is not TOML: {error}. Mend it and run this again")
-    for key in other:
-        value = toml(plan.settings[key])
-        left.append(f"{DEFAULT_PATH} sets {key} to something else; right here is: {key} = {value}")
-    if after != (before or ""):
-        changes = (
-            Change(path=DEFAULT_PATH, before=before, after=after, why="what the filter is to know"),
-        )
+        path = SETTINGS if main else DEFAULT_PATH
+        manual_steps.append(f"{path} is not TOML: {error}. Mend it and run this again")
+    settings = {**_servers(machine, earlier), **plan.settings} if plan.settings else {}
+    group = str(settings.get("group", ACCOUNT))
+    if plan.directories:
+        # The daemon's account, which is in no other group: what it makes gets the directory's.
+        settings.pop("group", None)
+        directories = tuple(replace(each, group=group) for each in plan.directories)
+    else:
+        owner = str(main.get("user", settings.get("user", "")) or "root")
+        directories = (Directory(path=machine.state, owner=owner, group=group, mode=0o750),)
+    ours, others = split(main, settings)
+    manual_steps += [
+        f"{DEFAULT_PATH} sets {key} to something else; right here is: {key} = {toml(value)}"
+        for key, value in others.items()
+    ]
+    before, after = machine.files.get(SETTINGS), settings_file(ours)
+    changes: tuple[Change, ...] = ()
+    if ours and after != before:
+        why = "the configuration for this machine"
+        changes = (Change(path=SETTINGS, before=before, after=after, why=why),)
     return joined(
         Plan(
             accounts=tuple(name for name in plan.accounts if name not in machine.accounts),
+            directories=directories if plan.accounts else (),
             changes=changes,
-            left=tuple(left),
+            manual_steps=tuple(manual_steps),
+            notes=_servers_note(ours),
         ),
-        replace(plan, accounts=()),
+        replace(plan, accounts=(), directories=()),
     )
+
+
+def _servers_note(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if "servers" not in settings:
+        return ()
+    return (
+        f"only lines of {', '.join(settings['servers'])} will be read, whose logins are in the "
+        f"mail log; name any other server in {OWN_SETTINGS}: servers = [...]",
+    )
+
+
+def _servers(machine: Machine, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """`servers`: those whose logins are in the mail log, and those that were there before.
+
+    With them named, no line of a server that is not here can authorise anybody.
+    """
+    names = set(machine.log.logins) if machine.log is not None else set()
+    names |= set(earlier.get("servers", ()))
+    return {"servers": sorted(names)} if names else {}

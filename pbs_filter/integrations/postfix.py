@@ -1,11 +1,16 @@
-"""The question of Postfix: where main.cf has to ask, and the service in master.cf. Pure."""
+"""Postfix asks: where main.cf has to ask, the service in master.cf, what closes its relay. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Literal
 
-from ..addresses import Networks, parse_mynetworks
+from ..addresses import parse_mynetworks
+from .finding import Finding, ok, wrong
+from .integration import Mta, Shipped
+from .lookups import LookupConfig, does_not_ask
 from .machine import Machine
 from .plan import ACCOUNT, LOOKUP_ACCOUNT, Change, Check, Plan, edited, swapped, swaps_of
 from .rsyslog import PROFILE
@@ -14,9 +19,12 @@ SHIPPED = ("examples/postfix/main.cf", "examples/postfix/master.cf")
 MAIN = "/etc/postfix/main.cf"
 MASTER = "/etc/postfix/master.cf"
 FILES = (MAIN, MASTER)
-MYNETWORKS = "postconf -hx mynetworks"
-COMMANDS = (MYNETWORKS, "postconf -h smtpd_recipient_restrictions")
 LIST = "smtpd_relay_restrictions"
+MYNETWORKS = "postconf -hx mynetworks"
+RELAY = f"postconf -hx {LIST}"
+RECIPIENT = "postconf -hx smtpd_recipient_restrictions"
+SERVICES = "postconf -M"
+QUEUE = "postconf -h queue_directory"
 CLOSES = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
 """What refuses to relay: the check stands before the first of them."""
 _WORD = re.compile(r"[^\s,]+")
@@ -49,21 +57,21 @@ def settings_of(text: str) -> Iterator[tuple[str, int, int]]:
 
 def _words(text: str, begin: int, end: int) -> list[tuple[int, str]]:
     """The words of a setting's value, and where they stand."""
-    found = []
+    words = []
     at = begin
     for line in text[begin:end].splitlines(keepends=True):
         start = line.find("=") + 1 if at == begin else 0
         if not line.lstrip().startswith("#"):
-            found += [(at + word.start(), word[0]) for word in _WORD.finditer(line, start)]
+            words += [(at + word.start(), word[0]) for word in _WORD.finditer(line, start)]
         at += len(line)
-    return found
+    return words
 
 
 def check_of(shipped_main: str) -> str:
     """The restriction that asks, as the shipped main.cf has it."""
-    found = re.search(r"check_client_access \S+(?=,)", shipped_main)
-    assert found is not None, "the shipped main.cf asks"
-    return found[0]
+    match = re.search(r"check_client_access \S+(?=,)", shipped_main)
+    assert match is not None, "the shipped main.cf asks"
+    return match[0]
 
 
 def with_check(main: str, shipped_main: str) -> str:
@@ -132,14 +140,9 @@ def open_networks(mynetworks: str) -> list[str]:
     return wide
 
 
-def holds(mynetworks: str, address: str) -> str | None:
-    """The network of `mynetworks` that canonical `address` is in."""
-    return Networks(parse_mynetworks(mynetworks)[0]).find(address)
-
-
-def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
+def plan(machine: Machine, shipped: Shipped) -> Plan:
     """The question's part of the plan."""
-    left, notes = [], []
+    manual_steps, notes = [], []
     changes: tuple[Change, ...] = ()
     main, master = machine.files.get(MAIN, ""), machine.files.get(MASTER, "")
     shipped_main, shipped_master = (swapped(shipped[n], swaps_of(machine)) for n in SHIPPED)
@@ -149,29 +152,27 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
             after = with_check(main, shipped_main)
             changes += edited(machine, MAIN, after, "Postfix asks before it refuses to relay")
         except NotSafe as why:
-            left.append(
+            manual_steps.append(
                 f"{MAIN}: {why}. Put `{check}` into {LIST} yourself, behind "
                 "permit_auth_destination and before reject_unauth_destination, and "
                 "`pbs_time_limit = 3600` behind it"
             )
     else:
-        left.append(f"{MAIN} is not there: {machine.share}/{SHIPPED[0]} has what belongs into it")
+        manual_steps.append(
+            f"{MAIN} is not there: {machine.share}/{SHIPPED[0]} has what belongs into it"
+        )
     service = re.search(r"(?m)^pbs[ \t]+unix(?:.*\n)(?:[ \t]+.*\n?)*", master)
     if service is None:
         if MASTER in machine.files:
             after = _ended(master) + "\n" + shipped_master
             changes += edited(machine, MASTER, after, "Postfix starts pbs-lookup")
     elif machine.lookup not in service[0]:
-        left.append(
+        manual_steps.append(
             f"{MASTER} has a service `pbs` that does not run {machine.lookup}: compare it "
             f"with {machine.share}/{SHIPPED[1]}"
         )
-    recipient = machine.answers.get(COMMANDS[1], "")
-    if set(re.split(r"[\s,]+", recipient)) & {
-        "reject_unauth_destination",
-        "defer_unauth_destination",
-    }:
-        left.append(
+    if _recipient_list_refuses(machine):
+        manual_steps.append(
             "smtpd_recipient_restrictions refuses to relay, too, whatever the map says: take "
             "reject_unauth_destination (defer_unauth_destination) out of it; "
             f"{LIST} has it"
@@ -179,7 +180,7 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
     mynetworks = machine.answers.get(MYNETWORKS, "")
     wide = open_networks(mynetworks)
     if wide:
-        left.append(f"OPEN RELAY: mynetworks has {', '.join(wide)}: strangers are in it")
+        manual_steps.append(f"OPEN RELAY: mynetworks has {', '.join(wide)}: strangers are in it")
     networks, skipped = parse_mynetworks(mynetworks)
     if skipped:
         notes.append(
@@ -204,11 +205,124 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
                 else ()
             ),
         ),
-        then=("postfix reload",),
-        see=(
+        restart_commands=("postfix reload",),
+        try_commands=(
             f"runuser -u {LOOKUP_ACCOUNT} -- {machine.lookup} check --verbose 192.0.2.7",
             "postmap -q 192.0.2.7 socketmap:unix:/var/spool/postfix/private/pbs:pbs",
         ),
-        left=tuple(left),
+        manual_steps=tuple(manual_steps),
         notes=tuple(notes),
     )
+
+
+def _recipient_list_refuses(machine: Machine) -> bool:
+    words = re.split(r"[\s,]+", machine.answers.get(RECIPIENT, ""))
+    return not {"reject_unauth_destination", "defer_unauth_destination"}.isdisjoint(words)
+
+
+# ---------------------------------------------------------------------- for --doctor
+
+
+def lookups(machine: Machine) -> LookupConfig | Finding:
+    """Where Postfix asks."""
+    words = re.split(r"[\s,{}]+", machine.answers.get(RELAY, ""))
+    kind: Literal["socketmap", "policy"] = "socketmap"
+    service = next((word for word in words if word.startswith("socketmap:unix:")), None)
+    if service is None:
+        kind = "policy"
+        service = next(
+            (w for before, w in pairwise(words) if before == "check_policy_service" and "pbs" in w),
+            None,
+        )
+    if service is None:
+        return does_not_ask("postfix", f"{LIST} names neither our socketmap nor our policy")
+    path, _, name = service.partition("unix:")[2].partition(":")
+    account = group = program = ""
+    if path.startswith("private/"):
+        here = path.rpartition("/")[2]
+        entry = re.search(
+            rf"(?m)^{re.escape(here)}\s+unix\s.*argv=\S*pbs-lookup",
+            machine.answers.get(SERVICES, ""),
+        )
+        if entry is None:
+            return does_not_ask("postfix", f"master.cf has no service {here} of ours")
+        user = re.search(r"user=([^\s:]+):?(\S*)", entry[0])
+        account, group = (user[1], user[2]) if user else ("", "")
+        program = entry[0].rpartition("argv=")[2]
+    return LookupConfig(
+        mta="postfix",
+        kind=kind,
+        where=path if path.startswith("/") else f"{machine.answers.get(QUEUE, '')}/{path}",
+        name=name,
+        user=account,
+        group=group,
+        program=program,
+        restart=("postfix reload", "tail /var/log/mail.log"),
+    )
+
+
+def settings(machine: Machine) -> list[Finding]:
+    """Whether Postfix's settings are closed for strangers and open for those in the map."""
+    findings = []
+    wide = open_networks(machine.answers.get(MYNETWORKS, ""))
+    if wide:
+        findings.append(
+            wrong(
+                "relay",
+                f"OPEN: mynetworks has {', '.join(wide)}: strangers are in it",
+                "postconf -e 'mynetworks = 127.0.0.0/8 [::1]/128'",
+            )
+        )
+    words = [word for word in re.split(r"[\s,]+", machine.answers.get(RELAY, "")) if word]
+    first = next((i for i, word in enumerate(words) if word in CLOSES), len(words))
+    if "permit" in words[:first] or first == len(words):
+        findings.append(
+            wrong(
+                "relay",
+                f"OPEN: {LIST} does not end with reject_unauth_destination",
+                "pbs-filter --setup postfix",
+            )
+        )
+    if _recipient_list_refuses(machine):
+        findings.append(
+            wrong(
+                "relay",
+                "smtpd_recipient_restrictions refuses to relay, whatever the map says",
+                "take reject_unauth_destination out of smtpd_recipient_restrictions",
+            )
+        )
+    return findings
+
+
+def facts(machine: Machine) -> list[tuple[str, str]]:
+    """The rows about Postfix."""
+    rows = []
+    mynetworks = machine.answers.get(MYNETWORKS, "").split()
+    if mynetworks:
+        rows.append(("mynetworks", " ".join(mynetworks)))
+    if chrooted(machine):
+        rows.append(("smtpd", "in its chroot: it asks at a socket inside its queue directory"))
+    return rows
+
+
+INTEGRATION = Mta(
+    name="postfix",
+    plan=plan,
+    version_command=("postconf", "-h", "mail_version"),
+    version_pattern=r"(?m)^([0-9][\w.-]*)$",
+    executables=("postfix/sbin/master",),
+    shipped=SHIPPED,
+    files=FILES,
+    commands=tuple(
+        tuple(command.split()) for command in (MYNETWORKS, RELAY, RECIPIENT, SERVICES, QUEUE)
+    ),
+    facts=facts,
+    lookups=lookups,
+    settings=settings,
+    trusted=lambda machine: machine.answers.get(MYNETWORKS, ""),
+    untried=ok(
+        "relay",
+        f"closed by Postfix's settings: mynetworks and {LIST}. Not tried by SMTP: Postfix trusts "
+        "each address of this machine, or does not listen there",
+    ),
+)

@@ -1,10 +1,10 @@
-"""The feed through rsyslog: the drop-in, who wrote a line, sandboxes. Pure."""
+"""rsyslog feeds us: the drop-in, whether it says who wrote a line, sandboxes. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
+from .integration import Feed, Shipped
 from .machine import Machine, version
 from .plan import ACCOUNT, PROGRAM, Change, Check, Directory, Plan, copy, edited
 
@@ -41,8 +41,8 @@ _DROPS_TO = re.compile(
 
 def drop_in(machine: Machine) -> str:
     """Where the drop-in goes; "" where rsyslog.conf includes no directory."""
-    found = _INCLUDE.search(machine.files.get(MAIN, ""))
-    return f"{found[1]}/{DROP_IN}" if found else ""
+    match = _INCLUDE.search(machine.files.get(MAIN, ""))
+    return f"{match[1]}/{DROP_IN}" if match else ""
 
 
 def vouches(text: str) -> bool:
@@ -50,14 +50,14 @@ def vouches(text: str) -> bool:
     module = _MODULE.search(text)
     if module is None:
         return _JOURNAL.search(text) is not None
-    said = re.findall(r'SysSock\.(?:Annotate|ParseTrusted)="on"', module[1], re.IGNORECASE)
-    return len(said) == 2
+    words = re.findall(r'SysSock\.(?:Annotate|ParseTrusted)="on"', module[1], re.IGNORECASE)
+    return len(words) == 2
 
 
 def becomes(machine: Machine) -> str:
     """The account that rsyslogd becomes (Ubuntu's syslog); "" where it stays root."""
-    found = _DROPS_TO.search(machine.files.get(MAIN, ""))
-    return found[1] if found else ""
+    match = _DROPS_TO.search(machine.files.get(MAIN, ""))
+    return match[1] if match else ""
 
 
 def sandboxed(machine: Machine) -> bool:
@@ -67,7 +67,7 @@ def sandboxed(machine: Machine) -> bool:
     return bool(sets) and not any("CAP_SETUID" in line for line in sets)
 
 
-def rotation(machine: Machine, shipped: Mapping[str, str], name: str) -> tuple[Change, ...]:
+def rotation(machine: Machine, shipped: Shipped, name: str) -> tuple[Change, ...]:
     """The file that has the filter's log rotated. One that is there (a package's) is left."""
     path = f"{LOGROTATE}/pbs-filter"
     if LOGROTATE not in machine.directories or path in machine.files:
@@ -83,9 +83,9 @@ def _prefix(machine: Machine) -> str:
     return machine.program.rpartition("/")[0]
 
 
-def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
+def plan(machine: Machine, shipped: Shipped) -> Plan:
     """The feed's part of the plan."""
-    left, notes, then = [], [], []
+    manual_steps, notes, restart_commands = [], [], []
     checks = [Check(argv=("rsyslogd", "-N1"))]
     number = machine.versions.get("rsyslog", "")
     if number and version(number) < OLDEST:
@@ -97,7 +97,7 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
         )
     else:
         changes = ()
-        left.append(
+        manual_steps.append(
             f"{MAIN} includes no directory of *.conf files: put the text of "
             f"{machine.share}/rsyslog/pbs-filter.conf (with {machine.program} in it) at its end"
         )
@@ -112,13 +112,13 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
         changes += edited(machine, MAIN, after, "rsyslog notes which uid wrote each local line")
         settings["require_vouched"] = True
     elif module is not None or _OLD_MODULE.search(text):
-        left.append(
+        manual_steps.append(
             f"{MAIN} loads imuxsock with settings of its own. Until they include "
             'SysSock.Annotate="on" SysSock.ParseTrusted="on" any local user can forge a login; '
             "then set require_vouched = true in /etc/pbs-filter.toml"
         )
     if re.search(r"(?m)^ForwardToSyslog=(no|false|0|off)", machine.files.get(JOURNALD, "")):
-        left.append(
+        manual_steps.append(
             f"{JOURNALD} has ForwardToSyslog=no: local lines do not reach imuxsock; set it to yes, "
             f"or use {machine.share}/rsyslog/imjournal.conf"
         )
@@ -133,9 +133,9 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
             swaps=((PROGRAM.removesuffix("bin/pbs-filter"), _prefix(machine) + "/"),),
         )
         checks.append(Check(argv=("apparmor_parser", "-Q", "-K", PROFILE)))
-        then.append(f"apparmor_parser -r {PROFILE}")
+        restart_commands.append(f"apparmor_parser -r {PROFILE}")
     if re.search(r"(?m)^SELINUX=enforcing", machine.files.get(SELINUX, "")):
-        left.append(
+        manual_steps.append(
             "SELinux lets rsyslogd run and write little: see Sandboxes in "
             f"{machine.share}/rsyslog/README.md for the program in /usr/libexec/rsyslog"
         )
@@ -155,14 +155,36 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
                 "rsyslog/systemd.conf",
                 why="the filter may become its own user in rsyslog's sandbox",
             )
-            then.append("systemctl daemon-reload")
+            restart_commands.append("systemctl daemon-reload")
     return Plan(
         accounts=(ACCOUNT,),
         directories=directories,
         changes=changes,
         settings=settings,
         checks=tuple(checks),
-        then=(*then, machine.restart("rsyslog")),
-        left=tuple(left),
+        restart_commands=(*restart_commands, machine.restart("rsyslog")),
+        manual_steps=tuple(manual_steps),
         notes=tuple(notes),
     )
+
+
+def facts(machine: Machine) -> list[tuple[str, str]]:
+    """The rows about rsyslog."""
+    rows = [("drop-ins", path.rpartition("/")[0]) for path in (drop_in(machine),) if path]
+    if PROFILE in machine.files:
+        rows.append(("AppArmor", f"confines rsyslogd: {PROFILE}"))
+    return rows
+
+
+INTEGRATION = Feed(
+    name="rsyslog",
+    other_names=("rsyslogd",),
+    plan=plan,
+    version_command=("rsyslogd", "-v"),
+    version_pattern=r"rsyslogd\s+([0-9][\w.]*)",
+    executables=("rsyslogd",),
+    shipped=SHIPPED,
+    files=FILES,
+    facts=facts,
+    drop_in=drop_in,
+)

@@ -1,10 +1,10 @@
-"""The feed through syslog-ng: block and log path in one file. Pure."""
+"""syslog-ng feeds us: block and log path in one file. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
+from .integration import Feed, Shipped
 from .machine import Machine, version
 from .plan import ACCOUNT, Change, Check, Plan, copy
 from .rsyslog import rotation
@@ -26,13 +26,13 @@ _LOCAL = re.compile(
 
 def drop_in(machine: Machine) -> str:
     """Where the drop-in goes; "" where syslog-ng.conf includes no directory."""
-    found = _INCLUDE.search(machine.files.get(MAIN, ""))
-    return f"{found[1]}/pbs-filter.conf" if found else ""
+    match = _INCLUDE.search(machine.files.get(MAIN, ""))
+    return f"{match[1]}/pbs-filter.conf" if match else ""
 
 
-def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
+def plan(machine: Machine, shipped: Shipped) -> Plan:
     """The feed's part of the plan."""
-    left, notes = [], []
+    manual_steps, notes = [], []
     number = machine.versions.get("syslog-ng", "")
     if number and version(number) < OLDEST:
         notes.append(f"syslog-ng {number} is older than 3.38, with which this was tried")
@@ -55,13 +55,13 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
             if path
             else f"{MAIN} includes no directory of *.conf files"
         )
-        left.append(
+        manual_steps.append(
             f"{why}: put the text of {machine.share}/{SHIPPED[0]} and, with your source, that of "
             f"{machine.share}/{SHIPPED[1]} into the configuration (the program here: "
             f"{machine.program})"
         )
     changes += rotation(machine, shipped, "syslog-ng/logrotate")
-    left += [
+    manual_steps += [
         f"AppArmor has a profile of syslog-ng, {profile}: it must allow what "
         f"{machine.share}/rsyslog/apparmor lists for rsyslogd"
         for profile in PROFILES
@@ -72,7 +72,26 @@ def plan(machine: Machine, shipped: Mapping[str, str]) -> Plan:
         changes=changes,
         settings={"require_vouched": True, "user": ACCOUNT, "group": ACCOUNT},
         checks=(Check(argv=("syslog-ng", "-s")),),
-        then=(machine.restart("syslog-ng"),),
-        left=tuple(left),
+        restart_commands=(machine.restart("syslog-ng"),),
+        manual_steps=tuple(manual_steps),
         notes=tuple(notes),
     )
+
+
+def facts(machine: Machine) -> list[tuple[str, str]]:
+    """The rows about syslog-ng."""
+    return [("drop-ins", path.rpartition("/")[0]) for path in (drop_in(machine),) if path]
+
+
+INTEGRATION = Feed(
+    name="syslog-ng",
+    other_names=("syslogng",),
+    plan=plan,
+    version_command=("syslog-ng", "--version"),
+    version_pattern=r"(?m)^syslog-ng .*\(([\d.]+)",
+    executables=("syslog-ng",),
+    shipped=SHIPPED,
+    files=FILES,
+    facts=facts,
+    drop_in=drop_in,
+)

@@ -14,7 +14,7 @@ from ..integrations.machine import Machine
 from ..integrations.plan import Change, Directory, Plan
 from . import backup
 from .backup import PLACE, UndoRecord, sum_of_data
-from .discover import said
+from .discover import run_command
 from .record import Owned, Written, new_lines
 from .render import account_commands, quoted
 from .undo import Say, taken_back
@@ -40,9 +40,9 @@ def apply(machine: Machine, plan: Plan, say: Say, *, place: str = PLACE) -> None
         for change in plan.changes:
             _change(change, undo_record)
             say(f"wrote: {change.path}")
-        undo_record.note(then=plan.then)
+        undo_record.note(then=plan.restart_commands)
         for check in plan.checks:
-            _must(list(check.argv), check.contains)
+            _must(list(check.argv), check.contains, check.hint)
             say(f"checked: {quoted(check.argv)}")
     except (OSError, ConfigError) as error:
         left = taken_back(undo_record.record, place, f"{error}\n")
@@ -51,11 +51,12 @@ def apply(machine: Machine, plan: Plan, say: Say, *, place: str = PLACE) -> None
         raise ConfigError(f"{error}\n--apply has taken back what it did: {ending}") from None
 
 
-def _must(command: list[str], contains: str = "") -> None:
-    status, text = said(command)
+def _must(command: list[str], contains: str = "", hint: str = "") -> None:
+    status, text = run_command(command)
     if status != 0 or contains not in text:
         wanted = f"; it should say {contains!r}" if contains else ""
-        raise ConfigError(f"`{quoted(command)}` ended with {status}{wanted}:\n{text.strip()}")
+        text = "\n".join(line for line in (text.strip(), hint) if line)
+        raise ConfigError(f"`{quoted(command)}` ended with {status}{wanted}:\n{text}")
 
 
 def _directory(wanted: Directory, undo_record: UndoRecord, say: Say) -> None:

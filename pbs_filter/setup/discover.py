@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import importlib.util
 import os
 import pwd
 import re
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..config.options import DEFAULT_PATH, Config
 from ..errors import ConfigError
 from ..held_files import read_regular
-from ..integrations import mtas, postfix, rsyslog, syslog_ng
-from ..integrations.machine import DAEMONS, Machine, Seen
-from ..integrations.plan import MAP
+from ..integrations import Integration, feeds, integrations
+from ..integrations.machine import LogSummary, Machine
+from ..integrations.plan import MAP, SETTINGS
+from ..integrations.rsyslog import LOGROTATE
+from ..map_format.redis_url import is_redis
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/sendmail"
-"""Where root's programs are, whoever asks."""
+"""The PATH of every command that is run."""
 COMMAND_SECONDS = 20
 TAIL_BYTES = 1 << 19
-"""As much of the mail log's end is read."""
+"""How much of the mail log's end is read."""
 MAIL_LOGS = (
     "/var/log/mail.log",
     "/var/log/maillog",
@@ -32,34 +37,12 @@ MAIL_LOGS = (
     "/var/log/syslog",
     "/var/log/messages",
 )
-
-_VERSIONS = {
-    "rsyslog": (("rsyslogd", "-v"), r"rsyslogd\s+([0-9][\w.]*)"),
-    "syslog-ng": (("syslog-ng", "--version"), r"(?m)^syslog-ng .*\(([\d.]+)"),
-    "postfix": (("postconf", "-h", "mail_version"), r"(?m)^([0-9][\w.-]*)$"),
-    "exim": (("exim4", "-bV"), r"Exim version (\S+)"),
-    "opensmtpd": (("smtpd", "-h"), r"OpenSMTPD (\d\S*)"),
-}
-_WITNESSES = {
-    "sendmail": "/usr/share/sendmail/cf",
-    "courier": "/etc/courier/esmtpd",
-    "qmail": "/var/qmail/bin/qmail-smtpd",
-}
-"""What is there where an MTA is that does not say its version."""
-_EXECUTABLES = {
-    "rsyslogd": "rsyslog",
-    "syslog-ng": "syslog-ng",
-    "postfix/sbin/master": "postfix",
-    "exim4": "exim",
-    "sendmail/sendmail": "sendmail",
-    "sbin/smtpd": "opensmtpd",
-    "couriertcpd": "courier",
-    "tcpserver": "qmail",
-}
+MAIL_JOURNAL = ("journalctl", "--quiet", "--no-pager", "--lines=20000", "--output=short")
+"""The end of systemd's journal, where there is no mail log."""
 
 
-def said(argv: Sequence[str], *, text: str = "") -> tuple[int, str]:
-    """Run `argv`: its exit status and all it said; 127 where there is no such program."""
+def run_command(argv: Sequence[str], *, text: str = "") -> tuple[int, str]:
+    """Run `argv`: its exit status and all its output; 127 where there is no such program."""
     program = shutil.which(argv[0], path=PATH)
     if program is None:
         return 127, f"{argv[0]}: not installed"
@@ -75,7 +58,9 @@ def said(argv: Sequence[str], *, text: str = "") -> tuple[int, str]:
             env={"PATH": PATH, "LC_ALL": "C"},
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        return 126, f"{argv[0]}: it did not end within {COMMAND_SECONDS} seconds"
+    except OSError as error:
         return 126, f"{argv[0]}: {error}"
     return done.returncode, done.stdout
 
@@ -100,9 +85,10 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
     """
     from .shipped import directory
 
-    paths = (DEFAULT_PATH, *rsyslog.FILES, *syslog_ng.FILES, *postfix.FILES, *mtas.FILES)
     versions = _versions()
     here = program()
+    started = _started()
+    paths = [DEFAULT_PATH, SETTINGS, *(path for each in integrations() for path in each.files)]
     known = Machine(
         program=here,
         lookup=os.path.join(os.path.dirname(here), "pbs-lookup"),
@@ -111,27 +97,46 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         state=os.path.dirname(MAP if config is None else config.journal),
         versions=versions,
         closed=_closed(here),
-        running=_running(),
+        running=frozenset(started),
+        started=started,
         files=_files(paths),
-        directories=frozenset(filter(os.path.isdir, (rsyslog.LOGROTATE,))),
+        directories=frozenset(filter(os.path.isdir, (LOGROTATE,))),
         answers={
             " ".join(command): answer.strip()
-            for command in map(str.split, postfix.COMMANDS)
-            if "postfix" in versions
-            for status, answer in [said(command)]
+            for each in integrations()
+            if each.name in versions
+            for command in each.commands
+            for status, answer in [run_command(command)]
             if status == 0
         },
         accounts=frozenset(account.pw_name for account in pwd.getpwall()),
         groups=frozenset(group.gr_name for group in grp.getgrall()),
-        systemd=os.path.isdir("/run/systemd/system"),
-        seen=mail_log(config) if config is not None and with_log else None,
+        systemd=has_systemd(),
+        root=os.geteuid() == 0,
+        gdbm=(config is not None and is_redis(config.map))
+        or importlib.util.find_spec("_gdbm") is not None,
+        host=socket.getfqdn(),
+        log=mail_log(config) if config is not None and with_log else None,
     )
-    drop_ins = (rsyslog.drop_in(known), syslog_ng.drop_in(known))
-    return replace(known, files={**known.files, **_files(drop_ins)})
+    files = {**known.files, **_files(feed.drop_in(known) for feed in feeds().values())}
+    return replace(known, files=files, changed=_changed(files))
 
 
-def _files(paths: Sequence[str]) -> dict[str, str]:
+def has_systemd() -> bool:
+    """Whether systemd runs this machine's services."""
+    return os.path.isdir("/run/systemd/system")
+
+
+def _files(paths: Iterable[str]) -> dict[str, str]:
     return {path: text for path in paths if path and (text := read(path)) is not None}
+
+
+def _changed(paths: Iterable[str]) -> dict[str, int]:
+    times = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            times[path] = int(os.stat(path).st_mtime)
+    return times
 
 
 def program() -> str:
@@ -172,32 +177,40 @@ def _closed(path: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for name, (argv, pattern) in _VERSIONS.items():
-        status, text = said(argv)
-        match = re.search(pattern, text)
-        if status != 127 and match:
-            found[name] = match[1]
-    for name, witness in _WITNESSES.items():
-        if os.path.exists(witness):
-            found[name] = "(version unknown)"
-    return found
+    versions = {}
+    for each in integrations():
+        if each.witness and os.path.exists(each.witness):
+            versions[each.name] = "(version unknown)"
+        if each.version_command:
+            status, text = run_command(each.version_command)
+            match = re.search(each.version_pattern, text)
+            if status != 127 and match:
+                versions[each.name] = match[1]
+    if not has_systemd():
+        versions.pop("journal", None)
+    return versions
 
 
-def _running() -> frozenset[str]:
-    """Daemons and MTAs among the processes of this root directory."""
-    found: set[str] = set()
+def _started() -> dict[str, int]:
+    """When the oldest process of each daemon and MTA of this root directory was started."""
+    started: dict[str, int] = {}
     root = os.stat("/")
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     for entry in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
-            if os.path.samestat(os.stat(f"/proc/{entry}/root"), root):
-                path = os.readlink(f"/proc/{entry}/exe")
-                found.update(n for end, n in _EXECUTABLES.items() if path.endswith(f"/{end}"))
-    return frozenset(found)
+            if not os.path.samestat(os.stat(f"/proc/{entry}/root"), root):
+                continue
+            path = os.readlink(f"/proc/{entry}/exe").removesuffix(" (deleted)")
+            ticks = (read(f"/proc/{entry}/stat") or "").rpartition(")")[2].split()[19]
+            at = int(booted + int(ticks) / os.sysconf("SC_CLK_TCK"))
+            for each in integrations():
+                if path.endswith(tuple(f"/{end}" for end in each.executables)):
+                    started[each.name] = min(at, started.get(each.name, at))
+    return started
 
 
-def mail_log(config: Config) -> Seen | None:
-    """What the real matcher makes of the end of the mail log; None where there is none."""
+def mail_log(config: Config) -> LogSummary | None:
+    """What the real reader makes of the end of the mail log; None where there is none."""
     from ..grammar.matcher import Matcher
     from ..grammar.rules import own_logs_of
     from ..model import Accepted, Reason, Record
@@ -205,15 +218,13 @@ def mail_log(config: Config) -> Seen | None:
     from ..syslog.records import reader
     from ..syslog.scanner import Scanner
 
-    for path in MAIL_LOGS:
-        with contextlib.suppress(OSError), open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-            block = file.read()
-            if block:
-                break
-    else:
+    path, block = _log_end()
+    if not block:
         return None
-    matcher = Matcher(servers_of(config), programs=config.programs, enable=config.enable)
+    # Also of servers that are not read today.
+    matcher = Matcher(
+        servers_of(replace(config, servers=())), programs=config.programs, enable=config.enable
+    )
     logins: dict[str, int] = {}
     unread: dict[str, int] = {}
     own_logs = own_logs_of(matcher.servers)
@@ -223,17 +234,30 @@ def mail_log(config: Config) -> Seen | None:
         record = record_of(line)
         if not isinstance(record, Record):
             continue
-        reading = matcher.read(record)
-        if reading is Reason.NO_RULE:
+        match = matcher.read(record)
+        if match is Reason.NO_RULE:
             unread[record.program] = unread.get(record.program, 0) + 1
-        elif not isinstance(reading, Reason) and isinstance(reading.observation, Accepted):
-            logins[reading.server.name] = logins.get(reading.server.name, 0) + 1
-    return Seen(path=path, lines=block.count(b"\n"), logins=logins, unread=unread)
+        elif not isinstance(match, Reason) and isinstance(match.observation, Accepted):
+            logins[match.server.name] = logins.get(match.server.name, 0) + 1
+    return LogSummary(path=path, lines=block.count(b"\n"), logins=logins, unread=unread)
 
 
-def installed(known: Machine, name: str) -> str:
-    """Why `name` cannot be set up here; "" where it can."""
-    if name in known.versions:
+def _log_end() -> tuple[str, bytes]:
+    for path in MAIL_LOGS:
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            block = file.read()
+            if block:
+                return path, block
+    if has_systemd():
+        status, text = run_command(MAIL_JOURNAL)
+        if status == 0:
+            return "systemd's journal", text.encode("utf-8", "surrogateescape")
+    return "", b""
+
+
+def why_not_installed(known: Machine, each: Integration) -> str:
+    """Why `each` cannot be set up here; "" where it can."""
+    if each.name in known.versions:
         return ""
-    kind = "syslog daemon" if name in DAEMONS else "MTA"
-    return f"the {kind} {name} is not installed here"
+    return f"the {each.kind} {each.name} is not installed here"

@@ -4,52 +4,39 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..integrations import postfix, rsyslog, syslog_ng
-from ..integrations.machine import DAEMONS, MTAS, Machine
+from ..integrations import Integration, feeds, mtas
+from ..integrations.machine import Machine
 from ..integrations.plan import ACCOUNT, Change, Directory, Plan
 
+LONG = 20
+"""Lines of a new file that --apply shows; of a longer one it names the source."""
 
-def found(machine: Machine) -> str:
-    """What is there."""
 
-    def installed(names: Sequence[str]) -> str:
+def inventory(machine: Machine, chosen: Sequence[Integration]) -> str:
+    """What is installed here, and what should be known of what was chosen."""
+
+    def installed(kinds: Mapping[str, Integration]) -> str:
         return ", ".join(
             f"{name} {machine.versions[name]}" + (" (runs)" if name in machine.running else "")
-            for name in names
+            for name in kinds
             if name in machine.versions
         )
 
     rows = [
         ("pbs-filter", machine.program),
         ("pbs-lookup", machine.lookup),
-        ("syslog daemon", installed(DAEMONS) or "none that pbs-filter works behind"),
-        *(
-            ("drop-ins", path.rpartition("/")[0])
-            for path in (rsyslog.drop_in(machine), syslog_ng.drop_in(machine))
-            if path
-        ),
-        *(
-            [("AppArmor", f"confines rsyslogd: {rsyslog.PROFILE}")]
-            if rsyslog.PROFILE in machine.files
-            else []
-        ),
-        ("MTA", installed(MTAS) or "none that pbs-filter works with"),
+        ("syslog daemon", installed(feeds()) or "none that pbs-filter works behind"),
+        ("MTA", installed(mtas()) or "none that pbs-filter works with"),
+        *(row for each in chosen for row in each.facts(machine)),
     ]
-    mynetworks = machine.answers.get(postfix.MYNETWORKS, "").split()
-    if mynetworks:
-        rows.append(("mynetworks", " ".join(mynetworks)))
-    if postfix.chrooted(machine):
-        rows.append(("smtpd", "in its chroot: it asks at a socket inside its queue directory"))
-    seen = machine.seen
-    if seen is not None:
-        logins = ", ".join(f"{name} {n}" for name, n in sorted(seen.logins.items()))
-        rows.append(
-            ("mail log", f"{seen.path}, last {seen.lines} lines: logins: {logins or 'none'}")
-        )
-        if seen.unread:
-            unread = ", ".join(f"{name} {n}" for name, n in sorted(seen.unread.items()))
+    log = machine.log
+    if log is not None:
+        logins = ", ".join(f"{name} {n}" for name, n in sorted(log.logins.items()))
+        rows.append(("mail log", f"{log.path}, last {log.lines} lines: logins: {logins or 'none'}"))
+        if log.unread:
+            unread = ", ".join(f"{name} {n}" for name, n in sorted(log.unread.items()))
             rows.append(("", f"lines that no rule reads: {unread}"))
     return "".join(f"{name:<14} {value}\n" for name, value in rows)
 
@@ -109,19 +96,24 @@ def copy_command(change: Change, share: str) -> str:
         command = f"cat {files} > {change.path}"
     if change.mode != 0o644:
         command += f" && chmod {change.mode:04o} {change.path}"
-    parent = change.path.rpartition("/")[0]
-    if parent.endswith((".service.d", "apparmor.d/rsyslog.d", "/opensmtpd")):
-        command = f"mkdir -p {parent} && {command}"
-    return command
+    return _into_directory(change, command)
 
 
 def here_document(change: Change) -> str:
     """The command that makes a new file of its text."""
-    return f"cat > {change.path} <<'END'\n{change.after}END\n"
+    return _into_directory(change, f"cat > {change.path} <<'END'\n{change.after}END\n")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return "\\" + found[0]
+def _into_directory(change: Change, command: str) -> str:
+    """`command`, which writes a file, behind one that makes its directory, if that is not usual."""
+    parent = change.path.rpartition("/")[0]
+    if parent.endswith((".service.d", "apparmor.d/rsyslog.d", "/opensmtpd", "/pbs-filter.d")):
+        return f"mkdir -p {parent} && {command}"
+    return command
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "\\" + match[0]
 
 
 def diff(change: Change) -> str:
@@ -139,14 +131,23 @@ def _commands(commands: Sequence[str]) -> str:
     return "".join(f"    {command}\n" for command in commands)
 
 
-def shown(machine: Machine, plan: Plan, words: Sequence[str]) -> str:
+def applied(change: Change, share: str) -> str:
+    """What --apply shows of one file: the difference, or where a long new one comes from."""
+    if change.before is None and change.sources and change.after.count("\n") > LONG:
+        files = " ".join(f"{share}/{name}" for name in change.sources)
+        return f"{change.path} (new, {change.after.count(chr(10))} lines): from {files}\n"
+    return diff(change)
+
+
+def plan(machine: Machine, made: Plan, chosen: Sequence[Integration]) -> str:
     """The whole plan, for somebody who does it by hand or lets --apply do it."""
-    parts = [found(machine)]
-    parts += [f"note: {note}\n" for note in plan.notes]
-    accounts = [" ".join(command) for command in account_commands(machine, plan)]
-    directories = [" ".join(directory_command(each)) for each in plan.directories]
-    parts.append("Accounts and directory:\n" + _commands([*accounts, *directories]))
-    for change in plan.changes:
+    parts = [inventory(machine, chosen)]
+    parts += [f"note: {note}\n" for note in made.notes]
+    accounts = [" ".join(command) for command in account_commands(machine, made)]
+    directories = [" ".join(directory_command(each)) for each in made.directories]
+    if accounts or directories:
+        parts.append("Accounts and directory:\n" + _commands([*accounts, *directories]))
+    for change in made.changes:
         if change.before is None:
             # A here-document cannot be indented.
             command = (
@@ -157,35 +158,39 @@ def shown(machine: Machine, plan: Plan, words: Sequence[str]) -> str:
             parts.append(f"{change.path} (new): {change.why}\n{command}")
         else:
             parts.append(f"{change.path}: {change.why}\n{indented(diff(change))}")
-    if not plan.changes:
+    if not made.changes and chosen:
         parts.append("Every file is as it should be.\n")
-    checks = [quoted(check.argv) for check in plan.checks]
+    checks = [quoted(check.argv) for check in made.checks]
     if checks:
         parts.append("Then check it:\n" + _commands(checks))
-    parts.append(ending(machine, plan))
-    command = f"{machine.program} --setup {' '.join(words)} --apply"
-    if plan.changes or accounts:
+    parts.append(next_steps(machine, made))
+    if made.changes or accounts:
+        words = " ".join(each.name for each in chosen)
         parts.append(
-            f"Nothing was changed. `{command}` makes the accounts and files above, checks them, "
-            "and takes them back if the check fails.\n"
+            f"Nothing was changed. `{machine.program} --setup {words} --apply` makes the accounts "
+            "and files above, checks them, and takes them back if the check fails.\n"
         )
     return "\n".join(parts)
 
 
-def ending(machine: Machine, plan: Plan) -> str:
-    """What is for the person: after --apply, too."""
+def next_steps(machine: Machine, made: Plan) -> str:
+    """The steps for the person: after --apply, too."""
     parts = []
-    if plan.left:
+    if made.manual_steps:
         parts.append(
             "To do by hand (--apply leaves it to you):\n"
-            + "".join(f"  * {item}\n" for item in plan.left)
+            + "".join(f"  * {item}\n" for item in made.manual_steps)
         )
-    parts.append("Then let the daemons read it:\n" + _commands(plan.then))
-    parts.append(
-        "And see it work (--doctor first: with its test line the syslog daemon starts the filter, "
-        "which makes the map):\n"
-        + _commands([f"{machine.program} --doctor", *plan.see, f"{machine.program} --list"])
-    )
+    if made.restart_commands:
+        parts.append(
+            "Then let the daemons read it:\n"
+            + _commands(made.restart_commands)
+            + "\nAnd see it work (--doctor first: its test line starts the filter, which makes the "
+            "map):\n"
+            + _commands(
+                [f"{machine.program} --doctor", *made.try_commands, f"{machine.program} --list"]
+            )
+        )
     return "\n".join(parts)
 
 

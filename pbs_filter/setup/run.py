@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 
 from ..config.options import Config
 from ..errors import ConfigError, UsageError
-from ..integrations import mtas, postfix, rsyslog, syslog_ng
-from ..integrations.machine import DAEMONS, MTAS, Machine, choose
+from ..integrations import Integration, feeds, integrations, mtas
+from ..integrations.integration import choose
+from ..integrations.machine import Machine
 from ..integrations.plan import Plan, finished, joined
+from ..store.gdbm_map import NO_GDBM
 from ..text import nearest
 from . import discover, render
 from .shipped import texts
-
-OTHER_NAMES = {"exim4": "exim", "syslogng": "syslog-ng", "rsyslogd": "rsyslog"}
-FEEDS = {"rsyslog": rsyslog.plan, "syslog-ng": syslog_ng.plan}
-SHIPPED = (*rsyslog.SHIPPED, *syslog_ng.SHIPPED, *postfix.SHIPPED, *mtas.SHIPPED)
 
 
 def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
@@ -49,67 +47,79 @@ def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         print("note: not root: what only root can read is taken as not there\n")
     machine = discover.machine(config, with_log=True)
+    if not machine.gdbm:
+        if options.apply:
+            raise ConfigError(NO_GDBM)
+        print(f"note: {NO_GDBM}\n")
     chosen = chosen_of(options.setup, machine)
     plan = plan_of(machine, chosen)
     if not options.apply:
-        sys.stdout.write(render.shown(machine, plan, chosen))
+        sys.stdout.write(render.plan(machine, plan, chosen))
         return 0
     from .apply import apply as do
 
-    for name in chosen:
-        why = discover.installed(machine, name)
+    for each in chosen:
+        why = discover.why_not_installed(machine, each)
         if why:
             raise ConfigError(f"{why}; without --apply this only prints what belongs where")
     for change in plan.changes:
-        sys.stdout.write(render.diff(change))
+        sys.stdout.write(render.applied(change, machine.share))
     sys.stdout.flush()
     do(machine, plan, print)
-    print("\n" + render.ending(machine, plan), end="")
+    print("\n" + render.next_steps(machine, plan), end="")
     return 0
 
 
-def plan_of(machine: Machine, chosen: Sequence[str]) -> Plan:
+def plan_of(machine: Machine, chosen: Sequence[Integration]) -> Plan:
     """The whole plan for the daemon and the MTA that were chosen."""
-    shipped = texts(SHIPPED)
-    parts = [
-        {**FEEDS, **mtas.PLANS}[name](machine, shipped)
-        for name in (*DAEMONS, *MTAS)
-        if name in chosen
-    ]
-    if not set(chosen) & set(DAEMONS):
-        readme = f"{machine.share}/examples/systemd/README.md"
-        why = (
-            "no syslog daemon is installed: install rsyslog, which loses no login, and run this "
-            "again; or take systemd's journal: systemctl enable --now pbs-filter-journal "
-            f"({readme} has the unit)"
+    shipped = texts(tuple(name for each in chosen for name in each.shipped))
+    parts = [each.plan(machine, shipped) for each in chosen]
+    if not any(each.name in feeds() for each in chosen):
+        parts.append(
+            Plan(
+                manual_steps=(
+                    "no syslog daemon is installed, and no systemd runs, whose journal could be "
+                    "read: install rsyslog, which loses no login, and run this again",
+                )
+            )
         )
-        parts.append(Plan(left=(why,)))
-    if not set(chosen) & set(MTAS):
-        parts.append(Plan(left=("no MTA was chosen: nobody asks the map yet",)))
+    if not any(each.name in mtas() for each in chosen):
+        names = ", ".join(mtas())
+        parts.append(
+            Plan(
+                manual_steps=(
+                    f"no MTA is installed here: nobody asks the map yet. Install one of {names}, "
+                    "and run this again; or run it on the host that has it",
+                )
+            )
+        )
     return finished(joined(*parts), machine)
 
 
-def chosen_of(names: Sequence[str], machine: Machine) -> list[str]:
+def chosen_of(names: Sequence[str], machine: Machine) -> list[Integration]:
     """The daemon and the MTA that are meant by `names` and what is installed.
 
     Raises:
         UsageError: a name is unknown, there are two of a kind, or it is not clear which is meant.
     """
-    given = [OTHER_NAMES.get(name.lower(), name.lower()) for name in names]
-    chosen = []
-    for kinds, what in ((DAEMONS, "syslog daemon"), (MTAS, "MTA")):
-        named = [name for name in given if name in kinds]
-        if len(named) > 1:
-            raise UsageError(f"--setup: {' and '.join(named)}: one {what} at a time")
-        try:
-            one = named[0] if named else choose(machine, kinds, what)
-        except ValueError as error:
-            raise UsageError(f"--setup: {error}: --setup {'|'.join(kinds)}") from None
-        chosen += [one] if one else []
+    others = {other: each.name for each in integrations() for other in each.other_names}
+    given = [others.get(name.lower(), name.lower()) for name in names]
+    known = {each.name: each for each in integrations()}
     for name in given:
-        if name not in (*DAEMONS, *MTAS):
-            known = (*DAEMONS, *MTAS)
+        if name not in known:
             raise UsageError(
                 f"--setup: unknown name {name!r}.{nearest(name, known)} Known: {', '.join(known)}"
             )
+    chosen = []
+    kinds: Sequence[dict[str, Integration]] = ({**feeds()}, {**mtas()})
+    for kind in kinds:
+        named = [name for name in given if name in kind]
+        if len(named) > 1:
+            what = kind[named[0]].kind
+            raise UsageError(f"--setup: {' and '.join(named)}: one {what} at a time")
+        try:
+            name = named[0] if named else choose(machine, kind)
+        except ValueError as error:
+            raise UsageError(f"--setup: {error}: --setup {'|'.join(kind)}") from None
+        chosen += [kind[name]] if name else []
     return chosen

@@ -13,7 +13,7 @@ from ..errors import ConfigError
 from ..held_files import change_mode, change_owner, hold
 from . import backup
 from .backup import PLACE, load, sum_of
-from .discover import read, said
+from .discover import read, run_command
 from .record import ENABLE, Owned, Record, backwards, changed_since, lines_left
 
 SOCKET_DIRECTORY = "/run/pbs-lookup"
@@ -89,7 +89,7 @@ def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
     for unit in record.units:
         # While its file is there: else its links stay, and a socket goes on listening.
         command = ["systemctl", "disable", "--now", unit]
-        status, text = said(command)
+        status, text = run_command(command)
         if status != 0 and "does not exist" not in text:
             left.append(f"left: {text.strip()}; to switch it off: {' '.join(command)}")
     for item in backwards(record.written):
@@ -102,7 +102,7 @@ def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
             data = file.read()
         backup.replace(item.path, data, item.mode, item.uid, item.gid, mtime_ns=item.mtime_ns)
     if record.units:
-        said(["systemctl", "daemon-reload"])
+        run_command(["systemctl", "daemon-reload"])
         with contextlib.suppress(OSError):
             os.rmdir(SOCKET_DIRECTORY)
     for old in reversed(record.owned):
@@ -123,7 +123,7 @@ def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
         # userdel takes the group of that name along.
         if command[0] == "groupdel" and not _has_group(record.group):
             continue
-        status, text = said(command)
+        status, text = run_command(command)
         if status != 0:
             left.append(
                 f"left: {text.strip()}; when the daemon has been restarted: {' '.join(command)}"

@@ -53,6 +53,12 @@ _SHIFTS = tuple(1 << place * 5 % 24 for place in range(64))
 
 _Found = TypeVar("_Found")
 
+NO_GDBM = (
+    "this Python has no GDBM module; install it (Debian, Ubuntu: python3-gdbm; openSUSE: "
+    "python3-dbm; Fedora's own python3 has it) and use /usr/bin/python3: those of pyenv, uv or "
+    "conda are mostly built without"
+)
+
 
 class _Incomplete(StoreBusy):
     """An address is missing, or may be."""
@@ -66,11 +72,7 @@ def _gnu() -> Any:
     try:
         from dbm import gnu
     except ImportError:
-        raise ConfigError(
-            "this Python has no GDBM module; install it (Debian, Ubuntu: python3-gdbm; openSUSE: "
-            "python3-dbm; Fedora's own python3 has it) and use /usr/bin/python3: those of pyenv, "
-            "uv or conda are mostly built without"
-        ) from None
+        raise ConfigError(NO_GDBM) from None
     return gnu
 
 

@@ -9,13 +9,23 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.doctor import findings as judge
-from pbs_filter.doctor import relay
-from pbs_filter.doctor.findings import Finding, Tried
-from pbs_filter.doctor.relay import Asked
+from pbs_filter.doctor.findings import FeedProbe
+from pbs_filter.integrations import (
+    courier,
+    exim,
+    lookups,
+    mtas,
+    opensmtpd,
+    postfix,
+    sendmail,
+)
+from pbs_filter.integrations.finding import Finding
+from pbs_filter.integrations.lookups import LookupConfig
+from pbs_filter.integrations.machine import Machine
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SEEN = {"at_epoch": 1000.0, "seen_epoch": 1001, "uid": 0, "peer": ""}
-TRIED = Tried(
+TRIED = FeedProbe(
     daemon="rsyslog",
     restart="systemctl restart rsyslog",
     socket="/dev/log",
@@ -28,11 +38,11 @@ TRIED = Tried(
 )
 
 
-def tried(**changes: object) -> Tried:
+def tried(**changes: object) -> FeedProbe:
     return dataclasses.replace(TRIED, **changes)  # type: ignore[arg-type]
 
 
-def seen(**changes: object) -> Tried:
+def seen(**changes: object) -> FeedProbe:
     return tried(seen=SEEN | changes)
 
 
@@ -81,7 +91,11 @@ def test_a_full_disk_is_not_the_feeds_fault() -> None:
 
 def test_where_no_filter_answers_the_end_of_its_log_is_shown():
     silent = tried(answered=False, seen=None)
-    assert "the log ends with 'no room'" in judge.feed(silent, "first\nno room\n").text
+    log = "2026-11-20T10:00:00+0000 pbs-filter[7]: first\n"
+    assert "pbs-filter[7]: first'" in judge.feed(silent, log).text
+    # The words of a program in front of the filter tell why, though others came behind.
+    words = "Please specify only one of --since=, --cursor=\n"
+    assert f"the log ends with {words.strip()!r}" in judge.feed(silent, words * 2 + log).text
     assert "the log" not in judge.feed(silent).text
     assert len(judge.feed(silent, "x" * 9999).text) < 500
 
@@ -237,30 +251,62 @@ MASTER = (EXAMPLES / "postfix/master.cf").read_text().replace("spawn\n  ", "spaw
 POLICY = (EXAMPLES / "postfix/master-policy.cf").read_text().replace("spawn\n  ", "spawn ")
 
 
-def postfix(restrictions: str, master: str) -> Asked | Finding:
-    texts = {"restrictions": restrictions, "master": master, "queue": "/var/spool/postfix\n"}
-    return relay.asked("postfix", texts)
+MACHINE = Machine(
+    program="/p", lookup="/l", share="/s", map="/m", state="/", versions={}, answers={}, files={}
+)
+
+
+def asked(mta: str, **texts: str) -> LookupConfig | Finding:
+    """What the MTA's configuration files, or the answers of its programs, say."""
+    return mtas()[mta].lookups(known(**texts))
+
+
+def known(**texts: str) -> Machine:
+    places = {
+        "restrictions": postfix.RELAY,
+        "master": postfix.SERVICES,
+        "queue": postfix.QUEUE,
+        "mynetworks": postfix.MYNETWORKS,
+        "recipient": postfix.RECIPIENT,
+        "exim": exim.MADE,
+        "acl": exim.ACL,
+        "sendmail": sendmail.MADE,
+        "opensmtpd": opensmtpd.MAIN,
+        "courier": courier.MAIN,
+    }
+    values = {places[name]: text for name, text in texts.items()}
+    return dataclasses.replace(MACHINE, files=values, answers=values)
+
+
+def asked_by_postfix(restrictions: str, master: str) -> LookupConfig | Finding:
+    return asked("postfix", restrictions=restrictions, master=master, queue="/var/spool/postfix")
+
+
+RESTART = ("postfix reload", "tail /var/log/mail.log")
 
 
 def test_postfix_asks_as_in_the_examples():
-    expected = Asked(
+    expected = LookupConfig(
         mta="postfix",
         kind="socketmap",
         where="/var/spool/postfix/private/pbs",
         user="pbs-lookup",
         group="pbs-filter",
         program="/opt/pbs-filter/bin/pbs-lookup",
+        restart=RESTART,
     )
-    assert expected == postfix(SOCKETMAP, MASTER)
+    assert expected == asked_by_postfix(SOCKETMAP, MASTER)
     main = (EXAMPLES / "postfix/main-policy.cf").read_text()
-    found = postfix(main.partition("=")[2], POLICY)
-    assert isinstance(found, Asked)
+    found = asked_by_postfix(main.partition("=")[2], POLICY)
+    assert isinstance(found, LookupConfig)
     assert ("policy", "/var/spool/postfix/private/pbs-policy") == (found.kind, found.where)
     elsewhere = MAIN.format("check_client_access socketmap:unix:/run/pbs/s:pbs")
-    assert Asked(mta="postfix", kind="socketmap", where="/run/pbs/s") == postfix(elsewhere, "")
+    assert LookupConfig(
+        mta="postfix", kind="socketmap", where="/run/pbs/s", restart=RESTART
+    ) == asked_by_postfix(elsewhere, "")
     nobody = MASTER.replace("user=pbs-lookup:pbs-filter ", "")
-    found = postfix(SOCKETMAP, nobody)
-    assert isinstance(found, Asked)
+    found = asked_by_postfix(SOCKETMAP, nobody)
+    assert isinstance(found, LookupConfig)
     assert "" == found.user
 
 
@@ -284,15 +330,19 @@ def test_a_map_that_is_closed_to_its_group_is_opened() -> None:
             {"restrictions": SOCKETMAP, "master": "smtp inet n - y - - smtpd"},
             "no service pbs of ours",
         ),
-        ("exim", {"config": "acl_check_rcpt:\n", "acl": ""}, "does not include pbs-filter.acl"),
-        ("sendmail", {"config": "Kaccess hash /etc/mail/access"}, "no socket map of ours"),
-        ("opensmtpd", {"config": "table pbs pbs:/x\n# match from src <pbs>"}, "no rule for <pbs>"),
-        ("courier", {"config": "PORT=smtp relaylock\nPORT=smtp\n"}, "does not run relaylock"),
-        ("courier", {"config": ""}, "does not run relaylock"),
+        ("exim", {"exim": "acl_check_rcpt:\n", "acl": ""}, "does not include pbs-filter.acl"),
+        ("sendmail", {"sendmail": "Kaccess hash /etc/mail/access"}, "no socket map of ours"),
+        (
+            "opensmtpd",
+            {"opensmtpd": "table pbs pbs:/x\n# match from src <pbs>"},
+            "no rule for <pbs>",
+        ),
+        ("courier", {"courier": "PORT=smtp relaylock\nPORT=smtp\n"}, "does not run relaylock"),
+        ("courier", {"courier": ""}, "does not run relaylock"),
     ],
 )
 def test_an_mta_that_does_not_ask_is_wrong(mta: str, texts: dict[str, str], words: str):
-    finding = relay.asked(mta, texts)
+    finding = asked(mta, **texts)
     assert isinstance(finding, Finding)
     assert "wrong" == finding.state
     assert words in finding.text
@@ -305,49 +355,49 @@ def test_an_mta_that_does_not_ask_is_wrong(mta: str, texts: dict[str, str], word
         (
             "exim",
             {
-                "config": ".include /etc/exim4/pbs-filter.acl",
+                "exim": ".include /etc/exim4/pbs-filter.acl",
                 "acl": (EXAMPLES / "exim/pbs-filter.acl").read_text(),
             },
-            Asked(mta="exim", kind="socketmap", where="/run/pbs-lookup/socketmap"),
+            LookupConfig(mta="exim", kind="socketmap", where="/run/pbs-lookup/socketmap"),
         ),
         (
             "exim",
             {
-                "config": ".include /etc/exim4/pbs-filter.acl",
+                "exim": ".include /etc/exim4/pbs-filter.acl",
                 "acl": (EXAMPLES / "exim/pbs-filter-run.acl").read_text(),
             },
-            Asked(mta="exim", kind="program", user="Debian-exim"),
+            LookupConfig(mta="exim", kind="program", user="Debian-exim"),
         ),
         (
             "sendmail",
-            {"config": (EXAMPLES / "sendmail/pbs-filter.m4").read_text()},
-            Asked(mta="sendmail", kind="socketmap", where="/run/pbs-lookup/socketmap"),
+            {"sendmail": (EXAMPLES / "sendmail/pbs-filter.m4").read_text()},
+            LookupConfig(mta="sendmail", kind="socketmap", where="/run/pbs-lookup/socketmap"),
         ),
         (
             "opensmtpd",
-            {"config": (EXAMPLES / "opensmtpd/smtpd.conf").read_text()},
-            Asked(mta="opensmtpd", kind="program", user="opensmtpd"),
+            {"opensmtpd": (EXAMPLES / "opensmtpd/smtpd.conf").read_text()},
+            LookupConfig(mta="opensmtpd", kind="program", user="opensmtpd"),
         ),
         (
             "courier",
-            {"config": (EXAMPLES / "courier/esmtpd").read_text()},
-            Asked(mta="courier", kind="program", user="courier"),
+            {"courier": (EXAMPLES / "courier/esmtpd").read_text()},
+            LookupConfig(mta="courier", kind="program", user="courier"),
         ),
     ],
 )
-def test_the_others_ask_as_in_the_examples(mta: str, texts: dict[str, str], expected: Asked):
-    assert expected == relay.asked(mta, texts)
+def test_the_others_ask_as_in_the_examples(mta: str, texts: dict[str, str], expected: LookupConfig):
+    assert expected == asked(mta, **texts)
 
 
 def test_qmails_run_file_is_for_a_person_to_see():
-    finding = relay.asked("qmail", {})
+    finding = asked("qmail")
     assert isinstance(finding, Finding)
     assert "note" == finding.state
 
 
 # ---------------------------------------------------------------------- and is answered?
 
-SERVICE = Asked(mta="postfix", kind="socketmap", where="/s")
+SERVICE = LookupConfig(mta="postfix", kind="socketmap", where="/s", restart=RESTART)
 
 
 @pytest.mark.parametrize(
@@ -362,13 +412,13 @@ SERVICE = Asked(mta="postfix", kind="socketmap", where="/s")
     ],
 )
 def test_what_the_service_answers(reply: bytes, problem: str, state: str, words: str):
-    finding = relay.answer(SERVICE, reply, problem)
+    finding = lookups.answer(SERVICE, reply, problem)
     assert state == finding.state
     assert words in finding.text
 
 
 def test_another_mtas_service_is_systemds():
-    finding = relay.answer(Asked(mta="exim", kind="socketmap", where="/s"), b"", "x")
+    finding = lookups.answer(LookupConfig(mta="exim", kind="socketmap", where="/s"), b"", "x")
     assert "systemctl restart pbs-lookup.socket" in finding.todo
 
 
@@ -376,11 +426,11 @@ def test_our_own_program_understands_the_questions():
     from pbs_filter.lookup.protocols import policy, socketmap
 
     for kind, module in (("socketmap", socketmap), ("policy", policy)):
-        question = relay.question(dataclasses.replace(SERVICE, kind=kind))  # type: ignore[arg-type]
-        assert relay.STRANGER.encode() in question
+        question = lookups.question(dataclasses.replace(SERVICE, kind=kind))  # type: ignore[arg-type]
+        assert lookups.STRANGER.encode() in question
         conversation = module.Conversation()  # type: ignore[attr-defined]
         conversation.feed(question)
-        assert relay.STRANGER.encode() == conversation.question()[0]
+        assert lookups.STRANGER.encode() == conversation.question()[0]
 
 
 # ---------------------------------------------------------------------- is the relay closed?
@@ -397,7 +447,8 @@ def test_our_own_program_understands_the_questions():
     ],
 )
 def test_postfixs_settings(restrictions: str, recipient: str, mynetworks: str, words: list[str]):
-    findings = relay.postfix_closed(restrictions, recipient, mynetworks)
+    values = {"restrictions": restrictions, "recipient": recipient, "mynetworks": mynetworks}
+    findings = postfix.settings(known(**values))
     assert ["wrong"] * len(words) == [finding.state for finding in findings]
     for finding, word in zip(findings, words, strict=True):
         assert word in finding.text
@@ -405,12 +456,12 @@ def test_postfixs_settings(restrictions: str, recipient: str, mynetworks: str, w
 
 def test_who_can_be_a_stranger_on_this_machine():
     own = ["127.0.0.1", "192.0.2.1", "198.51.100.7", "::1", "fe80::1", "2001:db8::1"]
-    assert ["198.51.100.7", "2001:db8::1"] == relay.strangers(own, "127.0.0.0/8 192.0.2.0/24")
+    assert ["198.51.100.7", "2001:db8::1"] == lookups.strangers(own, "127.0.0.0/8 192.0.2.0/24")
 
 
 def test_a_conversation_that_ends_with_yes_is_an_open_relay():
-    assert "wrong" == relay.conversation("192.0.2.1", "250 2.1.5 Ok").state
-    finding = relay.conversation("192.0.2.1", "554 5.7.1 Relay access denied")
+    assert "wrong" == lookups.conversation("192.0.2.1", "250 2.1.5 Ok").state
+    finding = lookups.conversation("192.0.2.1", "554 5.7.1 Relay access denied")
     assert "ok" == finding.state
     assert "from 192.0.2.1 to elsewhere the MTA said 554" in finding.text
 
@@ -420,9 +471,9 @@ def test_exims_own_session():
         "**** SMTP testing session\n220 mx1 ESMTP Exim\n250 mx1 Hello\n250 OK\n"
         ">>> processing\n{}\n221 mx1 closing\n"
     )
-    assert "wrong" == relay.exim_session(said.format("250 Accepted")).state
-    assert "ok" == relay.exim_session(said.format("550 relay not permitted")).state
-    assert "note" == relay.exim_session("exim4: not installed").state
+    assert "wrong" == exim.judge_session(said.format("250 Accepted")).state
+    assert "ok" == exim.judge_session(said.format("550 relay not permitted")).state
+    assert "note" == exim.judge_session("exim4: not installed").state
 
 
 @pytest.mark.parametrize(
@@ -434,7 +485,7 @@ def test_exims_own_session():
     ],
 )
 def test_sendmails_own_session(said: str, state: str):
-    assert state == relay.sendmail_session(said).state
+    assert state == sendmail.judge_session(said).state
 
 
 @pytest.mark.parametrize(
@@ -451,7 +502,8 @@ def test_sendmails_own_session(said: str, state: str):
     ],
 )
 def test_opensmtpds_rules(rule: str, state: str):
-    assert state == relay.opensmtpd_closed(f"listen on x\n{rule}\n").state
+    found = opensmtpd.settings(known(opensmtpd=f"listen on x\n{rule}\n"))
+    assert ([] if state == "ok" else [state]) == [finding.state for finding in found]
 
 
 # ---------------------------------------------------------------------- what is printed
@@ -487,3 +539,38 @@ def test_programs_get_the_same():
 def test_commands_name_this_machines_program():
     finding = judge.with_program(FINDINGS[1], "/opt/pbs-filter/bin/pbs-filter")
     assert ("/opt/pbs-filter/bin/pbs-filter --setup postfix", "x") == finding.todo
+
+
+# ---------------------------------------------------------------------- units and old daemons
+
+
+def test_a_unit_that_does_not_stay_up_is_wrong():
+    failed = {
+        "ActiveState": "failed",
+        "Result": "exit-code",
+        "ExecMainStatus": "78",
+        "NRestarts": "5",
+    }
+    finding = judge.service("pbs-filter-journal", failed, "systemctl restart pbs-filter-journal")
+    assert finding is not None
+    assert "failed, exit-code, exit status 78, started again 5 times" in finding.text
+    assert "journalctl -u pbs-filter-journal" in finding.todo
+    again = failed | {"ActiveState": "activating"}
+    assert judge.service("x", again, "r") is not None
+    for state in ("active", "inactive"):
+        assert judge.service("x", {"ActiveState": state, "Result": "success"}, "r") is None
+    assert judge.service("x", {"ActiveState": "activating", "Result": "success"}, "r") is None
+
+
+def test_a_daemon_that_is_older_than_what_it_reads_once_is_noted():
+    finding = judge.stale("sendmail", "/etc/mail/sendmail.cf", 1000, 1001, "restart it")
+    assert finding is not None
+    assert ("note", ("restart it",)) == (finding.state, finding.todo)
+    assert judge.stale("sendmail", "/x", 1000, 1000, "r") is None
+    assert judge.stale("sendmail", "/x", 0, 1000, "r") is None
+
+
+def test_each_mta_says_how_to_see_that_its_relay_is_closed():
+    for mta in mtas().values():
+        assert mta.session or mta.trusted or mta.settings(known(opensmtpd="match from any for any"))
+        assert mta.untried.subject == "relay"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.doctor import probe
-from pbs_filter.doctor.findings import Tried
+from pbs_filter.doctor.findings import FeedProbe
 
 from ..running import Running
 
@@ -46,7 +46,7 @@ def log_socket(
         thread.join()
 
 
-def tried(pipeline: Running, path: str, seconds: float = 10.0) -> Tried:
+def tried(pipeline: Running, path: str, seconds: float = 10.0) -> FeedProbe:
     return probe.feed(
         f"{pipeline.map}.control", daemon="rsyslog", restart="r", path=path, seconds=seconds
     )

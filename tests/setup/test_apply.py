@@ -51,7 +51,7 @@ class Site:
             Change(path=str(self.file), before="old\n", after="other\n", why=""),
             Change(path=str(self.new), before=None, after="#!/bin/sh\n", why="", mode=0o755),
         )
-        return Plan(changes=changes, checks=checks, then=("reload",), **more)  # type: ignore[arg-type]
+        return Plan(changes=changes, checks=checks, restart_commands=("reload",), **more)  # type: ignore[arg-type]
 
     def apply(self, plan: Plan) -> None:
         applying.apply(MACHINE, plan, self.said.append, place=self.place)

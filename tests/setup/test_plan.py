@@ -13,17 +13,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter import cli
 from pbs_filter.config.load import build
 from pbs_filter.config.options import DEFAULT_PATH
 from pbs_filter.errors import ConfigError
-from pbs_filter.integrations import mtas, postfix, rsyslog, syslog_ng
-from pbs_filter.integrations.machine import DAEMONS, MTAS, Machine, Seen, choose, version
-from pbs_filter.integrations.plan import ACCOUNT, Plan, finished, with_settings
+from pbs_filter.integrations import (
+    Integration,
+    courier,
+    exim,
+    feeds,
+    integrations,
+    journal,
+    lookup_unit,
+    mtas,
+    opensmtpd,
+    postfix,
+    rsyslog,
+    sendmail,
+    syslog_ng,
+)
+from pbs_filter.integrations.integration import choose
+from pbs_filter.integrations.machine import LogSummary, Machine, version
+from pbs_filter.integrations.plan import ACCOUNT, SETTINGS, Plan, finished, settings_file, split
 from pbs_filter.setup import render, run, shipped
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-SHIPPED = shipped.texts(run.SHIPPED)
+SHIPPED = shipped.texts(tuple(name for each in integrations() for name in each.shipped))
+ALL = {each.name: each for each in integrations()}
+DAEMONS, MTAS = tuple(feeds()), tuple(mtas())
 PROGRAM = "/usr/local/bin/pbs-filter"
 PROGRAM_OF_THE_READMES = "/opt/pbs-filter/bin/pbs-filter"
 LOOKUP_OF_THE_READMES = "/opt/pbs-filter/bin/pbs-lookup"
@@ -44,11 +60,11 @@ FILES = {
     ),
     postfix.MAIN: MAIN_CF,
     postfix.MASTER: "smtp inet n - y - - smtpd\n",
-    mtas.EXIM_DEBCONF: "dc_use_split_config='true'\ndc_relay_nets='192.0.2.0/24 ; 198.51.100.7'\n",
-    mtas.EXIM_SPLIT: "  accept hosts = +relay_from_hosts\n\n" + mtas.EXIM_REFUSES,
-    mtas.SENDMAIL: "MAILER(`smtp')dnl\n",
-    mtas.OPENSMTPD: 'action "relay" relay\nmatch from local for any action "relay"\n',
-    mtas.COURIER: "PORT=smtp\nESMTPDSTART=YES\n",
+    exim.DEBCONF: "dc_use_split_config='true'\ndc_relay_nets='192.0.2.0/24 ; 198.51.100.7'\n",
+    exim.SPLIT: "  accept hosts = +relay_from_hosts\n\n" + exim.REFUSES,
+    sendmail.MAIN: "MAILER(`smtp')dnl\n",
+    opensmtpd.MAIN: 'action "relay" relay\nmatch from local for any action "relay"\n',
+    courier.MAIN: "PORT=smtp\nESMTPDSTART=YES\n",
 }
 VERSIONS = {
     "rsyslog": "8.2302.0",
@@ -93,6 +109,14 @@ def made(known: Machine, plan: Plan) -> Machine:
     )
 
 
+def chosen(*names: str) -> list[Integration]:
+    return [ALL[name] for name in names]
+
+
+def plan_of(known: Machine, *names: str) -> Plan:
+    return run.plan_of(known, chosen(*names))
+
+
 def after(plan: Plan, path: str) -> str:
     return next(change.after for change in plan.changes if change.path == path)
 
@@ -103,26 +127,26 @@ def after(plan: Plan, path: str) -> str:
 @pytest.mark.parametrize(("daemon", "mta"), PAIRS)
 def test_every_pair_has_a_plan_that_is_done_once(daemon: str, mta: str) -> None:
     known = machine()
-    plan = run.plan_of(known, [daemon, mta])
+    plan = plan_of(known, daemon, mta)
     paths = [change.path for change in plan.changes]
     assert len(set(paths)) == len(paths)
     assert ACCOUNT in plan.accounts
-    assert plan.then
-    again = run.plan_of(made(known, plan), [daemon, mta])
+    assert plan.restart_commands
+    again = plan_of(made(known, plan), daemon, mta)
     assert () == again.changes
     assert () == again.accounts
-    assert plan.left == again.left
+    assert plan.manual_steps == again.manual_steps
 
 
 @pytest.mark.parametrize(("daemon", "mta"), PAIRS)
 def test_every_pair_names_this_machines_paths_and_no_others(daemon: str, mta: str) -> None:
     known = machine()
-    plan = run.plan_of(known, [daemon, mta])
-    said = render.shown(known, plan, [daemon, mta])
+    plan = plan_of(known, daemon, mta)
+    said = render.plan(known, plan, chosen(daemon, mta))
     for change in plan.changes:
         assert "/opt/pbs-filter" not in re.sub(r"(?m)^#.*$", "", change.after)
         assert change.path in said
-    for line in (*plan.left, *plan.then):
+    for line in (*plan.manual_steps, *plan.restart_commands):
         assert line in said
     assert f"--setup {daemon} {mta} --apply" in said
     assert "/opt/pbs-filter" not in re.sub(r"(?m)^ *\S*#.*$|s\|/opt/\S*", "", said)
@@ -131,10 +155,10 @@ def test_every_pair_names_this_machines_paths_and_no_others(daemon: str, mta: st
 @pytest.mark.parametrize(("daemon", "mta"), PAIRS)
 def test_the_commands_it_prints_make_the_same_files(daemon: str, mta: str, tmp_path: Path) -> None:
     known = machine(map="/srv/pbs & co/map|x", state="/srv/pbs & co")
-    plan = run.plan_of(known, [daemon, mta])
+    plan = plan_of(known, daemon, mta)
     new = [change for change in plan.changes if change.before is None]
     assert new
-    said = render.shown(known, plan, [daemon, mta])
+    said = render.plan(known, plan, chosen(daemon, mta))
     for change in new:
         if change.sources:
             command = render.copy_command(change, known.share)
@@ -155,8 +179,8 @@ def test_the_commands_it_prints_make_the_same_files(daemon: str, mta: str, tmp_p
 
 @pytest.mark.parametrize(("daemon", "mta"), PAIRS)
 def test_the_filter_accepts_the_configuration_of_every_pair(daemon: str, mta: str) -> None:
-    plan = run.plan_of(machine(), [daemon, mta])
-    config = build({DEFAULT_PATH: after(plan, DEFAULT_PATH)})
+    plan = plan_of(machine(), daemon, mta)
+    config = build({SETTINGS: after(plan, SETTINGS)})
     assert config.require_vouched
     assert ACCOUNT == config.user
     group = {"opensmtpd": "opensmtpd", "courier": "courier"}.get(mta, ACCOUNT)
@@ -166,16 +190,21 @@ def test_the_filter_accepts_the_configuration_of_every_pair(daemon: str, mta: st
 
 
 def test_without_a_daemon_or_an_mta_it_says_what_is_missing() -> None:
-    left = run.plan_of(machine(), []).left
-    assert any("examples/systemd/README.md" in line for line in left)
-    assert any("nobody asks the map" in line for line in left)
+    known = machine(versions={})
+    plan = plan_of(known)
+    assert any("no systemd runs" in line for line in plan.manual_steps)
+    assert any("nobody asks the map" in line for line in plan.manual_steps)
+    said = render.plan(known, plan, [])
+    assert "as it should be" not in said
+    assert "daemons read it" not in said
+    assert said.endswith(f"{plan.manual_steps[-1]}\n")
 
 
 # ---------------------------------------------------------------------- which are meant
 
 
 @pytest.mark.parametrize(
-    ("names", "running", "chosen"),
+    ("names", "running", "expected"),
     [
         (["rsyslogd", "Exim4"], (), ["rsyslog", "exim"]),
         ([], ("syslog-ng", "postfix"), ["syslog-ng", "postfix"]),
@@ -183,15 +212,16 @@ def test_without_a_daemon_or_an_mta_it_says_what_is_missing() -> None:
     ],
 )
 def test_what_is_not_named_is_what_runs(
-    names: list[str], running: tuple[str, ...], chosen: list[str]
+    names: list[str], running: tuple[str, ...], expected: list[str]
 ) -> None:
-    assert chosen == run.chosen_of(names, machine(running=frozenset(running)))
+    known = machine(running=frozenset(running))
+    assert expected == [each.name for each in run.chosen_of(names, known)]
 
 
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["rsyslog"], "postfix and exim and .* are installed: say which MTA: --setup postfix"),
+        (["rsyslog"], "courier and exim and .* are installed: say which MTA: --setup courier"),
         (["rsyslog", "syslog-ng"], "rsyslog and syslog-ng: one syslog daemon at a time"),
         (["rsyslog", "postfix", "posfix"], "unknown name 'posfix'. Did you mean 'postfix'"),
     ],
@@ -201,13 +231,9 @@ def test_what_is_not_clear_is_asked_for(names: list[str], words: str) -> None:
         run.chosen_of(names, machine())
 
 
-def test_the_help_names_all_of_them() -> None:
-    assert "|".join((*DAEMONS, *MTAS)) in cli.parser().format_help()
-
-
 def test_several_that_run_are_not_clear_either() -> None:
     with pytest.raises(ValueError, match="exim and sendmail run: say which MTA"):
-        choose(machine(running=frozenset({"exim", "sendmail"})), MTAS, "MTA")
+        choose(machine(running=frozenset({"exim", "sendmail"})), mtas())
 
 
 def test_where_nothing_is_installed_nothing_is_chosen() -> None:
@@ -223,19 +249,33 @@ def test_versions_are_compared_as_numbers() -> None:
 # ---------------------------------------------------------------------- pbs-filter.toml
 
 
-def test_settings_go_to_the_top_of_a_file_with_tables() -> None:
-    there = '# mine\ngrace_seconds = 600\n[[export]]\nformat = "cidr"\npath = "/x"\n'
-    changed, other = with_settings(there, {"user": "pbs-filter", "grace_seconds": 600})
-    assert [] == other
-    assert changed.endswith("\n" + there)
-    assert {"user": "pbs-filter"} | tomllib.loads(there) == tomllib.loads(changed)
+def test_the_packages_own_file_stays_as_it_was() -> None:
+    there = 'user = "pbs-filter"\ngroup = "pbs-filter"\n'
+    plan = plan_of(with_files(**{DEFAULT_PATH: there}), "rsyslog", "opensmtpd")
+    assert DEFAULT_PATH not in [change.path for change in plan.changes]
+    settings = tomllib.loads(after(plan, SETTINGS))
+    assert {"require_vouched": True, "group": "opensmtpd"} == settings
+    assert not [step for step in plan.manual_steps if "something else" in step]
 
 
 def test_a_setting_of_the_operators_own_is_left_and_told() -> None:
     known = with_files(**{DEFAULT_PATH: 'user = "mail"\n'})
-    plan = run.plan_of(known, ["rsyslog", "postfix"])
-    assert "mail" == tomllib.loads(after(plan, DEFAULT_PATH))["user"]
-    assert any('right here is: user = "pbs-filter"' in line for line in plan.left)
+    plan = plan_of(known, "rsyslog", "postfix")
+    assert "user" not in tomllib.loads(after(plan, SETTINGS))
+    assert any('right here is: user = "pbs-filter"' in line for line in plan.manual_steps)
+
+
+def test_the_servers_are_those_of_the_mail_log_and_of_the_last_time() -> None:
+    log = LogSummary(path="/var/log/mail.log", lines=9, logins={"dovecot": 3, "courier": 1})
+    plan = plan_of(machine(log=log), "rsyslog", "postfix")
+    assert ["courier", "dovecot"] == tomllib.loads(after(plan, SETTINGS))["servers"]
+    assert any("only lines of courier, dovecot will be read" in note for note in plan.notes)
+    known = with_files(**{SETTINGS: settings_file({"servers": ["popa3d"]})})
+    known = dataclasses.replace(known, log=LogSummary(path="/l", lines=1, logins={"dovecot": 1}))
+    plan = plan_of(known, "rsyslog", "postfix")
+    assert ["dovecot", "popa3d"] == tomllib.loads(after(plan, SETTINGS))["servers"]
+    plan = plan_of(machine(log=LogSummary(path="/l", lines=9)), "rsyslog", "postfix")
+    assert "servers" not in tomllib.loads(after(plan, SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -251,33 +291,31 @@ def test_a_setting_of_the_operators_own_is_left_and_told() -> None:
 def test_the_maps_directory_belongs_to_the_account_that_the_filter_becomes(
     expected: str, there: str, names: list[str]
 ) -> None:
-    (place,) = run.plan_of(with_files(**{DEFAULT_PATH: there}), names).directories
+    (place,) = plan_of(with_files(**{DEFAULT_PATH: there}), *names).directories
     assert expected == place.owner
 
 
-def test_without_a_syslog_daemon_both_ways_are_told() -> None:
-    plan = run.plan_of(machine(), ["exim"])
-    assert any("install rsyslog" in line and "systemd/README.md" in line for line in plan.left)
-
-
 def test_a_file_that_is_not_toml_is_left() -> None:
-    plan = run.plan_of(with_files(**{DEFAULT_PATH: "user = \n"}), ["rsyslog", "postfix"])
-    assert DEFAULT_PATH not in [change.path for change in plan.changes]
-    assert any("is not TOML" in line for line in plan.left)
+    for path in (DEFAULT_PATH, SETTINGS):
+        known = with_files(**{DEFAULT_PATH: "debug = false\n"} | {path: "user = \n"})
+        plan = plan_of(known, "rsyslog", "postfix")
+        assert DEFAULT_PATH not in [change.path for change in plan.changes]
+        assert any(line.startswith(f"{path} is not TOML") for line in plan.manual_steps)
 
 
 @given(st.dictionaries(st.sampled_from(["user", "group", "map"]), st.sampled_from("xyz")))
-def test_what_was_set_stays_set(there: dict[str, str]) -> None:
-    before = "".join(f'{key} = "{value}"\n' for key, value in there.items())
+def test_what_was_set_stays_set(main: dict[str, str]) -> None:
     wanted = {"user": "x", "group": "y"}
-    changed, other = with_settings(before, wanted)
-    assert {**wanted, **there} == tomllib.loads(changed)
-    assert [key for key in wanted if there.get(key, wanted[key]) != wanted[key]] == other
+    ours, others = split(main, wanted)
+    assert {**wanted, **main} == {**tomllib.loads(settings_file(ours)), **main}
+    assert [key for key in wanted if main.get(key, wanted[key]) != wanted[key]] == [*others]
 
 
 def test_a_program_that_other_accounts_cannot_reach_is_told() -> None:
-    plan = run.plan_of(machine(closed="/root"), ["rsyslog", "postfix"])
-    assert any(line.startswith("/root may be entered by its owner only") for line in plan.left)
+    plan = plan_of(machine(closed="/root"), "rsyslog", "postfix")
+    assert any(
+        line.startswith("/root may be entered by its owner only") for line in plan.manual_steps
+    )
 
 
 # ---------------------------------------------------------------------- rsyslog
@@ -291,7 +329,7 @@ def test_the_drop_in_goes_where_rsyslog_conf_includes() -> None:
     known = with_files(**{rsyslog.MAIN: 'include(file="/etc/rsyslog/d/*.conf" mode="optional")\n'})
     assert "/etc/rsyslog/d/10-pbs-filter.conf" in [c.path for c in feed(known).changes]
     plan = feed(with_files(rsyslog.MAIN))
-    assert any("includes no directory" in line for line in plan.left)
+    assert any("includes no directory" in line for line in plan.manual_steps)
     assert "require_vouched" not in plan.settings
 
 
@@ -317,13 +355,13 @@ def test_only_a_plain_imuxsock_line_is_edited() -> None:
     for conf in ('module(load="imuxsock" SysSock.Use="off")', "$ModLoad imuxsock"):
         plan = feed(with_files(**{rsyslog.MAIN: f"{conf}\n"}))
         assert rsyslog.MAIN not in [change.path for change in plan.changes]
-        assert any("settings of its own" in line for line in plan.left)
+        assert any("settings of its own" in line for line in plan.manual_steps)
         assert "require_vouched" not in plan.settings
 
 
 def test_journald_must_forward() -> None:
     plan = feed(with_files(**{rsyslog.JOURNALD: "[Journal]\nForwardToSyslog=no\n"}))
-    assert any("ForwardToSyslog=no" in line for line in plan.left)
+    assert any("ForwardToSyslog=no" in line for line in plan.manual_steps)
 
 
 def test_an_older_rsyslog_is_told() -> None:
@@ -354,7 +392,7 @@ def test_in_debian_13s_sandbox_the_filter_may_become_its_user() -> None:
     unit = "[Service]\nCapabilityBoundingSet=CAP_BLOCK_SUSPEND CAP_CHOWN\n"
     plan = feed(with_files(**{rsyslog.UNITS[0]: unit}))
     assert "CAP_SETUID" in after(plan, rsyslog.SANDBOX)
-    assert "systemctl daemon-reload" in plan.then
+    assert "systemctl daemon-reload" in plan.restart_commands
     plan = feed(with_files(**{rsyslog.UNITS[0]: "CapabilityBoundingSet=CAP_SETUID\n"}))
     assert rsyslog.SANDBOX not in [change.path for change in plan.changes]
 
@@ -362,10 +400,10 @@ def test_in_debian_13s_sandbox_the_filter_may_become_its_user() -> None:
 def test_where_rsyslogd_is_somebody_else_so_is_the_filter() -> None:
     conf = FILES[rsyslog.MAIN] + "$PrivDropToUser syslog\n"
     known = with_files(**{rsyslog.MAIN: conf})
-    plan = run.plan_of(known, ["rsyslog", "courier"])
+    plan = plan_of(known, "rsyslog", "courier")
     (place,) = plan.directories
     assert ("/var/lib/pbs-filter", "syslog", "courier", 0o2750) == dataclasses.astuple(place)
-    settings = tomllib.loads(after(plan, DEFAULT_PATH))
+    settings = tomllib.loads(after(plan, SETTINGS))
     assert "user" not in settings
     assert "group" not in settings
     assert any("rsyslogd runs as syslog" in line for line in plan.notes)
@@ -373,20 +411,20 @@ def test_where_rsyslogd_is_somebody_else_so_is_the_filter() -> None:
 
 def test_without_logrotate_nothing_is_put_there() -> None:
     for daemon in DAEMONS:
-        plan = run.plan_of(machine(directories=frozenset()), [daemon])
+        plan = plan_of(machine(directories=frozenset()), daemon)
         assert f"{rsyslog.LOGROTATE}/pbs-filter" not in [change.path for change in plan.changes]
 
 
 def test_a_rotation_that_is_there_is_left() -> None:
     known = with_files(**{f"{rsyslog.LOGROTATE}/pbs-filter": "/var/log/pbs-filter.log {\n}\n"})
     for daemon in DAEMONS:
-        paths = [change.path for change in run.plan_of(known, [daemon]).changes]
+        paths = [change.path for change in plan_of(known, daemon).changes]
         assert f"{rsyslog.LOGROTATE}/pbs-filter" not in paths
 
 
 def test_selinux_is_told() -> None:
     plan = feed(with_files(**{rsyslog.SELINUX: "SELINUX=enforcing\n"}))
-    assert any("/usr/libexec/rsyslog" in line for line in plan.left)
+    assert any("/usr/libexec/rsyslog" in line for line in plan.manual_steps)
 
 
 # ---------------------------------------------------------------------- syslog-ng
@@ -409,7 +447,7 @@ def test_the_log_path_names_the_source_of_this_machine() -> None:
 def test_where_the_source_is_not_clear_it_is_left(conf: str, words: str) -> None:
     plan = syslog_ng.plan(with_files(**{syslog_ng.MAIN: conf}), SHIPPED)
     assert "/etc/syslog-ng/conf.d/pbs-filter.conf" not in [c.path for c in plan.changes]
-    assert re.search(words, plan.left[0])
+    assert re.search(words, plan.manual_steps[0])
 
 
 def test_the_block_of_the_package_is_not_defined_again() -> None:
@@ -424,7 +462,7 @@ def test_an_older_syslog_ng_and_its_apparmor_profile_are_told() -> None:
     )
     plan = syslog_ng.plan(known, SHIPPED)
     assert any("older than 3.38" in line for line in plan.notes)
-    assert any("AppArmor has a profile" in line for line in plan.left)
+    assert any("AppArmor has a profile" in line for line in plan.manual_steps)
 
 
 # ---------------------------------------------------------------------- Postfix
@@ -481,7 +519,7 @@ def test_what_is_not_safe_to_edit_is_left_with_what_to_write(value: str, why: st
         postfix.with_check(main, SHIPPED_MAIN)
     plan = postfix.plan(with_files(**{postfix.MAIN: main}), SHIPPED)
     assert [postfix.MASTER] == [change.path for change in plan.changes]
-    assert any(CHECK in line for line in plan.left)
+    assert any(CHECK in line for line in plan.manual_steps)
     assert [("postfix", "check")] == [check.argv for check in plan.checks]
 
 
@@ -489,19 +527,19 @@ def test_a_service_of_that_name_that_is_not_ours_is_left() -> None:
     master = FILES[postfix.MASTER] + "pbs unix - n n - 0 spawn\n  user=x argv=/bin/other\n"
     plan = postfix.plan(with_files(**{postfix.MASTER: master}), SHIPPED)
     assert postfix.MASTER not in [change.path for change in plan.changes]
-    assert any("does not run /usr/local/bin/pbs-lookup" in line for line in plan.left)
+    assert any("does not run /usr/local/bin/pbs-lookup" in line for line in plan.manual_steps)
 
 
 def test_without_postfixs_files_it_says_where_ours_are() -> None:
     plan = postfix.plan(with_files(postfix.MAIN, postfix.MASTER), SHIPPED)
     assert () == plan.changes
-    assert any("examples/postfix/main.cf" in line for line in plan.left)
+    assert any("examples/postfix/main.cf" in line for line in plan.manual_steps)
 
 
 def test_a_second_list_that_refuses_is_told() -> None:
-    answers = {postfix.COMMANDS[1]: "permit_mynetworks, reject_unauth_destination"}
+    answers = {postfix.RECIPIENT: "permit_mynetworks, reject_unauth_destination"}
     plan = postfix.plan(machine(answers=answers), SHIPPED)
-    assert any("smtpd_recipient_restrictions refuses" in line for line in plan.left)
+    assert any("smtpd_recipient_restrictions refuses" in line for line in plan.manual_steps)
 
 
 @pytest.mark.parametrize(
@@ -516,7 +554,7 @@ def test_a_second_list_that_refuses_is_told() -> None:
 def test_networks_that_strangers_are_in_are_an_open_relay(mynetworks: str, wide: list[str]) -> None:
     assert wide == postfix.open_networks(mynetworks)
     plan = postfix.plan(machine(answers={postfix.MYNETWORKS: mynetworks}), SHIPPED)
-    assert bool(wide) == any(line.startswith("OPEN RELAY") for line in plan.left)
+    assert bool(wide) == any(line.startswith("OPEN RELAY") for line in plan.manual_steps)
 
 
 def test_what_mynetworks_has_and_we_do_not_read_is_told() -> None:
@@ -528,61 +566,61 @@ def test_what_mynetworks_has_and_we_do_not_read_is_told() -> None:
 
 
 def test_exims_one_file_configuration_is_edited_where_it_is_used() -> None:
-    debconf = FILES[mtas.EXIM_DEBCONF].replace("'true'", "'false'")
-    known = with_files(**{mtas.EXIM_DEBCONF: debconf, mtas.EXIM_WHOLE: "a\n" + mtas.EXIM_REFUSES})
-    changed = after(mtas.exim(known, SHIPPED), mtas.EXIM_WHOLE)
-    assert changed.index(mtas.EXIM_INCLUDE) < changed.index(mtas.EXIM_REFUSES)
+    debconf = FILES[exim.DEBCONF].replace("'true'", "'false'")
+    known = with_files(**{exim.DEBCONF: debconf, exim.WHOLE: "a\n" + exim.REFUSES})
+    changed = after(exim.plan(known, SHIPPED), exim.WHOLE)
+    assert changed.index(exim.INCLUDE) < changed.index(exim.REFUSES)
 
 
 @pytest.mark.parametrize(
     "known",
     [
-        with_files(mtas.EXIM_DEBCONF),
-        with_files(**{mtas.EXIM_OWN: "acl_smtp_rcpt = mine\n"}),
-        with_files(**{mtas.EXIM_SPLIT: "  accept\n"}),
+        with_files(exim.DEBCONF),
+        with_files(**{exim.OWN: "acl_smtp_rcpt = mine\n"}),
+        with_files(**{exim.SPLIT: "  accept\n"}),
     ],
     ids=["not Debian's", "one of its own", "changed"],
 )
 def test_another_exim_configuration_is_left(known: Machine) -> None:
-    plan = mtas.exim(known, SHIPPED)
-    assert not {mtas.EXIM_SPLIT, mtas.EXIM_WHOLE} & {change.path for change in plan.changes}
-    assert any(".include /etc/exim4/pbs-filter.acl" in line for line in plan.left)
+    plan = exim.plan(known, SHIPPED)
+    assert not {exim.SPLIT, exim.WHOLE} & {change.path for change in plan.changes}
+    assert any(".include /etc/exim4/pbs-filter.acl" in line for line in plan.manual_steps)
 
 
 def test_an_exim_configuration_that_includes_us_already_is_content() -> None:
-    known = with_files(**{mtas.EXIM_SPLIT: mtas.EXIM_INCLUDE + "  deny\n"})
-    plan = mtas.exim(known, SHIPPED)
-    assert () == plan.left
-    assert mtas.EXIM_SPLIT not in [change.path for change in plan.changes]
+    known = with_files(**{exim.SPLIT: exim.INCLUDE + "  deny\n"})
+    plan = exim.plan(known, SHIPPED)
+    assert () == plan.manual_steps
+    assert exim.SPLIT not in [change.path for change in plan.changes]
 
 
 def test_exims_relay_networks_are_local_networks() -> None:
-    settings = mtas.exim(machine(), SHIPPED).settings
+    settings = exim.plan(machine(), SHIPPED).settings
     assert ["127.0.0.0/8", "::1/128", "192.0.2.0/24", "198.51.100.7"] == settings["local_networks"]
-    known = with_files(**{mtas.EXIM_DEBCONF: "dc_relay_nets='/etc/nets'\n"})
-    assert "/etc/nets" in mtas.exim(known, SHIPPED).notes[0]
+    known = with_files(**{exim.DEBCONF: "dc_relay_nets='/etc/nets'\n"})
+    assert "/etc/nets" in exim.plan(known, SHIPPED).notes[0]
 
 
 def test_the_service_belongs_to_the_group_that_asks() -> None:
     for mta, group in (("exim", "Debian-exim"), ("sendmail", "smmta")):
-        unit = after(mtas.PLANS[mta](machine(), SHIPPED), f"{mtas.UNITS}/pbs-lookup.socket")
+        unit = after(ALL[mta].plan(machine(), SHIPPED), f"{lookup_unit.UNITS}/pbs-lookup.socket")
         assert f"SocketGroup={group}\n" in unit
-        plan = mtas.PLANS[mta](machine(systemd=False), SHIPPED)
-        assert any(f"serve --user=pbs-lookup --group={group}" in line for line in plan.left)
+        plan = ALL[mta].plan(machine(systemd=False), SHIPPED)
+        assert any(f"serve --user=pbs-lookup --group={group}" in line for line in plan.manual_steps)
 
 
 def test_a_sendmail_with_the_same_ruleset_is_left() -> None:
-    known = with_files(**{mtas.SENDMAIL: "LOCAL_RULESETS\nSLocal_check_rcpt\n"})
-    plan = mtas.sendmail(known, SHIPPED)
-    assert mtas.SENDMAIL not in [change.path for change in plan.changes]
-    assert any("Local_check_rcpt of its own" in line for line in plan.left)
+    known = with_files(**{sendmail.MAIN: "LOCAL_RULESETS\nSLocal_check_rcpt\n"})
+    plan = sendmail.plan(known, SHIPPED)
+    assert sendmail.MAIN not in [change.path for change in plan.changes]
+    assert any("Local_check_rcpt of its own" in line for line in plan.manual_steps)
 
 
 def test_sendmail_mcs_last_line_is_the_include_of_the_readme() -> None:
     readme = (CHECKOUT / "examples/sendmail/README.md").read_text()
-    assert mtas.SENDMAIL_INCLUDE in readme
-    known = with_files(**{mtas.SENDMAIL: "MAILER(`smtp')dnl"})
-    assert f"dnl\n{mtas.SENDMAIL_INCLUDE}" in after(mtas.sendmail(known, SHIPPED), mtas.SENDMAIL)
+    assert sendmail.INCLUDE in readme
+    known = with_files(**{sendmail.MAIN: "MAILER(`smtp')dnl"})
+    assert f"dnl\n{sendmail.INCLUDE}" in after(sendmail.plan(known, SHIPPED), sendmail.MAIN)
 
 
 @pytest.mark.parametrize(
@@ -594,37 +632,37 @@ def test_sendmail_mcs_last_line_is_the_include_of_the_readme() -> None:
     ],
 )
 def test_where_smtpd_conf_has_no_one_place_it_is_left(conf: str) -> None:
-    plan = mtas.opensmtpd(with_files(**{mtas.OPENSMTPD: conf}), SHIPPED)
-    assert mtas.OPENSMTPD not in [change.path for change in plan.changes]
-    assert any("put the two lines" in line for line in plan.left)
+    plan = opensmtpd.plan(with_files(**{opensmtpd.MAIN: conf}), SHIPPED)
+    assert opensmtpd.MAIN not in [change.path for change in plan.changes]
+    assert any("put the two lines" in line for line in plan.manual_steps)
 
 
 def test_opensmtpds_rule_uses_the_relay_action_that_is_there() -> None:
-    known = with_files(**{mtas.OPENSMTPD: "action outbound relay host smtp://x\n"})
-    changed = after(mtas.opensmtpd(known, SHIPPED), mtas.OPENSMTPD)
+    known = with_files(**{opensmtpd.MAIN: "action outbound relay host smtp://x\n"})
+    changed = after(opensmtpd.plan(known, SHIPPED), opensmtpd.MAIN)
     assert 'match from src <pbs> for any action "outbound"' in changed
 
 
 def test_an_older_opensmtpd_gets_the_file_that_is_exported() -> None:
-    plan = mtas.opensmtpd(machine(versions={"opensmtpd": "6.8.0p2"}), SHIPPED)
+    plan = opensmtpd.plan(machine(versions={"opensmtpd": "6.8.0p2"}), SHIPPED)
     assert () == plan.changes
-    assert "smtpd-6.8.conf" in plan.left[0]
+    assert "smtpd-6.8.conf" in plan.manual_steps[0]
 
 
 @pytest.mark.parametrize("text_", [None, "PORT=465\n", 'PORT="smtp xy"\n'])
 def test_another_courier_port_is_left(text_: str | None) -> None:
     known = with_files(
-        *([mtas.COURIER] if text_ is None else []),
-        **({} if text_ is None else {mtas.COURIER: text_}),
+        *([courier.MAIN] if text_ is None else []),
+        **({} if text_ is None else {courier.MAIN: text_}),
     )
-    plan = mtas.courier(known, SHIPPED)
+    plan = courier.plan(known, SHIPPED)
     assert () == plan.changes
-    assert "PORT is not smtp" in plan.left[0]
+    assert "PORT is not smtp" in plan.manual_steps[0]
 
 
 def test_courier_is_told_of_a_map_elsewhere() -> None:
     known = machine(map="/srv/map.gdbm")
-    changed = after(mtas.courier(known, SHIPPED), mtas.COURIER)
+    changed = after(courier.plan(known, SHIPPED), courier.MAIN)
     assert 'PORT="smtp /usr/local/bin/pbs-lookup relaylock --map=/srv/map.gdbm --keep' in changed
 
 
@@ -632,19 +670,19 @@ def test_courier_is_told_of_a_map_elsewhere() -> None:
 
 
 def test_the_machine_is_described_with_what_its_mail_log_shows() -> None:
-    seen = Seen(path="/var/log/mail.log", lines=9, logins={"dovecot": 3}, unread={"imapd": 2})
-    said = render.found(machine(seen=seen, running=frozenset({"postfix"})))
+    seen = LogSummary(path="/var/log/mail.log", lines=9, logins={"dovecot": 3}, unread={"imapd": 2})
+    said = render.inventory(machine(log=seen, running=frozenset({"postfix"})), [])
     assert "postfix 3.7.11 (runs)" in said
     assert "/var/log/mail.log, last 9 lines: logins: dovecot 3" in said
     assert "lines that no rule reads: imapd 2" in said
-    said = render.found(machine(versions={}, answers={}, seen=Seen(path="/l", lines=1)))
+    said = render.inventory(machine(versions={}, log=LogSummary(path="/l", lines=1)), [])
     assert "none that pbs-filter works behind" in said
     assert "logins: none" in said
 
 
 def test_at_the_usual_path_nothing_is_swapped_in_the_copies() -> None:
     known = machine(program=PROGRAM_OF_THE_READMES, lookup=LOOKUP_OF_THE_READMES)
-    said = render.shown(known, run.plan_of(known, ["syslog-ng", "qmail"]), ["syslog-ng", "qmail"])
+    said = render.plan(known, plan_of(known, "syslog-ng", "qmail"), chosen("syslog-ng", "qmail"))
     place = f"{known.share}/syslog-ng"
     assert (
         f"cat {place}/pbs-filter/plugin.conf {place}/log-path.conf > "
@@ -655,26 +693,27 @@ def test_at_the_usual_path_nothing_is_swapped_in_the_copies() -> None:
 
 def test_without_anything_to_check_there_is_no_such_step() -> None:
     known = machine()
-    said = render.shown(known, run.plan_of(known, ["qmail"]), ["qmail"])
+    said = render.plan(known, plan_of(known, "qmail"), chosen("qmail"))
     assert "Then check it" not in said
 
 
 def test_what_confines_the_daemons_is_said() -> None:
     known = with_files(**{rsyslog.PROFILE: "x", postfix.MASTER: "smtp inet n - y - - smtpd\n"})
-    said = render.found(known)
+    both = chosen("rsyslog", "postfix")
+    said = render.inventory(known, both)
     assert "confines rsyslogd: /etc/apparmor.d/usr.sbin.rsyslogd" in said
     assert "in its chroot" in said
     assert "drop-ins       /etc/rsyslog.d\n" in said
-    said = render.found(with_files(**{postfix.MASTER: "smtp inet n - n - - smtpd\n"}))
+    said = render.inventory(with_files(**{postfix.MASTER: "smtp inet n - n - - smtpd\n"}), both)
     assert "AppArmor" not in said
     assert "chroot" not in said
 
 
 def test_what_is_done_already_is_said() -> None:
     known = machine()
-    plan = run.plan_of(known, ["rsyslog", "postfix"])
+    plan = plan_of(known, "rsyslog", "postfix")
     known = made(known, plan)
-    said = render.shown(known, run.plan_of(known, ["rsyslog", "postfix"]), ["rsyslog", "postfix"])
+    said = render.plan(known, plan_of(known, "rsyslog", "postfix"), chosen("rsyslog", "postfix"))
     assert "Every file is as it should be." in said
     assert "Nothing was changed" not in said
 
@@ -695,3 +734,61 @@ def test_commands_are_quoted_for_a_shell() -> None:
             ["sh", "-c", f"printf '%s\\n' {said}"], stdout=subprocess.PIPE, text=True, check=True
         ).stdout.splitlines()
     )
+
+
+def test_of_daemons_that_were_not_chosen_nothing_is_said() -> None:
+    known = with_files(**{rsyslog.PROFILE: "x", postfix.MASTER: "smtp inet n - y - - smtpd\n"})
+    said = render.inventory(known, chosen("syslog-ng", "exim"))
+    for word in ("/etc/rsyslog.d", "AppArmor", "mynetworks", "chroot"):
+        assert word not in said
+    assert "drop-ins       /etc/syslog-ng/conf.d\n" in said
+
+
+def test_a_long_new_file_is_shown_by_its_source() -> None:
+    plan = plan_of(machine(), "rsyslog", "postfix")
+    shown = [render.applied(change, "/share") for change in plan.changes]
+    (drop_in,) = [text for text in shown if "10-pbs-filter.conf" in text]
+    assert drop_in.count("\n") == 1
+    assert "from /share/rsyslog/pbs-filter.conf" in drop_in
+    assert all("@@" in text for text in shown if text != drop_in)
+
+
+# ---------------------------------------------------------------------- systemd's journal
+
+
+def test_the_journal_is_taken_where_there_is_no_syslog_daemon() -> None:
+    known = machine(versions={"journal": "257", "postfix": "3.10"})
+    assert ["journal", "postfix"] == [each.name for each in run.chosen_of([], known)]
+    known = machine(versions={"journal": "257", "rsyslog": "8.2504"})
+    assert ["rsyslog"] == [each.name for each in run.chosen_of([], known)]
+    set_up = {journal.UNIT: "x", journal.ENABLED: "x"}
+    known = dataclasses.replace(known, files={**FILES, **set_up})
+    assert ["journal"] == [each.name for each in run.chosen_of([], known)]
+
+
+def test_the_journals_unit_has_this_machines_paths() -> None:
+    plan = plan_of(machine(state="/srv/pbs"), "journal", "postfix")
+    unit = after(plan, journal.UNIT)
+    assert f"exec {PROGRAM} --confirm=no" in unit
+    assert "cursor=/srv/pbs/journal-cursor" in unit
+    assert "/var/lib/pbs-filter" not in unit
+    assert "systemctl enable --now pbs-filter-journal" in plan.restart_commands
+    assert tomllib.loads(after(plan, SETTINGS))["require_vouched"]
+
+
+def test_the_packages_unit_of_the_journal_is_not_copied() -> None:
+    plan = plan_of(with_files(**{journal.PACKAGED: "x"}), "journal", "postfix")
+    assert journal.UNIT not in [change.path for change in plan.changes]
+
+
+def test_without_systemd_there_is_no_journal() -> None:
+    plan = journal.plan(machine(systemd=False), SHIPPED)
+    assert ("systemd does not run here, so that there is no journal to read",) == plan.manual_steps
+
+
+def test_a_sendmail_on_a_host_without_a_full_name_is_told_why_it_waits() -> None:
+    plan = sendmail.plan(machine(host="mx1"), SHIPPED)
+    assert any("this host is called 'mx1', without a domain" in s for s in plan.manual_steps)
+    assert "waits a minute" in plan.checks[0].hint
+    assert not sendmail.plan(machine(), SHIPPED).checks[0].hint
+    assert "systemctl restart sendmail" in plan.restart_commands
