@@ -484,6 +484,24 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert b"" == done.stderr
 
 
+@pytest.mark.parametrize(("mode", "status"), [("--check", 78), ("--setup", 0), ("--doctor", 1)])
+def test_python_without_gdbm_is_the_first_that_is_said(place, mode, status):
+    """One learns it before the syslog daemon starts a filter that cannot work."""
+    hide = "import sys; sys.modules['_gdbm'] = None; from pbs_filter.cli import main; "
+    done = subprocess.run(
+        [sys.executable, "-c", hide + f"sys.exit(main(['--dbfile={place}/map', '{mode}']))"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        check=False,
+    )
+    assert status == done.returncode, done.stderr
+    lines = (done.stderr if mode == "--check" else done.stdout).splitlines()
+    first = 1 if mode == "--doctor" else 0  # behind "configuration"
+    assert "python3-gdbm" in lines[first]
+    assert "configuration: ok" not in done.stdout
+
+
 def test_python_without_gdbm_gets_one_sentence_with_the_package(place):
     (place / "dbm.py").write_text("")
     hide = "import sys; sys.modules['_gdbm'] = None; from pbs_filter.cli import main; "

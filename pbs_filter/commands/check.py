@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 
 from ..config.options import Config
+from ..errors import ConfigError
 from ..grammar import contract
+from ..map_format.redis_url import is_redis
 from ..privileges import accounts
 from ..service.build import pipeline_of, servers_of
+from ..store.gdbm_map import NO_GDBM, has_gdbm
 from .arguments import complain
 
 
@@ -19,6 +22,8 @@ def run(config: Config, _options: argparse.Namespace) -> int:
     Raises:
         ConfigError, GrammarError: a start would fail.
     """
+    if config.write and not is_redis(config.map) and not has_gdbm():
+        raise ConfigError(NO_GDBM)
     accounts(config)
     read = pipeline_of(config, complain).read_record
     servers = servers_of(config)

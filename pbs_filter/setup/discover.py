@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import importlib.util
 import os
 import pwd
 import re
@@ -24,6 +23,7 @@ from ..integrations.machine import LogSummary, Machine
 from ..integrations.plan import MAP, SETTINGS
 from ..integrations.rsyslog import LOGROTATE
 from ..map_format.redis_url import is_redis
+from ..store.gdbm_map import has_gdbm
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/sendmail"
 """The PATH of every command that is run."""
@@ -113,8 +113,7 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         systemd=has_systemd(),
         root=os.geteuid() == 0,
-        gdbm=(config is not None and is_redis(config.map))
-        or importlib.util.find_spec("_gdbm") is not None,
+        gdbm=(config is not None and is_redis(config.map)) or has_gdbm(),
         host=socket.getfqdn(),
         log=mail_log(config) if config is not None and with_log else None,
     )

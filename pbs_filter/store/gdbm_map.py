@@ -19,6 +19,7 @@ none where the map lies on a tmpfs such as /run. Nothing rests on that sync.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,6 +67,11 @@ class _Incomplete(StoreBusy):
 
 class _Locked(StoreBusy):
     """Another process holds the map's lock."""
+
+
+def has_gdbm() -> bool:
+    """Whether this Python can use GDBM files; NO_GDBM says what to do if not."""
+    return importlib.util.find_spec("_gdbm") is not None
 
 
 def _gnu() -> Any:
