@@ -135,9 +135,10 @@ def backwards(items: Sequence[Written]) -> list[Written]:
 
 
 def new_lines(before: str, after: str) -> tuple[str, ...]:
-    """The lines of `after`, in its order, that `before` does not have."""
+    """The lines of `after`, in its order, that `before` does not have; comments do no harm."""
     old = set(before.splitlines())
-    return tuple(line for line in after.splitlines() if line.strip() and line not in old)
+    lines = (line for line in after.splitlines() if line not in old)
+    return tuple(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def lines_left(record: Record, path: str, text: str) -> Iterator[str]:

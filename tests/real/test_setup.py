@@ -160,8 +160,17 @@ class TestRsyslogAndPostfix:
         assert applied.rcpt(SERVER).startswith("454 4.7.1")
         assert "all is well" in applied.filter("--doctor")
 
-    def test_a_second_time_there_is_nothing_to_do(self, applied: RsyslogPostfix) -> None:
+    def test_a_second_time_only_the_servers_of_the_mail_log_are_new(
+        self, applied: RsyslogPostfix
+    ) -> None:
+        said = applied.filter("--setup", "--apply")
+        assert '+servers = ["dovecot"]' in said
+        assert "wrote: /etc/pbs-filter.d/50-setup.toml" in said
+        assert 1 == said.count("wrote: ")
         assert "Every file is as it should be." in applied.filter("--setup")
+        assert 'servers = ["dovecot"]  # /etc/pbs-filter.d/50-setup.toml' in applied.filter(
+            "--dumpconfig"
+        )
 
     def test_the_mail_log_shows_which_servers_there_are(self, applied: RsyslogPostfix) -> None:
         assert re.search(r"/var/log/mail.log, .* logins: dovecot 1", applied.filter("--setup"))
@@ -216,7 +225,7 @@ class TestRsyslogAndPostfix:
         assert "dovecot writes lines that no rule reads" in wrong(applied)["warning: unread"]
 
     def test_a_configuration_that_cannot_be_read(self, applied: RsyslogPostfix) -> None:
-        path = applied.root.path / "etc/pbs-filter.toml"
+        path = applied.root.path / "etc/pbs-filter.d/50-setup.toml"
         kept = path.read_text()
         path.write_text(kept + "grase_seconds = 7\n")
         found = wrong(applied)
@@ -240,7 +249,8 @@ class TestRsyslogAndPostfix:
         path.write_bytes(kept.replace(b"pbs_time_limit = 3600", b"pbs_time_limit = 60"))
         said = applied.filter("--setup", "--undo", status=78)
         path.write_bytes(kept)
-        assert "changed since in: /etc/postfix/main.cf." in said
+        assert "/etc/postfix/main.cf: take out" in said
+        assert "check_client_access socketmap:unix:private/pbs:pbs" in said
         assert then == tree(applied)
 
     def test_undo_puts_everything_back(self, applied: RsyslogPostfix, before: Tree) -> None:
