@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,39 @@ class TestReadsocket(Contract):
             assert 250 == smtp.rcpt(LOCAL)[0]
             mta.clear()
             assert 550 == smtp.rcpt("three@remote.example")[0]
+
+
+class Named(Exim):
+    """As the README has it: log and header name the login."""
+
+    def configure(self) -> Sequence[Process]:
+        acl = self.example("exim/pbs-filter.acl")
+        self.named = (
+            acl.replace("= pbs $sender", "= pbs-user $sender")
+            + (
+                self.example("exim/README.md")
+                .partition("<!-- named -->\n")[2]
+                .partition("<!-- /named -->")[0]
+            )
+        )
+        processes = super().configure()
+        self.root.write("/etc/exim4/pbs-filter.acl", self.named)
+        return processes
+
+
+def test_log_and_header_name_the_login_that_let_a_message_out(tmp_path: Path) -> None:
+    with Named(tmp_path) as mta:
+        mta.allow(CLIENT, user="bob\nX-Spam: no@example.org")
+        assert "250 Accepted" == mta.rcpt(CLIENT)
+        assert NO == mta.rcpt(STRANGER)
+        with mta.client(CLIENT) as smtp:
+            smtp.sendmail("bob@example.org", ["foo@remote.example"], "Subject: x\r\n\r\nhello\r\n")
+        spool = mta.root.path / "var/spool/exim4/input"
+        (headers,) = (path.read_text() for path in spool.rglob("*-H"))
+        named = r"user=bob\?X-Spam\+3A\+20no@example\.org server=dovecot until=\d+"
+        assert re.search(rf"(?m)^\d+ +X-Pop-Before-Smtp: {named}$", headers)
+        assert not re.search(r"(?m)^\d+ +X-Spam", headers)
+        assert re.search(rf"pop-before-smtp {named}", main_log(mta))
 
 
 class Unsplit(Exim):

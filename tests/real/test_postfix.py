@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import smtplib
@@ -37,6 +38,17 @@ class BoundSenders(Policy):
             text.replace("pbs-lookup policy", "pbs-lookup policy --senders=/etc/pbs-senders"),
         )
         self.root.write("/etc/pbs-senders", self.example("postfix/senders"))
+        return processes
+
+
+class Traced(Postfix):
+    """As the README has it: header and log name the login."""
+
+    def configure(self) -> Sequence[Process]:
+        processes = super().configure()
+        for name, part in (("main.cf", "trace.cf"), ("master.cf", "master-trace.cf")):
+            text = (self.root.path / "etc/postfix" / name).read_text()
+            self.root.write(f"/etc/postfix/{name}", text + self.example(f"postfix/{part}"))
         return processes
 
 
@@ -280,3 +292,26 @@ def test_a_message_of_an_authorised_client_arrives(tmp_path: Path) -> None:
             smtp.sendmail("bob@example.org", [REMOTE], message)
         wait_for(lambda: len(sink.messages) == 1, "the message to arrive", 30)
     assert b"from the scanner" in sink.messages[0]
+
+
+def test_header_and_log_name_the_login_that_let_a_message_out(tmp_path: Path) -> None:
+    with Traced(tmp_path) as mta, Sink(mta.network) as sink:
+        mta.allow(CLIENT, user="bob\tsmith@example.org")
+        forged = "X-Pop-Before-Smtp: user=nobody\r\nSubject: x\r\n\r\nhello\r\n"
+        with mta.client(CLIENT) as smtp:
+            smtp.sendmail("bob@example.org", [REMOTE], forged)
+        wait_for(lambda: len(sink.messages) == 1, "the message to arrive", 30)
+        named = rb"user=bob\?smith@example\.org server=dovecot until=\d+"
+        header, _, _ = sink.messages[0].partition(b"\r\n\r\n")
+        found = re.findall(rb"(?m)^X-Pop-Before-Smtp: (.*)\r$", header)
+        assert 2 == len(found)
+        assert re.fullmatch(named, found[0]), "the first is ours: the other is the client's"
+        logged(mta, "pop-before-smtp user=bob?smith@example.org server=dovecot until=")
+        # It lets nobody relay, and its own trouble stops no mail.
+        assert NO == mta.rcpt(STRANGER)
+        with mta.client(STRANGER) as smtp:
+            smtp.sendmail("eve@example.net", [LOCAL], "Subject: x\r\n\r\nhello\r\n")
+        with renamed(mta.root.path / "var/spool/postfix/private/pbs-header"):
+            with mta.client(CLIENT) as smtp:
+                smtp.sendmail("bob@example.org", [REMOTE], forged)
+            wait_for(lambda: len(sink.messages) == 2, "the second message to arrive", 30)
