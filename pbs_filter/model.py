@@ -88,10 +88,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A login failed. Nothing follows from it but a count."""
+    """A login failed. It is counted, and authorises nobody."""
 
     user: str | None = None
     address: str | None = None
+    session: str | None = None
+    """The session that is over with it, of whom the server had said already that he is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ class Reason(enum.Enum):
     # correlation
     UNKNOWN_SESSION = "no connection line was seen for this session"
     NOBODY_LOGGED_IN = "a session ended that no login was seen for"
+    TOLD_TWICE = "a login that another line has told already"
     TOO_LATE = "older than its grace on arrival"
     # policy
     LOCAL_NETWORK = "may relay anyway (local_networks)"

@@ -81,6 +81,15 @@ class Correlator:
         opened = self.ledger.sessions.get(session)
         return opened.address if opened is not None and opened.user == user else None
 
+    def is_open(self, session: str, address: str, user: str, at: int) -> bool:
+        """Whether this login was told a moment before, by the server's other feed for one."""
+        opened = self.ledger.sessions.get(session)
+        return (
+            opened is not None
+            and (opened.address, opened.user) == (address, user)
+            and abs(at - opened.opened) <= EARLY_END_SECONDS
+        )
+
     def accepted(
         self,
         session: str | None,

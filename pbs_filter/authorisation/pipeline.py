@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from ..addresses import widen
 from ..grammar.matcher import Matcher
-from ..grammar.rules import Rule, own_logs_of
+from ..grammar.rules import Rule, Server, own_logs_of
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from ..syslog import records
 from ..syslog.scanner import Scanner
@@ -71,6 +71,11 @@ def _sender(record: Record) -> str:
     """Whose sessions a record is about. A name is only claimed: one host of the network that calls
     itself as another does must not end that one's sessions, or take its connections over."""
     return f"{record.peer} {record.host}" if record.peer else record.host
+
+
+def _key(session: str) -> str:
+    """The last word of a session: one word, also where a user's name with blanks is part of it."""
+    return clean(session).replace(" ", "\u2423")
 
 
 class Outcome(NamedTuple):
@@ -273,13 +278,13 @@ class Pipeline:
         if at is None:
             at = now if record.time_epoch is None else min(int(record.time_epoch), now)
         if isinstance(observation, Accepted):
-            return self._accepted(observation, server, reading.rule, record, at, now)
-        return self._other(observation, server, reading.rule.name, record, at, now)
+            return self._accepted(observation, reading.server, reading.rule, record, at, now)
+        return self._other(observation, reading.server, reading.rule.name, record, at, now)
 
     def _accepted(
         self,
         observation: Accepted,
-        server: str,
+        server: Server,
         rule: Rule,
         record: Record,
         at: int,
@@ -288,7 +293,8 @@ class Pipeline:
         user = clean(observation.user)
         protocol = observation.protocol or ""
         key = observation.session
-        session = None if key is None else clean(f"{_sender(record)} {server} {key}")
+        known_as = server.sessions_of or server.name
+        session = None if key is None else clean(f"{_sender(record)} {known_as} ") + _key(key)
         address = observation.address
         judged = False
         if address is None and session is not None:
@@ -309,23 +315,26 @@ class Pipeline:
                 if self.ipv6_prefix != 128 and not judged:
                     address = widen(address, self.ipv6_prefix)
                 self._share(address, user)
+                told = session is not None and self.correlator.is_open(session, address, user, at)
                 reason = self.correlator.accepted(
                     session,
                     address,
                     user,
-                    server,
+                    known_as,
                     protocol,
                     at,
                     now,
                     record.message,
-                    holds=rule.holds and server in self._tied,
+                    holds=rule.holds and server.name in self._tied,
                 )
+                if told and reason is None:
+                    reason = Reason.TOLD_TWICE
         return _new_outcome(
             Outcome,
             (
                 "login" if reason is None else "none",
                 reason,
-                server,
+                server.name,
                 rule.name,
                 observation,
                 address,
@@ -338,20 +347,23 @@ class Pipeline:
     def _other(
         self,
         observation: Connected | Refused | Ended | Ignored,
-        server: str,
+        teller: Server,
         rule: str,
         record: Record,
         at: int,
         now: int,
     ) -> Outcome:
-        prefix = clean(f"{_sender(record)} {server} ")
+        server = teller.name
+        prefix = clean(f"{_sender(record)} {teller.sessions_of or server} ")
         if isinstance(observation, Connected):
-            session = prefix + clean(observation.session)
+            session = prefix + _key(observation.session)
             self.correlator.connected(session, observation.address, at, now)
             return Outcome("none", Reason.CONNECTED, server, rule, observation, observation.address)
         if isinstance(observation, Ended):
             return self._ended(observation, server, rule, prefix, at, now)
         if isinstance(observation, Refused):
+            if observation.session is not None:
+                self.correlator.ended(prefix + _key(observation.session), at, now)
             return Outcome(
                 "none",
                 Reason.REFUSED,
@@ -368,7 +380,7 @@ class Pipeline:
     ) -> Outcome:
         user = None if observation.user is None else clean(observation.user)
         if observation.session is not None:
-            session = prefix + clean(observation.session)
+            session = prefix + _key(observation.session)
             known = self.ledger.sessions.get(session)
             if known is not None:
                 user = user or known.user

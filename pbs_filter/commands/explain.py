@@ -26,6 +26,7 @@ LOGINS_WITHOUT_EFFECT = frozenset(
         Reason.PROXY,
         Reason.DENIED_NETWORK,
         Reason.DENIED_USER,
+        Reason.TOLD_TWICE,
         Reason.TOO_LATE,
         Reason.TOO_MANY,
     }

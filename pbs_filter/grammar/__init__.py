@@ -16,8 +16,10 @@ from .tokens import (
     USER,
     WORD,
     line,
+    name,
+    name_before,
+    quoted_name,
     token,
-    user_token,
 )
 
 __all__ = [
@@ -37,9 +39,11 @@ __all__ = [
     "Sample",
     "Server",
     "line",
+    "name",
+    "name_before",
     "no",
+    "quoted_name",
     "samples",
     "token",
-    "user_token",
     "yes",
 ]

@@ -285,10 +285,10 @@ def _names(element: pp.ParserElement) -> set[str]:
     return names
 
 
-def tokens(expression: pp.ParserElement) -> Iterator[tuple[re.Pattern[str], str]]:
-    """Returns every token's compiled pattern and its name for messages."""
+def tokens(expression: pp.ParserElement) -> Iterator[tuple[re.Pattern[str], str, tuple[str, ...]]]:
+    """Returns every token's compiled pattern, its name for messages, and the texts it ends at."""
     if type(expression) is pp.Regex:
-        yield expression.re, str(expression)
+        yield expression.re, str(expression), getattr(expression, "ends", ())
     for part in _inside(expression):
         yield from tokens(part)
 

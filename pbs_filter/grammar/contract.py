@@ -24,7 +24,7 @@ from ..model import Accepted, Connected, Ended, Reason, Record
 from .attacks import CANARY, attacks_of, clients_texts, framed, records_of, replaced
 from .compiler import Pattern, tokens, translate
 from .matcher import Matcher
-from .rules import KINDS, PROTOCOLS, RESULTS, Rule, Sample, Server, is_name
+from .rules import KINDS, PROTOCOLS, RESULTS, Rule, Sample, Server, is_long_name, is_name
 
 DECISIVE = (Accepted, Connected, Ended)
 """Kinds that change something; the others only tell people what a line was."""
@@ -86,7 +86,7 @@ def _may_share_lines(server: Server, other: Server) -> bool:
 
 def _form(server: Server) -> Iterator[str]:
     where = f"server {server.name!r}"
-    if not is_name(server.name):
+    if not (is_long_name if server.sessions_of else is_name)(server.name):
         yield f"{where}: the name must be 1 to 12 characters of a-z, 0-9 and '-'"
     if not server.programs:
         yield f"{where}: claims no program; name the one in the syslog header"
@@ -159,8 +159,8 @@ def _lint(server: Server) -> Iterator[str]:
     for rule in server.rules:
         if rule.kind not in DECISIVE:
             continue
-        for pattern, name in tokens(rule.expression):
-            if all(pattern.fullmatch(f"x{end}x") for end in _ENDS_OF_FIELDS):
+        for pattern, name, ends in tokens(rule.expression):
+            if all(pattern.fullmatch(f"x{end}x") for end in (*_ENDS_OF_FIELDS, *ends)):
                 yield (
                     f"rule {rule.name!r}: token {name!r} reads past every end of a field; exclude "
                     "what ends this one"

@@ -27,6 +27,7 @@ _Session = Callable[[TextMatch, str], str | None]
 
 # A line names the server's one address, and some the client's twice; the same clients come again.
 _canonical = lru_cache(4096)(canonical)
+_unquote = re.compile(r"\\(.)", re.DOTALL).sub
 
 _new = object.__new__
 _set_user, _set_address, _set_protocol, _set_session, _set_local = (
@@ -50,6 +51,8 @@ def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder
     protocol_in = None if rule.protocol else _text(groups, "protocol")
     address_of = _text(groups, "address")
     user_of = _text(groups, "user")
+    if rule.escaped and user_of is not None:
+        user_of = _unescaped(user_of)
     session_of = _session(rule.session, groups)
     if rule.kind is Accepted:
         local_of = _text(groups, "local")
@@ -59,7 +62,7 @@ def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder
     if rule.kind is Ended:
         return _ended(user_of, address_of, protocol, protocol_in, session_of)
     if rule.kind is Refused:
-        return _refused(user_of, address_of)
+        return _refused(user_of, address_of, session_of)
     ignored = Ignored()
     return lambda _match, _pid: ignored
 
@@ -129,10 +132,15 @@ def _ended(
     return ended
 
 
-def _refused(user_of: _Text | None, address_of: _Text | None) -> Builder:
-    def refused(match: TextMatch, _pid: str) -> Observation:
-        user = None if user_of is None else user_of(match)
-        return Refused(user=user, address=_canonical_of(address_of, match))
+def _refused(
+    user_of: _Text | None, address_of: _Text | None, session_of: _Session | None
+) -> Builder:
+    def refused(match: TextMatch, pid: str) -> Observation:
+        return Refused(
+            user=None if user_of is None else user_of(match),
+            address=_canonical_of(address_of, match),
+            session=None if session_of is None else session_of(match, pid),
+        )
 
     return refused
 
@@ -165,6 +173,16 @@ def _text(groups: Groups, name: str) -> _Text | None:
         return text
 
     return first
+
+
+def _unescaped(text_of: _Text) -> _Text:
+    """Returns `text_of` without the backslashes that quote a character."""
+
+    def unescaped(match: TextMatch) -> str | None:
+        text = text_of(match)
+        return text if text is None or "\\" not in text else _unquote(r"\1", text)
+
+    return unescaped
 
 
 def _session(names: tuple[str, ...], groups: Groups) -> _Session | None:

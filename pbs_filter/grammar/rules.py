@@ -34,6 +34,7 @@ _field = re.compile(rf" ({_FIELDS})=(.*?)(?= (?:{_FIELDS})=|\Z)")
 
 is_name = re.compile("[a-z0-9-]{1,12}").fullmatch
 """Whether a text can be a server's name: it goes into the map and the journal."""
+is_long_name = re.compile("[a-z0-9-]{1,20}").fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,8 @@ class Rule:
     authorises for its grace, and the session does not hold the address."""
     off: bool = False
     """Reads only where the config's `enable` names it (`SERVER-RULE`)."""
+    escaped: bool = False
+    """Whether a backslash stands before each quote and backslash of the user's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,13 +151,16 @@ class Server:
     """A POP/IMAP server: who it is in the log, and the rules of its lines."""
 
     name: str
-    """At most 12 characters of a-z, 0-9, `-`: it goes into the map and the journal."""
+    """At most 12 characters of a-z, 0-9, `-`: it goes into the map and the journal. With
+    `sessions_of` it does not, and may have 20."""
     title: str
     versions: str
     programs: Mapping[str, str | None]
     """Program name in the syslog header -> `pop3`, `imap`, or None: the rule says."""
     instances: bool = False
     """Whether a path may stand before the program's name (`backend2/imap`)."""
+    sessions_of: str = ""
+    """The server whose sessions these lines tell of too, under the same keys."""
     accounts: tuple[str, ...] = ("root",)
     """System accounts whose processes may write these lines; root always may. `=user`: it writes
     some of them as the user who logged in."""

@@ -8,13 +8,15 @@ Session         none: no end is known.
 
 from __future__ import annotations
 
-from ..grammar import Rule, Server, line, samples, user_token
+from ..grammar import Rule, Server, line, samples
 from ..model import Accepted
 from ..syslog.headers import BSD, OwnLog
 
-LOGIN = line('IMAP User "{user}" log on successful from {address}', user=user_token()("user"))
+LOGIN = line('IMAP User "{user}" log on successful from {address}')
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+AppleMailServer: IMAP User "pat "o'neil"" log on successful from 192.0.2.7
+    -> accepted user=pat "o'neil" address=192.0.2.7 protocol=imap
 AppleMailServer: IMAP User "bob" log on successful from 192.0.2.7
     -> accepted user=bob address=192.0.2.7 protocol=imap
 AppleMailServer: IMAP User "a" log on successful from 203.0.113.66" log on failed from 192.0.2.7

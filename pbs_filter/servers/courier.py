@@ -4,7 +4,8 @@ Printed by      imap/pop3dserver and imap/imapd (LOGIN), acctout() in pop3dserve
                 imaptoken (LOGOUT, TIMEOUT, DISCONNECTED), imap/pop3login and imap/imaplogin
                 (LOGIN of a proxied session, LOGIN FAILED, LOGOUT without a user). They write to
                 stderr; courierlogger makes syslog lines of it, which is why there is no pid, and
-                eats the `INFO: ` in front. Other loggers leave it.
+                eats the `INFO: ` in front. Other loggers leave it. Plesk's wrapper writes `IMAP connect
+                from @ [IP]` in front of it, without a line's end.
 Client's text   the user name. courierlogger and courier_safe_printf replace control characters by
                 dots; quotes, commas and brackets pass. In a login line the name is an account's.
 Session         user, address and port, where the line has a port: login and logout of one
@@ -19,6 +20,8 @@ import pyparsing as pp
 from ..grammar import ADDRESS, TEXT, Rule, Server, line, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 
+# Plesk's wrapper writes the first words, without an end of line.
+PLESK = pp.Opt("IMAP connect from @ [" + ADDRESS + "]")
 LEVEL = pp.Opt(pp.one_of(["INFO: ", "DEBUG: ", "ERR: "]))
 WHO = line("user={user}, ip=[{address}]")
 AT_PORT = line(", port=[{port}]", port=token("(?>[0-9]{1,5}+|N/A)", "a port")("port"))
@@ -27,8 +30,8 @@ AT_PORT = line(", port=[{port}]", port=token("(?>[0-9]{1,5}+|N/A)", "a port")("p
 PROTOCOL = ", protocol=" + (pp.one_of(["IMAP", "POP3"])("protocol") | pp.Literal("SMAP1"))
 TLS = pp.one_of([", stls=1", ", starttls=1"])
 
-LOGIN = LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
-NO_PORT = LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
+LOGIN = PLESK + LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
+NO_PORT = PLESK + LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
 
 ENDS = pp.one_of(["LOGOUT", "TIMEOUT", "DISCONNECTED", "I/O error disconnect"])
 # A long line may be cut; where that is in its last field, it is a session's end all the same.
@@ -44,7 +47,7 @@ LOGOUT = LEVEL + ENDS + ", " + WHO + pp.Opt(AT_PORT)
 LOGOUT_POP3 = LOGOUT + POP3_COUNTS
 LOGOUT_IMAP = LOGOUT + IMAP_COUNTS
 
-FAILED = LEVEL + "LOGIN FAILED, " + ((WHO + pp.Opt(AT_PORT) + pp.StringEnd()) | TEXT)
+FAILED = PLESK + LEVEL + "LOGIN FAILED, " + ((WHO + pp.Opt(AT_PORT) + pp.StringEnd()) | TEXT)
 
 PEER = "ip=[" + ADDRESS + "]" + pp.Opt(AT_PORT)
 NOBODY = LEVEL + pp.one_of(["LOGOUT, ", "TIMEOUT, ", "DISCONNECTED, ", "Disconnected, "]) + PEER
@@ -55,6 +58,12 @@ DEBUG = "LOGIN: DEBUG: " + TEXT
 TIE = ("user", "address", "port")
 
 LOGIN_LINES = samples("""
+courier-imaps: LOGIN, user=EXAMPLE\\pat o'neil, {a=b} (`x`: "y"), ip=[192.0.2.7], port=[40612], protocol=IMAP
+    -> accepted user=EXAMPLE\\pat o'neil, {a=b} (`x`: "y") address=192.0.2.7 protocol=imap session=EXAMPLE\\pat o'neil, {a=b} (`x`: "y"),192.0.2.7,40612
+courier-pop3d: IMAP connect from @ [192.0.2.9]INFO: LOGIN, user=bob, ip=[192.0.2.7], port=[40612]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+courier-imapd: LOGIN, user=jürgen, ip=[192.0.2.7], port=[40612], protocol=IMAP
+    -> accepted user=jürgen address=192.0.2.7 protocol=imap session=jürgen,192.0.2.7,40612
 pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
     -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
 imapd: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612], protocol=IMAP
@@ -70,15 +79,17 @@ imaplogin: LOGIN, user=bob, ip=[192.0.2.7], port=[N/A], protocol=SMAP1
     -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,N/A
 pop3d: LOGIN, user=x, ip=[203.0.113.66], port=[1], ip=[192.0.2.7], port=[40612]
     not: an account whose name brings an address along
-imapd: LOGIN, user=<bob>@<example.org>, ip=[203.0.113.66], port=[1]
-    not: brackets in the name
+imapd: LOGIN, user=<bob>@<example.org>, ip=[192.0.2.7], port=[1]
+    -> accepted user=<bob>@<example.org> address=192.0.2.7 protocol=imap session=<bob>@<example.org>,192.0.2.7,1
 pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612]\x20
     not: a blank after the end
 pop3d: LOGIN, user=bob, ip=[203.0.113.999], port=[1]
     not: not an address
 """)
 
-NO_PORT_LINES = samples("""
+NO_PORT_LINES = samples(r"""
+pop3d: IMAP connect from @ [::ffff:192.0.2.7]INFO: LOGIN, user=bob@example.org, ip=[::ffff:192.0.2.7]
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3 session=bob@example.org,192.0.2.7
 courierpop3login: LOGIN, user=bob, ip=[::ffff:192.0.2.7]
     -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7
 courierimaplogin: INFO: LOGIN, user=bob, ip=[192.0.2.7], protocol=IMAP
@@ -102,7 +113,9 @@ pop3d: LOGOUT, user=bob, ip=[203.0.113.66], port=[1], top=0, retr=0 and more
     not: text after the end
 """)
 
-LOGOUT_IMAP_LINES = samples("""
+LOGOUT_IMAP_LINES = samples(r"""
+courier-imaps: LOGOUT, user=pat o'neil, ip=[192.0.2.7], port=[40612], headers=0, body=0
+    -> ended user=pat o'neil address=192.0.2.7 protocol=imap session=pat o'neil,192.0.2.7,40612
 imapd: LOGOUT, user=bob, ip=[::ffff:192.0.2.7], port=[40612], headers=0, body=519, rcvd=145, sent=1170, time=0, starttls=1
     -> ended user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612
 imapd: DISCONNECTED, user=bob, ip=[::ffff:192.0.2.7], headers=0, body=0, rcvd=11, sent=70, time=75
@@ -115,7 +128,9 @@ imapd: LOGOUT, user=bob, ip=[203.0.113.66], headers=0, body=x
     not: the count is no number
 """)
 
-FAILED_LINES = samples("""
+FAILED_LINES = samples(r"""
+pop3d: IMAP connect from @ [192.0.2.7]ERR: LOGIN FAILED, ip=[192.0.2.7]
+    -> refused
 pop3d: LOGIN FAILED, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
     -> refused user=bob address=192.0.2.7
 imapd: INFO: LOGIN FAILED, user=bob, ip=[192.0.2.7]
@@ -171,6 +186,11 @@ SERVER = Server(
         "courierimapd": "imap",
         "courierimaplogin": "imap",
         "couriertcpd": None,
+        # ALT Linux and Plesk.
+        "courier-pop3d": "pop3",
+        "courier-pop3s": "pop3",
+        "courier-imapd": "imap",
+        "courier-imaps": "imap",
     },
     accounts=("root", "daemon", "courier"),
     rules=(

@@ -17,7 +17,9 @@ SESSION = line("{user} {address} {number}, {number} ({number}), {number} ({numbe
 FAILED = pp.Literal("authentication failure ") + TEXT
 LOST = pp.Literal("lost ") + TEXT
 
-SESSION_LINES = samples("""
+SESSION_LINES = samples(r"""
+cucipop[4711]: o'neil={a} 192.0.2.7 0, 0 (0), 1 (1234)
+    -> accepted user=o'neil={a} address=192.0.2.7 protocol=pop3
 cucipop[4711]: bob 192.0.2.7 0, 0 (0), 1 (1234)
     -> accepted user=bob address=192.0.2.7 protocol=pop3
 cucipop[4711]: bob 2001:db8::7 2, 1 (310), 0 (0)

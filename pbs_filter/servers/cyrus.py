@@ -5,10 +5,10 @@ Printed by      `cmd_login`, `cmd_authenticate` in imap/imapd.c and `cmd_pass`, 
                 imap/loginlog.c since 3.13.1, as key=value (lib/logfmt.c). Ends: `session ended:`
                 in imapd.c since 3.10, and `telemetry_rusage` in imap/telemetry.c (`USAGE`).
 Client's text   the host name (reverse DNS; it cannot hold a bracket), before the address. A user
-                name is an account's, or behind `+` a folder's of the client's choice. Where
+                name (no brackets, nor `<>`) is an account's, or behind `+` a folder's of the client's choice. Where
                 allowanonymouslogin is on, the login line of `anonymous` ends with whatever the
                 client sent as password: it is not a login to us. `session ended:` repeats the
-                client's ID command as it came.
+                client's ID command as it came, and since 3.13.7 the tag of its last command.
 Session         a process serves many sessions, one after the other. POP3 closes each with `USAGE`
                 under its pid. IMAP does so after LOGOUT only, not when a client just goes away;
                 since 3.10 there is `session ended:` with the session id. A login line up to 3.12
@@ -19,9 +19,26 @@ The same words come from sieve, nntp, http and mupdate: the program's name decid
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyparsing as pp
 
-from ..grammar import ADDRESS, HOST, NUMBER, TEXT, USER, WORD, Rule, Server, line, samples, token
+from ..grammar import (
+    ADDRESS,
+    HOST,
+    NUMBER,
+    TEXT,
+    WORD,
+    Rule,
+    Sample,
+    Server,
+    line,
+    name,
+    name_before,
+    quoted_name,
+    samples,
+    token,
+)
 from ..model import Accepted, Ended, Ignored, Refused
 
 # 2.0 to 2.2 write no blank before the bracket.
@@ -36,13 +53,23 @@ SESSION_ID = WORD("0-9A-Za-z._-", 255)
 REMARK = token(
     r"(?>(?: (?!SESSIONID=)[0-9A-Za-z.,;:!?'()/-]{1,60}+){1,40})", "words of the administrator"
 )
+# The usual end of a line tells where a name with blanks ends.
+_LOGGED_IN = (
+    r" (?!ANONYMOUS)(?>plaintext|nopassword|[A-Z][A-Z0-9_-]{2,39}+)(?>\+TLS|) User logged in"
+)
+_NAME = token(
+    rf"(?>(?:(?!{_LOGGED_IN})[^\x00-\x1f\x7f-\xa0\ud800-\udfff<>\[\]]){{1,255}})(?={_LOGGED_IN})",
+    "a user name",
+)("user")
+_BARE_NAME = name(less=' <>[]"')("user")
+_CLIENT_AND = line("login: {client} {known}", client=CLIENT, known=NOT_ANONYMOUS)
+_SESSION = line(" SESSIONID=<{id}>", id=SESSION_ID)
 LOGIN = line(
-    "login: {client} {not_anonymous}{user} {mechanism}{remark?}{session?}",
-    client=CLIENT,
-    not_anonymous=NOT_ANONYMOUS,
-    mechanism=MECHANISM,
-    remark=pp.Literal(" User logged in") | REMARK,
-    session=line(" SESSIONID=<{id}>", id=SESSION_ID),
+    "{client}{who}{session?}",
+    client=_CLIENT_AND,
+    who=line("{user} {mechanism} User logged in", user=_NAME, mechanism=MECHANISM)
+    | line("{user} {mechanism}{remark?}", user=_BARE_NAME, mechanism=MECHANISM, remark=REMARK),
+    session=_SESSION,
 )
 
 # --- key=value; a value with anything but graphic ASCII, or with `"`, `=`, `\`, stands in quotes
@@ -68,7 +95,10 @@ def _logfmt(session_id: pp.ParserElement, *more: pp.ParserElement) -> pp.ParserE
     return "event=login.good " + pp.Each(
         [
             _pair("r.clienthost", client),
-            _pair("u.username", USER("user") | line('"{user}"')),
+            _pair(
+                "u.username",
+                name(less=' "=\\')("user") | line('"{user}"', user=quoted_name()("user")),
+            ),
             # 3.13.1, 3.13.7, and between them.
             pp.Opt(pp.one_of(["sessionid=", "r.sessionid=", "session_id="]) + session_id + NEXT),
             pp.Opt(_pair("r.tid", PLAIN | QUOTED)),
@@ -93,14 +123,19 @@ USAGE = line("USAGE {user} user: {seconds} sys: {seconds}", seconds=SECONDS)
 
 REFUSED = (
     pp.one_of(["badlogin: ", "event=login.bad "])
-    | line("user '{user}' denied access to service ", user=USER)
+    | line("user '{name}' denied access to service ", name=name_before("' denied access "))
 ) + TEXT
 COUNTS = line("counts: retr=<{number}> top=<{number}> dele=<{number}>")
-_ENDED = line("session ended: sessionid=<{id}> userid=<", id=SESSION_ID("id"))
+# The command's tag, since 3.13.7.
+_TRACE = token(r"(?>(?:r\.tid=<(?>(?:(?!> userid=<)[!-~]){0,255})> |))", "a trace id or nothing")
+_ENDED = line("session ended: sessionid=<{id}> {tid}userid=<", id=SESSION_ID("id"), tid=_TRACE)
+# What it was called, what it used, and the blank that xsyslog puts behind each field.
 ID_COMMAND = token(
-    r"(?>(?: id\.[a-z-]{1,20}+=<[^<>\x00-\x1f]{0,1000}+>){0,8})", "the client's ID command"
+    r"(?>(?: id\.[a-z-]{1,20}+=<[^<>\x00-\x1f]{0,1000}+>){0,8})"
+    r"(?>(?: [a-z0-9_]{1,30}+=<1>){0,60})(?> |)",
+    "the client's ID command, and what it used",
 )
-SESSION_ENDED = _ENDED + USER("user") + ">" + ID_COMMAND
+SESSION_ENDED = _ENDED + name(less="<>")("user") + ">" + ID_COMMAND
 NOBODY_ENDED = _ENDED + ">" + TEXT
 ANONYMOUS = "login: " + pp.Opt(HOST + pp.Opt(" ")) + "[" + ADDRESS + "] anonymous " + TEXT
 NOISE = (
@@ -145,12 +180,16 @@ NOISE = (
             "expunged ",
             "Expunged ",
             "Fatal error: ",
+            "Unable to open maildrop ",
+            "IDLE: ",
         ]
     )
     + TEXT
 )
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+cyrus/imap[4711]: login: [192.0.2.7] EXAMPLE\pat o'neil, {a=b} (`x`) PLAIN+TLS User logged in SESSIONID=<mx1-1>
+    -> accepted user=EXAMPLE\pat o'neil, {a=b} (`x`) address=192.0.2.7 protocol=imap session=4711
 cyrus/imap[4711]: login: client.example.org [192.0.2.7] bob plaintext User logged in SESSIONID=<mx1-4711-1450760746-1-6931901653674999381>
     -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
 pop3s[4711]: login: [2001:db8::7] bob@example.org CRAM-MD5+TLS User logged in
@@ -180,6 +219,8 @@ cyrus/nntp[4711]: login: x[203.0.113.66] bob PLAIN
 """)
 
 IMAP_LINES = samples("""
+imap[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.clienthost="[192.0.2.7]" u.username="EXAMPLE\\\\pat \\"o'neil\\" {a=b}" login.magic=~null~
+    -> accepted user=EXAMPLE\\pat "o'neil" {a=b} address=192.0.2.7 protocol=imap session=mx1-4711-1-1
 cyrus/imap[4711]: event=login.good sessionid=mx1-4711-1-1 r.clienthost="client.example.org [192.0.2.7]" u.username=bob login.mech=plaintext login.tls=0 login.magic=~null~
     -> accepted user=bob address=192.0.2.7 protocol=imap session=mx1-4711-1-1
 imaps[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.tid="a \\"1" r.clienthost="[2001:db8::7]" u.username="bob" login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"
@@ -239,6 +280,12 @@ imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob x
 """)
 
 END_LINES = samples("""
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<pat o'neil> id.vendor=<> id.name=<> id.version=<>\x20
+    -> ended user=pat o'neil protocol=imap session=mx1-4711-1-1
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> r.tid=<a<9>> userid=<bob> id.vendor=<> id.name=<Mail> id.version=<128.1> condstore=<1> idle=<1> utf8_accept=<1>\x20
+    -> ended user=bob protocol=imap session=mx1-4711-1-1
+imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> id.vendor=<> id.name=<> id.version=<> compress=<1>
+    -> ended user=bob protocol=imap session=mx1-4711-1-1
 imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<bob> id.vendor=<x> id.name=<(null)>
     -> ended user=bob protocol=imap session=mx1-4711-1-1
 imap[4711]: session ended: sessionid=<mx1-4711-1-1> userid=<>
@@ -332,9 +379,25 @@ SERVER = Server(
     accounts=("root", "cyrus"),
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",), holds=False),
-        Rule("login-imap", Accepted, LOGFMT_IMAP, IMAP_LINES, session=("id",), protocol="imap"),
-        Rule("login-pop", Accepted, LOGFMT_POP, POP_LINES, session=("pid",), protocol="pop3"),
-        Rule("login-logfmt", Accepted, LOGFMT_PLAIN, LOGIN_LOGFMT_LINES),
+        Rule(
+            "login-imap",
+            Accepted,
+            LOGFMT_IMAP,
+            IMAP_LINES,
+            escaped=True,
+            session=("id",),
+            protocol="imap",
+        ),
+        Rule(
+            "login-pop",
+            Accepted,
+            LOGFMT_POP,
+            POP_LINES,
+            escaped=True,
+            session=("pid",),
+            protocol="pop3",
+        ),
+        Rule("login-logfmt", Accepted, LOGFMT_PLAIN, LOGIN_LOGFMT_LINES, escaped=True),
         Rule("end", Ended, SESSION_ENDED, END_LINES, session=("id",)),
         Rule("end-by-pid", Ended, USAGE, END_BY_PID_LINES, session=("pid",)),
         Rule("refused", Refused, REFUSED, REFUSED_LINES),
@@ -342,5 +405,121 @@ SERVER = Server(
         Rule("counts", Ignored, COUNTS, COUNTS_LINES),
         Rule("nobody-ended", Ignored, NOBODY_ENDED, NOBODY_ENDED_LINES),
         Rule("noise", Ignored, NOISE, NOISE_LINES),
+    ),
+)
+
+# --- as rsyslog's template for RFC 5424 hands it on: the name cut at its slash
+
+_CUT_MECHANISM = token(
+    "(?>(?>plaintext|nopassword|APOP|KPOP|PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|GSSAPI|EXTERNAL|OTP"
+    r"|XOAUTH2|OAUTHBEARER)(?>\+TLS|))",
+    "a mechanism that HTTP has not",
+)
+CUT_LOGIN = (
+    _CLIENT_AND + _NAME + " " + _CUT_MECHANISM + " User logged in SESSIONID=<"
+    + SESSION_ID + ">"
+)  # fmt: skip
+CUT_OTHER_LOGIN = (
+    _CLIENT_AND + name(less=' <>[]"')("user") + token(rf" (?!{_CUT_MECHANISM.re.pattern} )[!-~]{{1,60}}+", "HTTP's")
+    + " User logged in SESSIONID=<" + SESSION_ID + ">"
+)  # fmt: skip
+CUT_NOTHING = (
+    token(
+        r"(?!login: [^\n]{1,600}? SESSIONID=<|event=login\.good [^\n]{1,2000}?(?:login\.magic|pop\.subfolder)="
+        r"|event=login\.bad |badlogin: |user '|session ended: |USAGE )",
+        "nothing of a mailbox",
+    )
+    + TEXT
+)
+
+CUT_LOGIN_LINES = samples(r"""
+cyrus[4711]: login: client.example.org [192.0.2.7] pat o'neil plaintext User logged in SESSIONID=<cyrus-1-2>
+    -> accepted user=pat o'neil address=192.0.2.7 session=4711
+cyrus: login: [2001:db8::7] bob PLAIN+TLS User logged in SESSIONID=<mx1-7881-1>
+    -> accepted user=bob address=2001:db8::7
+cyrus[4711]: login: client.example.org[192.0.2.7] bob CRAM-MD5 User logged in SESSIONID=<mx1-7881-1>
+    -> accepted user=bob address=192.0.2.7 session=4711
+cyrus[4711]: login: client.example.org [203.0.113.66] bob PLAIN User logged in
+    not: sieve, nntp, lmtp, ...: only IMAP, POP3 and HTTP write a session id
+cyrus[4711]: login: client.example.org [203.0.113.66] bob Basic+TLS User logged in SESSIONID=<mx1-7881-1>
+    not: HTTP
+cyrus[4711]: login: client.example.org [203.0.113.66] bob SCRAM-SHA-256 User logged in SESSIONID=<mx1-7881-1>
+    not: perhaps HTTP
+cyrus[4711]: x login: [203.0.113.66] bob PLAIN User logged in SESSIONID=<mx1-7881-1>
+    not: text in front
+cyrus[4711]: login: [203.0.113.66] bob PLAIN User logged in SESSIONID=<mx1-7881-1> x
+    not: text after the end
+""")
+
+CUT_OTHER_LOGIN_LINES = samples("""
+cyrus[4711]: login: client.example.org [192.0.2.7] bob Basic+TLS User logged in SESSIONID=<mx1-7881-1>
+    -> ignored
+cyrus[4711]: login: [192.0.2.7] bob Bearer User logged in SESSIONID=<mx1-7881-1>
+    -> ignored
+cyrus[4711]: login: client.example.org[192.0.2.7] bob Negotiate User logged in SESSIONID=<mx1-7881-1>
+    -> ignored
+cyrus[4711]: login: [203.0.113.66] bob Basic User logged in SESSIONID=<mx1-7881-1>
+    not: HTTP
+""")
+
+CUT_NOTHING_LINES = samples("""
+cyrus[4711]: login: client.example.org [192.0.2.7] bob PLAIN User logged in
+    -> ignored
+cyrus[4711]: event=login.good r.clienthost=[192.0.2.7] u.username=bob login.tls=1 login.scheme=Basic
+    -> ignored
+cyrus[4711]: accepted connection
+    -> ignored
+cyrus[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.mech=PLAIN login.tls=1
+    not: sieve
+""")
+
+
+def _cut(lines: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """Returns samples as they come under the cut name."""
+    return tuple(
+        replace(
+            sample,
+            line="cyrus" + sample.line.removeprefix(sample.parts()[0]),
+            observation=replace(sample.observation, protocol=None)
+            if isinstance(sample.observation, Ended)
+            else sample.observation,
+        )
+        for sample in lines
+    )
+
+
+CUT = Server(
+    name="cyrus-rfc5424",
+    title="Cyrus IMAP, its name cut at the slash (RFC 5424 by rsyslog)",
+    versions="2.4 - 3.13",
+    programs={"cyrus": None},
+    sessions_of="cyrus",
+    accounts=("root", "cyrus"),
+    rules=(
+        Rule("login", Accepted, CUT_LOGIN, CUT_LOGIN_LINES, session=("pid",), holds=False),
+        Rule(
+            "login-imap",
+            Accepted,
+            LOGFMT_IMAP,
+            _cut(IMAP_LINES),
+            escaped=True,
+            session=("id",),
+            protocol="imap",
+        ),
+        Rule(
+            "login-pop",
+            Accepted,
+            LOGFMT_POP,
+            _cut(POP_LINES),
+            escaped=True,
+            session=("pid",),
+            protocol="pop3",
+        ),
+        Rule("end", Ended, SESSION_ENDED, _cut(END_LINES), session=("id",)),
+        Rule("end-by-pid", Ended, USAGE, _cut(END_BY_PID_LINES), session=("pid",)),
+        Rule("refused", Refused, REFUSED, _cut(REFUSED_LINES)),
+        Rule("nobody-ended", Ignored, NOBODY_ENDED, _cut(NOBODY_ENDED_LINES)),
+        Rule("other-login", Ignored, CUT_OTHER_LOGIN, CUT_OTHER_LOGIN_LINES),
+        Rule("nothing", Ignored, CUT_NOTHING, CUT_NOTHING_LINES),
     ),
 )

@@ -7,13 +7,22 @@ Printed by      `client_log` in src/login-common/client-common.c, which puts the
                 `client_proxy_finish_destroy_client` and `login_proxy_free_full`.
 Client's text   the user element: cleaned of control characters and cut at 80 characters, but `>`,
                 `,`, `=` and blanks pass. They stand in lines of refused logins, and in a success
-                only where an account has such a name; USER takes none of them. The reason of an
-                end may hold the name of the client's last command, in parentheses.
+                only where an account has such a name. Inside `<>` a name may hold anything but
+                a `>` that a comma or blank follows; where the administrator left them out, no blank, comma or bracket. The
+                reason of an end may hold the name of the client's last command, in parentheses;
+                behind it stands `imap_logout_format` or `pop3_logout_format`, any text.
 Session         the session id: in the login line by default since 2.1, in the prefix of the
                 session's process since 2.3. 2.2 writes only user and program at the end, and may
                 write the end before the login (two processes). No end has an address.
 
-The administrator chooses and orders the elements: each may stand anywhere, once; `rip=` must.
+How it comes    by syslog(3) under `instance_name`, which is `dovecot` unless the administrator has
+                several (then `programs`). A message above 4 KiB is split, each piece with the
+                process in front; a login's is never that long. From a container the lines of
+                Dovecot's own log, with its stamp, come under the container's name (`programs`).
+
+The administrator chooses and orders the elements: each may stand anywhere, once; `rip=` must. One
+that is not known here is read past, if it is `KEY=VALUE` without a blank or comma (or in `<>`), and
+stands behind `rip=`; then only `user=` and `method=` may stand in front of that.
 """
 
 from __future__ import annotations
@@ -31,6 +40,8 @@ from ..grammar import (
     Rule,
     Server,
     line,
+    name,
+    name_before,
     samples,
     token,
 )
@@ -42,6 +53,12 @@ ANY_SERVICE = pp.one_of(
     ["imap-login", "pop3-login", "managesieve-login", "submission-login", "lmtp-login"]
 )
 INFO = pp.Opt("Info: ")
+# The stamp of Dovecot's own log, in a line that the container's log driver hands on.
+_MONTH = pp.one_of("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec")
+_CLOCK = token(r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?>(?:\.[0-9]{1,9})?) ", "a time")
+_STAMP = (_MONTH + token(" [ 0-9][0-9] ", "a day") + _CLOCK) | (
+    "20" + token("[0-9]{2}-[0-9]{2}-[0-9]{2}[ T]", "a date") + _CLOCK
+)
 SESSION_ID = WORD("A-Za-z0-9+/=:_.-", 100)
 
 # --- the elements of a login line
@@ -68,41 +85,62 @@ _PARTS = {
     "service": SERVICE("protocol"),
     "info": INFO,
 }
-# In the order of the default, which is read fastest.
-ELEMENTS = pp.Each(
-    [
-        pp.Opt(_element("user=", line("<{user}>"), USER("user"))),
-        pp.Opt(_element("method=", MECHANISM)),
-        _element("rip=", ADDRESS("address")),
-        pp.Opt(_element("lip=", ADDRESS("local"), line("<{name}>", name=WORD("A-Za-z0-9_.-", 80)))),
-        pp.Opt(_element("mpid=", NUMBER)),
+_NAME = name_before(">,", "> ", ">\t", last=">")("user")
+_USER = pp.Opt(_element("user=", line("<{user}>", user=_NAME), USER("user")))
+_METHOD = pp.Opt(_element("method=", MECHANISM))
+_RIP = _element("rip=", ADDRESS("address"))
+
+
+def _others(more: pp.ParserElement) -> list[pp.ParserElement]:
+    """Returns the elements that may stand anywhere, each with `more` behind it."""
+    # In the order of the default, which is read fastest.
+    elements = [
+        _element("lip=", ADDRESS("local"), line("<{name}>", name=WORD("A-Za-z0-9_.-", 80))),
+        _element("mpid=", NUMBER),
         # The last "TLS" of a line stands behind all others: with the end for a separator it would
         # begin like "TLSv1.3 ...", and which of the two is meant must be told by their beginnings.
-        pp.Opt(pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"])),
-        pp.Opt(pp.Literal("secured") + SEPARATOR),
-        pp.Opt(_element("session=", line("<{id}>", **_PARTS), SESSION_ID("session"))),
-        pp.Opt(_element("pid=", NUMBER)),
-        pp.Opt(_element("rport=", PORT)),
-        pp.Opt(_element("lport=", PORT)),
-        pp.Opt(_element("real_rip=", ADDRESS)),
-        pp.Opt(_element("real_lip=", ADDRESS)),
-        pp.Opt(_element("local_name=", HOST)),
-        pp.Opt(CIPHER + SEPARATOR),
+        pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"]),
+        pp.Literal("secured") + SEPARATOR,
+        _element("session=", line("<{id}>", **_PARTS), SESSION_ID("session")),
+        _element("pid=", NUMBER),
+        _element("rport=", PORT),
+        _element("lport=", PORT),
+        _element("real_rip=", ADDRESS),
+        _element("real_lip=", ADDRESS),
+        _element("local_name=", HOST),
+        CIPHER + SEPARATOR,
+        # For the cipher where HAProxy ended TLS.
+        pp.Literal("(proxied)") + SEPARATOR,
         # 2.4 has this misspelling.
-        pp.Opt(pp.Literal("TSL") + SEPARATOR),
+        pp.Literal("TSL") + SEPARATOR,
     ]
-) + pp.Opt("TLS")
+    return [pp.Opt(element + more) for element in elements]
 
+
+ELEMENTS = pp.Each([_USER, _METHOD, _RIP, *_others(pp.Empty())]) + pp.Opt("TLS")
+
+_KNOWN = "(?:user|method|rip|lip|mpid|session|pid|rport|lport|real_rip|real_lip|local_name)="
+_KEY = rf"(?!{_KNOWN})[a-z][a-z0-9_]{{0,30}}"
+_VALUE = r"(?>[^\s,<>\x00-\x1f]{1,255}+|<[^<>\x00-\x1f]{0,255}+>)"
+_NEXT = r"(?>,[ \t]?(?=.)|[ \t](?=.)|(?!.))"
+_MORE = token(rf"(?>(?:{_KEY}+={_VALUE}{_NEXT}){{0,20}})", "elements that are not known")
+_HAS_MORE = token(rf"(?=[^\n]{{0,1500}}?[, \t]{_KEY}=)", "an element that is not known")
+MORE_ELEMENTS = _HAS_MORE + _USER + _METHOD + _RIP + _MORE + pp.Each(_others(_MORE)) + pp.Opt("TLS")
+
+STAMP = pp.Opt(_STAMP)
 START = line("{info}{service}: {info}", **_PARTS)
-LOGIN = START + (pp.Literal("Login: ") | pp.Literal("Logged in: ")) + ELEMENTS
-LOGIN_099 = START + line("Login: {user} [{address}]")
+_LOGIN = STAMP + START + (pp.Literal("Login: ") | pp.Literal("Logged in: "))
+LOGIN = _LOGIN + ELEMENTS
+LOGIN_MORE = _LOGIN + MORE_ELEMENTS
+_OLD_NAME = name(' <>()[],;:"=')("user")
+LOGIN_099 = START + line("Login: {user} [{address}]", user=_OLD_NAME)
 
 # --- a proxy in front of other servers: the backend's address comes first
 
 BACKEND = token(r"(?>(?:[0-9A-Za-z_.\[\]-]{1,255}+|:(?! )){1,20})", "a host and port")
 _PROXY = {"name": USER, "backend": BACKEND}
 _BACKEND = line("<{backend}>", **_PROXY)
-_NAME = line("<{name}>", **_PROXY) | USER
+_PROXY_NAME = line("<{name}>", **_PROXY) | USER
 PROXY_22 = line(
     "{name}): started proxying to {backend}{user?}{master?}",
     user=line("/{name}", **_PROXY),
@@ -113,8 +151,8 @@ PROXY_23 = line(
     "{name},{backend}): Started proxying to {to}{source?}{user?}{master?}{time?}",
     to="remote host" | (_BACKEND + pp.Opt(line(" ({backend})", backend=_BACKEND))),
     source=line(" from {backend}", backend=_BACKEND | BACKEND),
-    user=line(" as user {name}", name=_NAME),
-    master=line(" (master {name})", name=_NAME),
+    user=line(" as user {name}", name=_PROXY_NAME),
+    master=line(" (master {name})", name=_PROXY_NAME),
     time=line(
         " ({seconds} secs{more?})",
         seconds=WORD("0-9.", 20),
@@ -129,12 +167,16 @@ PROXY = START + line("proxy({how}: ", how=PROXY_22 | PROXY_23) + ELEMENTS
 PROCESS = pp.one_of(["imap", "IMAP", "imap-hibernate", "pop3", "POP3"])
 # Words, and parentheses nested at most once; a word that is followed by `=` begins the numbers.
 _PARENTHESES = r"\((?>(?:[^()\n]{1,400}+|\([^()\n]{0,200}+\)){0,9})\)"
-_WORD = rf"(?>(?:[^\s()<>=:]{{1,100}}+|:(?! [a-z_]{{1,30}}+=)|{_PARENTHESES}){{1,20}})"
-_WORDS = rf"(?>(?: (?![a-z_]{{1,30}}+=){_WORD}){{0,80}})"
-_NUMBERS = r"(?>(?:,? [a-z_]{1,30}+=(?>[0-9]{1,20}+(?:/[0-9]{1,20}+|))){0,40})"
+_WORD = rf"(?>(?:[^\s()<>=:]{{1,100}}+|:(?! [a-z_0-9]{{1,30}}+=)|{_PARENTHESES}){{1,20}})"
+_WORDS = rf"(?>(?: (?![a-z_0-9]{{1,30}}+=){_WORD}){{0,80}})"
+_NUMBERS = r"(?>(?:,? [a-z_0-9]{1,30}+=[^\s,]{1,200}+){0,40})"
 _ENDS = r"(?>Disconnected|Logged out|Connection closed|Server shutting down)"
 END = token(rf"{_ENDS}(?>[:.,]?){_WORDS}{_NUMBERS}", "the reason of an end, and its numbers")
-_PROCESS = _PARTS | {"process": PROCESS("protocol"), "end": END}
+_PROCESS = _PARTS | {
+    "process": STAMP + INFO + PROCESS("protocol"),
+    "name": name_before(")<", "): "),
+    "end": END,
+}
 END_BY_ID = line("{process}({name})<{number}><{id}>: {info}{end}", **_PROCESS)
 END_BY_PREFIX = line("{process}({name}): {info}session={id} {end}", **_PROCESS)
 END_BY_USER = line("{process}({user}): {info}{end}", **_PROCESS)
@@ -174,13 +216,16 @@ OTHER_SERVICE = line(
 LEVEL = pp.Opt(
     pp.one_of(["Info: ", "Warn: ", "Warning: ", "Error: ", "Fatal: ", "Panic: ", "Debug: "])
 )
+_PREFIX = r"[^\n]{1,255}?\)(?:<[0-9]{1,20}><[^<>\s]{1,100}>)?: (?:Info: |)(?:session=\S{1,100} |)"
 IN_SESSION = (
     line("{level}{process}(", level=LEVEL, process=PROCESS)
-    + token(rf"(?!\S{{0,600}}?: (?:Info: |)(?:session=\S{{1,100}} |){_ENDS})", "no end")
+    + token(f"(?!{_PREFIX}{_ENDS})", "no end")
     + TEXT
 )
+# The events are another server's, in dovecot_events.py.
 HELPER = (
     LEVEL
+    + token(r"(?!stats: (?:Info: )?\{)", "no event")
     + pp.one_of(
         "aggregator anvil auth auth-worker config deliver dict director dns-client doveadm dovecot "
         "health-check imap-urlauth imap-urlauth-worker indexer indexer-worker ipc lda lmtp log "
@@ -191,16 +236,19 @@ HELPER = (
     + TEXT
 )
 
+_LOGIN_OR_END = rf"(?:imap|pop3)-login: (?:Info: |)(?:Login|Logged in): |(?i:imap|pop3|imap-hibernate)\({_PREFIX}{_ENDS}"
+IN_CONTAINER = _STAMP + token(rf"(?!(?:Info: |)(?:{_LOGIN_OR_END}))", "no login or end") + TEXT
+
 # --- each process under its own name: 0.99 and the betas of 1.0 at syslog
 
 TAGGED_LOGIN = INFO + "Login: " + ELEMENTS
-TAGGED_LOGIN_099 = line("{info}Login: {user} [{address}]", **_PARTS)
+TAGGED_LOGIN_099 = line("{info}Login: {user} [{address}]", user=_OLD_NAME, **_PARTS)
 TAGGED_NOTHING = INFO + pp.one_of(["Aborted login", "Disconnected"]) + TEXT
 
 # For the samples: every element, and the other spelling of those that have two.
 EVERYTHING = (
     "session=<8n+hC7Ng>, TLS, TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits), secured, "
-    "TSL, user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, pid=4712, "
+    "TSL, (proxied), user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, pid=4712, "
     "rport=40001, lport=993, real_rip=198.51.100.9, real_lip=198.51.100.1, "
     "local_name=imap.example.org, TLS"
 )
@@ -224,8 +272,16 @@ dovecot: imap-login: Login: {OTHERWISE}
     -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng
 dovecot: imap-login: Login: user=<bob> rip=192.0.2.7\tlip=192.0.2.1
     -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1
+dovecot: imap-login: Login: user=<EXAMPLE\\pat o'neil, {{a=b}} (`x`: "y")>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, TLS, (proxied), session=<8n+hC7Ng>
+    -> accepted user=EXAMPLE\\pat o'neil, {{a=b}} (`x`: "y") address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+dovecot: imap-login: Login: user=<t<u>>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1
+    -> accepted user=t<u> address=192.0.2.7 protocol=imap local=192.0.2.1
+dovecot: Jan 05 10:00:00 imap-login: Info: Login: user=<jürgen>, rip=192.0.2.7, TLS, (proxied)
+    -> accepted user=jürgen address=192.0.2.7 protocol=imap
+dovecot: 2026-01-05 10:00:00 Info: pop3-login: Login: user=<bob>, rip=192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
 dovecot: imap-login: Login: user=<bob, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23, lip=192.0.2.1
-    not: the user's text holds an element
+    -> accepted user=bob, rip=203.0.113.66 address=198.51.100.23 protocol=imap local=192.0.2.1
 dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23
     not: two elements rip=
 dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, rip=203.0.113.66
@@ -250,6 +306,33 @@ dovecot: Login: user=<bob>, rip=203.0.113.66
     not: no service
 dovecot: imap-login: imap-login: Login: user=<bob>, rip=203.0.113.66
     not: the service twice
+""")
+
+LOGIN_MORE_LINES = samples("""
+dovecot: imap-login: Logged in: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, TLS, session=<8n+hC7Ng>, ja3=aa56c057ad164ec4fdcb7a5a283be9fc
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+dovecot: pop3-login: Login: user=bob, rip=192.0.2.7, orig_user=<pat smith, x>, listener=pop3s, TLS
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+dovecot: pop3-login: Login: rip=192.0.2.7, listener=x, lip=<mx1>, pid=1, rport=1, lport=1, real_rip=192.0.2.9, real_lip=192.0.2.1, local_name=a, TLSv1.2 with cipher A (1/1 bits) zlib compression, (proxied), TLS, secured, TSL, mpid=1, session=8n
+    -> accepted user= address=192.0.2.7 protocol=pop3 session=8n
+dovecot: imap-login: Login: user=<bob>, rip=192.0.2.7, SSLv3 with cipher A (1/1 bits), a=b
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+dovecot: Jan  5 10:00:00 Info: imap-login: Login: rip=192.0.2.7, a=b
+    -> accepted user= address=192.0.2.7 protocol=imap
+dovecot: 2026-01-05 10:00:00 imap-login: Info: Login: rip=192.0.2.7, a=b
+    -> accepted user= address=192.0.2.7 protocol=imap
+dovecot: imap-login: Login: user=<t<u>>, rip=192.0.2.7, a=b
+    -> accepted user=t<u> address=192.0.2.7 protocol=imap
+dovecot: imap-login: Login: user=<bob>, orig_user=x, rip=203.0.113.66
+    not: in front of the address
+dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, orig_user=x, rip=203.0.113.66
+    not: two elements rip=
+dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66, ja3=a b
+    not: a blank in the value
+dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66, ja3=a,\x20
+    not: the line was cut
+dovecot: x imap-login: Login: user=<bob>, rip=203.0.113.66, ja3=a
+    not: text in front
 """)
 
 LOGIN_099_LINES = samples("""
@@ -324,6 +407,14 @@ dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: Connection closed (IDLE running for 
     -> ended protocol=imap session=8n+hC7Ng3tIAAAAB
 dovecot: imap-hibernate(bob)<4711><8n+hC7Ng3tIAAAAB>: Disconnected: Server shutting down. in=45 out=812
     -> ended protocol=imap session=8n+hC7Ng3tIAAAAB
+dovecot: pop3(pat (o'neil) smith)<4711><8n+hC7Ng>: Disconnected: Logged out in=%i out=%o top=%t/%p, retr=%r/%b, del=%d/%m, size=%s
+    -> ended protocol=pop3 session=8n+hC7Ng
+dovecot: imap(bob)<4711><8n+hC7Ng>: Logged out in=12 out=345, uidl_hash=0a5b4f2e/0a5b4f2e session=<8n+hC7Ng>
+    -> ended protocol=imap session=8n+hC7Ng
+dovecot: 2026-01-05 10:00:00 imap(bob)<4711><8n+hC7Ng>: Info: Logged out in=12 out=345
+    -> ended protocol=imap session=8n+hC7Ng
+dovecot: Jan  5 10:00:00 Info: imap(bob)<4711><8n+hC7Ng>: Logged out in=12 out=345
+    -> ended protocol=imap session=8n+hC7Ng
 dovecot: imap(bob)<4711><8n+hC7Ng3tIAAAAB>: copy from INBOX: box=Trash, uid=4, msgid=<Logged out>
     not: a line within the session
 dovecot: imap-login: Disconnected: Logged out (no auth attempts in 0 secs): user=<>, rip=203.0.113.66, session=<8n+hC7Ng3tIAAAAB>
@@ -339,6 +430,10 @@ dovecot: imap(bob): session=8n+hC7Ng Connection closed in=755 out=714148
     -> ended protocol=imap session=8n+hC7Ng
 dovecot: pop3(bob): Info: session=8n+hC7Ng Disconnected for inactivity top=0/0, retr=1/39452, del=0/2968, size=87834658
     -> ended protocol=pop3 session=8n+hC7Ng
+dovecot: Jan  5 10:00:00 Info: imap(bob): session=8n+hC7Ng Logged out in=1
+    -> ended protocol=imap session=8n+hC7Ng
+dovecot: 2026-01-05 10:00:00 imap(bob): session=8n+hC7Ng Logged out in=1
+    -> ended protocol=imap session=8n+hC7Ng
 dovecot: imap(bob): session=8n+hC7Ng Connected in=0
     not: no end
 dovecot: x imap(bob): session=8n+hC7Ng Logged out in=1
@@ -354,8 +449,14 @@ dovecot: POP3(bob@example.org): Disconnected: Logged out top=0/0, retr=0/0, del=
     -> ended user=bob@example.org protocol=pop3
 dovecot: imap(bob): Info: Connection closed bytes=0/285
     -> ended user=bob protocol=imap
-dovecot: imap(bob): Disconnected in=82 out=550 rip=203.0.113.66
-    not: no number stands there
+dovecot: Info: IMAP(pat o'neil): Disconnected: Logged out bytes=59/566 rip=203.0.113.66
+    -> ended user=pat o'neil protocol=imap
+dovecot: Jan  5 10:00:00 Info: IMAP(bob): Disconnected: Logged out bytes=59/566
+    -> ended user=bob protocol=imap
+dovecot: 2026-01-05 10:00:00 imap(bob): Logged out in=1
+    -> ended user=bob protocol=imap
+dovecot: imap(bob): Disconnected in=82 out=550 rip=203.0.113.66 x
+    not: text after the end
 dovecot: x imap(bob): Logged out in=1
     not: text in front
 """)
@@ -409,6 +510,15 @@ dovecot: lmtp(bob): imap-login: Login: user=<bob>, rip=203.0.113.66
     not: not a login process
 """)
 
+IN_CONTAINER_LINES = samples("""
+dovecot: Jan 05 10:00:00 auth: Info: passwd-file(bob,192.0.2.7): Password mismatch
+    -> ignored
+dovecot: 2026-01-05 10:00:00 imap(bob)<4711><8n+hC7Ng>: Error: Mailbox INBOX: open failed
+    -> ignored
+dovecot: Jan  5 10:00:00 imap-login: Info: Aborted login (auth failed): user=<Login: user=<bob>, rip=203.0.113.66>
+    not: refused
+""")
+
 # --- Dovecot's own log (`log_path`), which has also stamps that no syslog daemon writes
 
 _OWN_STAMP = f"(?:{PRI}(?:{BSD}|{ISO})|{DAY_TIME}|{TAI64}) "
@@ -447,6 +557,7 @@ SERVER = Server(
     own_logs=OWN_LOGS,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("session",)),
+        Rule("login-more", Accepted, LOGIN_MORE, LOGIN_MORE_LINES, session=("session",)),
         Rule("login-0.99", Accepted, LOGIN_099, LOGIN_099_LINES),
         Rule("proxy", Accepted, PROXY, PROXY_LINES, session=("session",), off=True),
         Rule("proxy-end", Ended, PROXY_END, PROXY_END_LINES, session=("session",)),
@@ -458,6 +569,7 @@ SERVER = Server(
         Rule("other-service", Ignored, OTHER_SERVICE, OTHER_SERVICE_LINES),
         Rule("in-session", Ignored, IN_SESSION, IN_SESSION_LINES),
         Rule("helper", Ignored, HELPER, HELPER_LINES),
+        Rule("in-container", Ignored, IN_CONTAINER, IN_CONTAINER_LINES),
     ),
 )
 
@@ -465,7 +577,9 @@ TAGGED_LOGIN_LINES = samples(f"""
 imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1
     -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1
 imap-login: Login: user=<bob, rip=203.0.113.66>, rip=198.51.100.23
-    not: USER
+    -> accepted user=bob, rip=203.0.113.66 address=198.51.100.23 protocol=imap
+imap-login: Login: user=<bob>, rip=203.0.113.66>, rip=198.51.100.23
+    not: two elements rip=
 imap-login: Info: Login: {EVERYTHING}
     -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
 pop3-login: Login: {OTHERWISE}

@@ -6,7 +6,7 @@ Printed by      imapcommon.c: `Get_Server_conn` (`LOGIN: '%s' (%s:%s) on new sd 
 Client's text   the user name, in front of the address: with LOGIN the raw token, the client's own
                 double quotes included, up to the first blank; with AUTHENTICATE LOGIN the decoded
                 name, blanks, quotes and line breaks included. The words that tell a success are the
-                last of the line, and a name must not hold a quote.
+                last of the line; a name ends at the first quote that the address follows.
 Session         the descriptor of the connection to the server behind: kept after the logout and
                 used again for a later login, but never by two clients at a time.
 """
@@ -20,24 +20,31 @@ from ..grammar import (
     IPV4,
     NUMBER,
     TEXT,
-    USER,
     WORD,
     Rule,
     Server,
     line,
+    name_before,
     samples,
     token,
 )
 from ..model import Accepted, Ended, Ignored, Refused
 
+
+def _name(end: str) -> pp.ParserElement:
+    """Returns a name, with the client's own double quotes or without, in front of `end`."""
+    quoted = line('"{user}"', user=name_before(f'"{end}')("user"))
+    return quoted | name_before(end)("user")
+
+
 _PARTS = {
-    "name": line('"{user}"') | USER("user"),
     "client": line("{address}:{port}", address=ADDRESS_BEFORE_PORT("address")) | IPV4("address"),
     "which": pp.Literal("new") | "existing",
     "descriptor": NUMBER("descriptor"),
 }
-LOGIN = line("LOGIN: '{name}' ({client}) on {which} sd [{descriptor}]", **_PARTS)
-LOGOUT = line("LOGOUT: '{name}' from server sd [{descriptor}]", **_PARTS)
+LOGIN = line("LOGIN: '{name}' ({client}) on {which} sd [{descriptor}]", name=_name("' ("), **_PARTS)
+_LOGOUT_NAME = _name("' from server sd [")
+LOGOUT = line("LOGOUT: '{name}' from server sd [{descriptor}]", name=_LOGOUT_NAME, **_PARTS)
 # Whatever a name may hold: a success ends in a descriptor, an attempt in its own words.
 FAILED = "LOGIN: " + token(
     r"(?s:.{0,65536}+)(?<!\])(?<!creating a new one)",
@@ -72,8 +79,10 @@ in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) on new sd [9]' (192.0.2.7:50001
     not: a quote in the name
 in.imapproxyd[4711]: LOGIN: 'a' (203.0.113.66:1) failed: non-OK server response to LOGIN command: x on new sd [9]
     not: a failure with the end of a success
-in.imapproxyd[4711]: LOGIN: 'a"' (203.0.113.66:1) on new sd [9]
-    not: a quote
+in.imapproxyd[4711]: LOGIN: 'a"' (192.0.2.7:1) on new sd [9]
+    -> accepted user=a" address=192.0.2.7 protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGIN: '"pat o'neil (x)"' (192.0.2.7:1) on new sd [9]
+    -> accepted user=pat o'neil (x) address=192.0.2.7 protocol=imap session=4711,9
 """)
 
 LOGOUT_LINES = samples("""

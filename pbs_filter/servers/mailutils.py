@@ -28,9 +28,10 @@ from ..grammar import (
     Rule,
     Server,
     line,
+    name,
+    name_before,
     samples,
     token,
-    user_token,
 )
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
@@ -43,12 +44,13 @@ MAYBE_ID = token(rf"(?>{_SESSION_ID} |)", "a session id or nothing")
 
 USER_WORD = pp.one_of(["user ", "User "])
 _PARTS = {
-    "user": user_token(most=120)("user"),
+    "user": name_before("' ", most=120)("user"),
     "path": WORD("0-9A-Za-z_.:/@%+,~=-", 200),
     "source": WORD("0-9A-Za-z_-", 40),
     "messages": pp.one_of([" message", " messages", " msgs"]),
 }
-NAME = line("`{user}'", **_PARTS) | line("'{user}'", **_PARTS) | _PARTS["user"]
+_BARE = name(less=" <>()[],;:\"'`", most=120)("user")
+NAME = line("`{user}'", **_PARTS) | line("'{user}'", **_PARTS) | _BARE
 MAILBOX = line("`{path}'", **_PARTS) | line("'{path}'", **_PARTS) | _PARTS["path"]
 WITH_MAILBOX = USER_WORD + line(
     "{name} logged in with mailbox {mailbox}", name=NAME, mailbox=MAILBOX
@@ -82,7 +84,12 @@ REFUSED = (
         ]
     )
     + TEXT
-) | (MAYBE_ID + USER_WORD + token(r"(?![`']?[^`' ]{1,255}'? logged in )", "not logged in") + TEXT)
+) | (
+    MAYBE_ID
+    + USER_WORD
+    + token(r"(?![`']?[^\n]{1,255}?'? logged in (?:with mailbox |\(source: ))", "not logged in")
+    + TEXT
+)
 NOISE = (
     MAYBE_ID
     + pp.one_of(
@@ -153,8 +160,8 @@ pop3d[4711]: 0000a1b2: User bob logged in with mailbox '/var/mail/b'
     -> accepted user=bob protocol=pop3 session=0000a1b2:
 pop3d[4711]: 2AK8nIji user `x' logged in with mailbox `203.0.113.66' (0 messages)': authentication failed
     not: refused
-imap4d[4711]: 2AK8nIji user `a b' logged in (source: system)
-    not: a blank in the name
+imap4d[4711]: 2AK8nIji user `pat o'neil' logged in (source: system)
+    -> accepted user=pat o'neil protocol=imap session=2AK8nIji
 pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system
     not: the mailbox may still be locked
 pop3d[4711]: 2AK8nIji User 'bob' logged in with mailbox '/var/mail/b' (2 msgs)

@@ -42,17 +42,29 @@ _OTHER = token(
 )
 _NOT_SMTP = token("(?!(?:25|465|587|2525)(?![0-9]))[0-9]{1,5}+", "a port that is not SMTP's")
 _BEHIND = token(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9.]{7,15}):", "the address of the server behind")
+# Zimbra's nginx adds the client's port and, at the end, the sockets of both connections. Only a line
+# that ends so has a port: an IPv6 address has no brackets here.
+_CLIENT = token(
+    r"(?>[0-9A-Fa-f:.]{2,45}(?=:[0-9]{1,5}[ ,][^\n]{0,1500}\)\Z)|[0-9A-Fa-f:.]{2,45})", "a client"
+)("address") + token(r"(?>(?::[0-9]{1,5}|))", "its port or nothing")
+_SOCKETS = token(
+    r"(?>(?: \([^()\n]{2,120}\) <=> \([^()\n]{2,120}\)"
+    r"|, \[[0-9A-Fa-f:.-]{2,120}\] <=> \[[0-9A-Fa-f:.-]{2,120}\]|)(?!.))",
+    "the sockets of both connections, or nothing",
+)
 _SOMEWHERE = token(r"[0-9A-Za-z_.:/\[\]-]{1,255}+", "a server behind")
 
 
 def _context(port: pp.ParserElement, behind: pp.ParserElement) -> pp.ParserElement:
     """Returns what nginx writes behind every message about a session with a user."""
     return line(
-        ', client: {address}{tls?}, server: {listener}{port}, login: "{user}", upstream: {behind}',
+        ', client: {client}{tls?}, server: {listener}{port}, login: "{user}", upstream: {behind}{sockets}',
+        client=_CLIENT,
         tls=pp.Literal(" using starttls"),
         listener=_LISTENER,
         port=port,
         behind=behind,
+        sockets=_SOCKETS,
     )
 
 
@@ -94,7 +106,15 @@ nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0
     not: text in front
 """)
 
-LOGIN_IMAP_LINES = samples("""
+LOGIN_IMAP_LINES = samples(r"""
+nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 192.0.2.7:57872, server: 0.0.0.0:993, login: "EXAMPLE\pat "o'neil"", upstream: 10.0.0.5:7993 (192.0.2.7:57872->10.7.1.73:993) <=> (10.0.0.5:35026->10.7.1.73:7993)
+    -> accepted user=EXAMPLE\pat "o'neil" address=192.0.2.7 protocol=imap session=311,42
+nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 2001:db8::7:57872, server: [::]:143, login: "bob", upstream: [2001:db8::5]:7993 ([2001:db8::7]:57872->[::1]:143) <=> (->)
+    -> accepted user=bob address=2001:db8::7 protocol=imap session=311,42
+nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143, [192.0.2.7:40001-198.51.100.1:143] <=> [198.51.100.1:51000-10.0.0.5:143]
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 203.0.113.66:57872, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
+    not: a port, which no nginx without the sockets at the end writes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
     -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
 nginx-error-log: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
@@ -104,7 +124,7 @@ nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "no" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:143, login: "2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143"
     not: a failure whose name holds a login
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "a", client: 203.0.113.66, upstream: 10.0.0.5:143", upstream: 10.0.0.5:143
-    not: a quote in the name
+    -> accepted user=a", client: 203.0.113.66, upstream: 10.0.0.5:143 address=192.0.2.7 protocol=imap session=311,42
 nginx: client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143
     not: without the frame that nginx puts around every message
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143 x

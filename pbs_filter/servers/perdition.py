@@ -6,7 +6,7 @@ Printed by      perdition.c: `perdition_log_auth` (`Auth: ...`, for success and 
                 everything).
 Client's text   both names, raw, inside quotes that are not escaped, behind the addresses and in
                 front of the verdict. So the verdict counts only at the very end, and a name must
-                not hold a quote. perdition cuts its lines at 4096 characters, a syslog daemon
+                not hold what follows it. perdition cuts its lines at 4096 characters, a syslog daemon
                 perhaps at 1024: names are short enough here that no cut can put a `status="ok"`
                 that a name holds at the end. 0.x lines without a status are not read: a failure
                 that was cut looks the same.
@@ -26,23 +26,23 @@ from ..grammar import (
     Rule,
     Server,
     line,
+    name,
+    name_before,
     samples,
     token,
-    user_token,
 )
 from ..model import Accepted, Ended, Ignored, Refused
 
-_NAME = user_token(most=100)
 _PARTS = {
     "from": ADDRESS_BEFORE_PORT("address") + ":" + PORT,
     "to": ADDRESS_BEFORE_PORT("local") + ":" + PORT,
-    "name": _NAME,
-    "user": _NAME("user"),
+    "name": name_before('" authentication_id="', most=100),
+    "user": name_before('" passwd="', '" server="', '" received=', most=100)("user"),
     "server": token(r"[0-9A-Za-z_.:/\[\]-]{1,100}+", "a backend"),
     "protocol": token("(?:IMAP4|POP3)S?+", "IMAP4(S) or POP3(S)")("protocol"),
     "secure": pp.Literal("plaintext") | "starttls" | "ssl",
     # A password, or X's in its place.
-    "passwd": line(' passwd="{name}"', name=_NAME),
+    "passwd": line(' passwd="{name}"', name=name_before('" server="', most=100)),
 }
 _AUTHORISATION = " authorisation_id=" + (pp.Literal("NONE") | line('"{name}"', **_PARTS))
 _WHO = _AUTHORISATION + line(' authentication_id="{user}"', **_PARTS)
@@ -68,13 +68,16 @@ IMAP_1 = line(_LOGIN_1, **_PARTS_1 | {"port": token("(?:143|993|imap[24]?+s?+)",
 ENDED_1 = line(
     "Clos{ing}{from}->{to} user={who}{number}",
     ing=pp.Literal("e: ") | "ing: ",
-    who=line('"{user}" received={number} sent=', **_PARTS) | line("{user} {number} ", **_PARTS),
+    who=line('"{user}" received={number} sent=', **_PARTS)
+    | line("{user} {number} ", user=name(' "', most=100)("user")),
     **_PARTS_1,
 )
 DROPPED = pp.Literal("Fatal error piping data. Exiting child.") | "Timeout piping data."
 FAILED = "Auth: " + token(
-    r'(?s:.{0,65536}+)(?<!status="ok")', "anything that does not end in status=ok"
+    r'(?=[^\n]{0,4096}? status=")(?s:.{0,65536}+)(?<!status="ok")', "a status that is not ok"
 )
+# 0.x does not say whether the login succeeded: a failure that was cut looks the same.
+NO_STATUS = "Auth: " + token(r'(?![^\n]{0,4096}? status=")(?s:.{0,65536}+)', "no status")
 NOBODY = (pp.Literal("Connect: ") | "Closing NULL session:") + TEXT
 NOISE = (
     pp.Literal("Fatal Error")
@@ -91,7 +94,9 @@ NOISE = (
 ) + TEXT
 
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+perdition.pop3[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=plaintext authorisation_id=NONE authentication_id="EXAMPLE\pat "o'neil" {a=b}" server="10.0.0.5:110" protocol=POP3 server-secure=plaintext status="ok"
+    -> accepted user=EXAMPLE\pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="bob" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"
     -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
 perdition.pop3s[4711]: Auth: 2001:db8::7:50001->2001:db8::1:995 client-secure=ssl authorisation_id="bob" authentication_id="admin" passwd="XXXXXX" server="mail5.example.org:995" protocol=POP3S server-secure=ssl status="ok"
@@ -101,7 +106,7 @@ perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=starttls aut
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" server="x:1" protocol=IMAP4 server-secure=plaintext status="ok"" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: Re-Authentication Failure"
     not: a failure whose name holds a verdict
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a"status="ok"" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"
-    not: a quote in the name
+    -> accepted user=a"status="ok" address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: ok"
     not: a failure
 perdition[4711]: Auth: 203.0.113.66:50001->192.0.2.1:4190 client-secure=ssl authorisation_id=NONE authentication_id="a" server="10.0.0.5:4190" protocol=MANAGESIEVE server-secure=plaintext status="ok"
@@ -179,6 +184,13 @@ perdition[4711]: Connect: Timeout piping data.
     not: text in front
 """)
 
+NO_STATUS_LINES = samples("""
+perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="110"
+    -> ignored
+perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="bob" server="10.0.0.5" port="110" sta
+    not: no status, or the line was cut
+""")
+
 FAILED_LINES = samples("""
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" b" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: Login Disabled"
     -> refused
@@ -244,6 +256,7 @@ SERVER = Server(
         Rule("ended-1", Ended, ENDED_1, ENDED_1_LINES, session=("pid",)),
         Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
         Rule("failed", Refused, FAILED, FAILED_LINES),
+        Rule("no-status", Ignored, NO_STATUS, NO_STATUS_LINES),
         Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
         Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import USER, Rule, Server, line, samples
+from ..grammar import Rule, Server, line, name, samples
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 CONNECTED = line("Session from {address}")
 
-LOGIN = line("Authentication passed for {user}")
+_NAME = name(less=" :")("user")
+LOGIN = line("Authentication passed for {user}", user=_NAME)
 PATCHED = line("{login} -- [{address}]", login=LOGIN)
 
-FAILED = "Authentication failed for " + (pp.Literal("UNKNOWN USER") | USER("user"))
+FAILED = "Authentication failed for " + (pp.Literal("UNKNOWN USER") | _NAME)
 NO_ATTEMPT = pp.Literal("Didn't attempt authentication")
 
 LEFT = line("{number} ({number}) deleted, {number} ({number}) left")
@@ -48,7 +49,9 @@ popa3d[4711]: 203.0.113.66: per source limit reached
     not: turned away
 """)
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+popa3d[4711]: Authentication passed for EXAMPLE\o'neil,{a=b}(`x`)
+    -> accepted user=EXAMPLE\o'neil,{a=b}(`x`) protocol=pop3 session=4711
 popa3d[4711]: Authentication passed for bob
     -> accepted user=bob protocol=pop3 session=4711
 popa3d[4711]: Authentication passed for bob from 203.0.113.66

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, line, samples, token
+from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, line, name, samples, token
 from ..model import Accepted, Ignored, Refused
 from ..syslog.headers import ASCTIME, BSD, PID, OwnLog
 
@@ -31,13 +31,16 @@ DRAC = line("[drac]: login by {user} from host {host} ({address})")
 COUNTS = line("{number} {number} {number} {number}")
 STATS = line(
     "Stats: {user} {counts} {client}{place}",
+    user=name(less=" ")("user"),
     counts=COUNTS,
     client=line("{host} {address}") | ADDRESS("address"),
     place=PLACE,
 )
-PATCHED = line("({user},{address}) Authenticated.")
+PATCHED = line("({user},{address}) Authenticated.", user=name(less=" ,()")("user"))
 
-STATS_WITHOUT_ADDRESS = line("Stats: {user} {counts}{place}", user=USER, counts=COUNTS, place=PLACE)
+STATS_WITHOUT_ADDRESS = line(
+    "Stats: {user} {counts}{place}", user=name(less=" "), counts=COUNTS, place=PLACE
+)
 REFUSED = (
     pp.one_of(["[AUTH] Failed attempted login to ", "Failed attempted login to "])
     | token(r"(?=[^\x00-\x1f]{1,400}? at [0-9A-Za-z_.:-]{1,255} \([0-9A-Fa-f:.]+\): -ERR )", "-ERR")
@@ -61,7 +64,9 @@ NOISE = (
     )
 ) + TEXT
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+popper[4711]: (v4.0.5) POP login by user "EXAMPLE\pat "o'neil" {a=b}" at (client.example.org) 192.0.2.7
+    -> accepted user=EXAMPLE\pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3
 popper[4711]: (v4.0.9) POP login by user "bob" at (client.example.org) 192.0.2.7
     -> accepted user=bob address=192.0.2.7 protocol=pop3
 in.qpopper[4711]: (v3.1.2-krb-IV) POP login by user "bob" at (203.0.113.66) 192.0.2.7 [pop_log.c:244]

@@ -14,25 +14,27 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, USER, WORD, Rule, Server, line, samples
+from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, line, name, samples
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _CLIENT = line("{host} ({address})") | ADDRESS("address")
-_WHO = line("{mapped?}user {user}", mapped=pp.Literal("mapped "))
+_NAME = name(less=" ")("user")
+_WHO = line("{mapped?}user {user}", mapped=pp.Literal("mapped "), user=_NAME)
 
 CONNECTED = line("connect from {client}", client=_CLIENT)
 LOGIN = line("{who} authenticated{apop?}", who=_WHO, apop=pp.Literal(" through APOP"))
 LOGIN_EXTENDED = line("{login} - {client}", login=LOGIN, client=_CLIENT)
 _USERS_END = line("session ended for {who}", who=_WHO)
 # Debian's build names the user here, and does so before anybody has logged in, too.
-_IDLE = line("autologout time elapsed{user?}", user=line(" for user {user?}"))
-_LIMIT = pp.Literal("wrong commands limit exceeded") | "root login not allowed"
+_IDLE = line("autologout time elapsed{user?}", user=line(" for user {user?}", user=_NAME))
+_LIMIT = pp.Literal("wrong commands limit exceeded")
 ENDED = _USERS_END | _IDLE | _LIMIT
 ENDED_EXTENDED = line("{ended} - {client}", ended=ENDED, client=_CLIENT)
 DROPPED = "read: " + WORD("A-Za-z ,'()-", 80)
 NOBODY = line(
     "session ended{client?}", client=line(" - {host}{address?}", address=line(" ({host})"))
 )
+ROOT = "root login not allowed" + pp.Opt(" - " + _CLIENT)
 FAILED = (
     pp.Literal("authentication failed")
     | "APOP authentication failed"
@@ -43,7 +45,7 @@ NOISE = (
     | "auth: "
     | "getpwnam: "
     | "unallowed non-IP based virtual hosting "
-    | ("user " + USER + " not found")
+    | ("user " + name(less=" ") + " not found")
     | "pam_unix("
 ) + TEXT
 
@@ -63,6 +65,8 @@ solid-pop3d[4711]: Stats: connect from 203.0.113.66
 """)
 
 LOGIN_LINES = samples("""
+spop3d[4711]: user EXAMPLE\\o'neil,{a=b} authenticated
+    -> accepted user=EXAMPLE\\o'neil,{a=b} protocol=pop3 session=4711
 spop3d[4711]: user bob authenticated
     -> accepted user=bob protocol=pop3 session=4711
 spop3d[4711]: mapped user bob@example.org authenticated
@@ -105,8 +109,6 @@ spop3d[4711]: autologout time elapsed for user\x20
     -> ended protocol=pop3 session=4711
 spop3d[4711]: wrong commands limit exceeded
     -> ended protocol=pop3 session=4711
-spop3d[4711]: root login not allowed
-    -> ended protocol=pop3 session=4711
 spop3d[4711]: session ended for user bob 203.0.113.66
     not: text after the end
 solid-pop3d[4711]: Stats: session ended for user bob
@@ -126,8 +128,6 @@ solid-pop3d[4711]: autologout time elapsed for user  - 192.0.2.7
     -> ended address=192.0.2.7 protocol=pop3 session=4711
 solid-pop3d[4711]: wrong commands limit exceeded - 192.0.2.7
     -> ended address=192.0.2.7 protocol=pop3 session=4711
-solid-pop3d[4711]: root login not allowed - 192.0.2.7
-    -> ended address=192.0.2.7 protocol=pop3 session=4711
 solid-pop3d[4711]: session ended for user a - 203.0.113.66 - x (192.0.2.7)
     not: a blank in the name
 solid-pop3d[4711]: Stats: session ended for user a - 203.0.113.66
@@ -145,7 +145,18 @@ solid-pop3d[4711]: auth: read: Connection reset by peer
     not: text in front
 """)
 
-FAILED_LINES = samples("""
+ROOT_LINES = samples("""
+spop3d[4711]: root login not allowed
+    -> refused session=4711
+solid-pop3d[4711]: root login not allowed - 192.0.2.7
+    -> refused address=192.0.2.7 session=4711
+solid-pop3d[4711]: root login not allowed - dsl7.example.net (192.0.2.7)
+    -> refused address=192.0.2.7 session=4711
+spop3d[4711]: root login not allowed - 203.0.113.66 x
+    not: text after the end
+""")
+
+FAILED_LINES = samples(r"""
 solid-pop3d[4711]: authentication failed for user bob - 192.0.2.7
     -> refused
 solid-pop3d[4711]: APOP authentication failed for user bob - 192.0.2.7
@@ -197,6 +208,7 @@ SERVER = Server(
         Rule("ended", Ended, ENDED, ENDED_LINES, session=("pid",)),
         Rule("ended-extended", Ended, ENDED_EXTENDED, ENDED_EXTENDED_LINES, session=("pid",)),
         Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
+        Rule("root-refused", Refused, ROOT, ROOT_LINES, session=("pid",)),
         Rule("failed", Refused, FAILED, FAILED_LINES),
         Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
         Rule("noise", Ignored, NOISE, NOISE_LINES),

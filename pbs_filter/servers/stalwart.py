@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import PORT, TEXT, WORD, Rule, Server, line, samples, token
+from ..grammar import PORT, TEXT, WORD, Rule, Server, line, name, name_before, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
 from ..syslog.headers import ISO, OwnLog
 
-_HEAD = pp.Opt(
-    line(
-        "{time} {level} ",
-        time=token(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time"),
-        level=WORD("A-Z", 5),
-    )
+_HEAD = line(
+    "{time} {level} ",
+    time=token(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time"),
+    level=WORD("A-Z", 5),
 )
 _SPAN = line(
     'listenerId = "{listener}", localPort = {port}, remoteIp = {address}, '
@@ -34,9 +32,12 @@ _SPAN = line(
 _TYPE = WORD("a-z", 16)
 LOGIN = line(
     "{head}Authentication successful (auth.success) {span}, "
-    'accountName = "{user}", accountId = {number}{type?}',
+    'accountName = "{user}", accountId = {number}{id?}{details?}{type?}',
     head=_HEAD,
     span=_SPAN,
+    user=name_before('", accountId = ')("user"),
+    id=line(", id = {number}"),
+    details=line(', details = "{details}"', details=name(less='"')),
     type=", type = " + (_TYPE | line('"{type}"', type=_TYPE)),
 )
 ENDED = line(
@@ -58,17 +59,23 @@ NOISE = (
 )
 
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+stalwart: 2026-01-12T10:00:00Z INFO Authentication successful (auth.success) listenerId = "imaps", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "EXAMPLE\\pat "o'neil"", accountId = 9, id = 3, details = "Authenticated with app password"
+    -> accepted user=EXAMPLE\pat "o'neil" address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+stalwart: 2026-01-12T10:00:00Z INFO Authentication successful (auth.success) listenerId = "pop3s", localPort = 995, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, details = "master@example.org"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=192.0.2.7,50001
+stalwart: Authentication successful (auth.success) listenerId = "pop3s", localPort = 995, remoteIp = 203.0.113.66, remotePort = 50001, accountName = "bob", accountId = 9
+    not: without the stamp that begins each line: the rest of one that was cut
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, type = individual
     -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001
-stalwart-mail: Authentication successful (auth.success) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, accountName = "bob@example.org", accountId = 9
+stalwart-mail: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, accountName = "bob@example.org", accountId = 9
     -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, type = "individual"
     -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "submissions", localPort = 465, remoteIp = 203.0.113.66, remotePort = 50001, accountName = "a", accountId = 9
     not: SMTP authentication is no mail pick-up
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", remoteIp = 203.0.113.66, accountName = "b", accountId = 9
-    not: a quote in the name
+    -> accepted user=a", remoteIp = 203.0.113.66, accountName = "b address=192.0.2.7 protocol=imap session=192.0.2.7,50001
 stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, remoteIp = 203.0.113.66, accountName = "a", accountId = 9
     not: a failure whose name holds a login
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", accountId = 9, remoteIp = 203.0.113.66
@@ -80,7 +87,7 @@ stalwart: x 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) l
 ENDED_LINES = samples("""
 stalwart: 2026-11-20T09:11:20Z INFO IMAP connection ended (imap.connection-end) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, elapsed = 618ms
     -> ended address=192.0.2.7 protocol=imap session=192.0.2.7,50001
-stalwart: POP3 connection ended (pop3.connection-end) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, elapsed = 9ms
+stalwart: 2026-11-20T09:11:20Z INFO POP3 connection ended (pop3.connection-end) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, elapsed = 9ms
     -> ended address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001
 stalwart: 2026-11-20T09:11:20Z INFO SMTP connection ended (smtp.connection-end) listenerId = "smtp", localPort = 25, remoteIp = 203.0.113.66, remotePort = 50001, elapsed = 9ms
     not: the end of an SMTP session
@@ -93,16 +100,16 @@ stalwart: x 2026-11-20T09:11:20Z INFO IMAP connection ended (imap.connection-end
 FAILED_LINES = samples("""
 stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob"
     -> refused
-stalwart: Authentication failed (auth.failed) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001
+stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001
     -> refused
-stalwart: Authentication failed (auth.failed) remoteIp = 203.0.113.66
+stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) remoteIp = 203.0.113.66
     not: no
 """)
 
 NOISE_LINES = samples("""
 stalwart: 2026-11-20T09:11:20Z INFO IMAP connection started (imap.connection-start) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001
     -> ignored
-stalwart: IMAP LOGOUT command (imap.logout) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001
+stalwart: 2026-11-20T09:11:20Z INFO IMAP LOGOUT command (imap.logout) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001
     -> ignored
 stalwart: 2026-11-20T09:11:20Z INFO IMAP ID command (imap.id) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, details = "Authentication successful (auth.success) remoteIp = 203.0.113.66"
     not: the client's text
@@ -125,7 +132,7 @@ SERVER = Server(
     accounts=("root", "stalwart", "stalwart-mail"),
     own_logs=OWN_LOGS,
     rules=(
-        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("address", "port")),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES, escaped=True, session=("address", "port")),
         Rule("ended", Ended, ENDED, ENDED_LINES, session=("address", "port")),
         Rule("failed", Refused, FAILED, FAILED_LINES),
         Rule("noise", Ignored, NOISE, NOISE_LINES),

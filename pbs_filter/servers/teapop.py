@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, Rule, Server, line, samples
+from ..grammar import ADDRESS, TEXT, Rule, Server, line, name, samples
 from ..model import Accepted, Ended, Ignored, Refused
 
 LOGIN = line(
     "Successful login for {user} [{local}] from {host} [{address}]", local=ADDRESS("local")
 )
 _COUNT = line("{number}({number})")
-ENDED = line("{user} [{address}] R{count} D{count} L{count}", count=_COUNT)
+ENDED = line(
+    "{user} [{address}] R{count} D{count} L{count}", user=name(less=" ")("user"), count=_COUNT
+)
 LOST = line("Caught SIGPIPE (signal = {number}) - Lost connection")
 FAILED = (pp.Literal("Failed login for ") | "Three failed login attempts from ") + TEXT
 NOISE = (
@@ -30,7 +32,9 @@ NOISE = (
     | "tcp_wrappers connection refused "
 ) + TEXT
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+teapop[4711]: Successful login for EXAMPLE\pat o'neil, {a=b} [192.0.2.1] from dsl7.example.net [198.51.100.7]
+    -> accepted user=EXAMPLE\pat o'neil, {a=b} address=198.51.100.7 protocol=pop3 session=4711 local=192.0.2.1
 teapop[4711]: Successful login for bob [192.0.2.1] from dsl7.example.net [198.51.100.7]
     -> accepted user=bob address=198.51.100.7 protocol=pop3 session=4711 local=192.0.2.1
 teapop_ssl[4711]: Successful login for bob@example.org [192.0.2.1] from unknown [2001:db8::7]

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import NUMBER, TEXT, USER, WORD, Rule, Server, line, samples
+from ..grammar import NUMBER, TEXT, WORD, Rule, Server, line, name_before, samples
 from ..model import Accepted, Ended, Ignored, Refused
 
-_CLIENT = line("[{number}]{name}({address}): ", name=USER)
+_CLIENT = line("[{number}]{name}({address}): ", name=name_before("("))
 _USER_AND_DRIVER = line(" session for `{user}' with {driver}", driver=WORD("0-9A-Za-z_-", 32))
 LOGIN = line(
     "fork_child: {client}began{user}; child PID is {child}",
@@ -47,7 +47,9 @@ DISCONNECTED = line(
     client=WORD("!-~", 400),
 )
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+tpop3d[4711]: fork_child: [9]pat o'neil=[a]\b(192.0.2.7): began session for `pat o'neil=[a]\b' with pam; child PID is 4800
+    -> accepted user=pat o'neil=[a]\b address=192.0.2.7 protocol=pop3 session=4800
 tpop3d[4711]: fork_child: [9]bob(192.0.2.7): began session for `bob' with pam; child PID is 4800
     -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4800
 tpop3d[4711]: fork_child: [9]a(203.0.113.66): began session for `a' with pam

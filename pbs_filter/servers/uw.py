@@ -106,7 +106,9 @@ NOISE = (
     + TEXT
 )  # fmt: skip
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+imapd[4711]: Login user=EXAMPLE\pat o'neil, {a=b} (`x`: "y") host=client.example.org [192.0.2.7]
+    -> accepted user=EXAMPLE\pat o'neil, {a=b} (`x`: "y") address=192.0.2.7 protocol=imap session=4711
 imapd[4711]: Login user=bob host=client.example.org [192.0.2.7]
     -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
 ipop3d[4711]: Auth user=bob host=203.0.113.66 [192.0.2.7] nmsgs=0/12

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import IPV4, TEXT, Rule, Server, line, samples, user_token
+from ..grammar import IPV4, TEXT, Rule, Server, line, name, name_before, samples
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
-_NAME = user_token(most=120)
+_NAME = name_before("' ", most=120)
 CONNECTED = line("Connect from {address}", address=IPV4("address"))
 # Written where the peer's address could not be had. Whatever an older process of this pid left
 # behind must not become this connection's address.
@@ -28,7 +28,7 @@ LOGIN = line(
 )
 LOGIN_ONE_LINE = line("{login} from {address}, nmsgs={number}", login=LOGIN)
 _HOW = pp.Literal("ended") | "timed out"
-ENDED = line("Session {how} for user: {user}", how=_HOW, user=_NAME("user"))
+ENDED = line("Session {how} for user: {user}", how=_HOW, user=name(less=" ", most=120)("user"))
 ENDED_ONE_LINE = line(
     "Session ended for user: '{user}' from {address}, nmsgs={number}, ndel={number}",
     user=_NAME("user"),
@@ -73,7 +73,9 @@ vm-pop3d[4711]: cmd: Connection opened
     not: the client's command, written when debugging
 """)
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+vm-pop3d[4711]: User 'o'neil={a}' of 'example.org' logged in
+    -> accepted user=o'neil={a} protocol=pop3 session=4711
 vm-pop3d[4711]: User 'bob' logged in
     -> accepted user=bob protocol=pop3 session=4711
 vm-pop3d[4711]: User 'bob' of 'example.org' logged in

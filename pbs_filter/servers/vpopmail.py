@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import TEXT, WORD, Rule, Server, line, samples, user_token
+from ..grammar import TEXT, WORD, Rule, Server, line, name, samples
 from ..model import Accepted, Ignored, Refused
 
 SERVICE = line(
@@ -29,12 +29,11 @@ OTHER_SERVICE = line(
 )
 MECHANISM = line("({name}) login success ", name=WORD("0-9A-Za-z_-", 20))
 # The address follows the first colon, since there is none in user and domain.
-USER = user_token(less="%")("user")
-WHO = line("{user}:{address}", user=USER)
+WHO = line("{user}:{address}", user=name(less=":%")("user"))
 
 LOGIN = SERVICE + MECHANISM + WHO
 SYSTEM_LOGIN = SERVICE + "system password login success " + WHO
-OLD_LOGIN = line("vchkpw: login [{user}] from {address}", user=USER)
+OLD_LOGIN = line("vchkpw: login [{user}] from {address}")
 UNNAMED_LOGIN = "vchkpw: login success " + WHO
 
 OTHER_LOGIN = OTHER_SERVICE + (MECHANISM | pp.Literal("system password login ")) + TEXT
@@ -76,7 +75,9 @@ TROUBLE = (
     + TEXT
 )
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+vpopmail[4711]: vchkpw-pop3: (PLAIN) login success EXAMPLE\pat o'neil, {a=b}@example.org:192.0.2.7
+    -> accepted user=EXAMPLE\pat o'neil, {a=b}@example.org address=192.0.2.7 protocol=pop3
 vpopmail[4711]: vchkpw-pop3: (PLAIN) login success bob@example.org:192.0.2.7
     -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3
 vpopmail[4711]: vchkpw-imaps: (CRAM-MD5) login success bob@example.org:2001:db8::7

@@ -60,7 +60,9 @@ NOISE = (
 )
 
 
-LOGIN_LINES = samples("""
+LOGIN_LINES = samples(r"""
+zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - user pat "o'neil" {a=b} authenticated
+    -> accepted user=pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3
 mailboxlog: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [name=bob;ip=10.0.0.9;oip=192.0.2.7;via=Mail/1.0,10.0.0.9(nginx/1.2.0);ua=Zimbra/8.6;cid=9;] imap - user bob@example.org authenticated, mechanism=LOGIN [TLS]
     -> accepted user=bob@example.org address=192.0.2.7 protocol=imap
 zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - user bob authenticated

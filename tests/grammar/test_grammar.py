@@ -23,8 +23,10 @@ from pbs_filter.grammar import (
     Matcher,
     Rule,
     Server,
+    name,
+    name_before,
     no,
-    user_token,
+    quoted_name,
 )
 from pbs_filter.grammar.observe import protocol_of
 from pbs_filter.model import Accepted, Connected, Ended, Ignored, Reason, Record, Refused
@@ -48,7 +50,13 @@ READ = [
     (HOST, "dsl-7.isp.example"),
     (HOST, "7/25.2.0.192.in-addr.arpa"),
     (WORD("a-f", 3), "abc"),
-    (user_token(more="'"), "o'brien"),
+    (USER, "EXAMPLE\\o'brien={`x`}"),
+    (USER, "用户\U0001f600"),
+    (name(less="<>"), 'pat o\'neil, (x) [y] "z"; a:b'),
+    (name(less="@"), "a-b^c]d\\e"),
+    (name_before('" at (', " x"), 'a" at ["b'),
+    (name_before(">,", last=">"), "a>b"),
+    (quoted_name(), 'a\\\\b\\"c \\/'),
     (TEXT, ""),
     (TEXT, "anything\nat all \udc80"),
 ]
@@ -64,7 +72,15 @@ NOT_READ = [
     (USER, "a\ufeffb"),
     (USER, "a\udc80b"),
     (USER, "a\U000e0001b"),
-    *((USER, f"a{sign}b") for sign in "<>()[]{},;:\"'`\\="),
+    *((USER, f"a{sign}b") for sign in '<>()[],;:"'),
+    (name_before('" at (', " x"), 'a" at (b'),
+    (name_before('" at (', " x"), "a xb"),
+    (name_before("x", most=3), "abcd"),
+    (name_before(">,", last=">"), "ab>"),
+    (name_before("x"), "a\nb"),
+    (quoted_name(), 'a"b'),
+    (quoted_name(), "a\\b"),
+    (quoted_name(most=3), "abcd"),
     (ADDRESS, "x"),
     (ADDRESS, "192.0.2.7 "),
     (ADDRESS, "a" * 46),
@@ -77,9 +93,10 @@ NOT_READ = [
     (HOST, "a[b"),
     (WORD("a-f", 3), "abcd"),
     (WORD("a-f", 3), ""),
-    (user_token(less="@"), "bob@example.org"),
-    (user_token(less="-^]"), "a]b"),
-    (user_token(most=3), "abcd"),
+    (name(less="@"), "bob@example.org"),
+    (name(less="-^]"), "a]b"),
+    (name(most=3), "abcd"),
+    (name(most=3), "übcd"),
 ]
 
 
@@ -99,7 +116,9 @@ def test_no_character_that_people_do_not_see_is_part_of_a_user_name() -> None:
         for code in range(0x110000)
         if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp")
     ]
-    assert [] == [char for char in unseen if USER.re.match(char)]
+    anything = name(less=""), name_before("\x00"), quoted_name()
+    for token in anything:
+        assert [" "] == [char for char in unseen if token.re.match(char)]
 
 
 @pytest.mark.parametrize(

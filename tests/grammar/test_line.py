@@ -4,7 +4,7 @@ import pyparsing as pp
 import pytest
 
 from pbs_filter.errors import GrammarError
-from pbs_filter.grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, line
+from pbs_filter.grammar import ADDRESS, HOST, NUMBER, PORT, TEXT, USER, line, name_before
 from pbs_filter.grammar.compiler import translate
 
 TLS = pp.one_of(["ssl", "tls"])
@@ -17,7 +17,7 @@ TLS = pp.one_of(["ssl", "tls"])
         (line("in {user}"), "in " + USER("user")),
         (
             line("{user}@{host} [{address}]:{port} {number} {text}"),
-            USER("user")
+            name_before("@")("user")
             + "@"
             + HOST
             + " ["
@@ -30,10 +30,12 @@ TLS = pp.one_of(["ssl", "tls"])
             + TEXT,
         ),
         (line("a{tls?}b", tls=TLS), "a" + pp.Opt(TLS) + "b"),
-        (line("{{{user}}}"), "{" + USER("user") + "}"),
+        (line("{{{user}}}"), "{" + name_before("}")("user") + "}"),
         (line("{user}", user=TLS("user")), TLS("user")),
         (line("a{rest}", rest=line("b{tls}", tls=TLS)), "a" + ("b" + TLS)),
         (line("a\n{user}"), "a\n" + USER("user")),
+        (line("a '{user}' at {port}"), "a '" + name_before("' at ")("user") + "' at " + PORT),
+        (line("{user}{port}"), USER("user") + PORT),
     ],
 )
 def test_a_template_compiles_to_what_the_chain_does(template, chain):

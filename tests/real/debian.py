@@ -17,14 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import packages
-from .packages import WORK, PackageError, exclusive, install
+from .packages import WORK, PackageError, exclusive, install, mirror
 from .roots import end_processes
-
-_SOURCES = (
-    Path("/etc/apt/sources.list.d/debian.sources"),
-    Path("/etc/apt/sources.list"),
-)
-MIRROR = "http://deb.debian.org/debian"
 
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -40,18 +34,6 @@ CHANGES = re.compile(
     r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/etc/\.pwd\.lock$|/etc/ld\.so\.cache$"
 )
 """What changes with any package at all: logs, caches and databases of the package manager."""
-
-
-def mirror() -> str:
-    """Where this machine has its own packages from."""
-    for path in _SOURCES:
-        if path.exists():
-            found = re.search(
-                r"(?m)^(?:URIs:|deb\b.*?)\s*(https?://\S*debian/?)\s", path.read_text()
-            )
-            if found:
-                return found[1]
-    return MIRROR
 
 
 def pristine(suite: str, names: tuple[str, ...]) -> Path:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -25,6 +26,12 @@ WORK = CHECKOUT / ".work"
 """Everything the tests keep between runs; git ignores it."""
 
 _NO_QUESTIONS = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+
+_SOURCES = (
+    Path("/etc/apt/sources.list.d/debian.sources"),
+    Path("/etc/apt/sources.list"),
+)
+MIRROR = "http://deb.debian.org/debian"
 
 _NOT_NEEDED = [f"--exclude=./usr/share/{name}" for name in ("doc", "info", "locale", "man")]
 
@@ -59,8 +66,36 @@ def _run(argv: Sequence[str | Path], *, what: str, stdin: IO[bytes] | None = Non
     return done.stdout
 
 
-def _update() -> None:
-    _run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600", "update"], what="package lists")
+def mirror() -> str:
+    """Where this machine has its own packages from."""
+    for path in _SOURCES:
+        if path.exists():
+            match = re.search(
+                r"(?m)^(?:URIs:|deb\b.*?)\s*(https?://\S*debian/?)\s", path.read_text()
+            )
+            if match:
+                return match[1]
+    return MIRROR
+
+
+def _update(suite: str = "") -> None:
+    options = ["-o", "DPkg::Lock::Timeout=600", *_lists_of(suite)]
+    _run(["apt-get", "-qq", *options, "update"], what="package lists")
+
+
+def _lists_of(suite: str) -> list[str]:
+    """apt's options for the packages of `suite`; none for those of this machine's own."""
+    if not suite:
+        return []
+    state = WORK / f"lists-{suite}"
+    (state / "partial").mkdir(parents=True, exist_ok=True)
+    sources = state / "sources.list"
+    sources.write_text(f"deb {mirror()} {suite} main\n")
+    return [
+        "-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-",
+        "-o", f"Dir::State::lists={state}", "-o", f"Dir::Cache::pkgcache={state}/pkgcache.bin",
+        "-o", f"Dir::Cache::srcpkgcache={state}/srcpkgcache.bin", "-o", "APT::Sandbox::User=root",
+    ]  # fmt: skip
 
 
 def installed(name: str) -> bool:
@@ -110,24 +145,25 @@ def install(*names: str) -> None:
                 _run(command, what=f"installing {' '.join(missing)}")
 
 
-def unpack(*names: str) -> Path:
-    """A directory holding `names` and everything they depend on, down to the C library.
+def unpack(*names: str, suite: str = "") -> Path:
+    """A directory holding `names` and everything they depend on, down to the C library, of this
+    machine's own Debian or of `suite`.
 
     It serves as a root directory (`roots.PrivateRoot`), or to run one program from (`launch`). Kept
     in `.work/root-...` and shared: treat it as read-only, take a copy to change anything. Nothing
     in it has a set-uid or set-gid bit.
     """
-    root = WORK / ("root-" + "+".join(names))
+    root = WORK / ("root-" + "+".join((suite, *names) if suite else names))
     with exclusive("apt"):
         stamp = root / ".complete"
         if stamp.exists():
             return root
         shutil.rmtree(root, ignore_errors=True)
         try:
-            packages = _download(names)
+            packages = _download(names, suite)
         except PackageError:
-            _update()
-            packages = _download(names)
+            _update(suite)
+            packages = _download(names, suite)
         root.mkdir(parents=True)
         # Debian 12 has merged /usr, its packages do not know: the links must be there first.
         for name in ("bin", "sbin", "lib", "lib64"):
@@ -140,9 +176,9 @@ def unpack(*names: str) -> Path:
     return root
 
 
-def _download(names: Sequence[str]) -> list[Path]:
-    """The packages `names` and all they depend on, as .deb files in `.work/debs`."""
-    archives, nothing = WORK / "debs", WORK / "nothing"
+def _download(names: Sequence[str], suite: str) -> list[Path]:
+    """The packages `names` and all they depend on, as .deb files in `.work`."""
+    archives, nothing = WORK / (f"unpacked-{suite}" if suite else "debs"), WORK / "nothing"
     for directory in (archives, nothing):
         (directory / "partial").mkdir(parents=True, exist_ok=True)
     (nothing / "status").touch()
@@ -156,7 +192,7 @@ def _download(names: Sequence[str]) -> list[Path]:
             "APT::Keep-Downloaded-Packages=true",
             "Debug::NoLocking=1",  # dpkg's own state is not touched; ours is locked by the caller
         )
-        words = [word for option in options for word in ("-o", option)]
+        words = [word for option in options for word in ("-o", option)] + _lists_of(suite)
         return _run(
             ["apt-get", "-q", "-y", *words, "--no-install-recommends", *action, "install", *names],
             what=f"unpacking {' '.join(names)}",

@@ -78,8 +78,13 @@ class PrivateRoot:
     `close()` removes both.
     """
 
-    def __init__(self, *packages: str, service_accounts: tuple[tuple[str, int], ...] = ()) -> None:
-        pristine = unpack(*packages)
+    def __init__(
+        self,
+        *packages: str,
+        service_accounts: tuple[tuple[str, int], ...] = (),
+        suite: str = "",
+    ) -> None:
+        pristine = unpack(*packages, suite=suite)
         self._alias_directory = Path(tempfile.mkdtemp(prefix="pbs-"))
         # Inside the checkout, so that the copy can be made of hard links and takes no time.
         _remove_abandoned()

@@ -44,7 +44,9 @@ def test_a_login_behind_a_line_break_in_a_name_is_not_the_lines_own(server, join
         sample
         for rule in server.rules
         for sample in rule.samples
-        if isinstance(sample.observation, Accepted) and sample.observation.user
+        if isinstance(sample.observation, Accepted)
+        and sample.observation.user
+        and sample.observation.user in sample.line
     ]
     for sample in logins:
         program, pid, message = sample.parts()

@@ -57,7 +57,6 @@ def test_the_services_of_cyrus_that_deliver_mail_authorise(program):
         "cyrus/mupdate",
         "cyrus/lmtpunix",
         "cyrus/csync",
-        "cyrus",
         "backend2/sieve",
         "master",
     ],
@@ -65,6 +64,21 @@ def test_the_services_of_cyrus_that_deliver_mail_authorise(program):
 def test_the_other_services_of_cyrus_authorise_nobody(program):
     assert Reason.OTHER_PROGRAM is read(program, CYRUS)
     assert Reason.OTHER_PROGRAM is read(program, LOGFMT + "login.magic=~null~")
+
+
+@pytest.mark.parametrize(
+    "message", [CYRUS.partition(" SESSIONID=")[0], LOGFMT, LOGFMT + "login.scheme=Basic"]
+)
+def test_other_services_of_cyrus_authorise_nobody_under_the_name_that_rsyslog_cuts(message):
+    """As RFC 5424: sieve, nntp and lmtp write no session id, HTTP a scheme."""
+    assert Ignored() == read("cyrus", message)
+
+
+def test_sessions_of_cyrus_end_under_the_name_that_rsyslog_cuts():
+    host = Host().logs(f"cyrus[4711]: {LOGFMT}login.magic=~null~")
+    host.has(authorised={BOBS: "bob"}, in_session={BOBS})
+    host.logs("cyrus[4711]: session ended: sessionid=<mx1-1-1> userid=<bob> idle=<1> ")
+    host.has(authorised={BOBS: "bob"}, in_session=set())
 
 
 def test_cyrus_before_313_holds_nothing_since_imaps_end_may_never_be_logged():

@@ -26,6 +26,8 @@ class Server(ABC):
     name: ClassVar[str]
     """The name of its file in `pbs_filter/servers/`."""
     packages: ClassVar[tuple[str, ...]]
+    suite: ClassVar[str] = ""
+    """The Debian that it is from; empty: this machine's."""
     service_accounts: ClassVar[tuple[tuple[str, int], ...]] = ()
     protocols: ClassVar[tuple[str, ...]] = ("pop3", "imap")
     ipv6: ClassVar[bool] = True
@@ -60,7 +62,9 @@ class Server(ABC):
                 undo.enter_context(exclusive(f"port-{port}"))
                 if listening(port):
                     raise DaemonError(f"{self.name} needs port {port}; something listens there")
-            self.root = PrivateRoot(*self.packages, service_accounts=self.service_accounts)
+            self.root = PrivateRoot(
+                *self.packages, service_accounts=self.service_accounts, suite=self.suite
+            )
             undo.callback(self.root.close)
             logs = self.directory / "rsyslog"
             logs.mkdir()
