@@ -155,3 +155,4 @@ class Reason(enum.Enum):
     DENIED_NETWORK = "in deny_networks"
     DENIED_USER = "in deny_users"
     TOO_MANY = "max_addresses reached"
+    USER_HAS_TOO_MANY = "the user has max_addresses_per_user already"

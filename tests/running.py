@@ -74,6 +74,7 @@ class Running:
     ) -> None:
         self.map = directory / "map"
         self.options = [f"--dbfile={location or self.map}", "--config=/dev/null"]
+        self.options.append("--max-addresses-per-user=0")  # most tests have one user
         if location:
             self.options += [f"--local-state={self.map}", f"--redis-name={directory.name}"]
         self.log = directory / "log"

@@ -152,6 +152,22 @@ def test_a_login_that_the_policy_refuses_is_a_login_with_a_reason():
     ]
 
 
+def test_explain_names_the_user_who_has_too_many_addresses():
+    lines = "".join(login(f"192.0.2.{number}") for number in (1, 2, 1, 3))
+    options = (NO_CONFIG, "--max-addresses-per-user=2", "--explain")
+    decisions = [
+        row for row in run(*options, stdin=lines).stdout.decode().splitlines() if "decision" in row
+    ]
+    assert 3 == sum("may relay" in row for row in decisions)
+    assert "the user has max_addresses_per_user already (bob)" in decisions[3]
+    found = [json.loads(row) for row in run(*options, "--json", stdin=lines).stdout.splitlines()]
+    assert ("login", "192.0.2.3", Reason.USER_HAS_TOO_MANY.value) == (
+        found[3]["event"],
+        found[3]["address"],
+        found[3]["reason"],
+    )
+
+
 # ---------------------------------------------------------------------- --list
 
 

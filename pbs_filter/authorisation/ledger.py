@@ -37,6 +37,7 @@ from itertools import islice
 from ..map_format.entry import MAX_SESSIONS, Entry, encode
 from ..model import Reason
 from .shards import Shards
+from .users import UserAddresses, user_key
 
 MANUAL = "manual"
 """The server of an authorisation that a person made."""
@@ -108,6 +109,8 @@ class Ledger:
         grace_seconds: how long an address may relay after a login or the end of a session.
         max_session_seconds: the longest a session may hold an address.
         max_addresses: more than that many living addresses are refused (`Reason.TOO_MANY`).
+        max_addresses_per_user: more than that many of one user are refused
+            (`Reason.USER_HAS_TOO_MANY`); 0: no limit.
         max_sessions: more than that many open sessions do not hold; their logins still authorise.
     """
 
@@ -118,12 +121,16 @@ class Ledger:
         max_session_seconds: int,
         max_addresses: int = 2_000_000,
         max_sessions: int = 2_000_000,
+        max_addresses_per_user: int = 0,
     ) -> None:
         self.grace_seconds = grace_seconds
         self.max_session_seconds = max_session_seconds
         self.max_sessions = max_sessions
         self.authorisations: Shards[str, Authorisation] = Shards(max_addresses)
         self.sessions: Shards[str, Session] = Shards(max_sessions)
+        self.users = UserAddresses(
+            max_addresses_per_user, self._until, self._is_held_by, max_addresses
+        )
         self.version = 0
         """Counts each time an address came or went: exports follow it."""
         self._due: dict[int, list[str]] = {}
@@ -165,6 +172,9 @@ class Ledger:
         until = at + self.grace_seconds
         if until <= now:
             return Reason.TOO_LATE
+        key = user_key(user) if self.users.most else ""
+        if key and not self.users.admits(key, address, now):
+            return Reason.USER_HAS_TOO_MANY
         addresses = self.authorisations.part(address)
         auth = addresses.get(address)
         if auth is None:
@@ -174,6 +184,8 @@ class Ledger:
             self.version += 1
             changed = True
         else:
+            if key and auth.user != user:
+                self.users.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
@@ -187,6 +199,8 @@ class Ledger:
             auth.user = user
             auth.server = server
             auth.protocol = protocol
+        if key:
+            self.users.add(key, address, until)
         if session is not None and self._open(session, address, at, protocol, user, auth, now):
             changed = True
         elif not auth.due:
@@ -247,6 +261,8 @@ class Ledger:
         if until > auth.until:
             auth.until = until
             auth.renewed = now
+        if self.users.most and session.user:
+            self.users.add(user_key(session.user), session.address, until)
         self._journal_addresses.setdefault(session.address, "")
         self._map_addresses[session.address] = None
         return session.address
@@ -298,6 +314,8 @@ class Ledger:
         if auth is None:
             auth = self.authorisations[address] = Authorisation(now + seconds, now, now, now)
             self.version += 1
+        elif self.users.most:
+            self.users.share(address, user_key(auth.user))
         auth.until = max(auth.until, now + seconds)
         auth.renewed = now
         auth.last = now
@@ -323,6 +341,8 @@ class Ledger:
             self._journal_sessions[key] = None
             self._unindex(key, session)
         del self.authorisations[address]
+        if self.users.most:
+            self.users.drop(address, user_key(auth.user))
         self.version += 1
         self._map_addresses[address] = None
 
@@ -382,6 +402,28 @@ class Ledger:
                 self.logout(key, limit, now)
         return latest
 
+    def _until(self, address: str) -> int:
+        auth = self.authorisations.get(address)
+        return 0 if auth is None else auth.until
+
+    def _is_held_by(self, user: str, address: str) -> bool:
+        """Whether a session of the user with this key holds `address`."""
+        auth = self.authorisations.get(address)
+        keys = () if auth is None else auth.session_keys()
+        return any(user_key(self.sessions[key].user) == user for key in keys)
+
+    def _count_users(self) -> None:
+        """Learn from addresses and sessions whose they are, after a start."""
+        self.users.clear()
+        if not self.users.most:
+            return
+        for address, auth in self.authorisations.items():
+            if auth.server != MANUAL and auth.user:
+                self.users.add(user_key(auth.user), address, auth.until)
+            for user in {self.sessions[key].user for key in auth.session_keys()} - {auth.user, ""}:
+                self.users.share(address, user_key(user), user_key(auth.user))
+                self.users.add(user_key(user), address, auth.until)
+
     def _enqueue(self, address: str, auth: Authorisation, due: int) -> None:
         """Look at `address` again at `due`. An older date of it is void: see `auth.due`."""
         auth.due = due
@@ -403,6 +445,7 @@ class Ledger:
         for sessions in self.sessions.parts:
             for session in sessions.values():
                 session.opened += seconds
+        self.users.shift(seconds)
         self._requeue()
         self.version += 1
 
@@ -529,6 +572,7 @@ class Ledger:
                     self._drop(address, known)
                 else:
                     self._settle(address, known, now)
+        self._count_users()
         self._dropped.clear()
         self.journaled()
 

@@ -167,6 +167,8 @@ class Pipeline:
         """Users of the addresses that more than one user logged in from."""
         self.crowded: dict[str, set[str]] = {}
         """Those of them that `MANY_USERS` logged in from."""
+        self.over_limit: dict[str, int] = {}
+        """Users who have `max_addresses_per_user`, and how many further ones were refused."""
         self.tests: dict[str, TestLine] = {}
         """The newest lines of `--doctor`, by their tokens."""
         self.failures: list[Failure] = []
@@ -329,6 +331,9 @@ class Pipeline:
                 )
                 if told and reason is None:
                     reason = Reason.TOLD_TWICE
+                if reason is Reason.USER_HAS_TOO_MANY:
+                    detail = user
+                    self._over_limit(user)
         return _new_outcome(
             Outcome,
             (
@@ -422,6 +427,10 @@ class Pipeline:
         who = record.uid, clean(record.program)
         if who in self.counts.forged or len(self.counts.forged) < MAX_PROGRAMS:
             self.counts.forged[who] = self.counts.forged.get(who, 0) + 1
+
+    def _over_limit(self, user: str) -> None:
+        if user in self.over_limit or len(self.over_limit) < MAX_SHARED:
+            self.over_limit[user] = self.over_limit.get(user, 0) + 1
 
     def _share(self, address: str, user: str) -> None:
         known = self.ledger.authorisations.get(address)

@@ -29,6 +29,7 @@ LOGINS_WITHOUT_EFFECT = frozenset(
         Reason.TOLD_TWICE,
         Reason.TOO_LATE,
         Reason.TOO_MANY,
+        Reason.USER_HAS_TOO_MANY,
     }
 )
 """Somebody logged in, and the site's policy is that it authorises nobody."""

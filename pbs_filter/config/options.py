@@ -150,6 +150,13 @@ class Config:
         2_000_000,
         "The most addresses (and open sessions) at one time; more are refused and counted.",
     )
+    max_addresses_per_user: int = option(
+        whole(0, 10_000),
+        20,
+        "The most addresses that one user's logins let in at one time: what a stolen password is "
+        "good for. A further address is not authorised, counted and warned of; the known ones go "
+        "on. --authorise is not bound by it. 0: no limit.",
+    )
     max_pending_sessions: int = option(
         whole(1, 10_000_000),
         100_000,

@@ -18,7 +18,7 @@ from ..syslog.headers import OwnLog
 from ..terminal import safe
 from .activity import LoginRate, SilenceDetector, Stamped, ZoneDetector, stamped
 
-KINDS = ("unread", "crowded", "one_address", "silence", "time_zone", "forged")
+KINDS = ("unread", "crowded", "one_address", "silence", "time_zone", "forged", "over_limit")
 """The kinds of warnings: for programs, and a label of the metrics."""
 
 MAX_EACH = 50
@@ -88,6 +88,7 @@ class Warnings:
             self._one_address(pipeline, logins),
             self._none_counts(pipeline, logins),
             self._forged(pipeline),
+            self._over_limit(pipeline),
         ):
             said.append(self._raise(name, Notice(kind, now, sentence, todo)))
         return said
@@ -224,4 +225,15 @@ class Warnings:
                 name,
                 f"forged: uid {uid} wrote lines as {program!r}, refused",
                 "if it is the server's account, name it in trusted_accounts; else ask its owner",
+            )
+
+    def _over_limit(self, pipeline: Pipeline) -> Iterator[Finding]:
+        most = pipeline.ledger.users.most
+        for user in self._new("over_limit", pipeline.over_limit):
+            yield (
+                "over_limit",
+                user,
+                f"{user} has {most} addresses that may relay, and logs in from more, refused",
+                "if the password was stolen, change it and end them (--list shows them, --forget "
+                "ADDRESS ends one); if they are genuine, raise max_addresses_per_user",
             )

@@ -167,6 +167,7 @@ def pipeline_of(config: Config, say: Callable[[str], None]) -> Pipeline:
         grace_seconds=config.grace_seconds,
         max_session_seconds=config.max_session_seconds,
         max_addresses=config.max_addresses,
+        max_addresses_per_user=config.max_addresses_per_user,
         max_sessions=config.max_addresses if config.max_session_seconds else 0,
     )
     return Pipeline(

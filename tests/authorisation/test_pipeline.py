@@ -33,8 +33,12 @@ CONNECT = HEAD + "popa3d[81]: Session from 192.0.2.8"
 PASSED = HEAD + "popa3d[81]: Authentication passed for alice"
 
 
-def new(**policy) -> Pipeline:
-    ledger = Ledger(grace_seconds=GRACE, max_session_seconds=43200)
+def new(*, max_addresses_per_user: int = 0, **policy) -> Pipeline:
+    ledger = Ledger(
+        grace_seconds=GRACE,
+        max_session_seconds=43200,
+        max_addresses_per_user=max_addresses_per_user,
+    )
     return Pipeline(
         matcher=READER,
         policy=Policy.of(**policy),

@@ -85,7 +85,12 @@ def _arm(death: Death) -> None:
 
 def made(directory: Path, **options: Any) -> config.Config:
     """A configuration for `directory`."""
-    given = {"map": str(directory / "map"), "logto": str(directory / "log"), "confirm": "yes"}
+    given = {
+        "map": str(directory / "map"),
+        "logto": str(directory / "log"),
+        "confirm": "yes",
+        "max_addresses_per_user": 0,  # most of these have one user
+    }
     return load.build({}, {**given, **options})
 
 

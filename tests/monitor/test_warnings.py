@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbs_filter.model import Reason
 from pbs_filter.monitor.activity import (
     LEARNING_SECONDS,
     MAX_HOSTS,
@@ -73,6 +74,17 @@ def test_a_forged_line_is_told_once_for_each_uid_and_program():
     (text,) = out.look(made, NOW, 3)
     assert text.startswith("forged: uid 12346 wrote lines as 'pop3d', refused; ")
     assert "trusted_accounts" in text
+
+
+def test_a_user_over_the_limit_is_told_once_with_the_number():
+    made, out = new(max_addresses_per_user=3), Warnings()
+    lines = [login(f"192.0.2.{number}", user="bob").rstrip("\n") for number in range(1, 9)]
+    (text,) = out.look(feed(made, *lines), NOW, 1)
+    assert text.startswith("bob has 3 addresses that may relay, and logs in from more, refused; ")
+    assert "max_addresses_per_user" in text
+    assert {"bob": 5} == made.over_limit
+    assert 5 == made.counts.reasons[Reason.USER_HAS_TOO_MANY]
+    assert [] == out.look(feed(made, *lines), NOW, 2)
 
 
 def test_when_all_logins_come_from_one_address_a_proxy_is_suspected():
