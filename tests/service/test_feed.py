@@ -349,8 +349,8 @@ def test_with_nowrite_nothing_is_written(place):
 
 def test_a_start_that_fails_says_why_once_and_leaves(place):
     done = run(f"--dbfile={place}/missing/map", "--config=/dev/null", "--grace=0")
-    assert 78 == done.returncode
-    assert b"pbs-filter: --grace: 0 is not from 1 to 604800\n" == done.stderr
+    assert 2 == done.returncode
+    assert b"pbs-filter: --grace-seconds: 0 is not from 1 to 604800\n" == done.stderr
     assert b"" == done.stdout
 
 
@@ -423,7 +423,7 @@ def test_while_a_confirmed_start_is_tried_again_the_daemon_is_kept_waiting(place
 
 def test_with_retry_start_and_no_more_input_it_leaves(place):
     done = run("--config=/dev/null", "--grace=0", "--retry-start")
-    assert 78 == done.returncode
+    assert 2 == done.returncode
     assert b"trying again" in done.stderr
 
 
