@@ -9,6 +9,10 @@ import pytest
 
 from pbs_filter import cli
 from pbs_filter.config.options import OPTIONS
+from pbs_filter.grammar import Server, contract
+from pbs_filter.servers import SERVERS
+
+from .reading import read
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 DOCUMENTS = (
@@ -84,3 +88,12 @@ def test_readme_is_read_in_five_minutes() -> None:
     )
     words = re.sub(r"\]\([^)]*\)", "]", words)
     assert len(re.findall(r"[\w-]+", words)) / 280 < 5
+
+
+def test_the_server_in_contributing_keeps_the_contract() -> None:
+    (code,) = re.findall(r"(?s)```python\n(.*?)```", text("CONTRIBUTING.md"))
+    names: dict[str, object] = {"__package__": "pbs_filter.servers"}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), names)
+    server = names["SERVER"]
+    assert isinstance(server, Server)
+    assert [] == contract.check(server, (*SERVERS, server), read)
