@@ -70,7 +70,7 @@ MODES = (
         "setup.run:run",
         "look at this machine, and print what to put where for its syslog daemon and its MTA; "
         "without names: for those that run here",
-        "DAEMON|MTA",
+        "journal|rsyslog|syslog-ng|courier|exim|opensmtpd|postfix|qmail|sendmail",
         "*",
         needs_config=False,
     ),

@@ -134,7 +134,8 @@ def test_what_sighup_reads_again_is_declared_so() -> None:
             read.add(name)
             return super().__getattribute__(name)
 
-    build.policy_of(Reads(), (), lambda _text: None)
+    config = Reads()
+    build.policy_of(config, (), build.ask_networks(config, lambda _text: None))
     assert {o.name for o in OPTIONS.values() if o.reload} == read & set(OPTIONS)
 
 

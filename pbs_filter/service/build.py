@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pwd
-import shlex
-import subprocess
 from collections.abc import Callable, Iterable
 
-from ..addresses import parse_mynetworks
 from ..authorisation.correlator import Correlator
 from ..authorisation.ledger import Ledger
 from ..authorisation.pipeline import Pipeline
@@ -19,8 +16,8 @@ from ..grammar.matcher import Matcher
 from ..grammar.rules import Server, own_logs_of
 from ..syslog.records import reader
 from ..text import nearest
+from .local_networks import COMMAND_SECONDS, LocalNetworks
 
-COMMAND_SECONDS = 10
 AS_USER = "=user"
 """In trusted_accounts: the account of the user whose login the line tells of."""
 
@@ -111,37 +108,21 @@ def uid_of(user: str) -> int | None:
         return None
 
 
-def local_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
-    """`local_networks` and what `local_networks_command` prints; trouble with it is said."""
-    command = config.local_networks_command
-    if not command:
-        return config.local_networks
-    try:
-        done = subprocess.run(
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_SECONDS,
-            check=True,
-            text=True,
-            errors="replace",
-        )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        say(f"local_networks_command {command!r}: {error}; going on with local_networks alone")
-        return config.local_networks
-    networks, skipped = parse_mynetworks(done.stdout)
-    if skipped:
-        say(
-            f"local_networks_command {command!r}: skipped {', '.join(map(repr, skipped))} (files, "
-            "tables and exclusions are not read); list those networks in local_networks"
-        )
-    return (*config.local_networks, *networks)
+def ask_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
+    """What `local_networks_command` prints, waited for; trouble with it is said."""
+    networks = LocalNetworks(say)
+    networks.start(config.local_networks_command)
+    networks.wait(seconds=COMMAND_SECONDS + 1)
+    return networks.answer
 
 
-def policy_of(config: Config, servers: Iterable[Server], say: Callable[[str], None]) -> Policy:
-    """The policy, with the machine's accounts and networks as they are now."""
+def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]) -> Policy:
+    """The policy, with the machine's accounts as they are now.
+
+    `networks` are the answer of `local_networks_command`.
+    """
     return Policy.of(
-        local_networks=local_networks(config, say),
+        local_networks=(*config.local_networks, *networks),
         proxy_networks=config.proxy_networks,
         deny_networks=config.deny_networks,
         trusted_hosts=config.trusted_hosts,
@@ -156,13 +137,19 @@ def policy_of(config: Config, servers: Iterable[Server], say: Callable[[str], No
     )
 
 
-def pipeline_of(config: Config, say: Callable[[str], None]) -> Pipeline:
+def pipeline_of(
+    config: Config, say: Callable[[str], None], networks: Iterable[str] | None = None
+) -> Pipeline:
     """The filter for `config`; `say` takes what the operator should know.
+
+    `networks` are the answer of `local_networks_command`; None: it is run, and waited for.
 
     Raises:
         ConfigError, GrammarError: it cannot be made.
     """
     servers = servers_of(config)
+    if networks is None:
+        networks = ask_networks(config, say)
     ledger = Ledger(
         grace_seconds=config.grace_seconds,
         max_session_seconds=config.max_session_seconds,
@@ -172,7 +159,7 @@ def pipeline_of(config: Config, say: Callable[[str], None]) -> Pipeline:
     )
     return Pipeline(
         matcher=Matcher(servers, programs=config.programs, enable=config.enable),
-        policy=policy_of(config, servers, say),
+        policy=policy_of(config, servers, networks),
         ledger=ledger,
         correlator=Correlator(
             ledger,

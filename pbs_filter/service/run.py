@@ -24,6 +24,7 @@ from . import build
 from .control import Control
 from .feed import Feed
 from .journald_cursor import Cursor
+from .local_networks import LocalNetworks
 from .monitor import Monitor
 from .persister import Persister
 from .storage import Storage
@@ -99,12 +100,15 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
             "reading mail log lines from this terminal, until Ctrl-D. A syslog daemon should pipe "
             "them in: see rsyslog/ and syslog-ng/; for one thing at a time see pbs-filter --help"
         )
-    pipeline = build.pipeline_of(config, log.say)
+    networks = LocalNetworks(log.say)
+    networks.start(config.local_networks_command)
+    networks.wait(waiting.tick)
+    pipeline = build.pipeline_of(config, log.say, networks.answer)
     # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
     gc.disable()
     store = Storage(config, pipeline, log.say, waiting.tick)
     try:
-        reload = _Reload(make_config, pipeline, log)
+        reload = _Reload(make_config, pipeline, networks, log)
         control = Control(config.control) if config.write else None
         exporter = Exporter(config.export, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
@@ -114,6 +118,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
         def every_second(now: int) -> None:
             monitor.tick(feed, now)
             exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)
+            reload.tick()
             if cursor is not None:
                 cursor.save()
 
@@ -149,6 +154,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
             control.close()
         store.close(clean=feed.clean)
     finally:
+        networks.stop()
         store.release()
     return 0
 
@@ -169,20 +175,42 @@ def confirming(setting: str) -> bool:
 class _Reload:
     """SIGHUP: read networks, users and accounts again."""
 
-    def __init__(self, make_config: Callable[[], Config], pipeline: Pipeline, log: Log) -> None:
+    def __init__(
+        self,
+        make_config: Callable[[], Config],
+        pipeline: Pipeline,
+        networks: LocalNetworks,
+        log: Log,
+    ) -> None:
         self._make_config = make_config
-        self._filter = pipeline
+        self._pipeline = pipeline
+        self._networks = networks
         self._log = log
+        self._config: Config | None = None
 
     def __call__(self) -> None:
         try:
             config = self._make_config()
-            policy = build.policy_of(config, self._filter.matcher.servers, self._log.say)
+            self._networks.start(config.local_networks_command)
+            self._apply(config)
         except PbsFilterError as error:
             self._log.say(f"SIGHUP: {error}; going on with the old networks")
             return
-        self._filter.policy = policy
         self._log.say("SIGHUP: log reopened, networks and accounts read again")
+
+    def tick(self) -> None:
+        """Take the networks that `local_networks_command` has found meanwhile."""
+        if not self._networks.tick():
+            return
+        try:
+            self._apply(self._config or self._make_config())
+        except PbsFilterError as error:
+            self._log.say(f"{error}; going on with the old networks")
+
+    def _apply(self, config: Config) -> None:
+        servers = self._pipeline.matcher.servers
+        self._pipeline.policy = build.policy_of(config, servers, self._networks.answer)
+        self._config = config
 
 
 def _say_what_can_be_trusted(config: Config, log: Log) -> None:

@@ -259,6 +259,32 @@ def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
     assert new == pipeline_of(rsyslogd.pid)
 
 
+def test_a_networks_command_that_hangs_holds_no_login_up(tmp_path: Path) -> None:
+    # It gives one answer, and hangs from then on: at a start, and at a rotation's HUP.
+    asked = tmp_path / "asked"
+    command = tmp_path / "networks"
+    command.write_text(f"#!/bin/sh\necho >>{asked}\n[ -e {asked}.hang ] && exec sleep 1000\n"
+                       "echo 198.51.100.0/24\n")  # fmt: skip
+    command.chmod(0o755)
+    installed = Installed(tmp_path / "installed", f'local_networks_command = "{command}"\n')
+    with Rsyslogd(tmp_path / "rsyslogd", installed) as rsyslogd, rsyslogd.log() as log:
+        log.send(login(1))
+        installed.wait_for_count(1)
+        running = pipeline_of(rsyslogd.pid)
+        Path(f"{asked}.hang").touch()
+        os.kill(running, signal.SIGHUP)
+        wait_for(lambda: len(asked.read_text()) == 2, "the second question")
+        log.send(login(2).replace(address(2).encode(), b"198.51.100.7"))
+        log.send(login(3))
+        installed.wait_for_address(address(3), 8)
+        assert "198.51.100.7" not in installed.entries(), "the last answer counts"
+        kill_filter_of(rsyslogd.pid)
+        for number in range(4, 50):
+            log.send(login(number))
+        installed.wait_for_address(address(49))
+        assert "the syslog daemon no longer reads our replies" not in installed.log.read_text()
+
+
 # ------------------------------------------------------------------ signals, rotation, restarts
 
 

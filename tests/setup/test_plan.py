@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbs_filter import cli
 from pbs_filter.config.load import build
 from pbs_filter.config.options import DEFAULT_PATH
 from pbs_filter.errors import ConfigError
@@ -229,6 +230,12 @@ def test_what_is_not_named_is_what_runs(
 def test_what_is_not_clear_is_asked_for(names: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         run.chosen_of(names, machine())
+
+
+def test_the_help_names_all_of_them() -> None:
+    """Not made from them: a start would take longer by their import."""
+    (mode,) = [mode for mode in cli.MODES if mode.name == "setup"]
+    assert "|".join((*DAEMONS, *MTAS)) == mode.metavar
 
 
 def test_several_that_run_are_not_clear_either() -> None:
