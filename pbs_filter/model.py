@@ -154,5 +154,7 @@ class Reason(enum.Enum):
     PROXY = "a proxy's address (proxy_networks)"
     DENIED_NETWORK = "in deny_networks"
     DENIED_USER = "in deny_users"
+    NOT_AN_ALLOWED_NETWORK = "in none of allow_networks"
+    NOT_AN_ALLOWED_USER = "not in allow_users"
     TOO_MANY = "max_addresses reached"
     USER_HAS_TOO_MANY = "the user has max_addresses_per_user already"

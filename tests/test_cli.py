@@ -44,7 +44,7 @@ def test_explain_tells_how_each_line_was_read_and_what_it_led_to():
         + logout("abc")
         + login("127.0.0.1")
         + "Nov 20 10:00:00 mx1 dovecot: imap-login: Login: user=<bob>, method=PLAIN, "
-        "rip=192.0.2.7, lip=192.0.2.1, wip=1\n"
+        "rip=192.0.2.7, lip=192.0.2.1, ?=1\n"
         + "Nov 20 10:00:00 mx1 postfix/smtpd[7]: connect\n"
         + "\n"
     )
@@ -59,7 +59,7 @@ def test_explain_tells_how_each_line_was_read_and_what_it_led_to():
         "logout: a session of 192.0.2.7 ended",
         "nothing: may relay anyway (local_networks) (127.0.0.0/8)",
         "near miss    dovecot, rule login: read up to",
-        "stopped at 'wip=1'",
+        "stopped at '?=1'",
         "nothing: no rule reads this line",
         "nothing: a program no server file claims",
         "nothing: empty line",
@@ -150,6 +150,21 @@ def test_a_login_that_the_policy_refuses_is_a_login_with_a_reason():
         (found["event"], found["address"], found["reason"])
         for found in map(json.loads, done.stdout.splitlines())
     ]
+
+
+def test_explain_names_the_pattern_that_denied_and_check_the_file_that_is_not_there(place):
+    users = place / "users"
+    users.write_text("*@example.org\n")
+    done = run(
+        NO_CONFIG,
+        f"--deny-users={users}",
+        "--explain",
+        stdin=login("192.0.2.7", user="a@example.org"),
+    )
+    assert b"nothing: in deny_users (*@example.org)" in done.stdout
+    done = run(NO_CONFIG, f"--allow-users={place}/none", "--check")
+    assert 78 == done.returncode
+    assert b"command line: allow_users: cannot read" in done.stderr
 
 
 def test_explain_names_the_user_who_has_too_many_addresses():

@@ -37,7 +37,8 @@ from itertools import islice
 from ..map_format.entry import MAX_SESSIONS, Entry, encode
 from ..model import Reason
 from .shards import Shards
-from .users import UserAddresses, user_key
+from .user_limit import UserAddresses
+from .user_names import user_key
 
 MANUAL = "manual"
 """The server of an authorisation that a person made."""
@@ -128,7 +129,7 @@ class Ledger:
         self.max_sessions = max_sessions
         self.authorisations: Shards[str, Authorisation] = Shards(max_addresses)
         self.sessions: Shards[str, Session] = Shards(max_sessions)
-        self.users = UserAddresses(
+        self.user_limit = UserAddresses(
             max_addresses_per_user, self._until, self._is_held_by, max_addresses
         )
         self.version = 0
@@ -172,8 +173,8 @@ class Ledger:
         until = at + self.grace_seconds
         if until <= now:
             return Reason.TOO_LATE
-        key = user_key(user) if self.users.most else ""
-        if key and not self.users.admits(key, address, now):
+        key = user_key(user) if self.user_limit.most else ""
+        if key and not self.user_limit.admits(key, address, now):
             return Reason.USER_HAS_TOO_MANY
         addresses = self.authorisations.part(address)
         auth = addresses.get(address)
@@ -185,7 +186,7 @@ class Ledger:
             changed = True
         else:
             if key and auth.user != user:
-                self.users.share(address, key, user_key(auth.user))
+                self.user_limit.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
@@ -200,7 +201,7 @@ class Ledger:
             auth.server = server
             auth.protocol = protocol
         if key:
-            self.users.add(key, address, until)
+            self.user_limit.add(key, address, until)
         if session is not None and self._open(session, address, at, protocol, user, auth, now):
             changed = True
         elif not auth.due:
@@ -261,8 +262,8 @@ class Ledger:
         if until > auth.until:
             auth.until = until
             auth.renewed = now
-        if self.users.most and session.user:
-            self.users.add(user_key(session.user), session.address, until)
+        if self.user_limit.most and session.user:
+            self.user_limit.add(user_key(session.user), session.address, until)
         self._journal_addresses.setdefault(session.address, "")
         self._map_addresses[session.address] = None
         return session.address
@@ -314,8 +315,8 @@ class Ledger:
         if auth is None:
             auth = self.authorisations[address] = Authorisation(now + seconds, now, now, now)
             self.version += 1
-        elif self.users.most:
-            self.users.share(address, user_key(auth.user))
+        elif self.user_limit.most:
+            self.user_limit.share(address, user_key(auth.user))
         auth.until = max(auth.until, now + seconds)
         auth.renewed = now
         auth.last = now
@@ -341,8 +342,8 @@ class Ledger:
             self._journal_sessions[key] = None
             self._unindex(key, session)
         del self.authorisations[address]
-        if self.users.most:
-            self.users.drop(address, user_key(auth.user))
+        if self.user_limit.most:
+            self.user_limit.drop(address, user_key(auth.user))
         self.version += 1
         self._map_addresses[address] = None
 
@@ -414,15 +415,15 @@ class Ledger:
 
     def _count_users(self) -> None:
         """Learn from addresses and sessions whose they are, after a start."""
-        self.users.clear()
-        if not self.users.most:
+        self.user_limit.clear()
+        if not self.user_limit.most:
             return
         for address, auth in self.authorisations.items():
             if auth.server != MANUAL and auth.user:
-                self.users.add(user_key(auth.user), address, auth.until)
+                self.user_limit.add(user_key(auth.user), address, auth.until)
             for user in {self.sessions[key].user for key in auth.session_keys()} - {auth.user, ""}:
-                self.users.share(address, user_key(user), user_key(auth.user))
-                self.users.add(user_key(user), address, auth.until)
+                self.user_limit.share(address, user_key(user), user_key(auth.user))
+                self.user_limit.add(user_key(user), address, auth.until)
 
     def _enqueue(self, address: str, auth: Authorisation, due: int) -> None:
         """Look at `address` again at `due`. An older date of it is void: see `auth.due`."""
@@ -445,7 +446,7 @@ class Ledger:
         for sessions in self.sessions.parts:
             for session in sessions.values():
                 session.opened += seconds
-        self.users.shift(seconds)
+        self.user_limit.shift(seconds)
         self._requeue()
         self.version += 1
 

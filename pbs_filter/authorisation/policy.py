@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..addresses import Networks, special
 from ..model import Accepted, Connected, Observation, Reason, Record
+from .user_names import UserPatterns
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +22,11 @@ class Policy:
     proxy_networks: Networks
     deny_networks: Networks
     trusted_hosts: Networks
-    deny_users: frozenset[str] = frozenset()
+    allow_networks: Networks | None = None
+    """The only networks that may be authorised; None: all."""
+    deny_users: UserPatterns = field(default_factory=lambda: UserPatterns(()))
+    allow_users: UserPatterns | None = None
+    """The only users whose logins may authorise; None: all."""
     trusted_uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     require_vouched: bool = False
     uid_of: Callable[[str], int | None] | None = None
@@ -55,7 +60,9 @@ class Policy:
         proxy_networks: Iterable[str] = (),
         deny_networks: Iterable[str] = (),
         trusted_hosts: Iterable[str] = (),
+        allow_networks: Iterable[str] = (),
         deny_users: Iterable[str] = (),
+        allow_users: Iterable[str] | None = None,
         trusted_uids: Mapping[str, frozenset[int]] | None = None,
         require_vouched: bool = False,
         uid_of: Callable[[str], int | None] | None = None,
@@ -72,7 +79,9 @@ class Policy:
             proxy_networks=Networks(proxy_networks),
             deny_networks=Networks(deny_networks),
             trusted_hosts=Networks(trusted_hosts),
-            deny_users=frozenset(deny_users),
+            allow_networks=Networks(allow_networks) if allow_networks else None,
+            deny_users=UserPatterns(deny_users),
+            allow_users=None if allow_users is None else UserPatterns(allow_users),
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,
             uid_of=uid_of,
@@ -116,6 +125,11 @@ class Policy:
             )
         if address == local:
             return Reason.OWN_ADDRESS, address
-        if user in self.deny_users:
-            return Reason.DENIED_USER, user
+        if self.allow_networks is not None and self.allow_networks.find(address) is None:
+            return Reason.NOT_AN_ALLOWED_NETWORK, address
+        item = self.deny_users.find(user)
+        if item is not None:
+            return Reason.DENIED_USER, item
+        if self.allow_users is not None and self.allow_users.find(user) is None:
+            return Reason.NOT_AN_ALLOWED_USER, user
         return None

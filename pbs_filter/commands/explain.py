@@ -26,6 +26,8 @@ LOGINS_WITHOUT_EFFECT = frozenset(
         Reason.PROXY,
         Reason.DENIED_NETWORK,
         Reason.DENIED_USER,
+        Reason.NOT_AN_ALLOWED_NETWORK,
+        Reason.NOT_AN_ALLOWED_USER,
         Reason.TOLD_TWICE,
         Reason.TOO_LATE,
         Reason.TOO_MANY,

@@ -26,35 +26,46 @@ def read_files(path: str | None = None) -> dict[str, str]:
     """
     main = path or DEFAULT_PATH
     paths = [main] if path or os.path.exists(main) else []
+    advice = f"mend the path, or leave --config away for {DEFAULT_PATH}, which need not exist"
     directory = f"{main.removesuffix(SUFFIX)}.d"
     if main.endswith(SUFFIX) and os.path.isdir(directory):
         try:
             _refuse_writable(os.stat(directory), directory)
             names = sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
         except OSError as error:
-            raise ConfigError(_cannot_read(directory, error)) from None
+            raise ConfigError(_cannot_read(directory, error, advice)) from None
         paths += [f"{directory}/{name}" for name in names if not name.startswith(".")]
-    return {each: _text(each) for each in paths}
+    return {each: _text(each, advice) for each in paths}
 
 
-def _text(path: str) -> str:
+def read_list(path: str) -> list[str]:
+    """The items of a file with one a line; empty lines and those with # in front are none.
+
+    Raises:
+        ConfigError: as for a file of the configuration.
+    """
+    lines = (line.strip() for line in _text(path, "mend the path").splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _text(path: str, advice: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             _refuse_writable(os.fstat(file.fileno()), path)
             return file.read()
     except OSError as error:
-        raise ConfigError(_cannot_read(path, error)) from None
+        raise ConfigError(_cannot_read(path, error, advice)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path!r} is not UTF-8: {error}; write it again as UTF-8") from None
 
 
-def _cannot_read(path: str, error: OSError) -> str:
-    advice = (
+def _cannot_read(path: str, error: OSError, advice: str) -> str:
+    todo = (
         "run this as root, or as an account that may read it"
         if isinstance(error, PermissionError)
-        else f"mend the path, or leave --config away for {DEFAULT_PATH}, which need not exist"
+        else advice
     )
-    return f"cannot read {path!r}: {error.strerror}; {advice}"
+    return f"cannot read {path!r}: {error.strerror}; {todo}"
 
 
 def _refuse_writable(status: os.stat_result, path: str) -> None:

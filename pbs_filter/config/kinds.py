@@ -189,6 +189,14 @@ def _check_text_or_texts(value: Any) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def _check_users(value: Any) -> tuple[str, ...]:
+    texts = _check_texts(value)
+    for text in texts:
+        if not text or text != text.strip():
+            raise ConfigError(f"{text!r} is not the name of a user, a pattern, or a path")
+    return texts
+
+
 def _check_pattern(value: Any) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{value!r} is not one regular expression, a text")
@@ -218,6 +226,8 @@ TEXTS = Kind(_check_texts, "A,B,...", _parse_list)
 """A list of texts."""
 TEXT_OR_TEXTS = Kind(_check_text_or_texts)
 """One text, or a list of them."""
+USERS = Kind(_check_users, "A,B,...", _parse_list)
+"""A list of users, patterns, and files of them."""
 PATTERN = Kind(_check_pattern)
 """One regular expression."""
 NETWORKS = Kind(_check_networks, "A,B,...", _parse_list)

@@ -20,6 +20,7 @@ from .kinds import (
     NETWORKS,
     TEXT,
     TEXTS,
+    USERS,
     YES_NO,
     choice,
     file_path,
@@ -96,10 +97,25 @@ class Config:
     deny_networks: tuple[str, ...] = option(
         NETWORKS, (), "Networks that are never authorised, whoever logs in from them.", reload=True
     )
-    deny_users: tuple[str, ...] = option(
-        TEXTS,
+    allow_networks: tuple[str, ...] = option(
+        NETWORKS,
         (),
-        "Users whose logins never authorise, as the server writes their names.",
+        "The only networks that may be authorised. Empty: all that are not excluded.",
+        reload=True,
+    )
+    deny_users: tuple[str, ...] = option(
+        USERS,
+        (),
+        "Users whose logins never authorise: names, or patterns in which * stands for any "
+        'characters ("*@example.org"). Capitals do not matter, and bob is also bob*master. A path '
+        '("/etc/pbs-filter/denied") is a file with one of them a line.',
+        reload=True,
+    )
+    allow_users: tuple[str, ...] = option(
+        USERS,
+        (),
+        "The only users whose logins authorise, written as in deny_users, which goes first. "
+        "Empty: all. With an empty file: nobody.",
         reload=True,
     )
     trusted_hosts: tuple[str, ...] = option(

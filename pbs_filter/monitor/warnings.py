@@ -228,7 +228,7 @@ class Warnings:
             )
 
     def _over_limit(self, pipeline: Pipeline) -> Iterator[Finding]:
-        most = pipeline.ledger.users.most
+        most = pipeline.ledger.user_limit.most
         for user in self._new("over_limit", pipeline.over_limit):
             yield (
                 "over_limit",

@@ -9,6 +9,7 @@ from ..authorisation.correlator import Correlator
 from ..authorisation.ledger import Ledger
 from ..authorisation.pipeline import Pipeline
 from ..authorisation.policy import Policy
+from ..config.files import read_list
 from ..config.options import Config
 from ..config.tables import SiteServer
 from ..errors import ConfigError
@@ -116,6 +117,21 @@ def ask_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
     return networks.answer
 
 
+def users_of(config: Config, key: str) -> list[str]:
+    """The users of a list, with those of the files that it names.
+
+    Raises:
+        ConfigError: a file cannot be read, or somebody else could have written it.
+    """
+    users: list[str] = []
+    for item in getattr(config, key):
+        try:
+            users += read_list(item) if item.startswith("/") else [item]
+        except ConfigError as error:
+            raise ConfigError(f"{config.sources[key]}: {key}: {error}") from None
+    return users
+
+
 def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]) -> Policy:
     """The policy, with the machine's accounts as they are now.
 
@@ -126,7 +142,9 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
         proxy_networks=config.proxy_networks,
         deny_networks=config.deny_networks,
         trusted_hosts=config.trusted_hosts,
-        deny_users=config.deny_users,
+        allow_networks=config.allow_networks,
+        deny_users=users_of(config, "deny_users"),
+        allow_users=users_of(config, "allow_users") if config.allow_users else None,
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
         uid_of=uid_of,

@@ -42,6 +42,38 @@ def test_the_servers_own_address_and_denied_users():
     assert (Reason.DENIED_USER, "demo") == policy.refuses("192.0.2.7", "demo", None)
 
 
+@pytest.mark.parametrize(
+    ("address", "user", "expected"),
+    [
+        ("192.0.2.7", "bob@example.org", None),
+        ("192.0.2.7", "BOB@Example.Org", None),
+        ("192.0.2.7", "Demo@example.org", (Reason.DENIED_USER, "demo@EXAMPLE.org")),
+        ("192.0.2.7", "demo@example.org*root", (Reason.DENIED_USER, "demo@EXAMPLE.org")),
+        ("192.0.2.7", "bob", (Reason.NOT_AN_ALLOWED_USER, "bob")),
+        ("192.0.2.7", "bob@example.org*root", None),
+        (
+            "198.51.100.7",
+            "bob@example.org",
+            (Reason.NOT_AN_ALLOWED_NETWORK, "198.51.100.7"),
+        ),
+        ("0.0.0.0", "bob@example.org", (Reason.SPECIAL_ADDRESS, "0.0.0.0/8")),
+    ],
+)
+def test_only_the_allowed_users_from_the_allowed_networks(address, user, expected):
+    policy = Policy.of(
+        allow_networks=["192.0.2.0/24"],
+        allow_users=["*@example.org"],
+        deny_users=["demo@EXAMPLE.org"],
+    )
+    assert expected == policy.refuses(address, user, None)
+
+
+def test_an_empty_list_of_allowed_users_allows_nobody():
+    assert (Reason.NOT_AN_ALLOWED_USER, "bob") == (
+        Policy.of(allow_users=[]).refuses("192.0.2.7", "bob", None)
+    )
+
+
 def test_a_denied_network_is_denied_although_it_is_local():
     policy = Policy.of(local_networks=["192.0.2.0/24"], deny_networks=["192.0.2.0/25"])
     assert (Reason.DENIED_NETWORK, "192.0.2.0/25") == policy.refuses("192.0.2.7", "b", None)

@@ -99,3 +99,14 @@ def test_what_may_not_be_read_is_said(place: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(files.os, "listdir", refuse)
     with pytest.raises(ConfigError, match=r"pbs-filter.d': Permission denied; run this as root"):
         files.read_files()
+
+
+def test_a_list_has_one_item_a_line(tmp_path: Path):
+    path = tmp_path / "denied"
+    path.write_text("# those who left\n\n bob \n*@example.org\n")
+    assert ["bob", "*@example.org"] == files.read_list(str(path))
+    path.chmod(0o666)
+    with pytest.raises(ConfigError, match="may be written by everybody"):
+        files.read_list(str(path))
+    with pytest.raises(ConfigError, match=r"No such file or directory; mend the path$"):
+        files.read_list(f"{path}s")

@@ -109,6 +109,8 @@ def test_texts_of_the_command_line_become_values(name: str, given: Any, expected
         ('local_networks = ["192.0.2.7/24"]', ["local_networks", "192.0.2.7/24"]),
         ('local_networks = "192.0.2.0/24"', ["local_networks", "list of texts"]),
         ("deny_users = [5]", ["deny_users", "list of texts"]),
+        ('deny_users = [" bob"]', ["deny_users", "' bob'", "name of a user"]),
+        ('allow_users = [""]', ["allow_users", "name of a user"]),
         ("trusted_accounts = 5", ["trusted_accounts", "table"]),
         ("trusted_accounts = {dovecot = true}", ["trusted_accounts: dovecot", "list"]),
         ("trusted_accounts = {dovecot = [true]}", ["trusted_accounts: dovecot", "list"]),

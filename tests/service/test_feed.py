@@ -153,6 +153,25 @@ def test_a_hangup_reopens_the_log_and_reads_networks_again(place):
         assert b"OK" == pipeline.ask(login("192.0.2.9"))
 
 
+def test_a_hangup_reads_the_files_of_users_again(place):
+    denied = place / "denied"
+    denied.write_text("# nobody yet\n")
+    with Running(place, f"--deny-users={denied},eve") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.6", user="EVE"))
+        pipeline.ask(login("192.0.2.7", user="bob@example.org"))
+        denied.write_text("*@EXAMPLE.org\n")
+        pipeline.signal(signal.SIGHUP)
+        wait_for(lambda: "read again" in pipeline.log.read_text())
+        pipeline.ask(login("192.0.2.8", user="bob@example.org"))
+        assert 2 == pipeline.status()["reasons"]["denied_user"]["count"]
+        denied.unlink()
+        pipeline.signal(signal.SIGHUP)
+        wait_for(lambda: "deny_users: cannot read" in pipeline.log.read_text())
+        pipeline.ask(login("192.0.2.9", user="bob@example.org"))
+        assert 3 == pipeline.status()["reasons"]["denied_user"]["count"]
+
+
 def test_local_networks_can_be_asked_from_the_mta(place):
     script = place / "postconf"
     script.write_text("#!/bin/sh\necho '192.0.2.0/24 [2001:db8::]/32 /etc/x hash:/etc/y'\n")

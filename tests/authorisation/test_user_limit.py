@@ -1,4 +1,4 @@
-"""Users: one user's names, a site's patterns, and the limit of addresses, against an oracle."""
+"""The limit of addresses of one user, against an oracle that is told the whole history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.authorisation.users import UserPatterns, user_key
+from pbs_filter.authorisation.user_names import user_key
 from pbs_filter.model import Reason
 
 GRACE = 100
@@ -23,52 +23,6 @@ KEYS = ("mx dovecot a", "mx dovecot b", "mx dovecot c")
 
 def new_ledger(most: int = MOST) -> Ledger:
     return Ledger(grace_seconds=GRACE, max_session_seconds=MAX_SESSION, max_addresses_per_user=most)
-
-
-# ------------------------------------------------------------------ names and patterns
-
-
-@pytest.mark.parametrize(
-    ("expected", "user"),
-    [("bob", "BoB"), ("bob", "bob*admin"), ("*admin", "*admin"), ("", ""), ("strasse", "STRAßE")],
-)
-def test_one_user_has_one_key(expected: str, user: str):
-    assert expected == user_key(user)
-
-
-@pytest.mark.parametrize(
-    ("items", "user", "expected"),
-    [
-        (["demo"], "demo", "demo"),
-        (["Demo"], "dEMO", "Demo"),
-        (["demo"], "demo2", None),
-        (["bob"], "bob*admin", "bob"),
-        (["*@Example.org"], "bob@example.ORG", "*@Example.org"),
-        (["*@example.org"], "bob@example.org.example.com", None),
-        (["*@example.org"], "@example.org", "*@example.org"),
-        (["EXAMPLE\\*"], "example\\bob", "EXAMPLE\\*"),
-        (["EXAMPLE\\*"], "example", None),
-        (["a*b*c"], "a1b2b3c", "a*b*c"),
-        (["a*b*c"], "ac", None),
-        (["ab*ba"], "aba", None),
-        (["*"], "", "*"),
-        (["**x**"], "y", None),
-        (["**x**"], "axb", "**x**"),
-        (["*admin"], "bob*admin", "*admin"),
-        (["a?c", "[ab]"], "abc", None),
-        ([], "bob", None),
-    ],
-)
-def test_a_list_of_users_means_names_and_patterns(items: list[str], user: str, expected):
-    assert expected == UserPatterns(items).find(user)
-
-
-@given(st.lists(st.text("ab", max_size=2), min_size=1, max_size=4), st.text("ab", max_size=8))
-def test_a_pattern_fits_as_a_shells_does(parts: list[str], user: str):
-    from fnmatch import fnmatchcase
-
-    pattern = "*".join(parts)
-    assert fnmatchcase(user, pattern) == (UserPatterns([pattern]).find(user) is not None)
 
 
 # ------------------------------------------------------------------ the limit
@@ -214,7 +168,7 @@ def test_without_a_limit_or_a_name_nobody_is_counted():
             key = f"mx x {number}"
             assert ledger.login(address, user, "x", "", key, START, START) is None
             ledger.logout(key, START, START)
-        assert 0 == ledger.users.count(user)
+        assert 0 == ledger.user_limit.count(user)
         ledger.restored(START)
 
 
@@ -228,11 +182,11 @@ def test_after_a_start_the_users_are_counted_anew():
     for payload in ledger.live_payloads():
         again.apply(payload)
     again.restored(START)
-    assert (2, 1) == (again.users.count("bob"), again.users.count("alice"))
+    assert (2, 1) == (again.user_limit.count("bob"), again.user_limit.count("alice"))
     assert Reason.USER_HAS_TOO_MANY is (
         again.login(ADDRESSES[2], "bob", "x", "", None, START, START)
     )
     assert again.login(ADDRESSES[2], "alice", "x", "", None, START, START) is None
     for address in ADDRESSES:
         again.forget(address)
-    assert (0, 0) == (again.users.count("bob"), again.users.count("alice"))
+    assert (0, 0) == (again.user_limit.count("bob"), again.user_limit.count("alice"))
