@@ -29,6 +29,9 @@ queue lines on disk hands on new ones before old ones. So the end of an unknown 
 remembered for a grace, after which such a login authorises nobody anyway."""
 
 MAX_EARLY_ENDS = 10_000
+MAX_CLOSED = 10_000
+"""Sessions of which the login may come once more. rsyslog sends the line that waited while the
+filter could not take any twice, the second time behind all others."""
 
 ORDERED_PART = 5000
 """To grow, an OrderedDict takes five times as long as a dict."""
@@ -51,6 +54,8 @@ class Correlator:
         self.pending: Shards[str, tuple[str, int]] = Shards(max_pending, OrderedDict, ORDERED_PART)
         """Session to (address, at), each part in the order of arrival."""
         self._early_ends: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._closed: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        """Session that is over to when it was opened and when it ended."""
         self._changed: dict[str, None] = {}
 
     def connected(self, session: str, address: str, at: int, now: int) -> None:
@@ -109,9 +114,18 @@ class Correlator:
         if session is not None:
             if session in self.pending:
                 self._forget(session)
-            if not holds or (self._early_ends and self._ended_before(session, user, protocol, at)):
+            if (
+                not holds
+                or (self._closed and self._is_closed(session, at))
+                or (self._early_ends and self._ended_before(session, user, protocol, at))
+            ):
                 session = None
         return self.ledger.login(address, user, server, protocol, session, at, now, line)
+
+    def _is_closed(self, session: str, at: int) -> bool:
+        """Whether a login at `at` is that of the last session of this key, which is over."""
+        known = self._closed.get(session)
+        return known is not None and at <= known[0]
 
     def _ended_before(self, session: str, user: str, protocol: str, at: int) -> bool:
         prefix = session[: session.rindex(" ") + 1]
@@ -126,7 +140,7 @@ class Correlator:
         if session in self.pending:
             self._forget(session)
             return None
-        address = self.ledger.logout(session, at, now)
+        address = self._close(session, at, now)
         if address is None:
             self._remember_end((session, ""), at)
         return address
@@ -137,9 +151,19 @@ class Correlator:
         """A session of `user` ended, we are not told which: the oldest. As `ended`."""
         session = self.ledger.oldest_session(host_and_server, user, protocol)
         if session is not None:
-            return self.ledger.logout(session, at, now)
+            return self._close(session, at, now)
         self._remember_end((host_and_server + user, protocol), at)
         return None
+
+    def _close(self, session: str, at: int, now: int) -> str | None:
+        """A session that may be open ended; the address it held."""
+        opened = self.ledger.sessions.get(session)
+        if opened is not None:
+            self._closed.pop(session, None)  # what is set again stands behind all others
+            self._closed[session] = (opened.opened, at)
+            if len(self._closed) > MAX_CLOSED:
+                self._closed.popitem(last=False)
+        return self.ledger.logout(session, at, now)
 
     def _remember_end(self, key: tuple[str, str], at: int) -> None:
         self._early_ends[key] = at
@@ -159,6 +183,11 @@ class Correlator:
                     break
                 self._forget(session)
                 limit -= 1
+        while self._closed:
+            session, (_, at) = next(iter(self._closed.items()))
+            if now - at <= self.ledger.grace_seconds:
+                break
+            del self._closed[session]
         while self._early_ends:
             key, at = next(iter(self._early_ends.items()))
             if now - at <= max(EARLY_END_SECONDS, self.ledger.grace_seconds):
@@ -170,6 +199,8 @@ class Correlator:
         for session, (address, at) in self.pending.items():
             self.pending[session] = (address, at + seconds)
         self._early_ends.clear()
+        for session, (opened, ended) in self._closed.items():
+            self._closed[session] = (opened + seconds, ended + seconds)
 
     # ------------------------------------------------------------------ the journal's side
 

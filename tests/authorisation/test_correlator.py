@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter.authorisation.correlator import EARLY_END_SECONDS, MAX_EARLY_ENDS, Correlator
+from pbs_filter.authorisation.correlator import (
+    EARLY_END_SECONDS,
+    MAX_CLOSED,
+    MAX_EARLY_ENDS,
+    Correlator,
+)
 from pbs_filter.authorisation.ledger import Ledger
 
 START = 1_000_000
@@ -125,6 +130,37 @@ def test_an_end_by_user_ends_the_oldest_session_of_that_user():
     assert ADDRESS == correlator.ended_by_user("mx dovecot ", "bob", "pop3", START, START)
     assert OTHER == correlator.ended_by_user("mx dovecot ", "bob", "pop3", START, START)
     assert correlator.ended_by_user("mx dovecot ", "bob", "pop3", START, START) is None
+
+
+@pytest.mark.parametrize("by_user", [False, True])
+def test_a_login_that_comes_twice_does_not_open_its_session_again(by_user: bool) -> None:
+    """rsyslog sends the line that waited while the filter took none twice, once behind the rest."""
+    correlator = new()
+    session = "mx popa3d a"
+    login(correlator, ADDRESS, session, START)
+    if by_user:
+        correlator.ended_by_user("mx popa3d ", "bob", "pop3", START + 5, START + 5)
+    else:
+        correlator.ended(session, START + 5, START + 5)
+    correlator.shift(1000)
+    for _ in range(2):
+        assert login(correlator, ADDRESS, session, START + 1000) is None
+        assert {} == correlator.ledger.sessions
+    login(correlator, ADDRESS, session, START + 1001)
+    assert {session} == set(correlator.ledger.sessions), "a new session with an old key"
+
+
+def test_closed_sessions_are_forgotten_by_age_and_by_number() -> None:
+    correlator = new()
+    for i in range(MAX_CLOSED + 1):
+        login(correlator, ADDRESS, f"mx dovecot {i}", START)
+        correlator.ended(f"mx dovecot {i}", START, START)
+    login(correlator, ADDRESS, "mx dovecot 0", START)
+    assert {"mx dovecot 0"} == set(correlator.ledger.sessions)
+    correlator.tick(START + 100)  # the grace
+    assert MAX_CLOSED == len(correlator._closed)
+    correlator.tick(START + 101)
+    assert not correlator._closed
 
 
 def test_an_end_by_user_before_its_login_still_ends_it():
