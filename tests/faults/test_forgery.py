@@ -20,8 +20,8 @@ from pbs_filter.servers import SERVERS
 from pbs_filter.service import build
 
 from ..fuzz.lines import fill, lines_of
+from ..real.daemons.rsyslog import Rsyslog
 from ..real.shipped import CANARY, NOBODY, Installed, forged, login, pipeline_of, send_as_nobody
-from ..real.test_rsyslog import Rsyslogd
 from . import LONG, figure
 from .lives import made
 
@@ -29,24 +29,24 @@ LOGIN = f"imap-login: Login: user=<eve>, method=PLAIN, rip={CANARY}, lip=192.0.2
 
 
 @pytest.fixture
-def rsyslogd(tmp_path: Path) -> Iterator[tuple[Rsyslogd, Installed]]:
+def rsyslogd(tmp_path: Path) -> Iterator[tuple[Rsyslog, Installed]]:
     installed = Installed(tmp_path / "installed", "require_vouched = true\n")
-    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon:
+    with Rsyslog.with_filter(tmp_path / "rsyslog", installed) as daemon:
         yield daemon, installed
 
 
 def test_what_an_ordinary_user_writes_is_refused_and_reported(
-    rsyslogd: tuple[Rsyslogd, Installed],
+    rsyslogd: tuple[Rsyslog, Installed],
 ) -> None:
     daemon, installed = rsyslogd
     with daemon.log() as log:
         log.send(login(1))
         installed.wait_for_count(1)
         attempts = forged(pipeline_of(daemon.pid))
-        send_as_nobody(daemon.socket_path, attempts)
+        send_as_nobody(daemon.socket, attempts)
         for more in ([], ["--id=1"], [f"--id={daemon.pid}"], ["--rfc5424"], ["--rfc3164"]):
             subprocess.run(
-                ["logger", *more, "-t", "dovecot", "-u", daemon.socket_path, "--", LOGIN],
+                ["logger", *more, "-t", "dovecot", "-u", daemon.socket, "--", LOGIN],
                 user=NOBODY,
                 group=NOBODY,
                 extra_groups=[],

@@ -15,8 +15,8 @@ from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.config import options
 from pbs_filter.service import build
 
+from ..real.daemons.rsyslog import Rsyslog
 from ..real.shipped import Installed, address, addresses, kill_filter_of, login
-from ..real.test_rsyslog import Rsyslogd
 from . import figure, number
 from .lives import Death, Life, ledger_of, made, map_of
 
@@ -207,14 +207,14 @@ def test_whenever_the_filter_is_killed_what_it_acknowledged_is_there(quick_place
 
 
 @pytest.fixture
-def rsyslogd(tmp_path: Path) -> Iterator[tuple[Rsyslogd, Installed]]:
+def rsyslogd(tmp_path: Path) -> Iterator[tuple[Rsyslog, Installed]]:
     installed = Installed(tmp_path / "installed", "require_vouched = true\n")
-    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon:
+    with Rsyslog.with_filter(tmp_path / "rsyslog", installed) as daemon:
         yield daemon, installed
 
 
 def test_rsyslog_sends_again_what_a_killed_filter_did_not_answer(
-    rsyslogd: tuple[Rsyslogd, Installed],
+    rsyslogd: tuple[Rsyslog, Installed],
 ) -> None:
     daemon, installed = rsyslogd
     chance = random.Random()

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pbs_filter.errors import StoreBusy
 from pbs_filter.map_format.entry import Entry, decode
@@ -23,8 +24,10 @@ from pbs_filter.service import control
 from pbs_filter.store.gdbm_map import GdbmMap
 
 from .daemons.process import wait_for
-from .mtas.namespace import Namespace
 from .packages import CHECKOUT
+
+if TYPE_CHECKING:
+    from .mtas.namespace import Namespace
 
 PROGRAM = "/opt/pbs-filter/bin/pbs-filter"
 LOG = "/var/log/pbs-filter.log"
@@ -112,19 +115,20 @@ class Installed:
         return -1 if number is None else number
 
     def wait_for_count(self, number: int, seconds: float = 60.0) -> None:
-        """Return when the map has that many addresses."""
-        looked = [0.0, -1.0]
+        """Return when the map has that many addresses; give up when none comes for so long."""
+        known = -1
+        while known < number:
+            before = known
+            try:
+                known = wait_for(partial(self._more_than, before), f"{number} addresses", seconds)
+            except AssertionError as error:
+                raise AssertionError(f"{error}; there are {before}\n{self.said()}") from None
 
-        def there() -> bool:
-            # Counting takes the lock that the filter needs: not too often.
-            if time.monotonic() - looked[0] >= 0.2:
-                looked[:] = [time.monotonic(), self.count()]
-            return looked[1] >= number
-
-        try:
-            wait_for(there, f"{number} addresses", seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; there are {self.count()}\n{self.said()}") from None
+    def _more_than(self, known: int) -> int:
+        """The number of addresses if it is larger, else 0."""
+        # Counting takes the lock that the filter needs: not too often.
+        time.sleep(0.1)
+        return number if (number := self.count()) > known else 0
 
     def wait_for_address(self, address: str, seconds: float = 30.0) -> None:
         """Return when it may relay."""
@@ -189,7 +193,7 @@ def filters(daemon: int) -> list[int]:
     return [pid for pid in children(daemon) if name(pid) == "pbs-filter"]
 
 
-def pipeline_of(daemon: int) -> int:
+def filter_of(daemon: int) -> int:
     """The pid of the daemon's filter, when there is one."""
     return wait_for(lambda: next(iter(filters(daemon)), 0), "a filter started by the daemon")
 
@@ -197,7 +201,7 @@ def pipeline_of(daemon: int) -> int:
 def kill_filter_of(daemon: int) -> int:
     """kill -9; the pid that it was."""
     while True:
-        pid = pipeline_of(daemon)
+        pid = filter_of(daemon)
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:

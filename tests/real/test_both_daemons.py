@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from .daemons.process import wait_for
+from .daemons.rsyslog import Rsyslog
+from .daemons.syslog_ng import SyslogNg
 from .shipped import (
     KNOWN,
     NOBODY,
@@ -15,17 +17,15 @@ from .shipped import (
     Installed,
     LogSocket,
     address,
+    filter_of,
     forged,
     log_as_nobody,
     login,
     odd_messages,
-    pipeline_of,
     send_as_nobody,
 )
-from .test_rsyslog import Rsyslogd
-from .test_syslog_ng import Daemon as SyslogNg
 
-Daemon = Rsyslogd | SyslogNg
+Daemon = Rsyslog | SyslogNg
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def installed(tmp_path: Path) -> Installed:
     return Installed(tmp_path / "installed", "require_vouched = true\n")
 
 
-@pytest.fixture(params=[Rsyslogd, SyslogNg], ids=["rsyslog", "syslog-ng"])
+@pytest.fixture(params=[Rsyslog, SyslogNg], ids=["rsyslog", "syslog-ng"])
 def daemon(
     request: pytest.FixtureRequest, tmp_path: Path, installed: Installed
 ) -> Iterator[Daemon]:
-    with request.param(tmp_path / "first", installed) as running:
+    with request.param.with_filter(tmp_path / "first", installed) as running:
         yield running
 
 
@@ -52,14 +52,17 @@ def test_a_second_daemon_waits_for_the_filter_of_the_first(
 ) -> None:
     log.send(login(0))
     installed.wait_for_count(1)
-    with type(daemon)(tmp_path / "second", installed) as second, second.log() as other_log:
+    with (
+        type(daemon).with_filter(tmp_path / "second", installed) as second,
+        second.log() as other_log,
+    ):
         for number in range(1, 1000):
             (log if number % 2 else other_log).send(login(number))
         installed.wait_for_count(501)
-        waiting = pipeline_of(second.pid)
+        waiting = filter_of(second.pid)
         daemon.stop()
         installed.wait_for_count(1000)
-        assert waiting == pipeline_of(second.pid), "it waited, and was not started again"
+        assert waiting == filter_of(second.pid), "it waited, and was not started again"
 
 
 def test_nobody_gets_in_who_may_not_speak_for_a_server(
@@ -67,8 +70,8 @@ def test_nobody_gets_in_who_may_not_speak_for_a_server(
 ) -> None:
     log.send(login(1))
     installed.wait_for_count(1)
-    send_as_nobody(daemon.socket_path, forged(pipeline_of(daemon.pid)))
-    log_as_nobody(daemon.socket_path, daemon.pid)
+    send_as_nobody(daemon.socket, forged(filter_of(daemon.pid)))
+    log_as_nobody(daemon.socket, daemon.pid)
     log.send(login(2))
     installed.wait_for_count(2)
     assert {address(1), address(2)} == set(installed.entries())
@@ -95,7 +98,7 @@ def test_exactly_the_lines_of_known_servers_reach_the_filter(
 def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: LogSocket) -> None:
     log.send(login(1))
     installed.wait_for_count(1)
-    running = pipeline_of(daemon.pid)
+    running = filter_of(daemon.pid)
     sent = 1
     for odd in odd_messages():
         log.send(odd)
@@ -107,4 +110,4 @@ def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: Lo
     status = installed.status()
     assert sent == status["lines"]
     assert "bad_json" not in status["reasons"]
-    assert running == pipeline_of(daemon.pid)
+    assert running == filter_of(daemon.pid)

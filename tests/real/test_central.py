@@ -22,6 +22,7 @@ from ..store.store_tools import memory_directory
 from . import certificates
 from .certificates import TLS
 from .daemons.process import Process, wait_for
+from .daemons.rsyslog import Rsyslog
 from .daemons.syslog_ng import SyslogNg
 from .mtas.namespace import Namespace
 from .packages import install
@@ -37,8 +38,6 @@ from .shipped import (
     shipped,
     speaker,
 )
-from .test_rsyslog import Rsyslogd
-from .test_syslog_ng import Daemon
 
 CENTRAL = "192.0.2.9"
 POP = {"pop1": "192.0.2.10", "pop2": "192.0.2.11"}
@@ -149,12 +148,12 @@ def _public_socket() -> Path:
     return directory / "log"
 
 
-def central_rsyslog(site: Site) -> Rsyslogd:
-    return Rsyslogd(
+def central_rsyslog(site: Site) -> Rsyslog:
+    return Rsyslog.with_filter(
         site.directory / "central",
         site.installed,
         settings=_central_settings(),
-        variant=shipped("rsyslog/central.conf", site.certificate("loghost")),
+        behind=shipped("rsyslog/central.conf", site.certificate("loghost")),
         within=site.on("loghost"),
     )
 
@@ -167,8 +166,8 @@ def _central_settings() -> dict[str, str]:
     return found
 
 
-def central_syslog_ng(site: Site) -> Daemon:
-    return Daemon(
+def central_syslog_ng(site: Site) -> SyslogNg:
+    return SyslogNg.with_filter(
         site.directory / "central",
         site.installed,
         behind=shipped("syslog-ng/central.conf", site.certificate("loghost")),
@@ -199,7 +198,7 @@ def send_logins(host: PopHost, first: int) -> dict[str, int]:
     return sent
 
 
-def load_with_a_stop(hosts: Sequence[PopHost], central: Rsyslogd | Daemon) -> dict[str, int]:
+def load_with_a_stop(hosts: Sequence[PopHost], central: Rsyslog | SyslogNg) -> dict[str, int]:
     """Logins on all hosts at once, while the central daemon is stopped for some seconds."""
     sent: dict[str, int] = {}
 
@@ -227,7 +226,7 @@ def running() -> Iterator[ExitStack]:
         yield stack
 
 
-def started(running: ExitStack, central: Rsyslogd | Daemon, *hosts: PopHost) -> None:
+def started(running: ExitStack, central: Rsyslog | SyslogNg, *hosts: PopHost) -> None:
     running.enter_context(central)
     for host in hosts:
         running.callback(host.close)
@@ -327,7 +326,7 @@ def test_by_tcp_only_a_trusted_host_with_a_certificate_of_ours_is_believed(
     assert {"dovecot": 1} == site.installed.status()["logins"]
 
 
-def _said(central: Rsyslogd, *texts: str) -> bool:
+def _said(central: Rsyslog, *texts: str) -> bool:
     return any(all(text in line for text in texts) for line in central.process.said().splitlines())
 
 

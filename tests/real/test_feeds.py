@@ -16,6 +16,8 @@ import pytest
 from .booted import PACKAGES
 from .daemons.journald import Journald
 from .daemons.process import Process, wait_for
+from .daemons.rsyslog import Rsyslog
+from .daemons.syslog_ng import SyslogNg
 from .debian import pristine
 from .shipped import (
     CANARY,
@@ -28,8 +30,6 @@ from .shipped import (
     send_as_nobody,
     shipped,
 )
-from .test_rsyslog import Rsyslogd
-from .test_syslog_ng import Daemon as SyslogNgDaemon
 
 JOURNAL_UNIT = "examples/systemd/pbs-filter-journal.service"
 TAIL_UNIT = "examples/systemd/pbs-filter-tail.service"
@@ -223,7 +223,7 @@ def test_rsyslog_reads_the_journal_and_its_replay_authorises_nobody(
     installed = Installed(tmp_path / "installed", "require_vouched = true\ngrace_seconds = 2\n")
     log.send(login(1))
     time.sleep(2.1)  # its grace
-    with Rsyslogd(
+    with Rsyslog.with_filter(
         tmp_path / "rsyslog", installed, source="rsyslog/imjournal.conf", within=journald.within()
     ):
         its_replay_authorises_nobody(installed, journald, log)
@@ -235,7 +235,7 @@ def test_syslog_ng_reads_the_journal_and_its_replay_authorises_nobody(
     installed = Installed(tmp_path / "installed", "require_vouched = true\ngrace_seconds = 2\n")
     log.send(login(1))
     time.sleep(2.1)  # its grace
-    with SyslogNgDaemon(
+    with SyslogNg.with_filter(
         tmp_path / "syslog-ng",
         installed,
         more="systemd-journal(); ",

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import random
-import re
-import shutil
 import signal
-import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType, TracebackType
 
 import pytest
 
 from . import certificates
 from .certificates import TLS
-from .daemons.process import Process, wait_for
+from .daemons.process import wait_for
+from .daemons.rsyslog import Rsyslog
 from .mtas.namespace import Namespace
-from .packages import install
 from .shipped import (
     CANARY,
     Installed,
@@ -28,10 +24,10 @@ from .shipped import (
     address,
     addresses,
     children,
+    filter_of,
     from_mx1,
     kill_filter_of,
     login,
-    pipeline_of,
     shipped,
     speaker,
 )
@@ -45,120 +41,19 @@ LONGEST_LINE = 8096
 """rsyslog's maxMessageSize in this Debian: imtcp cuts there."""
 
 
-class Rsyslogd:
-    """rsyslogd with the shipped files, and a log of everything behind them, as Debian has it.
-
-    `settings` are changes to pbs-filter.conf, `variant` stands behind it.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        installed: Installed,
-        *,
-        source: str = "rsyslog/imuxsock.conf",
-        settings: Mapping[str, str] = MappingProxyType({}),
-        variant: str = "",
-        within: Sequence[str] = (),
-    ) -> None:
-        install("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
-        directory.mkdir(exist_ok=True)
-        self.directory = directory
-        self.everything = directory / "everything.log"
-        # The test's own directory is closed to other users, and its name too long for a socket.
-        self._public = Path(tempfile.mkdtemp(prefix="pbs-"))
-        self._public.chmod(0o755)
-        self.socket_path = self._public / "log"
-        own_socket = f'load="imuxsock" SysSock.Name="{self.socket_path}" '
-        config = directory / "rsyslog.conf"
-        config.write_text(
-            f'global(workDirectory="{directory}" localHostname="mx1"\n'
-            '       processInternalMessages="on")\n'
-            'module(load="impstats" interval="1" log.syslog="off" resetCounters="off"\n'
-            f'       log.file="{directory}/impstats")\n'
-            + shipped(source, {'load="imuxsock" ': own_socket} if "imuxsock" in source else {})
-            + shipped("rsyslog/pbs-filter.conf", {**installed.paths, **settings})
-            + variant
-            + 'template(name="text" type="string" string="%syslogtag%%msg%\\n")\n'
-            f'action(type="omfile" file="{self.everything}" template="text")\n'
-        )
-        self.process = Process(
-            "rsyslogd",
-            [
-                *within,
-                shutil.which("rsyslogd", path="/usr/sbin:/sbin") or "/usr/sbin/rsyslogd",
-                "-n",
-                *("-f", str(config)),
-                *("-i", str(directory / "rsyslogd.pid")),
-            ],
-            output=directory / "rsyslogd.out",
-            ready=self.socket_path.exists if "imuxsock" in source else lambda: True,
-        )
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def start(self) -> None:
-        self.socket_path.unlink(missing_ok=True)
-        self.process.start()
-
-    def stop(self) -> None:
-        """Stop it as systemd does: SIGTERM to every process of the service."""
-        for pid in children(self.pid) if self.process.running() else ():
-            os.kill(pid, signal.SIGTERM)
-        self.process.stop()
-
-    def close(self) -> None:
-        self.stop()
-        shutil.rmtree(self._public)
-
-    def __enter__(self) -> Rsyslogd:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def log(self) -> LogSocket:
-        return LogSocket(self.socket_path, self.pid)
-
-    def discarded(self) -> int:
-        """Lines that the action's queues, in memory and on disk, had no room for."""
-        statistics = (self.directory / "impstats").read_text()
-        latest = {
-            name: int(number)
-            for name, number in re.findall(
-                r"(pbs-filter queue(?:\[DA\])?): .* discarded\.full=(\d+)", statistics
-            )
-        }
-        return sum(latest.values())
-
-    def received(self, message: bytes) -> bool:
-        """Whether it has come through the socket: is in the log of everything."""
-        with self.everything.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
-            return message in log.read()
-
-
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:
     return Installed(tmp_path / "installed", "require_vouched = true\n")
 
 
 @pytest.fixture
-def rsyslogd(tmp_path: Path, installed: Installed) -> Iterator[Rsyslogd]:
-    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon:
+def rsyslogd(tmp_path: Path, installed: Installed) -> Iterator[Rsyslog]:
+    with Rsyslog.with_filter(tmp_path / "rsyslog", installed) as daemon:
         yield daemon
 
 
 @pytest.fixture
-def log(rsyslogd: Rsyslogd) -> Iterator[LogSocket]:
+def log(rsyslogd: Rsyslog) -> Iterator[LogSocket]:
     with rsyslogd.log() as opened:
         yield opened
 
@@ -167,7 +62,7 @@ def log(rsyslogd: Rsyslogd) -> Iterator[LogSocket]:
 
 
 def test_a_filter_killed_in_bursts_and_idle_loses_no_login(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+    rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
     chosen = random.Random()
     in_bursts = {chosen.randrange(1000, LINES) for _ in range(KILLS - 2)}
@@ -195,7 +90,7 @@ def test_a_filter_that_is_missing_at_first_loses_no_login_and_does_no_harm(
     tmp_path: Path, installed: Installed
 ) -> None:
     installed.remove()
-    with Rsyslogd(tmp_path / "rsyslog", installed) as daemon, daemon.log() as log:
+    with Rsyslog.with_filter(tmp_path / "rsyslog", installed) as daemon, daemon.log() as log:
         for number in range(MISSING_SECONDS * 10):
             log.send(login(number))
             time.sleep(0.1)  # ten a second is what is asked for
@@ -206,7 +101,7 @@ def test_a_filter_that_is_missing_at_first_loses_no_login_and_does_no_harm(
 
 
 def test_a_stop_with_lines_waiting_loses_none_of_them(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+    rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
     for number in range(LINES // 4):
         log.send(login(number))
@@ -221,7 +116,7 @@ def test_a_stop_with_lines_waiting_loses_none_of_them(
 
 
 def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+    rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
     for round_ in range(5):
         log.send(b"Session from 192.0.2.%d" % round_, tag=f"popa3d[{round_ + 100}]")
@@ -235,11 +130,11 @@ def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
 
 
 def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+    rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
     log.send(login(0))
     installed.wait_for_count(1)
-    hanging = pipeline_of(rsyslogd.pid)
+    hanging = filter_of(rsyslogd.pid)
     os.kill(hanging, signal.SIGSTOP)
     failed = b"imap-login: Aborted login (auth failed, 1 attempts): user=<bob>, rip=192.0.2.9"
     for number in range(1, HANG_LINES):
@@ -252,11 +147,11 @@ def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
     with rsyslogd.everything.open("rb") as everything:
         assert HANG_LINES == sum(b"imap-login: " in line for line in everything)
     wait_for(lambda: hanging not in children(rsyslogd.pid), "the end of what hangs")
-    new = pipeline_of(rsyslogd.pid)
+    new = filter_of(rsyslogd.pid)
     log.send(login(HANG_LINES))
     installed.wait_for_address(address(HANG_LINES), 120)
     print(f"{rsyslogd.discarded()} of {HANG_LINES} lines did not fit into the queue")
-    assert new == pipeline_of(rsyslogd.pid)
+    assert new == filter_of(rsyslogd.pid)
 
 
 def test_a_networks_command_that_hangs_holds_no_login_up(tmp_path: Path) -> None:
@@ -289,7 +184,7 @@ def test_a_networks_command_that_hangs_holds_no_login_up(tmp_path: Path) -> None
 
 
 def test_hups_rotation_and_a_restart_under_load_lose_nothing(
-    rsyslogd: Rsyslogd, installed: Installed, log: LogSocket
+    rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
     first = 0
 
@@ -301,17 +196,17 @@ def test_hups_rotation_and_a_restart_under_load_lose_nothing(
 
     load(1000)
     installed.wait_for_count(1000)
-    running = pipeline_of(rsyslogd.pid)
+    running = filter_of(rsyslogd.pid)
     for _ in range(3):
         load(1000)
-        rsyslogd.process.signal(signal.SIGHUP)
+        rsyslogd.hang_up()
         os.kill(running, signal.SIGHUP)  # Debian 12's rotation: to every process of the service
     load(1000)
-    assert running == pipeline_of(rsyslogd.pid)
+    assert running == filter_of(rsyslogd.pid)
     installed.wait_for_count(first)
     old = installed.log.rename(installed.log.with_suffix(".1"))
     size = old.stat().st_size
-    rsyslogd.process.signal(signal.SIGHUP)
+    rsyslogd.hang_up()
     wait_for(installed.log.exists, "a new log file after the rotation")
     assert size == old.stat().st_size
     load(5000)
@@ -335,10 +230,10 @@ def test_over_tcp_only_trusted_hosts_count_and_a_long_line_makes_no_second_one(
     tls = certificates.make(tmp_path / "tls")
     network = Namespace([trusted, stranger, here])
     try:
-        daemon = Rsyslogd(
+        daemon = Rsyslog.with_filter(
             tmp_path / "rsyslog",
             installed,
-            variant=shipped("rsyslog/central.conf", {TLS: str(tls / "loghost")}),
+            behind=shipped("rsyslog/central.conf", {TLS: str(tls / "loghost")}),
             within=network.command(),
         )
         with daemon, daemon.log() as log:

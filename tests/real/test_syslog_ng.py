@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 
@@ -26,11 +23,10 @@ from .shipped import (
     address,
     addresses,
     alive,
-    children,
+    filter_of,
     from_mx1,
     kill_filter_of,
     login,
-    pipeline_of,
     shipped,
     speaker,
     wait_for_new_filter,
@@ -48,101 +44,19 @@ LONGEST_LINE = 65_536
 """syslog-ng's log-msg-size()."""
 
 
-class Daemon:
-    """syslog-ng with the shipped files behind a private log socket; `more` are further sources.
-
-    `behind` stands at the end of its configuration.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        installed: Installed,
-        *,
-        more: str = "",
-        behind: str = "",
-        within: list[str] | None = None,
-    ) -> None:
-        directory.mkdir(exist_ok=True)
-        # The test's own directory is closed to other users, and its name too long for a socket.
-        self._public = Path(tempfile.mkdtemp(prefix="pbs-"))
-        self._public.chmod(0o755)
-        self.socket_path = self._public / "log"
-        self.everything = directory / "everything.log"
-        self.daemon = SyslogNg(
-            directory,
-            "options { stats-level(1); use-dns(no); };\n"
-            f'source s_src {{ unix-dgram("{self.socket_path}"); internal(); {more} }};\n'
-            f'destination d_all {{ file("{self.everything}" template("$MSGHDR$MSG\\n")); }};\n'
-            "log { source(s_src); destination(d_all); };\n"
-            + shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
-            + shipped("syslog-ng/log-path.conf", {})
-            + behind,
-            within=within or [],
-        )
-
-    @property
-    def pid(self) -> int:
-        return self.daemon.pid
-
-    def start(self) -> None:
-        self.socket_path.unlink(missing_ok=True)
-        self.daemon.start()
-
-    def stop(self) -> None:
-        """Stop it as systemd does: SIGTERM to every process of the service."""
-        for pid in children(self.pid) if self.daemon.process.running() else ():
-            os.kill(pid, signal.SIGTERM)
-        self.daemon.stop()
-
-    def __enter__(self) -> Daemon:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self._public)
-
-    def log(self) -> LogSocket:
-        return LogSocket(self.socket_path, self.pid)
-
-    def wait_for_line(self, message: bytes) -> None:
-        """Return when it has come through the socket: is in the log of everything."""
-
-        def there() -> bool:
-            with self.everything.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
-                return message in log.read()
-
-        wait_for(there, "the last line")
-
-    def dropped(self) -> int:
-        """Lines that the filter's queue had no room for."""
-        return self.daemon.counter("dst.program", "dropped")
-
-    def waiting(self) -> int:
-        """Lines in the filter's queue."""
-        return self.daemon.counter("dst.program", "queued")
-
-
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:
     return Installed(tmp_path / "installed", "require_vouched = true\n")
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, installed: Installed) -> Iterator[Daemon]:
-    with Daemon(tmp_path / "syslog-ng", installed) as running:
+def daemon(tmp_path: Path, installed: Installed) -> Iterator[SyslogNg]:
+    with SyslogNg.with_filter(tmp_path / "syslog-ng", installed) as running:
         yield running
 
 
 @pytest.fixture
-def log(daemon: Daemon) -> Iterator[LogSocket]:
+def log(daemon: SyslogNg) -> Iterator[LogSocket]:
     with daemon.log() as opened:
         yield opened
 
@@ -151,7 +65,7 @@ def log(daemon: Daemon) -> Iterator[LogSocket]:
 
 
 def test_a_killed_filter_loses_what_is_in_its_pipe_and_nothing_else(
-    daemon: Daemon, installed: Installed, log: LogSocket
+    daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
     chosen = random.Random()
     in_bursts = sorted(chosen.randrange(1000, LINES) for _ in range(KILLS))
@@ -177,7 +91,7 @@ def test_a_killed_filter_loses_what_is_in_its_pipe_and_nothing_else(
 
 
 def test_a_filter_killed_while_idle_loses_nothing(
-    daemon: Daemon, installed: Installed, log: LogSocket
+    daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
     for number in range(KILLS):
         log.send(login(number))
@@ -193,18 +107,18 @@ def test_a_filter_that_cannot_start_is_not_started_again_and_again(
 ) -> None:
     good = installed.config.read_text()
     installed.config.write_text("nonsense = 1\n")
-    with Daemon(tmp_path / "syslog-ng", installed) as daemon, daemon.log() as log:
+    with SyslogNg.with_filter(tmp_path / "syslog-ng", installed) as daemon, daemon.log() as log:
         wait_for(lambda: "nonsense" in installed.said(), "the reason")
-        running = pipeline_of(daemon.pid)
+        running = filter_of(daemon.pid)
         for number in range(100):
             log.send(login(number))
         installed.config.write_text(good)
         installed.wait_for_count(100)
-        assert running == pipeline_of(daemon.pid)
+        assert running == filter_of(daemon.pid)
 
 
 def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
-    daemon: Daemon, installed: Installed, log: LogSocket
+    daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
     for round_ in range(3):
         log.send(b"Session from 192.0.2.%d" % round_, tag=f"popa3d[{round_ + 100}]")
@@ -218,11 +132,11 @@ def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
 
 
 def test_a_filter_that_hangs_holds_nobody_up(
-    daemon: Daemon, installed: Installed, log: LogSocket
+    daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
     log.send(login(0))
     installed.wait_for_count(1)
-    hanging = pipeline_of(daemon.pid)
+    hanging = filter_of(daemon.pid)
     os.kill(hanging, signal.SIGSTOP)
     for number in range(1, HANG_LINES):
         log.send(login(number))
@@ -245,7 +159,7 @@ def test_a_filter_that_hangs_holds_nobody_up(
 
 
 def test_reloads_rotation_and_a_restart_under_load(
-    daemon: Daemon, installed: Installed, log: LogSocket
+    daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
     first = 0
 
@@ -257,14 +171,14 @@ def test_reloads_rotation_and_a_restart_under_load(
 
     load(1000)
     installed.wait_for_count(first)
-    running = pipeline_of(daemon.pid)
+    running = filter_of(daemon.pid)
     for _ in range(3):
         load(1000)
-        daemon.daemon.reload()
+        daemon.hang_up()
         os.kill(running, signal.SIGHUP)  # what systemd sends to every process of the service
         load(1000)
     installed.wait_for_count(first)
-    assert running == pipeline_of(daemon.pid), "keep-alive: a reload leaves the filter alone"
+    assert running == filter_of(daemon.pid), "keep-alive: a reload leaves the filter alone"
     old = installed.log.rename(installed.log.with_suffix(".1"))
     os.kill(running, signal.SIGHUP)
     wait_for(installed.log.exists, "a new log file after the rotation")
@@ -291,7 +205,7 @@ def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
     tls = certificates.make(tmp_path / "tls")
     network = Namespace([trusted, stranger, here])
     try:
-        daemon = Daemon(
+        daemon = SyslogNg.with_filter(
             tmp_path / "syslog-ng",
             installed,
             behind=shipped("syslog-ng/central.conf", {TLS: str(tls / "loghost")}),

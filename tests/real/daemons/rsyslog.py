@@ -1,90 +1,199 @@
-"""A private rsyslogd: its own configuration, log socket and files."""
+"""A private rsyslogd: its own configuration, log socket and files; of Debian 12, or of 13."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import re
 import shutil
 import signal
-import socket
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Self
 
-from ..packages import CHECKOUT, install
+from ..packages import CHECKOUT, install, launch, unpack
+from ..shipped import Installed, LogSocket, children, shipped
 from .process import Process, wait_for
 
 HOST_NAME = "mx1"
+FORMATS = ("json", "iso", "bsd")
+PACKAGES = ("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
+MODULES = "/usr/lib/x86_64-linux-gnu/rsyslog"
 
 _HEAD = """\
 global(workDirectory="{directory}" localHostname="{host}" processInternalMessages="on")
-module(load="imuxsock" SysSock.Use="off")
+module(load="impstats" interval="1" log.syslog="off" resetCounters="off"
+       log.file="{directory}/impstats")
+"""
+_OWN = """\
+template(name="text" type="string" string="%syslogtag%%msg%\\n")
+if $programname startswith "rsyslogd" then
+  action(type="omfile" file="{directory}/own.log" template="text")
 """
 _INPUT = """\
 input(type="imuxsock" Socket="{socket}" CreatePath="on" RateLimit.Interval="0"
       Annotate="on" ParseTrusted="on" UsePIDFromSystem="off")
 """
 _FILES = """\
-if $programname != "rsyslogd" then {{
+if not ($programname startswith "rsyslogd") then {{
   action(type="omfile" file="{directory}/iso.log" template="RSYSLOG_FileFormat")
   action(type="omfile" file="{directory}/bsd.log" template="RSYSLOG_TraditionalFileFormat")
   action(type="omfile" file="{directory}/json.log" template="json")
 }}
 """
-FORMATS = ("json", "iso", "bsd")
+_EVERYTHING = 'action(type="omfile" file="{directory}/everything.log" template="text")\n'
 
 
 def json_template() -> str:
     """The template of the shipped rsyslog/pbs-filter.conf, under the name `json`."""
-    shipped = (CHECKOUT / "rsyslog" / "pbs-filter.conf").read_text()
-    begin = shipped.index('template(name="pbs-filter"')
-    end = shipped.index("\n}\n", begin) + 3
-    return shipped[begin:end].replace('"pbs-filter"', '"json"', 1)
+    text = (CHECKOUT / "rsyslog" / "pbs-filter.conf").read_text()
+    begin = text.index('template(name="pbs-filter"')
+    end = text.index("\n}\n", begin) + 3
+    return text[begin:end].replace('"pbs-filter"', '"json"', 1)
+
+
+def _command(suite: str) -> list[str]:
+    if suite:
+        root = unpack(*PACKAGES, suite=suite)
+        return [*launch(root, "/usr/sbin/rsyslogd"), "-M", f"{root}{MODULES}"]
+    install(*PACKAGES)
+    return [shutil.which("rsyslogd", path="/usr/sbin:/sbin") or "/usr/sbin/rsyslogd"]
 
 
 class Rsyslog:
-    """rsyslogd reading `sockets`, writing all it gets to three files, and doing `rules` besides.
+    """rsyslogd with `configuration`, which reads `sockets`.
 
-    `directory` must exist and is its own. The first of `sockets` also takes `settle`'s marks.
+    `directory` is its own. The first of `sockets` also takes `send`'s and `settle`'s messages.
+    `within` is written before its command. `suite` names a Debian of which it is to be; without it,
+    it is this machine's own.
     """
 
-    def __init__(self, directory: Path, sockets: Sequence[Path], *, rules: str = "") -> None:
-        install("rsyslog")
+    def __init__(
+        self,
+        directory: Path,
+        configuration: str,
+        sockets: Sequence[Path],
+        *,
+        within: Sequence[str] = (),
+        suite: str = "",
+    ) -> None:
+        directory.mkdir(exist_ok=True)
         self.directory = directory
-        self.socket = sockets[0]
+        self.socket = sockets[0] if sockets else Path("/nonexistent")
+        self.everything = directory / "everything.log"
+        self._sockets = sockets
+        self._own = directory / "own.log"
+        self._starts = 0
         config = directory / "rsyslog.conf"
         config.write_text(
             _HEAD.format(directory=directory, host=HOST_NAME)
+            + _OWN.format(directory=directory)
+            + configuration
+        )
+        self._marks = itertools.count(1)
+        self.process = Process(
+            "rsyslogd",
+            [
+                *within,
+                *_command(suite),
+                *("-n", "-f", str(config), "-i", str(directory / "rsyslogd.pid")),
+            ],
+            output=directory / "rsyslogd.out",
+            ready=self._ready,
+        )
+
+    @classmethod
+    def with_files(cls, directory: Path, sockets: Sequence[Path], *, rules: str = "") -> Self:
+        """One that writes all it gets to three files, and does `rules` besides."""
+        return cls(
+            directory,
+            'module(load="imuxsock" SysSock.Use="off")\n'
             + "".join(_INPUT.format(socket=path) for path in sockets)
             + json_template()
             + _FILES.format(directory=directory)
-            + rules
-        )
-        self._marks = itertools.count(1)
-        program = shutil.which("rsyslogd", path="/usr/sbin:/sbin") or "/usr/sbin/rsyslogd"
-        self.process = Process(
-            "rsyslogd",
-            [program, "-n", "-f", str(config), "-i", str(directory / "rsyslogd.pid")],
-            output=directory / "rsyslogd.out",
-            ready=lambda: all(path.exists() for path in sockets),
+            + rules,
+            sockets,
         )
 
-    def start(self) -> Rsyslog:
+    @classmethod
+    def with_filter(
+        cls,
+        directory: Path,
+        installed: Installed,
+        *,
+        source: str = "rsyslog/imuxsock.conf",
+        settings: Mapping[str, str] = MappingProxyType({}),
+        behind: str = "",
+        within: Sequence[str] = (),
+        suite: str = "",
+    ) -> Self:
+        """One with the shipped files, and a log of everything behind them, as Debian has it.
+
+        `settings` are changes to pbs-filter.conf, `behind` stands behind it.
+        """
+        # The test's own directory is closed to other users, and its name too long for a socket.
+        public = Path(tempfile.mkdtemp(prefix="pbs-"))
+        public.chmod(0o755)
+        sockets = [public / "log"] if "imuxsock" in source else []
+        own = {'load="imuxsock" ': f'load="imuxsock" SysSock.Name="{public}/log" '}
+        return cls(
+            directory,
+            shipped(source, own if sockets else {})
+            + shipped("rsyslog/pbs-filter.conf", {**installed.paths, **settings})
+            + behind
+            + _EVERYTHING.format(directory=directory),
+            sockets,
+            within=within,
+            suite=suite,
+        )
+
+    def _ready(self) -> bool:
+        """Its sockets are there, and it has said that it started. (What comes to a socket before
+        that may be from nobody: it asks for the senders' uids only after it has made it.)"""
+        if not (self._own.exists() and all(path.exists() for path in self._sockets)):
+            return False
+        return self._own.read_bytes().count(b"] start\n") > self._starts
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def start(self) -> Self:
+        for path in self._sockets:
+            path.unlink(missing_ok=True)
+        self._starts = self._own.read_bytes().count(b"] start\n") if self._own.exists() else 0
         self.process.start()
         return self
 
     def stop(self) -> None:
+        """Stop it as systemd does: SIGTERM to every process of the service."""
+        for pid in children(self.pid) if self.process.running() else ():
+            os.kill(pid, signal.SIGTERM)
         self.process.stop()
 
     def hang_up(self) -> None:
         """What log rotation does."""
         self.process.signal(signal.SIGHUP)
 
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self.socket.parent.name.startswith("pbs-"):
+            shutil.rmtree(self.socket.parent)
+
+    def log(self) -> LogSocket:
+        return LogSocket(self.socket, self.pid)
+
     def send(self, text: str | bytes, *, tag: str = "pbs-test", priority: int = 22) -> None:
         """One datagram as syslog(3) makes it; from this process, so with our own uid."""
         message = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
-            log.connect(str(self.socket))
-            log.send(b"<%d>%s: %s" % (priority, tag.encode(), message))
+        with LogSocket(self.socket) as log:
+            log.send_raw(b"<%d>%s: %s" % (priority, tag.encode(), message))
 
     def settle(self) -> None:
         """Return when everything sent to the first socket before is in all three files."""
@@ -102,6 +211,29 @@ class Rsyslog:
         lines = log.read_bytes().split(b"\n")
         return [line for line in lines if line and b"pbs-test" not in line]
 
+    def received(self, message: bytes) -> bool:
+        """Whether it has come through the socket: is in the log of everything."""
+        return _contains(self.everything, message)
+
+    def wait_for_line(self, message: bytes) -> None:
+        wait_for(lambda: self.received(message), "the last line", 60)
+
+    def discarded(self) -> int:
+        """Lines that the action's queues, in memory and on disk, had no room for."""
+        statistics = (self.directory / "impstats").read_text()
+        latest = {
+            name: int(number)
+            for name, number in re.findall(
+                r"(pbs-filter queue(?:\[DA\])?): .* discarded\.full=(\d+)", statistics
+            )
+        }
+        return sum(latest.values())
+
 
 def _contains(path: Path, text: bytes) -> bool:
-    return path.exists() and text in path.read_bytes()
+    """Whether the end of a file has `text` in it."""
+    if not path.exists():
+        return False
+    with path.open("rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
+        return text in log.read()

@@ -68,7 +68,9 @@ class Server(ABC):
             undo.callback(self.root.close)
             logs = self.directory / "rsyslog"
             logs.mkdir()
-            self.syslog = Rsyslog(logs, [self.root.alias / "dev/log"], rules=self.rules).start()
+            self.syslog = Rsyslog.with_files(
+                logs, [self.root.alias / "dev/log"], rules=self.rules
+            ).start()
             undo.callback(self.syslog.stop)
             (self.root.path / "dev/log").chmod(0o666)
             self._closing = undo.pop_all()

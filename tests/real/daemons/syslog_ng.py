@@ -1,42 +1,48 @@
-"""A private syslog-ng, from the unpacked package: Debian's cannot be installed beside rsyslog."""
+"""A private syslog-ng, unpacked: Debian's cannot be installed beside rsyslog. Of 12, or of 13."""
 
 from __future__ import annotations
 
 import csv
+import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from ..packages import launch, unpack
-from .process import Process
+from ..shipped import Installed, LogSocket, children, shipped
+from .process import Process, wait_for
 
 PACKAGES = ("syslog-ng-core", "syslog-ng-scl")
 
 
-def command() -> list[str]:
-    """The first words of a command that runs syslog-ng."""
-    root = unpack(*PACKAGES)
+def command(suite: str = "") -> list[str]:
+    """The first words of a command that runs syslog-ng of this machine's Debian, or of `suite`."""
+    root = unpack(*PACKAGES, suite=suite)
     modules = root / "usr/lib/syslog-ng"
     words = launch(root, "/usr/sbin/syslog-ng")
     at = words.index("--library-path") + 1
     words[at] += f":{modules}"
-    return [*words, f"--module-path={modules / version()}"]
+    return [*words, f"--module-path={modules / version(suite)}"]
 
 
-def version() -> str:
+def version(suite: str = "") -> str:
     """Its version as configurations name it, `3.38`."""
-    modules = unpack(*PACKAGES) / "usr/lib/syslog-ng"
+    modules = unpack(*PACKAGES, suite=suite) / "usr/lib/syslog-ng"
     return next(path.name for path in modules.iterdir() if re.fullmatch(r"\d+\.\d+", path.name))
 
 
-def head() -> str:
+def head(suite: str = "") -> str:
     """The beginning of a configuration: version, and where SCL is."""
-    root = unpack(*PACKAGES)
+    root = unpack(*PACKAGES, suite=suite)
+    include = root / "usr/share/syslog-ng/include"
     return (
-        f"@version: {version()}\n"
-        f'@define include-path "{root}/usr/share/syslog-ng/include:{root}/etc/syslog-ng"\n'
+        f"@version: {version(suite)}\n"
+        f'@define include-path "{include}:{root}/etc/syslog-ng"\n'
         '@include "scl.conf"\n'
     )
 
@@ -47,20 +53,29 @@ class SyslogNg:
     `within` is written before its command.
     """
 
-    def __init__(self, directory: Path, configuration: str, *, within: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        configuration: str,
+        socket: Path = Path("/nonexistent"),
+        *,
+        within: Sequence[str] = (),
+        suite: str = "",
+    ) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
+        self.socket = socket
+        self.everything = directory / "everything.log"
         self.config = directory / "syslog-ng.conf"
-        self.config.write_text(head() + configuration)
+        self.config.write_text(head(suite) + configuration)
+        self._suite = suite
         self._control = directory / "ctl"
         self.process = Process(
             "syslog-ng",
             [
                 *within,
-                *command(),
-                "-F",
-                "-e",
-                "--no-caps",
+                *command(suite),
+                *("-F", "-e", "--no-caps"),
                 *("-f", str(self.config)),
                 *("-R", str(directory / "persist")),
                 *("-c", str(self._control)),
@@ -70,26 +85,94 @@ class SyslogNg:
             ready=self._control.exists,
         )
 
+    @classmethod
+    def with_filter(
+        cls,
+        directory: Path,
+        installed: Installed,
+        *,
+        more: str = "",
+        behind: str = "",
+        within: Sequence[str] = (),
+        suite: str = "",
+    ) -> Self:
+        """One with the shipped files behind a private log socket; `more` are further sources.
+
+        `behind` stands at the end of its configuration.
+        """
+        directory.mkdir(exist_ok=True)
+        # The test's own directory is closed to other users, and its name too long for a socket.
+        public = Path(tempfile.mkdtemp(prefix="pbs-"))
+        public.chmod(0o755)
+        everything = directory / "everything.log"
+        return cls(
+            directory,
+            "options { stats-level(1); use-dns(no); };\n"
+            f'source s_src {{ unix-dgram("{public}/log"); internal(); {more} }};\n'
+            f'destination d_all {{ file("{everything}" template("$MSGHDR$MSG\\n")); }};\n'
+            "log { source(s_src); destination(d_all); };\n"
+            + shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
+            + shipped("syslog-ng/log-path.conf", {})
+            + behind,
+            public / "log",
+            within=within,
+            suite=suite,
+        )
+
     @property
     def pid(self) -> int:
         return self.process.pid
 
-    def start(self) -> SyslogNg:
+    def start(self) -> Self:
         self._control.unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
         self.process.start()
         return self
 
     def stop(self) -> None:
+        """Stop it as systemd does: SIGTERM to every process of the service."""
+        for pid in children(self.pid) if self.process.running() else ():
+            os.kill(pid, signal.SIGTERM)
         self.process.stop()
 
-    def reload(self) -> None:
+    def hang_up(self) -> None:
         """What `systemctl reload` and log rotation do."""
         self.process.signal(signal.SIGHUP)
 
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self.socket.parent.name.startswith("pbs-"):
+            shutil.rmtree(self.socket.parent)
+
+    def log(self) -> LogSocket:
+        return LogSocket(self.socket, self.pid)
+
+    def wait_for_line(self, message: bytes) -> None:
+        """Return when it has come through the socket: is in the log of everything."""
+
+        def there() -> bool:
+            with self.everything.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
+                return message in log.read()
+
+        wait_for(there, "the last line", 60)
+
+    def dropped(self) -> int:
+        """Lines that the filter's queue had no room for."""
+        return self.counter("dst.program", "dropped")
+
+    def waiting(self) -> int:
+        """Lines in the filter's queue."""
+        return self.counter("dst.program", "queued")
+
     def counter(self, kind: str, name: str) -> int:
         """The sum of the counters `name` (dropped, written, ...) of what starts with `kind`."""
-        root = unpack(*PACKAGES)
-        words = command()[: 1 + command().index("--library-path") + 1]
+        root = unpack(*PACKAGES, suite=self._suite)
+        words = command(self._suite)
+        words = words[: 1 + words.index("--library-path") + 1]
         done = subprocess.run(
             [*words, str(root / "usr/sbin/syslog-ng-ctl"), "stats", "-c", str(self._control)],
             stdout=subprocess.PIPE,

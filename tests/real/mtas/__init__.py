@@ -82,7 +82,7 @@ class Mta(ABC):
             undo.callback(self.network.close)
             logs = self.directory / "rsyslog"
             logs.mkdir()
-            self.syslog = Rsyslog(logs, [self.root.alias / "dev/log"]).start()
+            self.syslog = Rsyslog.with_files(logs, [self.root.alias / "dev/log"]).start()
             undo.callback(self.syslog.stop)
             (self.root.path / "dev/log").chmod(0o666)
             self._install_lookup()
