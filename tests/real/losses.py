@@ -21,7 +21,8 @@ from .shipped import Installed, LogSocket, addresses, filter_of, filters, login
 
 LOGINS = 500
 BEFORE = 100
-"""Logins that are sent before the trouble begins; it begins between two of them."""
+"""Logins that are sent before the trouble begins. A filter that is killed for it (the program is
+missing, the configuration wrong) has stored them; other troubles begin somewhere among them."""
 KILLS = 5
 STOP_SECONDS = 40
 """rsyslogd gives up its queue and a filter that hangs before this is over."""
@@ -82,6 +83,7 @@ class Site:
         self._filler.unlink(missing_ok=True)
 
     def _kill(self) -> None:
+        self.installed.wait_for_count(BEFORE)
         for pid in filters(self.daemon.pid):
             os.kill(pid, signal.SIGKILL)
 
