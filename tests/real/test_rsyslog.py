@@ -194,10 +194,10 @@ def test_a_networks_command_that_hangs_holds_no_login_up(tmp_path: Path) -> None
                        "echo 198.51.100.0/24\n")  # fmt: skip
     command.chmod(0o755)
     installed = Installed(tmp_path / "installed", f'local_networks_command = "{command}"\n')
-    with Rsyslogd(tmp_path / "rsyslogd", installed) as rsyslogd, rsyslogd.log() as log:
+    with Rsyslog.with_filter(tmp_path / "rsyslog", installed) as rsyslogd, rsyslogd.log() as log:
         log.send(login(1))
         installed.wait_for_count(1)
-        running = pipeline_of(rsyslogd.pid)
+        running = filter_of(rsyslogd.pid)
         Path(f"{asked}.hang").touch()
         os.kill(running, signal.SIGHUP)
         wait_for(lambda: len(asked.read_text()) == 2, "the second question")
