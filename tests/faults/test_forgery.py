@@ -21,7 +21,7 @@ from pbs_filter.service import build
 
 from ..fuzz.lines import fill, lines_of
 from ..real.daemons.rsyslog import Rsyslog
-from ..real.shipped import CANARY, NOBODY, Installed, forged, login, pipeline_of, send_as_nobody
+from ..real.shipped import CANARY, NOBODY, Installed, filter_of, forged, login, send_as_nobody
 from . import LONG, figure
 from .lives import made
 
@@ -42,7 +42,7 @@ def test_what_an_ordinary_user_writes_is_refused_and_reported(
     with daemon.log() as log:
         log.send(login(1))
         installed.wait_for_count(1)
-        attempts = forged(pipeline_of(daemon.pid))
+        attempts = forged(filter_of(daemon.pid))
         send_as_nobody(daemon.socket, attempts)
         for more in ([], ["--id=1"], [f"--id={daemon.pid}"], ["--rfc5424"], ["--rfc3164"]):
             subprocess.run(
@@ -83,7 +83,7 @@ FROM_OUTSIDE = [
 
 @pytest.mark.parametrize("said", FROM_OUTSIDE, ids=json.dumps)
 def test_what_nobody_vouches_for_is_refused(place: Path, said: dict[str, object]) -> None:
-    pipeline = build.pipeline_of(
+    pipeline = build.filter_of(
         made(place, require_vouched=True, trusted_hosts=["192.0.2.0/24"]), lambda _text: None
     )
     line = json.dumps({"h": "mx1", "p": "dovecot", "msg": " " + LOGIN, **said})
@@ -94,7 +94,7 @@ def test_what_nobody_vouches_for_is_refused(place: Path, said: dict[str, object]
 def test_no_text_a_client_chooses_lets_another_address_in(place: Path) -> None:
     """User names, PTR names, IMAP IDs and whatever else real lines carry, filled with every known
     attack; each line as its server itself writes it."""
-    pipeline = build.pipeline_of(made(place), lambda _text: None)
+    pipeline = build.filter_of(made(place), lambda _text: None)
     now = int(time.time())
     texts = attacks_of(SERVERS)
     lines = 0

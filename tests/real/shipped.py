@@ -359,7 +359,7 @@ def forged(pid: int = 4711) -> list[bytes]:
 KNOWN = sorted({name for server in SERVERS for name in server.programs} | {"back-end.2/pop3d"})
 """Every program name that must come through a selection, and an instance of Cyrus."""
 UNKNOWN = (
-    "postfix/smtpd", "cyrus/lmtp", "cyrus", "imapx", "ximap", "dovecotx", "Dovecot", "xdovecot",
+    "postfix/smtpd", "cyrusx", "imapx", "ximap", "dovecotx", "Dovecot", "xdovecot",
     "perditionximap4", "inxpopper", "rsyslogd", "back-end/imapx",
 )  # fmt: skip
 
