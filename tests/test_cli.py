@@ -363,19 +363,18 @@ samples = [
 ]
 """
 MINE = """
-import pyparsing as pp
-from pbs_filter.grammar import ADDRESS, USER, Rule, Server, no, yes
+from pbs_filter.grammar import Rule, Server, line, samples
 from pbs_filter.model import Accepted
 
-SAMPLES = (
-    yes("mined[3]: hello bob at 192.0.2.7",
-        Accepted(user="bob", address="192.0.2.7", protocol="imap")),
-    no("mined[3]: hello bob at 192.0.2.7 ", "text behind the end"),
-)
-LOGIN = pp.Literal("hello ") + USER("user") + " at " + ADDRESS("address")
+LINES = samples('''
+mined[3]: hello bob at 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=imap
+mined[3]: hello bob at 192.0.2.7 x
+    not: text behind the end
+''')
 SERVER = Server(
     name="mine", title="Mine", versions="1", programs={"mined": "imap"},
-    rules=(Rule(name="login", kind=Accepted, expression=LOGIN, samples=SAMPLES),),
+    rules=(Rule("login", Accepted, line("hello {user} at {address}"), LINES),),
 )
 """
 

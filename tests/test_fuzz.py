@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from pbs_filter.grammar import ADDRESS, TEXT, USER, Rule, Server, no, token, yes
+from pbs_filter.grammar import ADDRESS, TEXT, USER, Rule, Server, token
 from pbs_filter.model import Accepted, Ignored
 from pbs_filter.servers import SERVERS
 from tests.fuzz.attacks import CANARY, attacks_of
 from tests.fuzz.lines import HOLE, Line, lines_of
 from tests.fuzz.run import Campaign, run, targets
+
+from .grammar.sample import no, yes
 
 SECONDS = 0.5
 TARGETS = targets(SERVERS)

@@ -7,12 +7,13 @@ import shutil
 
 import pytest
 
-from pbs_filter.grammar import ADDRESS, USER, Rule, Server, no, yes
+from pbs_filter.grammar import ADDRESS, USER, Rule, Server
 from pbs_filter.model import Accepted, Connected, Ended
 from pbs_filter.servers import SERVERS
 
 from . import generated
 from .generated import CHECKOUT, COMMAND, paths, replaced, servers, text_of, write
+from .grammar.sample import no, yes
 from .real.packages import install
 
 

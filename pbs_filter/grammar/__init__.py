@@ -4,7 +4,7 @@ A server file needs only what is imported here.
 """
 
 from .matcher import Match, Matcher, NearMiss
-from .rules import Rule, Sample, Server, no, samples, yes
+from .rules import Rule, Sample, Server, samples
 from .tokens import (
     ADDRESS,
     ADDRESS_BEFORE_PORT,
@@ -41,9 +41,7 @@ __all__ = [
     "line",
     "name",
     "name_before",
-    "no",
     "quoted_name",
     "samples",
     "token",
-    "yes",
 ]

@@ -57,16 +57,6 @@ class Sample:
         return program, pid or "", message
 
 
-def yes(line: str, observation: Observation) -> Sample:
-    """Returns a sample that must give exactly `observation`."""
-    return Sample(line=line, observation=observation)
-
-
-def no(line: str, because: str) -> Sample:
-    """Returns a sample that must authorise, connect and end nothing."""
-    return Sample(line=line, observation=None, because=because)
-
-
 def samples(transcript: str) -> tuple[Sample, ...]:
     """Reads a log in which each line is followed, indented, by what it must give.
 
@@ -105,7 +95,7 @@ def _sample(line: str, verdict: str) -> Sample:
         raise GrammarError(f"sample {verdict!r}: no line stands above it; a line has one verdict")
     word, _, rest = verdict.partition(" ")
     if word == "not:" and rest:
-        return no(line, rest)
+        return Sample(line=line, observation=None, because=rest)
     name, _, rest = rest.partition(" ")
     fields = _field.findall(f" {rest}") if rest else []
     kind = _KINDS.get(name)
@@ -118,7 +108,7 @@ def _sample(line: str, verdict: str) -> Sample:
     if len(values) < len(fields):
         raise GrammarError(f"sample {line!r}: {verdict!r} has a field twice; write each once")
     try:
-        return yes(line, kind(**values))
+        return Sample(line=line, observation=kind(**values))
     except TypeError as error:
         raise GrammarError(f"sample {line!r}: {verdict!r}: {error}") from None
 

@@ -16,9 +16,7 @@ from pbs_filter.grammar import (
     Matcher,
     Rule,
     Server,
-    no,
     token,
-    yes,
 )
 from pbs_filter.grammar.attacks import attacks_of
 from pbs_filter.grammar.contract import check
@@ -26,6 +24,7 @@ from pbs_filter.model import Accepted, Connected, Ended, Ignored, Record, Refuse
 from pbs_filter.servers import SERVERS
 
 from ..reading import read
+from .sample import no, yes
 
 
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)

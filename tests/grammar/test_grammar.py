@@ -25,12 +25,13 @@ from pbs_filter.grammar import (
     Server,
     name,
     name_before,
-    no,
     quoted_name,
 )
 from pbs_filter.grammar.observe import protocol_of
 from pbs_filter.model import Accepted, Connected, Ended, Ignored, Reason, Record, Refused
 from pbs_filter.servers import SERVERS
+
+from .sample import no
 
 # ------------------------------------------------------------------ tokens
 

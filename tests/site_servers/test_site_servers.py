@@ -10,7 +10,7 @@ import pytest
 
 from pbs_filter.config.options import OPTIONS
 from pbs_filter.errors import ConfigError, GrammarError
-from pbs_filter.grammar import ADDRESS, USER, Matcher, Rule, Server, no, yes
+from pbs_filter.grammar import Matcher, Rule, Server, line, samples
 from pbs_filter.model import Accepted, Connected, Ended, Reason, Record, Refused
 from pbs_filter.servers import SERVERS
 from pbs_filter.site_servers import python_file
@@ -388,20 +388,18 @@ def test_the_contract_holds_for_a_sites_server_too() -> None:
 # ------------------------------------------------------------------ Python files
 
 FILE = """
-from pbs_filter.grammar import ADDRESS, USER, Rule, Server, no, yes
+from pbs_filter.grammar import Rule, Server, line, samples
 from pbs_filter.model import Accepted
 
+LINES = samples('''
+acmed: in bob 192.0.2.7
+    -> accepted user=bob address=192.0.2.7 protocol=pop3
+acmed: in bob 203.0.113.66 x
+    not: text after the end
+''')
 SERVER = Server(
     name="acme", title="Acme", versions="1", programs={"acmed": "pop3"},
-    rules=(
-        Rule(name="login", kind=Accepted,
-             expression="in " + USER("user") + " " + ADDRESS("address"),
-             samples=(
-                 yes("acmed: in bob 192.0.2.7",
-                     Accepted(user="bob", address="192.0.2.7", protocol="pop3")),
-                 no("acmed: in bob 203.0.113.66 x", "text after the end"),
-             )),
-    ),
+    rules=(Rule("login", Accepted, line("in {user} {address}"), LINES),),
 )
 """
 
@@ -441,15 +439,13 @@ def test_a_python_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_python_grammar_that_breaks_the_contract_is_refused() -> None:
-    login = Rule(
-        name="login",
-        kind=Accepted,
-        expression="in " + USER("user") + " " + ADDRESS("address"),
-        samples=(
-            yes("acmed: in bob 192.0.2.7", Accepted(user="eve", address="192.0.2.7")),
-            no("acmed: x", "nothing"),
-        ),
-    )
+    lines = samples("""
+acmed: in bob 192.0.2.7
+    -> accepted user=eve address=192.0.2.7
+acmed: x
+    not: nothing
+""")
+    login = Rule("login", Accepted, line("in {user} {address}"), lines)
     server = Server(name="acme", title="", versions="", programs={"acmed": None}, rules=(login,))
     with pytest.raises(GrammarError, match="expected Accepted"):
         site.checked(server, SERVERS, read_line)
