@@ -45,7 +45,7 @@ class Record(NamedTuple):
     program: str
     """APP-NAME or TAG without its pid, as written (`dovecot`, `cyrus/imap`, `perdition.imap4s`)."""
     message: str
-    """MSG without leading blanks; invalid UTF-8 as lone surrogates (PEP 383)."""
+    """MSG without its leading blank; invalid UTF-8 as lone surrogates (PEP 383)."""
     host: str = ""
     """HOSTNAME, empty where the form has none."""
     pid: str = ""
@@ -59,6 +59,9 @@ class Record(NamedTuple):
     """The network peer the daemon got it from, canonical address text; empty: local or unknown."""
     vouched: bool = False
     """The transport's fields cannot be imitated by text (JSON feed)."""
+    exact: bool | None = None
+    """Whether the message is as its sender wrote it, and in its place: with every blank at its end.
+    None: the feed does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,8 @@ class Refused:
     user: str | None = None
     address: str | None = None
     session: str | None = None
-    """The session that is over with it, of whom the server had said already that he is in."""
+    """The session that is over with it: of whom the server had said already that he is in, or whose
+    connection ends with its first refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,9 @@ class Reason(enum.Enum):
     FORGED = "the sender's uid may not speak for this server"
     UNTRUSTED_HOST = "came over the network from a host not in trusted_hosts"
     NOT_VOUCHED = "the feed cannot say who sent it, and require_vouched is on"
+    # how the line came
+    PIECE = "may be a piece of a longer line, which the server's logger cut"
+    CUT_UNSEEN = "pieces of this server's lines cannot be told from lines; not named in servers"
     # grammar
     NO_RULE = "no rule reads this line"
     TWO_RULES = "two rules read this line"

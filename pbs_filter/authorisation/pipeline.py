@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from ..addresses import widen
+from ..grammar.carriage import Carriage
 from ..grammar.matcher import Matcher
 from ..grammar.rules import Rule, Server, own_logs_of
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
@@ -17,6 +18,7 @@ from ..syslog import records
 from ..syslog.scanner import Scanner
 from .correlator import Correlator
 from .ledger import Ledger, clean
+from .pieces import Granted, Pieces
 from .policy import Policy
 
 _new_outcome = tuple.__new__
@@ -78,6 +80,11 @@ def _key(session: str) -> str:
     return clean(session).replace(" ", "\u2423")
 
 
+def _logger(record: Record) -> str:
+    """Whose messages follow each other: a program's on one host, written by one account."""
+    return clean(f"{_sender(record)} {record.program} {'' if record.uid is None else record.uid}")
+
+
 class Outcome(NamedTuple):
     """What one line led to: what --explain shows and the counters count."""
 
@@ -128,6 +135,8 @@ class Counts:
         self.unread: dict[str, int] = {}
         """Lines of a known program that no rule reads, by program."""
         self.unread_examples: dict[str, str] = {}
+        self.revoked = 0
+        """Logins taken back, because they turned out to be pieces of a longer line."""
         self.forged: dict[tuple[int, str], int] = {}
         """By uid and program."""
 
@@ -173,6 +182,16 @@ class Pipeline:
         """The newest lines of `--doctor`, by their tokens."""
         self.failures: list[Failure] = []
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
+        self.pieces = Pieces()
+        self.cut_unseen: dict[str, str] = {}
+        """Servers whose lines were refused with `Reason.CUT_UNSEEN`, and what to do."""
+        self._cut: dict[str, Carriage] = {
+            program: carriage
+            for program in matcher.program_names
+            for server in matcher.servers_of(program)
+            if (carriage := server.carriage_of(program)).shows_pieces
+        }
+        """Programs whose logger cuts lines."""
         self.own_logs = own_logs_of(matcher.servers)
         self.read_record = records.reader(self.own_logs)
         self.scanner = Scanner(
@@ -261,6 +280,8 @@ class Pipeline:
         """Take one record, or why there is none. See `line`."""
         if isinstance(record, Reason):
             return Outcome("none", record)
+        carriage = self._cut.get(record.program)
+        piece = carriage is not None and self._may_be_piece(record, carriage)
         reading = self.matcher.read(record)
         if isinstance(reading, Reason):
             if reading is Reason.NO_RULE:
@@ -272,16 +293,48 @@ class Pipeline:
             return Outcome("none", reading)
         server = reading.server.name
         observation = reading.observation
-        distrust = self.policy.distrusts(record, server, observation)
+        holder = self._holder(record, server, observation) if record.uid else None
+        distrust = self.policy.distrusts(record, server, observation, holder)
         if distrust is not None:
             if distrust is Reason.FORGED:
                 self._forged(record)
             return Outcome("none", distrust, server, reading.rule.name, observation)
+        way = reading.server.carriage_of(record.program)
+        if not way.is_whole and isinstance(observation, Accepted | Connected | Ended):
+            if piece and way.shows_pieces:
+                return Outcome("none", Reason.PIECE, server, reading.rule.name, observation)
+            why = self.policy.cannot_tell(record, reading.server)
+            if why:
+                self.cut_unseen[server] = why
+                return Outcome(
+                    "none", Reason.CUT_UNSEEN, server, reading.rule.name, observation, detail=why
+                )
         if at is None:
             at = now if record.time_epoch is None else min(int(record.time_epoch), now)
         if isinstance(observation, Accepted):
             return self._accepted(observation, reading.server, reading.rule, record, at, now)
         return self._other(observation, reading.server, reading.rule.name, record, at, now)
+
+    def _may_be_piece(self, record: Record, carriage: Carriage) -> bool:
+        piece, forged = self.pieces.look(_logger(record), record, carriage)
+        for login in forged:
+            # Its message came before the one in front of it.
+            if login.new:
+                self.ledger.forget(login.address)
+            elif login.session is not None:
+                self.ledger.logout(login.session, int(login.at_epoch), int(login.at_epoch))
+            self.counts.revoked += 1
+        return piece
+
+    def _holder(self, record: Record, server: str, observation: Observation) -> str | None:
+        """The user who holds the session that `observation` ends; None: nobody logged in."""
+        if not isinstance(observation, Ended):
+            return None
+        if observation.session is None:
+            return observation.user
+        key = clean(f"{_sender(record)} {server} ") + _key(observation.session)
+        session = self.ledger.sessions.get(key)
+        return None if session is None or key in self.correlator.pending else session.user
 
     def _accepted(
         self,
@@ -318,6 +371,7 @@ class Pipeline:
                     address = widen(address, self.ipv6_prefix)
                 self._share(address, user)
                 told = session is not None and self.correlator.is_open(session, address, user, at)
+                known = address in self.ledger.authorisations
                 reason = self.correlator.accepted(
                     session,
                     address,
@@ -334,6 +388,10 @@ class Pipeline:
                 if reason is Reason.USER_HAS_TOO_MANY:
                     detail = user
                     self._over_limit(user)
+                if reason is None and record.program in self._cut and record.time_epoch:
+                    self.pieces.granted(
+                        _logger(record), Granted(record.time_epoch, address, session, not known)
+                    )
         return _new_outcome(
             Outcome,
             (
@@ -460,26 +518,36 @@ class Pipeline:
 
     def changes(self) -> int:
         """How many states the journal has to be told of."""
-        return self.ledger.changes() + self.correlator.changes()
+        return self.ledger.changes() + self.correlator.changes() + self.pieces.changes()
 
     def journal_payloads(self) -> list[str]:
         """What the journal has to be told before the lines so far are acknowledged."""
-        return self.ledger.journal_payloads() + self.correlator.journal_payloads()
+        return (
+            self.ledger.journal_payloads()
+            + self.correlator.journal_payloads()
+            + self.pieces.journal_payloads()
+        )
 
     def journaled(self) -> None:
         """The journal has what `journal_payloads` gave."""
         self.ledger.journaled()
         self.correlator.journaled()
+        self.pieces.journaled()
 
     def live_payloads(self) -> Iterator[str]:
         """Everything, for a new journal."""
         yield from self.ledger.live_payloads()
         yield from self.correlator.live_payloads()
+        yield from self.pieces.live_payloads()
 
     def apply(self, payload: str) -> bool:
         """Take one payload of the journal; whether it was one of ours, and whole."""
         try:
-            return self.ledger.apply(payload) or self.correlator.apply(payload)
+            return (
+                self.ledger.apply(payload)
+                or self.correlator.apply(payload)
+                or self.pieces.apply(payload)
+            )
         except ValueError:
             return False
 

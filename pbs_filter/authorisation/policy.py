@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..addresses import Networks, special
-from ..model import Accepted, Connected, Observation, Reason, Record
+from ..grammar.rules import Server
+from ..model import Accepted, Connected, Ended, Observation, Reason, Record
 from .user_names import UserPatterns
 
 
@@ -33,11 +34,14 @@ class Policy:
     """The uid of a user's account, None where there is none: the machine's, told by the edge."""
     writes_as_user: frozenset[str] = frozenset()
     """Servers that write as the user who logged in (after setuid). Of his uid count a login whose
-    address stands in an earlier line (which only the server could write), and of any uid the end
-    of a session, which can only shorten."""
+    address stands in an earlier line (which only the server could write), and the end of a session
+    in which he logged in."""
     speaks_as_user: frozenset[str] = frozenset()
     """Those of them whose word also counts for a login with its address, if its uid is the
     user's: that is the operator's choice, since a local user can then name any address."""
+    named: frozenset[str] = frozenset()
+    """Servers that the configuration names: their lines count even where a piece of a longer line
+    cannot be told from a line."""
     _by_reason: tuple[tuple[Networks, Reason], ...] = field(init=False)
     """The first that holds an address says why it is refused."""
     _refused: Networks = field(init=False)
@@ -68,6 +72,7 @@ class Policy:
         uid_of: Callable[[str], int | None] | None = None,
         writes_as_user: Iterable[str] = (),
         speaks_as_user: Iterable[str] = (),
+        named: Iterable[str] = (),
     ) -> Policy:
         """A policy from texts.
 
@@ -87,13 +92,17 @@ class Policy:
             uid_of=uid_of,
             writes_as_user=frozenset(writes_as_user) | frozenset(speaks_as_user),
             speaks_as_user=frozenset(speaks_as_user),
+            named=frozenset(named),
         )
 
-    def distrusts(self, record: Record, server: str, observation: Observation) -> Reason | None:
+    def distrusts(
+        self, record: Record, server: str, observation: Observation, holder: str | None = None
+    ) -> Reason | None:
         """Why the sender of `record` may not say `observation` for `server`; None: it may.
 
-        The kernel's uid is the only proof there is (exe, cmdline and the message's own
-        pid are not); over the network it is the peer's address.
+        The kernel's uid is the only proof there is (exe, cmdline and the message's own pid are
+        not); over the network it is the peer's address. `holder` is the user who logged in, if the
+        observation ends his session.
         """
         if record.peer:
             return None if self.trusted_hosts.find(record.peer) else Reason.UNTRUSTED_HOST
@@ -101,17 +110,28 @@ class Policy:
         if uid is not None:
             if uid == 0 or uid in self.trusted_uids.get(server, ()):
                 return None
-            return None if self._as_user(uid, server, observation) else Reason.FORGED
+            return None if self._as_user(uid, server, observation, holder) else Reason.FORGED
         return Reason.NOT_VOUCHED if self.require_vouched else None
 
-    def _as_user(self, uid: int, server: str, observation: Observation) -> bool:
+    def _as_user(self, uid: int, server: str, observation: Observation, holder: str | None) -> bool:
         if server not in self.writes_as_user or isinstance(observation, Connected):
             return False
-        if not isinstance(observation, Accepted):
-            return True
-        if observation.address is not None and server not in self.speaks_as_user:
-            return False
-        return self.uid_of is not None and self.uid_of(observation.user) == uid
+        if isinstance(observation, Accepted):
+            if observation.address is not None and server not in self.speaks_as_user:
+                return False
+            holder = observation.user
+        elif not isinstance(observation, Ended):
+            return getattr(observation, "session", None) is None
+        return holder is not None and self.uid_of is not None and self.uid_of(holder) == uid
+
+    def cannot_tell(self, record: Record, server: Server) -> str:
+        """Why a line of `server` may be a piece of another, as far as this feed shows; empty: it
+        shows enough, or the configuration names the server.
+        """
+        carriage = server.carriage_of(record.program)
+        if carriage.is_whole or server.name in self.named:
+            return ""
+        return carriage.cure if carriage.off or record.exact is False else ""
 
     def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:
         """Why `user` at canonical `address` is never authorised, and the network or name that

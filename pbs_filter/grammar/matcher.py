@@ -137,6 +137,10 @@ class Matcher:
         """Returns whether some server reads lines of `program`."""
         return bool(self._claims_on(program))
 
+    def servers_of(self, program: str) -> list[Server]:
+        """Return the servers that read lines of `program`."""
+        return [server for server, _ in self._claims_on(program)]
+
     def read(self, record: Record) -> Match | Reason:
         """Returns what `record` says, or why it says nothing."""
         program = self._programs.get(record.program)

@@ -15,6 +15,7 @@ import pyparsing as pp
 from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Refused
 from ..syslog.headers import OwnLog
+from .carriage import SYSLOG, Carriage
 
 PROTOCOLS = ("pop3", "imap")
 KINDS: tuple[type[Observation], ...] = (Connected, Accepted, Refused, Ended, Ignored)
@@ -156,7 +157,15 @@ class Server:
     some of them as the user who logged in."""
     own_logs: tuple[OwnLog, ...] = field(default=(), repr=False)
     """Forms of line that no syslog daemon writes: the server's own log, or an odd header."""
+    carriage: Carriage = field(default=SYSLOG, repr=False)
+    """How its lines reach the syslog daemon."""
+    carriages: Mapping[str, Carriage] = field(default_factory=dict, repr=False)
+    """The same for those of its programs whose lines travel otherwise."""
     rules: tuple[Rule, ...] = field(repr=False)
+
+    def carriage_of(self, program: str) -> Carriage:
+        """Returns how the lines of one of its programs travel."""
+        return self.carriages.get(program, self.carriage)
 
 
 def own_logs_of(servers: Iterable[Server]) -> tuple[OwnLog, ...]:

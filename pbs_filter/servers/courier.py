@@ -2,15 +2,24 @@
 
 Printed by      imap/pop3dserver and imap/imapd (LOGIN), acctout() in pop3dserver and bye_msg() in
                 imaptoken (LOGOUT, TIMEOUT, DISCONNECTED), imap/pop3login and imap/imaplogin
-                (LOGIN of a proxied session, LOGIN FAILED, LOGOUT without a user). They write to
-                stderr; courierlogger makes syslog lines of it, which is why there is no pid, and
-                eats the `INFO: ` in front. Other loggers leave it. Plesk's wrapper writes `IMAP connect
-                from @ [IP]` in front of it, without a line's end.
+                (LOGIN of a proxied session, LOGIN FAILED, LOGOUT without a user). Plesk's wrapper
+                writes `IMAP connect from @ [IP]` in front of it, without a line's end.
 Client's text   the user name. courierlogger and courier_safe_printf replace control characters by
                 dots; quotes, commas and brackets pass. In a login line the name is an account's.
+                The arguments of an account's ID command, raw, where IMAP_ID_FIELDS is set.
 Session         user, address and port, where the line has a port: login and logout of one
                 connection have the same. Without a port (before 2005; 0.68's imapd leaves it out
                 of the logout only) user and address, and the oldest session of the user ends.
+Travels         by stderr into courierlogger (liblog/logger.c), which is why there is no pid. It
+                reads 511 bytes, takes `INFO: ` and all blanks off the front, and calls syslog(3).
+                What is left of a longer line becomes the next message, if courierlogger was started
+                with options, as every distribution does; nothing stands in front of it. Before it
+                sends such a piece it waits for the next line, and drops that. LOGIN FAILED with a
+                long name is 1,023 bytes, hence up to three messages. While there is more in the
+                pipe than one read takes, a line's end may also lose its beginning. Pieces are told
+                by what stands before them (`authorisation.pieces`), which needs a feed that shows
+                every blank: a socket, but not journald. `... 2>&1 | courierlogger imapd` (the
+                one-argument form) drops the rest of a long line instead.
 """
 
 from __future__ import annotations
@@ -18,6 +27,7 @@ from __future__ import annotations
 import pyparsing as pp
 
 from ..grammar import ADDRESS, TEXT, Rule, Server, line, samples, token
+from ..grammar.carriage import Carriage
 from ..model import Accepted, Ended, Ignored, Refused
 
 # Plesk's wrapper writes the first words, without an end of line.
@@ -170,6 +180,20 @@ pop3d: LOGIN: DEBUG: ip=[192.0.2.7], password=LOGIN, user=bob, ip=[203.0.113.66]
     not: a password that quotes a login line
 """)
 
+CARRIAGE = Carriage(
+    how="stderr into courierlogger: a message for each 511 bytes, with nothing in front of a piece",
+    cut_bytes=511,
+    longest_bytes=1023,
+    mixed=r"\A(?>LOGIN: |IMAP connect from @ \[[^\]]{2,45}\]|)"
+    r".+?(?:INFO|DEBUG|ERR|WARN|ALERT|CRIT): ",
+    harmless=r"(?:IMAP connect from @ \[[^\]]{2,45}\])?(?:INFO: |DEBUG: )?"
+    r"(?:LOGIN, |LOGOUT, |TIMEOUT, |DISCONNECTED, |I/O error|Disconnected, |Connection, )",
+    cure="courierlogger cuts long user names into messages that can look like logins, and this "
+    "feed (journald, UDP) does not show which: let rsyslog read the socket (imuxsock), or start "
+    "courierlogger in its one-argument form (`... 2>&1 | courierlogger imapd`) and name courier in "
+    "servers",
+)
+
 SERVER = Server(
     name="courier",
     title="Courier",
@@ -193,6 +217,7 @@ SERVER = Server(
         "courier-imaps": "imap",
     },
     accounts=("root", "daemon", "courier"),
+    carriage=CARRIAGE,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=TIE),
         Rule("login-no-port", Accepted, NO_PORT, NO_PORT_LINES, session=("user", "address")),

@@ -5,15 +5,16 @@ Printed by      tcpserver.c of ucspi-tcp (`tcpserver: ok PID LHOST:LIP:LPORT RHO
                 protocol trace `PROGRAM[PID]: ...`), for pop3front-auth and, in the same process
                 after the login, pop3front-maildir.
 Client's text   the trace: every command, raw. tcpserver writes `?` for `:`, blanks, controls and
-                8-bit characters in names. But `logger` (above 1 KiB), journald (48 KiB) and svlogd
-                make several messages of one long line, and then a client's command is the beginning
-                of a message, of whatever words it likes. Shorten the lines in front of them: `2>&1
-                | stdbuf -oL cut -b 1-500 | logger -t pop3front -p mail.info`. The tag is the
-                administrator's choice; ours are two that are not used by accident.
+                8-bit characters in names. The tag is the administrator's choice; ours are two that
+                are not used by accident.
 Session         the pid in the text: the same from tcpserver's child to pop3front-maildir. A success
                 shows only as the change of program: the first `+OK ` of pop3front-maildir. The user
                 is not in it. imapfront-auth writes nothing on success, so that IMAP logins cannot
                 be seen here (the program behind it may log them).
+Travels         by stderr into `logger`, which cuts at 1 KiB (`--size`), svlogd or journald (48 KiB);
+                nothing stands in front of a piece, which is a client's command, of whatever words
+                it likes. So nothing is read unless `servers` names it; shorten the lines first:
+                `2>&1 | stdbuf -oL cut -b 1-500 | logger -t pop3front -p mail.info`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import pyparsing as pp
 
 from ..grammar import IPV4, NUMBER, TEXT, WORD, Rule, Server, line, samples, token
+from ..grammar.carriage import Carriage
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _PARTS = {
@@ -118,11 +120,21 @@ pop3front: pop3front-auth[4711]: tcpserver: pid 4711 from 203.0.113.66
     not: the client's command
 """)
 
+CARRIAGE = Carriage(
+    how="stderr into logger(1): a message for each 1,024 bytes, with nothing in front of a piece",
+    cut_bytes=1024,
+    off=True,
+    cure="logger(1) cuts long commands of a client into messages that can look like logins: "
+    "shorten the lines in front of it (`2>&1 | stdbuf -oL cut -b 1-500 | logger -t pop3front`) and "
+    "name mailfront in servers",
+)
+
 SERVER = Server(
     name="mailfront",
     title="mailfront (pop3front)",
     versions="1.x, 2.x",
     programs={"pop3front": "pop3", "mailfront": "pop3"},
+    carriage=CARRIAGE,
     rules=(
         Rule("connected", Connected, CONNECTED, CONNECTED_LINES, session=("child",)),
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("child",)),

@@ -6,12 +6,15 @@ Printed by      `pop3d_begin_session` in pop3d/user.c (`user ... logged in with 
                 libmailutils/server/acl.c (the address, where the config says `acl { log any; }`),
                 the main loops of 0.x and 1.x (`connect from IP`).
 Client's text   the user name, raw, in refusals; in a login it is an account's. Newlines in it go
-                to syslog, but the library puts the session id behind each. Refusals begin like
-                logins: a daemon that cuts long lines could cut one behind a name that spells a
-                login, so names and paths are kept so short that no cut line looks whole.
+                to syslog; the library puts the session id behind each.
 Session         the session id in front of every line, with `logging { session-id yes; }`: the
                 parent process writes the address, a child the rest, so that the pid ties nothing.
                 Where the same process writes `connect from` (0.x, 1.x, or tcpd in front), the pid.
+Travels         through the library's log stream, which hands syslog(3) what its buffer holds (2,048
+                or 8,192 bytes) or what ends at a newline. The session id stands in front of the
+                first piece and behind each newline, and nothing stands in front of the others: with
+                line breaks in a name a client makes messages of any length, and of any words. No
+                filter can tell those from lines, so nothing is read unless `servers` names it.
 
 By default no address is logged at all, and nothing can be authorised.
 """
@@ -33,6 +36,7 @@ from ..grammar import (
     samples,
     token,
 )
+from ..grammar.carriage import Carriage
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 # Eight digits of base 62: year, month, day, hour, minute, second, and two more; 2.x has a number.
@@ -97,9 +101,6 @@ NOISE = (
             "POP3 login: user ",
             "incoming connection opened",
             "Incoming connection opened",
-            "session ended for no user",
-            "Session ended for no user",
-            "session timed out for no user",
             "Unexpected eof on input",
             "Read failed: ",
             "TLS established",
@@ -117,6 +118,9 @@ NOISE = (
     + TEXT
 ) | (MAYBE_ID + pp.one_of(["session terminating", "Session terminating"]))
 ADDRESS_ALONE = ADDRESS
+NOBODY = pp.one_of(
+    ["session ended for no user", "Session ended for no user", "session timed out for no user"]
+)
 
 BY_ID = ("id",)
 BY_PID = ("pid",)
@@ -228,8 +232,6 @@ gnu-imap4d[4711]: Session terminating for user: bob
     -> ended user=bob protocol=imap session=4711
 pop3d[4711]: I/O error
     -> ended protocol=pop3 session=4711
-pop3d[4711]: session ended for no user
-    not: nobody had logged in
 pop3d[4711]: x session ended for user: bob
     not: text in front
 pop3d[4711]: session ended for user: bob x
@@ -256,12 +258,42 @@ pop3d[4711]: POP3 login: user `bob', source 203.0.113.66
     not: an authentication backend
 """)
 
+NOBODY_LINES = samples("""
+pop3d[4711]: 2AK8nIji session ended for no user
+    -> ended protocol=pop3 session=2AK8nIji
+pop3d[4711]: 2AK8nIji session ended for no user 203.0.113.66
+    not: text after the end
+pop3d[4711]: x 2AK8nIji session ended for no user
+    not: text in front
+""")
+
+NOBODY_BY_PID_LINES = samples("""
+gnu-pop3d[4711]: Session ended for no user
+    -> ended protocol=pop3 session=4711
+pop3d[4711]: session timed out for no user
+    -> ended protocol=pop3 session=4711
+pop3d[4711]: session ended for no user: bob
+    not: text after the end
+pop3d[4711]: x session ended for no user
+    not: text in front
+""")
+
 ADDRESS_ALONE_LINES = samples("""
 pop3d[4700]: 192.0.2.7
     -> ignored
 imap4d[4700]: 203.0.113.66
     not: no session id: nothing is tied to it
 """)
+
+CARRIAGE = Carriage(
+    how="the library's log stream: a message for each buffer (2,048 or 8,192 bytes) and newline, "
+    "with nothing in front of most pieces",
+    cut_bytes=1,
+    off=True,
+    cure="GNU mailutils writes a client's user name in messages of their own, and such a message "
+    "can be a whole login line: put another server in its place, or, if nobody but your own users "
+    "can reach it, name mailutils in servers",
+)
 
 SERVER = Server(
     name="mailutils",
@@ -274,6 +306,7 @@ SERVER = Server(
         "gnu-imap4d": "imap",
     },
     accounts=("root", "=user"),
+    carriage=CARRIAGE,
     rules=(
         Rule("connected", Connected, CONNECTED, CONNECTED_LINES, session=BY_ID),
         Rule("connected-by-pid", Connected, CONNECTED_BY_PID, BY_PID_LINES, session=BY_PID),
@@ -288,6 +321,9 @@ SERVER = Server(
         ),
         Rule("end", Ended, SESSION_ID + (END | DROPPED), END_LINES, session=BY_ID),
         Rule("end-by-pid", Ended, END | DROPPED, END_BY_PID_LINES, session=BY_PID),
+        # A connection that ends without a login.
+        Rule("nobody", Ended, SESSION_ID + NOBODY, NOBODY_LINES, session=BY_ID),
+        Rule("nobody-by-pid", Ended, NOBODY, NOBODY_BY_PID_LINES, session=BY_PID),
         Rule("refused", Refused, REFUSED, REFUSED_LINES),
         Rule("noise", Ignored, NOISE, NOISE_LINES),
         Rule("address-alone", Ignored, ADDRESS_ALONE, ADDRESS_ALONE_LINES),

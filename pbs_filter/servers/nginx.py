@@ -5,14 +5,16 @@ Printed by      `ngx_mail_log_error` in ngx_mail_handler.c, after ngx_mail_proxy
                 syslog:server=unix:/dev/log,nohostname info;`. Without `nohostname` the host's name
                 stands where a local syslog daemon looks for the program's.
 Client's text   the user name, inside quotes that are not escaped, behind the client's address; only
-                what nginx knows itself (the server behind) follows. Through syslog, line breaks in
-                a name are the syslog daemon's to escape. nginx's own error log gets them raw: there
-                a client writes whole lines, and no filter can tell.
+                what nginx knows itself (the server behind) follows.
 Session         process and connection number, which count up for all workers. The words are the
                 same for POP3, IMAP and SMTP: the port that the client came to decides, or, where it
                 is none of the usual ones, the port of the server behind, to which nginx speaks the
                 same protocol. Where both ports are a site's own, and nginx proxies no SMTP there,
                 `enable = ["nginx-login-any-port"]` reads these logins, too.
+Travels         by a datagram of nginx's own, one a line, cut off at 2,048 bytes (NGX_MAX_ERROR_STR);
+                the rest is dropped. Line breaks in a name are the syslog daemon's to escape. The
+                error log gets them raw: there a client writes whole lines, and no filter can tell,
+                so that file is not read unless `servers` names nginx.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from __future__ import annotations
 import pyparsing as pp
 
 from ..grammar import NUMBER, TEXT, WORD, Rule, Server, line, samples, token
+from ..grammar.carriage import Carriage
 from ..model import Accepted, Ended, Ignored, Refused
 from ..syslog.headers import HOST, SLASHES, SYSLOG, OwnLog
 
@@ -226,8 +229,17 @@ OWN_LOGS = (
         example="Nov 20 09:11:20 mx1 mx1 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 "
         "client login failed",
         start=rf"{SYSLOG}(?={HOST} [0-9A-Za-z._:@/+~-]{{1,510}} nginx: )",
-        rest=rf"(?P<host>{HOST}) (?P=host)(?:\.[0-9A-Za-z.-]{{1,255}})? nginx: ++(?P<message>.*)",
+        rest=rf"(?P<host>{HOST}) (?P=host)(?:\.[0-9A-Za-z.-]{{1,255}})? nginx: (?P<message>.*)",
     ),
+)
+
+ERROR_LOG = Carriage(
+    how="the error log gets line breaks in a user name raw: a client writes whole lines",
+    cut_bytes=1,
+    off=True,
+    cure="in nginx's error log a client writes whole lines by line breaks in its user name: let "
+    "nginx log to syslog (`error_log syslog:server=unix:/dev/log,nohostname info;`), or name nginx "
+    "in servers if you trust everybody who can connect",
 )
 
 SERVER = Server(
@@ -237,6 +249,8 @@ SERVER = Server(
     # The second is nginx's own error log, read as a file: see "Client's text".
     programs={"nginx": None, "nginx-error-log": None},
     accounts=("root", "nginx", "www-data"),
+    carriage=Carriage(how="a datagram of its own: one message a line, cut off at 2,048 bytes"),
+    carriages={"nginx-error-log": ERROR_LOG},
     own_logs=OWN_LOGS,
     rules=(
         Rule("login-pop3", Accepted, LOGIN_POP3, LOGIN_POP3_LINES, session=_TIE, protocol="pop3"),

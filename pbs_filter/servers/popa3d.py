@@ -8,6 +8,8 @@ Client's text   the user name. Names with blanks or odd bytes are refused before
 Session         the pid: one child per connection writes all of its lines. Under inetd there is no
                 `Session from` line and nothing can be authorised, except with a patch known from
                 the net that adds ` -- [IP]` to the login line (rule login-patched, off).
+                A refusal is the last line of its connection, so it ends the half session.
+Travels         by syslog(3), whole: names are short (at most 31 bytes here, longer ones are unknown).
 """
 
 from __future__ import annotations
@@ -69,16 +71,16 @@ popa3d[4711]: Authentication passed for x -- [203.0.113.66] -- [192.0.2.7]
 
 FAILED_LINES = samples("""
 popa3d[4711]: Authentication failed for bob
-    -> refused user=bob
+    -> refused user=bob session=4711
 popa3d[4711]: Authentication failed for UNKNOWN USER
-    -> refused
+    -> refused session=4711
 popa3d[4711]: Authentication failed for Authentication passed for bob
     not: a name that quotes the login line
 """)
 
 NO_ATTEMPT_LINES = samples("""
 popa3d[4711]: Didn't attempt authentication
-    -> refused
+    -> refused session=4711
 popa3d[4711]: Didn't attempt authentication for bob
     not: text after the end
 """)
@@ -124,8 +126,8 @@ SERVER = Server(
         Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("pid",)),
         # An unpatched build would write the same for an account of that name.
         Rule("login-patched", Accepted, PATCHED, PATCHED_LINES, session=("pid",), off=True),
-        Rule("failed", Refused, FAILED, FAILED_LINES),
-        Rule("no-attempt", Refused, NO_ATTEMPT, NO_ATTEMPT_LINES),
+        Rule("failed", Refused, FAILED, FAILED_LINES, session=("pid",)),
+        Rule("no-attempt", Refused, NO_ATTEMPT, NO_ATTEMPT_LINES, session=("pid",)),
         Rule("logout", Ended, LEFT, LOGOUT_LINES, session=("pid",)),
         Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
         Rule("loaded", Ignored, LOADED, LOADED_LINES),

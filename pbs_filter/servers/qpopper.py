@@ -150,13 +150,13 @@ OWN_LOGS = (
         program="popper",
         example="Fri Nov 20 09:11:13 2026 [4711]  Stats: bob 0 0 0 0 192.0.2.7 192.0.2.7",
         start=rf"{ASCTIME} \[(?={PID}\] )",
-        rest=rf"(?P<pid>{PID})\] ++(?P<message>.*)",
+        rest=rf"(?P<pid>{PID})\]  ?(?P<message>.*)",
     ),
     OwnLog(
         program="popper",
         example="Nov 20 09:11:13 [popper]: Stats: bob 0 0 0 0 192.0.2.7 192.0.2.7",
         start=rf"{BSD} \[popper\]: ",
-        rest=" *+(?P<message>.*)",
+        rest=" ?(?P<message>.*)",
     ),
 )
 

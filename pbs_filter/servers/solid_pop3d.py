@@ -169,13 +169,15 @@ spop3d[4711]: authentication failed for user a authenticated - 203.0.113.66
 
 NOBODY_LINES = samples("""
 spop3d[4712]: session ended
-    -> ignored
+    -> ended protocol=pop3 session=4712
 solid-pop3d[4712]: session ended - 192.0.2.7
-    -> ignored
+    -> ended protocol=pop3 session=4712
 solid-pop3d[4712]: session ended - dsl7.example.net (192.0.2.7)
-    -> ignored
-solid-pop3d[4712]: session ended - 203.0.113.66
-    not: nobody had logged in
+    -> ended protocol=pop3 session=4712
+solid-pop3d[4712]: session ended - x y
+    not: a blank in the name
+solid-pop3d[4712]: Stats: session ended
+    not: text in front
 """)
 
 NOISE_LINES = samples("""
@@ -210,7 +212,7 @@ SERVER = Server(
         Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
         Rule("root-refused", Refused, ROOT, ROOT_LINES, session=("pid",)),
         Rule("failed", Refused, FAILED, FAILED_LINES),
-        Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
+        Rule("nobody", Ended, NOBODY, NOBODY_LINES, session=("pid",)),
         Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -35,7 +35,7 @@ ENDED_ONE_LINE = line(
 )
 DROPPED = pp.Literal("Socket closed") | line("Quitting on signal: {number}")
 FAILED = line("User '{user}' - failed auth, from={address}", user=_NAME("user"))
-NOBODY = line("Session {how} for no user{text}", how=_HOW)
+NOBODY = line("Session {how} for no user", how=_HOW)
 NOISE = (
     pp.Literal("vm-pop3d startup ")
     | "bytes: "
@@ -143,11 +143,13 @@ vm-pop3d[4711]: User 'bob' - failed auth, from=203.0.113.66
 
 NOBODY_LINES = samples("""
 vm-pop3d[4711]: Session ended for no user
-    -> ignored
+    -> ended protocol=pop3 session=4711
 vm-pop3d[4711]: Session timed out for no user
-    -> ignored
+    -> ended protocol=pop3 session=4711
 vm-pop3d[4711]: Session ended for no user from 203.0.113.66
-    not: nobody
+    not: text after the end
+vm-pop3d[4711]: cmd: Session ended for no user
+    not: the client's command, written when debugging
 """)
 
 NOISE_LINES = samples("""
@@ -186,7 +188,7 @@ SERVER = Server(
         Rule("ended-one-line", Ended, ENDED_ONE_LINE, ENDED_ONE_LINE_LINES, session=("pid",)),
         Rule("dropped", Ended, DROPPED, DROPPED_LINES, session=("pid",)),
         Rule("failed", Refused, FAILED, FAILED_LINES),
-        Rule("nobody", Ignored, NOBODY, NOBODY_LINES),
+        Rule("nobody", Ended, NOBODY, NOBODY_LINES, session=("pid",)),
         Rule("noise", Ignored, NOISE, NOISE_LINES),
     ),
 )

@@ -19,8 +19,16 @@ from ..syslog.records import reader
 from ..text import nearest
 from .local_networks import COMMAND_SECONDS, LocalNetworks
 
+SHARED_ACCOUNTS = frozenset({"www-data", "nobody", "daemon", "mail", "www", "apache", "http"})
+"""Accounts of many programs, PHP scripts among them: only `trusted_accounts` lets them speak."""
 AS_USER = "=user"
 """In trusted_accounts: the account of the user whose login the line tells of."""
+
+
+def _shipped() -> tuple[Server, ...]:
+    from ..servers import SERVERS
+
+    return SERVERS
 
 
 def servers_of(config: Config) -> tuple[Server, ...]:
@@ -30,9 +38,7 @@ def servers_of(config: Config) -> tuple[Server, ...]:
         ConfigError: a name is unknown.
         GrammarError: a site's server breaks the contract.
     """
-    from ..servers import SERVERS
-
-    known = {server.name: server for server in SERVERS}
+    known = {server.name: server for server in _shipped()}
     for key, names in (
         ("servers", config.servers),
         ("trusted_accounts", tuple(config.trusted_accounts)),
@@ -45,7 +51,7 @@ def servers_of(config: Config) -> tuple[Server, ...]:
                     f"{config.sources[key]}: {key}: unknown server {name!r}.{nearest(name, known)} "
                     f"Known: {', '.join(sorted(known))}"
                 )
-    chosen = [known[name] for name in config.servers] if config.servers else list(SERVERS)
+    chosen = [known[name] for name in config.servers] if config.servers else [*known.values()]
     if not config.server:
         return tuple(chosen)
     from ..site_servers import python_file
@@ -69,7 +75,8 @@ def servers_of(config: Config) -> tuple[Server, ...]:
 def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozenset[int]]:
     """For each server the uids that may write its lines beside root.
 
-    Accounts of a server file that this machine does not have are passed over; those of the
+    The accounts of its file count where the configuration names the server, but not those that
+    others share. The ones that this machine does not have are passed over; those of the
     configuration must exist.
 
     Raises:
@@ -78,7 +85,9 @@ def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozens
     uids: dict[str, frozenset[int]] = {}
     for server in servers:
         found = set()
-        for account in server.accounts:
+        for account in server.accounts if server.name in config.servers else ():
+            if account in SHARED_ACCOUNTS:
+                continue
             try:
                 found.add(pwd.getpwnam(account).pw_uid)
             except KeyError:
@@ -152,6 +161,7 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
         speaks_as_user=[
             server for server, names in config.trusted_accounts.items() if AS_USER in names
         ],
+        named=[*config.servers, *(server.name for server in servers if server not in _shipped())],
     )
 
 

@@ -24,7 +24,7 @@ _COUNT = "(0|[1-9][0-9]{0,9})"
 _usual = re.compile(
     rf'\{{"t":"({_TEXT}{{20,40}}+)", ?"s":"({_TEXT}{{20,40}}+)", ?'
     rf'"h":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"p":"({TAG})(?:\[({PID})\])?:?", ?'
-    rf'"pid":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"in":"{_TEXT}*+", ?'
+    rf'"pid":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"in":"({_TEXT}*+)", ?'
     rf'"from":"({_TEXT}{{0,64}}+)"(?:, ?"proto": ?{_COUNT})?(?:, ?"uid": ?{_COUNT})?'
     rf'(?:, ?"juid": ?{_COUNT})?, ?"msg":"({_TEXT}*+)"\}}'
 ).fullmatch
@@ -38,6 +38,7 @@ _is_microseconds = re.compile("[0-9]{1,17}").fullmatch
 _decode = json.JSONDecoder().raw_decode
 _new_record = tuple.__new__
 _NO_PEER = ("", "127.0.0.1", "::1")
+_INEXACT = ("imjournal", "imudp")
 _NO_NETWORK = ("", "0")
 """`proto` of what did not come by IP: an IP protocol's number (rsyslog), or a port (syslog-ng)."""
 
@@ -48,19 +49,23 @@ def read(line: bytes) -> Record | Reason:
     match = _usual(text)
     if match is None:
         return decoded(line, text)
-    received, sent, host, program, tag_pid, pid, peer, protocol, uid, juid, message = match.groups()
+    (received, sent, host, program, tag_pid, pid, source, peer, protocol, uid, juid, message) = (
+        match.groups()
+    )
     try:
+        peer = _known_peer(peer, protocol)
         return _new_record(
             Record,
             (
                 program,
-                bare(message.lstrip(" ")),
+                bare(message.removeprefix(" ")),
                 nil(host),
                 nil(pid) or tag_pid or "",
                 _oldest(received) if sent == received else _oldest(received, sent),
                 _uid(uid and int(uid), juid and int(juid)),
-                _known_peer(peer, protocol),
+                peer,
                 True,
+                _is_exact(source, peer, uid, juid),
             ),
         )
     except ValueError:
@@ -87,15 +92,21 @@ def decoded(line: bytes, text: str) -> Record | Reason:
         tag = _whole_tag(program)
         if not tag:
             return Reason.OTHER_PROGRAM
+        peer, uid, juid = (
+            _peer(values.get("from"), values.get("proto")),
+            values.get("uid"),
+            values.get("juid"),
+        )
         return Record(
             tag[1],
-            bare(message.lstrip(" ")),
+            bare(message.removeprefix(" ")),
             _text(values.get("h")),
             _text(values.get("pid")) or tag[2] or "",
             _oldest(received) if sent == received else _oldest(received, sent),
-            _uid(values.get("uid"), values.get("juid")),
-            _peer(values.get("from"), values.get("proto")),
+            _uid(uid, juid),
+            peer,
             True,
+            _is_exact(values.get("in"), peer, uid, juid),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Reason.BAD_JSON
@@ -118,7 +129,7 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
         return Reason.OTHER_PROGRAM
     return Record(
         tag[1],
-        bare(message.lstrip(" ")),
+        bare(message.removeprefix(" ")),
         _text(values.get("_HOSTNAME")),
         _text(values.get("SYSLOG_PID")) or _text(values.get("_PID")),
         min(
@@ -128,7 +139,20 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
         _uid(values.get("_UID")),
         "",
         True,
+        False,
     )
+
+
+def _is_exact(source: object, peer: str, uid: object, juid: object) -> bool | None:
+    """Whether the feed shows each message as its sender wrote it; None: nobody knows.
+
+    A local socket does. journald takes blanks off, and by UDP messages change places.
+    """
+    if juid not in (None, "") or source in _INEXACT:
+        return False
+    if peer:
+        return None
+    return True if source == "imuxsock" or uid not in (None, "") else None
 
 
 def _is_first(first: re.Match[bytes] | None, program: str) -> bool:

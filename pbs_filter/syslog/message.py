@@ -6,8 +6,8 @@ import re
 
 _WRAPPED = ("[ID ", "message repeated ", "\ufeff")
 _unwrap = re.compile(
-    r"\ufeff?(?:\[ID [0-9]{1,10} [a-z0-9]{1,16}\.[a-z]{1,8}\] *+(.*)"
-    r"|message repeated [0-9]{1,10} times: \[ *+(.*)\]|(.*))"
+    r"\ufeff?(?:\[ID [0-9]{1,10} [a-z0-9]{1,16}\.[a-z]{1,8}\] ?(.*)"
+    r"|message repeated [0-9]{1,10} times: \[ ?(.*)\]|(.*))"
 ).fullmatch
 
 

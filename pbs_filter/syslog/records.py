@@ -39,14 +39,16 @@ from .message import bare, nil
 MAX_LINE_BYTES = 65_536
 """What syslog-ng cuts at; rsyslog's own default is 8 KiB. Longer lines are not looked at."""
 
-_FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: ++|\Z)"
+# One blank is syslog's. More of them are text, and may be a client's: some loggers cut lines.
+_FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: |\Z)"
 # What is wrapped goes the long way, so that the short way need not look.
 _common = re.compile(
     rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!\[ID |message repeated |\ufeff).*)"
 ).fullmatch
 _rfc5424 = re.compile(
     rf"{PRI}1 (?:-|{ISO}) ({RFC5424_HOST}) ({TAG}) ([!-~]{{1,128}}) [!-~]{{1,64}} "
-    rf"{STRUCTURED_DATA}(?: ++(.*)|)"
+    # rsyslog writes the blank of the old format as well.
+    rf"{STRUCTURED_DATA}(?:  ?(.*)|)"
 ).fullmatch
 
 # The groups are host, program, pid and message. The first that fits is it.
@@ -56,7 +58,7 @@ _RARE = tuple(
         f"{DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)",
         f"{SYSLOG}<{FACILITY}> ({HOST}) {_FROM_TAG}(.*)",
         f"{SYSLOG}({HOST}) {FACILITY} {_FROM_TAG}(.*)",
-        rf"{SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]():(?: ++|\Z)(.*)",
+        rf"{SYSLOG}({HOST}) \[([A-Za-z][0-9A-Za-z._-]{{0,31}})\]():(?: |\Z)(.*)",
         f"{DAY_SYSLOG}{HOST} {DAY_SYSLOG}({HOST}) {_FROM_TAG}(.*)",
         f"{SYSLOG}(?:{HOST} )?Message forwarded from ({HOST}): (?:{FACILITY} )?{_FROM_TAG}(.*)",
         f"(){PRI}{METALOG}()(.*)",
@@ -95,7 +97,7 @@ def reader(own_logs: tuple[OwnLog, ...] = ()) -> Read:
         match = _common(text)
         if match:
             host, program, pid, message = match.groups("")
-            return _new_record(Record, (program, message, host, pid, None, None, "", False))
+            return _new_record(Record, (program, message, host, pid, None, None, "", False, None))
         match = _rfc5424(text)
         if match:
             host, program, pid, message = match.groups("")

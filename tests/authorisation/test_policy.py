@@ -138,9 +138,19 @@ def test_a_server_that_writes_as_the_user_names_no_address_of_its_own():
     assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", Accepted(user="eve", session="81"))
     connected = Connected(address="203.0.113.66", session="81")
     assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", connected)
-    for harmless in (Ended(session="81"), Refused(), Ignored()):
+    for harmless in (Refused(), Ignored()):
         assert policy.distrusts(AS_BOB, "popa3d", harmless) is None
         assert Reason.FORGED is policy.distrusts(AS_BOB, "dovecot", harmless)
+
+
+def test_who_writes_as_the_user_ends_only_his_own_session():
+    policy = Policy.of(uid_of=UIDS, writes_as_user=["popa3d"])
+    end = Ended(session="81")
+    assert policy.distrusts(AS_BOB, "popa3d", end, "bob") is None
+    for holder in ("alice", "eve", None):
+        assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", end, holder)
+    assert Reason.FORGED is policy.distrusts(AS_BOB, "popa3d", Refused(session="81"))
+    assert Reason.FORGED is policy.distrusts(AS_BOB, "dovecot", end, "bob")
 
 
 def test_a_bad_network_is_named():

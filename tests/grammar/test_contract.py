@@ -186,7 +186,11 @@ VIOLATIONS = {
     ),
     # Headers.
     "a message that no daemon writes": (
-        in_out("  in " + USER("user") + " " + ADDRESS("address"), "  in bob 192.0.2.7", **BOB),
+        in_out(
+            "[ID 7 mail.info] in " + USER("user") + " " + ADDRESS("address"),
+            "[ID 7 mail.info] in bob 192.0.2.7",
+            **BOB,
+        ),
         "as a line of BSD syslog it is read as ('testd', '7', 'in bob 192.0.2.7')",
     ),
     "a program that no header can name": (

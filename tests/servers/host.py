@@ -24,7 +24,7 @@ class Host:
         self.ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
         self.pipeline = Pipeline(
             matcher=Matcher(SERVERS, enable=enable) if enable else MATCHER,
-            policy=Policy.of(**policy),
+            policy=Policy.of(named=[server.name for server in SERVERS], **policy),
             ledger=self.ledger,
             correlator=Correlator(self.ledger, patience_seconds=600),
         )

@@ -1,0 +1,53 @@
+"""How a server's lines get to the syslog daemon: whole, or cut into several messages.
+
+A rule reads a whole message, and a message is not always what the server printed: a logger may cut
+it, and then the next message begins with a client's text. So every server file says how its lines
+travel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carriage:
+    """How the lines of one server reach the syslog daemon."""
+
+    how: str
+    """One sentence for people: what carries the line, where it is cut, what stands before a piece.
+    """
+    cut_bytes: int = 0
+    """A message of so many bytes may have been cut; 0: no message is."""
+    longest_bytes: int = 0
+    """The most that may stand in a line whose text a client without an account chooses."""
+    mixed: str = ""
+    """A regular expression: what stands in a message into which two lines have got."""
+    harmless: str = ""
+    """A regular expression: how a line begins that holds no text of a client without an account.
+    Where the feed does not show lengths, every other line may have been cut."""
+    off: bool = False
+    """Pieces cannot be told from lines: nothing is read unless the configuration names the server.
+    """
+    cure: str = ""
+    """What the operator can do, as the end of a sentence."""
+    is_whole: bool = field(init=False, repr=False, compare=False)
+    """Each message is a line."""
+    shows_pieces: bool = field(init=False, repr=False, compare=False)
+    """A sign stands before the pieces (`authorisation.pieces`)."""
+    is_mixed: Callable[[str], object] = field(init=False, repr=False, compare=False)
+    is_harmless: Callable[[str], object] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shows_pieces = bool(self.cut_bytes) and not self.off
+        object.__setattr__(self, "shows_pieces", shows_pieces)
+        object.__setattr__(self, "is_whole", not shows_pieces and not self.off)
+        object.__setattr__(self, "is_mixed", re.compile(self.mixed or r"(?!)").search)
+        object.__setattr__(self, "is_harmless", re.compile(self.harmless or r"(?!)").match)
+
+
+SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")
+"""What most servers do: the C library hands each line over whole, and the syslog daemon cuts off
+what is too long."""

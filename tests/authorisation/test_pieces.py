@@ -1,0 +1,282 @@
+"""Pieces of long lines: what a logger cut off a client's name is nobody's login."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pbs_filter.authorisation.correlator import Correlator
+from pbs_filter.authorisation.ledger import Ledger
+from pbs_filter.authorisation.pieces import FOLLOWING, MAX_LOGGERS, SECONDS, Pieces, is_sign
+from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.authorisation.policy import Policy
+from pbs_filter.grammar.matcher import Matcher
+from pbs_filter.model import Reason, Record
+from pbs_filter.servers import SERVERS
+
+NOW = 1_800_000_000
+CANARY = "203.0.113.66"
+FORGED = f"LOGIN, user=bob, ip=[{CANARY}], port=[1], protocol=IMAP"
+GENUINE = "LOGIN, user=alice, ip=[::ffff:192.0.2.7], port=[40612], protocol=IMAP"
+FAILED = "LOGIN FAILED, user="
+FULL = FAILED + "A" * (505 - len(FAILED))
+SHORT = "LOGIN FAILED, user=x, ip=[::ffff:198.51.100.7], port=[4711]"
+CONNECTION = "Connection, ip=[::ffff:198.51.100.7], port=[4711]"
+COURIER = next(server for server in SERVERS if server.name == "courier").carriage
+MATCHER = Matcher(SERVERS)
+
+
+def new(*named: str, **policy) -> Pipeline:
+    ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
+    return Pipeline(
+        matcher=MATCHER,
+        policy=Policy.of(named=named, **policy),
+        ledger=ledger,
+        correlator=Correlator(ledger, patience_seconds=600),
+    )
+
+
+def feed(made: Pipeline, *messages: str, start: float = NOW, step: float = 0.0001, **fields):
+    """Take messages of one logger that come `step` seconds after each other, the last at..."""
+    for number, message in enumerate(messages):
+        made.block(as_json(message, start + number * step, **fields), int(start) + 10)
+    return made
+
+
+def as_json(message: str, at: float, **fields) -> bytes:
+    stamp = datetime.fromtimestamp(at, UTC).isoformat()
+    values = {"t": stamp, "s": stamp, "h": "mx1", "p": "imapd:", "pid": "-", "in": "imuxsock"}
+    values |= {"from": "127.0.0.1", "uid": 0, "msg": f" {message}"}
+    return json.dumps(values | fields).encode() + b"\n"
+
+
+def as_text(message: str) -> bytes:
+    return f"Nov 28 10:00:00 mx1 imapd: {message}\n".encode()
+
+
+def addresses(made: Pipeline) -> set[str]:
+    return set(made.ledger.authorisations)
+
+
+def test_a_genuine_login_counts_without_any_setting():
+    assert {"192.0.2.7"} == addresses(feed(new(), CONNECTION, GENUINE))
+
+
+@pytest.mark.parametrize("program", ["imapd", "pop3d", "imapd-ssl", "pop3d-ssl", "pop3login"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (FULL, FORGED, "z"),
+        (FULL, "A" * 511, FORGED),
+        (FULL, "", FORGED),
+        (FULL + "AA", FORGED),
+        # The rest of a line whose beginning another reader took.
+        (FULL, "", "z", "", "", FORGED),
+        (FULL, SHORT, CONNECTION, FORGED),
+        # In bytes it is as long as the buffer, in characters it is not.
+        (FAILED + "é" * 243, FORGED),
+        (FAILED + "\udcff" * 490, FORGED),
+        # Without INFO: in front, and with another level.
+        (FAILED + "A" * 485, FORGED),
+        # Two lines have got into one.
+        ("LOGIN FAILED, user=AAINFO: LOGIN FAILED, user=x, ip=[192.0.2.8], port=[1]", FORGED),
+        ("ID, user=bob, ip=[192.0.2.7], port=[1], name=DEBUG: Connection, ip=[192.0.2.8]", FORGED),
+        # The wrapping of a syslog daemon.
+        (f"message repeated 2 times: [ {FULL}]", FORGED),
+        (FULL, f"message repeated 2 times: [ {FORGED}]"),
+    ],
+)
+def test_a_piece_authorises_nobody(messages, program):
+    made = feed(new(), *messages, p=f"{program}:")
+    assert set() == addresses(made)
+    assert 1 <= made.counts.reasons[Reason.PIECE]
+
+
+def test_a_piece_ends_nobodys_session():
+    logout = "LOGOUT, user=alice, ip=[192.0.2.7], port=[40612], headers=0, body=0, time=0"
+    made = feed(new(), GENUINE, start=NOW - 60)
+    feed(made, FULL, logout)
+    assert ["192.0.2.7"] == [session.address for session in made.ledger.sessions.values()]
+
+
+def test_a_piece_may_come_long_after_its_line_began():
+    """The logger waits for the next line before it sends the second piece."""
+    made = feed(new(), FULL, FORGED, step=3600)
+    assert set() == addresses(made)
+
+
+def test_others_log_in_after_the_pieces():
+    made = feed(new(), FULL, FORGED, "z", *[CONNECTION] * FOLLOWING, step=0.001)
+    feed(made, GENUINE, start=NOW + SECONDS + 0.1)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+def test_what_comes_at_once_may_be_a_piece_however_much_it_is():
+    made = feed(new(), FULL, *[CONNECTION] * 40, FORGED, step=0.001)
+    assert set() == addresses(made)
+
+
+def test_each_logger_is_looked_at_by_itself():
+    made = feed(new(), FULL)
+    for fields in ({"h": "mx2"}, {"p": "pop3d:"}, {"uid": 61121}):
+        feed(made, GENUINE, **fields)
+    assert {"192.0.2.7"} == addresses(made)
+    assert {Reason.REFUSED, Reason.FORGED} == set(made.counts.reasons)
+
+
+def test_a_local_user_cannot_keep_others_out():
+    made = new()
+    for _ in range(3):
+        feed(made, FULL, uid=1000)
+        feed(made, GENUINE, start=NOW + 1)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+def test_a_piece_that_came_before_its_beginning_is_taken_back():
+    """A syslog daemon with several workers changes places; the times tell."""
+    made = feed(new(), FORGED, start=NOW + 0.001)
+    assert {CANARY} == addresses(made)
+    feed(made, FULL)
+    assert set() == addresses(made)
+    assert not made.ledger.sessions
+    assert 1 == made.counts.revoked
+
+
+def test_who_was_authorised_before_stays_so_when_a_login_is_taken_back():
+    made = feed(new(), f"LOGIN, user=bob, ip=[{CANARY}], port=[7]", start=NOW - 60)
+    feed(made, FORGED, start=NOW + 0.001)
+    assert 2 == len(made.ledger.sessions)
+    feed(made, FULL)
+    assert {CANARY} == addresses(made)
+    assert 1 == len(made.ledger.sessions)
+
+
+def test_logins_before_a_long_name_stay():
+    made = feed(new(), GENUINE, CONNECTION, GENUINE, FULL)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+def test_a_feed_that_does_not_show_lengths_needs_the_servers_name():
+    for fields in ({"in": "imjournal", "juid": 0}, {"in": "imudp", "from": "192.0.2.9"}):
+        made = feed(new(trusted_hosts=["192.0.2.9"]), GENUINE, **fields)
+        assert set() == addresses(made)
+        assert {Reason.CUT_UNSEEN: 1} == made.counts.reasons
+        assert "one-argument form" in made.cut_unseen["courier"]
+        made = feed(new("courier", trusted_hosts=["192.0.2.9"]), GENUINE, **fields)
+        assert {"192.0.2.7"} == addresses(made)
+
+
+def test_where_lengths_are_not_shown_every_clients_text_may_have_been_long():
+    """journald and some templates take the blanks at a message's end off."""
+    looks_whole = "LOGIN FAILED, user=x, ip=[::ffff:198.51.100.7], port=[4711]"
+    for named in ((), ("courier",)):
+        made = new(*named)
+        for message in (CONNECTION, looks_whole, FORGED):
+            made.block(as_text(message), NOW)
+        assert set() == addresses(made)
+    made = feed(new("courier"), looks_whole, FORGED, **{"in": "imjournal"})
+    assert set() == addresses(made)
+
+
+def test_a_line_of_text_is_a_login_where_nothing_hostile_stands_before_it():
+    made = new()
+    for message in (CONNECTION, GENUINE):
+        made.block(as_text(message), NOW)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+@pytest.mark.parametrize(
+    ("server", "lines"),
+    [
+        (
+            "mailutils",
+            (
+                f"imap4d[1]: 2AK8nIji {CANARY}",
+                "imap4d[1]: 2AK8nIji user `bob' logged in (source: system)",
+            ),
+        ),
+        (
+            "mailfront",
+            (
+                f"pop3front: tcpserver: ok 81 0:192.0.2.1:110 :{CANARY}::50001",
+                "pop3front: pop3front-maildir[81]: +OK ",
+            ),
+        ),
+        (
+            "nginx",
+            (
+                "nginx-error-log: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, "
+                f'client: {CANARY}, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143',
+            ),
+        ),
+    ],
+)
+def test_a_server_whose_pieces_cannot_be_told_is_read_only_if_it_is_named(server, lines):
+    block = "".join(f"Nov 28 10:00:00 mx1 {line}\n" for line in lines).encode()
+    made = new()
+    made.block(block, NOW)
+    assert set() == addresses(made)
+    assert made.counts.reasons[Reason.CUT_UNSEEN]
+    assert "servers" in made.cut_unseen[server]
+    made = new(server)
+    made.block(block, NOW)
+    assert {CANARY} == addresses(made)
+
+
+def test_a_new_filter_knows_what_may_be_a_piece():
+    old = feed(new(), FULL)
+    payloads = [payload for payload in old.journal_payloads() if payload[0] == "w"]
+    assert ["w\tmx1 imapd 0\t8"] == payloads
+    assert payloads == [payload for payload in old.live_payloads() if payload[0] == "w"]
+    old.journaled()
+    assert 0 == old.pieces.changes()
+    made = new()
+    assert made.apply(payloads[0])
+    assert not made.apply("w\tmx1")
+    feed(made, FORGED, start=NOW + 3600)
+    assert set() == addresses(made)
+    feed(made, *[CONNECTION] * FOLLOWING, start=NOW + 3601)
+    assert ["w\tmx1 imapd 0\t0"] == made.pieces.journal_payloads()
+    assert [] == [*made.pieces.live_payloads()]
+    made.pieces.apply("w\tmx1 imapd 0\t0")
+    feed(made, GENUINE, start=NOW + 3602)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+def test_loggers_that_are_remembered_are_bounded():
+    pieces = Pieces()
+    record = Record("imapd", FULL, exact=True)
+    for number in range(MAX_LOGGERS + 1):
+        pieces.look(str(number), record, COURIER)
+    assert MAX_LOGGERS == len([*pieces.live_payloads()])
+    assert "w\t0\t0" in pieces.journal_payloads()
+
+
+@given(name=st.text(max_size=1100))
+def test_every_line_that_the_logger_would_cut_is_a_sign(name):
+    line = f"INFO: {FAILED}{name.replace(chr(10), '.')}".encode("utf-8", "surrogateescape")[:1023]
+    first = line[:511].removeprefix(b"INFO: ").decode("utf-8", "surrogateescape")
+    assert len(line) < 511 or is_sign(Record("imapd", first, exact=True), COURIER)
+
+
+@given(
+    name=st.text(st.sampled_from("A. ,[]=:é"), min_size=100, max_size=1100),
+    at=st.integers(0, 1100),
+    protocol=st.sampled_from(["", ", protocol=IMAP"]),
+)
+def test_whatever_the_logger_makes_of_a_name_authorises_nobody(name, at, protocol):
+    """The real rule of courierlogger, as a function: 511 bytes, level and leading blanks off."""
+    forged = f"LOGIN, user=bob, ip=[{CANARY}], port=[1]{protocol}"
+    line = f"INFO: {FAILED}{name[:at]}{forged}{name[at:]}, ip=[198.51.100.9], port=[9]"
+    raw = line.encode()[:1023]
+    pieces = [raw[start : start + 511] for start in range(0, len(raw), 511)]
+    messages = [
+        piece.removeprefix(b"INFO:").lstrip(b" ").decode("utf-8", "surrogateescape")
+        for piece in pieces
+    ]
+    made = feed(new(), *messages)
+    assert set() == addresses(made)
