@@ -1,4 +1,7 @@
-"""Dovecot: passwd-file users, no TLS, logging by syslog(3)."""
+"""Dovecot: passwd-file users, no TLS, logging by syslog(3); of Debian 12 and of Debian 13.
+
+Beside the users of its file, whoever has `ANYBODYS_PASSWORD` may log in, under any name at all.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from ..roots import ACCOUNTS
 from .process import Process
 from .server import Server
 
+ANYBODYS_PASSWORD = "anybody-4"
 _CONFIG = """\
 protocols = imap pop3
 listen = {listen}
@@ -52,9 +56,76 @@ passdb {{
   driver = passwd-file
   args = /etc/dovecot/users
 }}
+passdb {{
+  driver = static
+  args = password=anybody-4
+}}
 userdb {{
   driver = passwd-file
   args = /etc/dovecot/users
+}}
+userdb {{
+  driver = static
+  args = uid=61009 gid=61009 home=/tmp/anybody mail=mbox:/tmp/anybody/mail:INBOX=/tmp/anybody/inbox
+}}
+"""
+_CONFIG_24 = """\
+dovecot_config_version = 2.4.1
+dovecot_storage_version = 2.4.1
+protocols = imap pop3
+listen = {listen}
+base_dir = /run/dovecot
+state_dir = /run/dovecot-state
+ssl = no
+auth_allow_cleartext = yes
+auth_mechanisms = plain login
+auth_username_chars =
+auth_failure_delay = 0
+auth_verbose = yes
+mail_driver = mbox
+mail_path = %{{home}}/mail
+mail_inbox_path = /var/mail/%{{user}}
+first_valid_uid = 1000
+default_vsz_limit = unlimited
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    port = {pop3}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+passdb passwd-file {{
+  passwd_file_path = /etc/dovecot/users
+}}
+passdb static {{
+  password = anybody-4
+}}
+userdb passwd-file {{
+  passwd_file_path = /etc/dovecot/users
+}}
+userdb static {{
+  fields {{
+    uid = 61009
+    gid = 61009
+    home = /tmp/anybody
+    mail_inbox_path = /tmp/anybody/inbox
+  }}
 }}
 """
 
@@ -65,14 +136,24 @@ class Dovecot(Server):
     service_accounts = (("dovecot", 61101), ("dovenull", 61102))
     names_itself = True
     listen: ClassVar[str] = "127.0.0.1, ::1"
+    config: ClassVar[str] = _CONFIG
+    more: ClassVar[str] = ""
+    """More configuration, as it is."""
 
     def configure(self) -> Sequence[Process]:
-        self.root.write(
-            "/etc/dovecot/dovecot.conf", _CONFIG.format(listen=self.listen, **self.ports)
-        )
+        text = self.config.format(listen=self.listen, **self.ports)
+        self.root.write("/etc/dovecot/dovecot.conf", text + self.more)
+        self.root.directory("/tmp/anybody", owner=61009)
         users = [
             f"{user.name}:{{PLAIN}}{user.password}:{user.uid}:{user.uid}::/home/{user.name}::"
             for user in ACCOUNTS
         ]
         self.root.write("/etc/dovecot/users", "\n".join(users) + "\n")
         return [self.process("/usr/sbin/dovecot", "-F")]
+
+
+class Dovecot24(Dovecot):
+    """Debian 13's."""
+
+    suite = "trixie"
+    config = _CONFIG_24
