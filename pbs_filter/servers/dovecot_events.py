@@ -24,10 +24,10 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import TEXT, Rule, Server, line, quoted_name, samples, token
+from ..grammar import TEXT, WORD, Rule, Server, line, quoted_name, samples, token
 from ..model import Accepted, Ended, Ignored, Refused
-from .dovecot import SESSION_ID
 
+SESSION_ID = WORD("A-Za-z0-9+/=:_.-", 100)
 _START = "stats: " + pp.Opt("Info: ")
 _STRING = r'"(?>(?:[^"\\\x00-\x1f]{1,4096}+|\\[^\x00-\x1f]){0,4096})"'
 _VALUE = rf"(?>{_STRING}|-?[0-9.]{{1,30}}+|\[(?>(?:{_STRING},?){{0,40}})\])"

@@ -132,3 +132,54 @@ def test_dovecots_own_log_files_are_read(line):
     host = Host()
     host.pipeline.block(line.encode() + b"\n", NOW)
     host.has(authorised={BOBS: "bob"}, in_session=set())
+
+
+EVENT = (
+    'dovecot: stats: {"event":"auth_request_finished","fields":{"success":"yes","service":"imap",'
+    f'"session":"8n+h","remote_ip":"{BOBS}","user":"bob"}}}}'
+)
+END_EVENT = (
+    'dovecot: stats: {"event":"mail_user_session_finished","fields":{"user":"bob",'
+    '"session":"8n+h"}}'
+)
+LINE = f"dovecot: imap-login: Login: user=<bob>, rip={BOBS}, session=<8n+h>"
+END_LINE = "dovecot: imap(bob)<4711><8n+h>: Logged out in=1 out=2"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (EVENT, LINE, END_LINE, END_EVENT),
+        (EVENT, LINE, END_EVENT, END_LINE),
+        (LINE, EVENT, END_EVENT, END_LINE),
+    ],
+)
+def test_a_login_that_lines_and_events_tell_is_one(lines):
+    host = Host().logs(*lines[:2])
+    host.has(authorised={BOBS: "bob"}, in_session={BOBS})
+    assert 1 == len(host.ledger.sessions)
+    assert 1 == sum(host.pipeline.counts.logins.values())
+    host.logs(*lines[2:])
+    host.has(authorised={BOBS: "bob"}, in_session=set())
+    assert 1 == host.pipeline.counts.logouts
+
+
+def test_an_event_that_comes_after_the_end_in_lines_holds_nothing_for_long():
+    host = Host().logs(LINE, END_LINE, EVENT, END_EVENT)
+    host.has(authorised={BOBS: "bob"}, in_session=set())
+
+
+@pytest.mark.parametrize("lines", [(EVENT, END_EVENT), (LINE, END_LINE), (EVENT, END_LINE)])
+def test_the_map_has_dovecot_for_either(lines):
+    host = Host().logs(lines[0])
+    assert {"dovecot"} == {auth.server for auth in host.ledger.authorisations.values()}
+    host.logs(lines[1])
+    host.has(authorised={BOBS: "bob"}, in_session=set())
+
+
+def test_sessions_of_names_with_blanks_are_told_apart():
+    login = "imapd: LOGIN, user=pat {}, ip=[192.0.2.7], port=[1], protocol=IMAP"
+    host = Host().logs(login.format("a"), login.format("b"))
+    assert 2 == len(host.ledger.sessions)
+    host.logs("imapd: LOGOUT, user=pat a, ip=[192.0.2.7], headers=0, body=0, time=0")
+    assert ["pat b"] == [session.user for session in host.ledger.sessions.values()]
