@@ -4,4 +4,4 @@ Nothing is imported here: `pbs-lookup` starts for every SMTP connection at some 
 file imports, it pays for.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,10 +1,13 @@
-"""A wheel, built from the checkout and installed into a fresh venv, is all there is to it."""
+"""A wheel is all there is to an installation; the source distribution is the checkout."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from .packages import CHECKOUT
 
 PYTHON = "/usr/bin/python3"
+TOOLS = ("build>=1.2", "twine>=6", "check-wheel-contents>=0.6")
 TREES = ("rsyslog", "syslog-ng", "examples")
 NOT_INSTALLED = (
     "examples/debian/",
@@ -48,15 +52,20 @@ def checked_in() -> list[str]:
     return run("git", "-c", "safe.directory=*", "ls-files", cwd=CHECKOUT).splitlines()
 
 
+def check_out(source: Path) -> None:
+    """Copy what is checked in to the directory `source`."""
+    for name in checked_in():
+        if (CHECKOUT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CHECKOUT / name, source / name)
+
+
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Has the wheel and what it depends on. The wheel is built from what is checked in."""
     directory = tmp_path_factory.mktemp("wheel")
     source = directory / "source"
-    for name in checked_in():
-        if (CHECKOUT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(CHECKOUT / name, source / name)
+    check_out(source)
     made = directory / "venv"
     run(PYTHON, "-m", "venv", made, cwd=directory)
     pip = (made / "bin/python", "-m", "pip", "-q", "--disable-pip-version-check")
@@ -107,3 +116,73 @@ def test_manual_pages_and_completions_are_where_man_and_the_shells_look(venv: Pa
     assert 8 == len(places)
     for path, place in places.items():
         assert path.read_text("utf-8") == (venv / "share" / place / path.name).read_text("utf-8")
+
+
+# ------------------------------------------------------------------ the source distribution
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of programs that build and check distributions."""
+    made = tmp_path_factory.mktemp("tools") / "venv"
+    run(sys.executable, "-m", "venv", made, cwd=CHECKOUT)
+    pip = (made / "bin/python", "-m", "pip", "-q", "--disable-pip-version-check", "install")
+    run(*pip, *TOOLS, cwd=CHECKOUT)
+    return made / "bin"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> Path:
+    """A directory with both distributions, and the words of the build."""
+    directory = tmp_path_factory.mktemp("built")
+    check_out(directory / "source")
+    said = run(
+        tools / "python", "-m", "build", "--outdir", directory, directory / "source", cwd=directory
+    )
+    (directory / "said").write_text(said)
+    return directory
+
+
+def sdist(built: Path) -> Path:
+    (found,) = built.glob("*.tar.gz")
+    return found
+
+
+def test_the_source_distribution_has_every_file_that_is_checked_in(built: Path) -> None:
+    with tarfile.open(sdist(built)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert [] == [n for n in checked_in() if n not in names and (CHECKOUT / n).is_file()]
+
+
+def test_its_tests_can_be_collected(built: Path, tmp_path: Path) -> None:
+    run("tar", "-xf", sdist(built), cwd=tmp_path)
+    (root,) = tmp_path.iterdir()
+    said = run(
+        sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", cwd=root
+    )
+    assert " tests collected" in said
+    assert "error" not in said.splitlines()[-1]
+
+
+def test_nothing_that_it_says_of_itself_goes_out_of_use(built: Path) -> None:
+    assert "Deprecat" not in (built / "said").read_text()
+
+
+def test_the_index_and_the_wheel_checker_are_content(built: Path, tools: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    assert (
+        run(tools / "twine", "check", "--strict", wheel, sdist(built), cwd=built).count("PASSED")
+        == 2
+    )
+    assert "OK" in run(tools / "check-wheel-contents", wheel, cwd=built)
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.endswith("/pbs-lookup")]
+    assert 1 == sum("/scripts/" in name or "/lookup/" in name for name in names)
+
+
+def test_the_version_is_the_programs(built: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "pbs_filter", "--version"],
+        cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert f"pbs_filter-{said.split()[-1]}.tar.gz" == sdist(built).name
