@@ -16,6 +16,7 @@ from ..grammar.tokens import (
     TEXT,
     USER,
     WORD,
+    line,
     token,
 )
 
@@ -33,6 +34,7 @@ _FIELDS: dict[str, pp.ParserElement] = {
 _RESULTS = {"ip": "address", "user": "user", "pid": "process", "session": "session"}
 """Field -> its result; the last two are named only where they tie the session's lines."""
 
+_ip_before_port = re.compile(r"\{ip\}(?=:\{(?:port|number)\})")
 _part = re.compile(r"\{\{|\}\}|\{([a-z]*)\}|[^{}]+|.", re.DOTALL)
 
 
@@ -65,15 +67,10 @@ def results(key: str, template: str) -> frozenset[str]:
 
 def expression(template: str, ties: tuple[str, ...]) -> pp.ParserElement:
     """Returns what a template reads; `ties` are the results that the session's key is made of."""
-    parts: list[pp.ParserElement] = []
-    for part in _part.finditer(template):
-        field = part[1]
-        if field is None:
-            text = part.group()
-            parts.append(pp.Literal(text[0] if text in ("{{", "}}") else text))
-        elif field == "ip" and template[part.end() :].startswith((":{port}", ":{number}")):
-            parts.append(ADDRESS_BEFORE_PORT("address"))
-        else:
-            tied = field in ("pid", "session") and _RESULTS[field] in ties
-            parts.append(_FIELDS[field](_RESULTS[field]) if tied else _FIELDS[field])
-    return pp.And(parts)
+    tied = {
+        field: _FIELDS[field](_RESULTS[field])
+        for field in ("pid", "session")
+        if _RESULTS[field] in ties
+    }
+    wording = _ip_before_port.sub("{ip_before_port}", template)
+    return line(wording, **_FIELDS | tied, ip_before_port=ADDRESS_BEFORE_PORT("address"))
