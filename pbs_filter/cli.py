@@ -49,7 +49,12 @@ MODES = (
         "?",
     ),
     Mode("explain", "commands.explain:run", "tell what each line of stdin leads to, and why"),
-    Mode("check", "commands.check:run", "check the configuration and every grammar"),
+    Mode(
+        "check",
+        "commands.check:run",
+        "check the configuration and every grammar",
+        needs_config=False,
+    ),
     Mode(
         "reprocess",
         "commands.reprocess:run",

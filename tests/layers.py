@@ -79,7 +79,7 @@ FOLDER = {"importlib", "pkgutil"}
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
-LOOKUP_MAY = frozenset({"errors", "log", "map_format"})
+LOOKUP_MAY = frozenset({"errors", "log", "map_format", "text"})
 """What the lookup side, which starts for every connection, may import beside itself."""
 
 STORE_MAY = frozenset({"", "errors", "files", "map_format"})

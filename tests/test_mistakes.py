@@ -371,14 +371,14 @@ LOOKUPS = {
     "a misspelt mode": (
         ("chek", "192.0.2.7"),
         (
-            78,
+            2,
             "unknown mode 'chek': give one of check, socketmap, policy, serve, opensmtpd, "
             "relaylock",
         ),
     ),
     "a misspelt option": (
         ("check", "--mpa=/x", "192.0.2.7"),
-        (78, "check: unknown option '--mpa=/x'; did you mean --map?"),
+        (2, "check: unknown option '--mpa=/x'; did you mean --map?"),
     ),
     "no map": (
         ("check", "--map=DIR/none", "192.0.2.7"),
@@ -398,16 +398,16 @@ LOOKUPS = {
     ),
     "nothing to serve": (
         ("serve", "--user=nobody"),
-        (78, "serve has nothing to serve: give --socketmap=unix:/PATH or --policy=..."),
+        (2, "serve has nothing to serve: give --socketmap=unix:/PATH or --policy=..."),
     ),
     "a port without its kind": (
         ("serve", "--user=nobody", "--socketmap=25"),
-        (78, "cannot listen at '25': write unix:/PATH or inet:127.0.0.1:PORT"),
+        (2, "cannot listen at '25': write unix:/PATH or inet:127.0.0.1:PORT"),
     ),
     "a program that is not there": (
         ("relaylock", "--map=DIR/none", "--on-trouble=continue", "DIR/smtpd"),
         (
-            78,
+            2,
             "cannot answer: map DIR/none: No such file or directory\n"
             "pbs-lookup: relaylock cannot start 'DIR/smtpd': No such file or directory; give the "
             "SMTP server's program and its arguments after relaylock's options",

@@ -3,40 +3,69 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
 
 from ..config.options import Config
-from ..errors import ConfigError
+from ..errors import ConfigError, PbsFilterError
 from ..grammar import contract
 from ..map_format.redis_url import is_redis
 from ..privileges import accounts
 from ..service.build import pipeline_of, servers_of
 from ..store.gdbm_map import NO_GDBM, has_gdbm
+from ..terminal import json_line
 from .arguments import complain
 
 
-def run(config: Config, _options: argparse.Namespace) -> int:
+def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
     """Check all that a start would read, and every grammar by the contract.
 
     Return 0 if all is well, 1 if a grammar breaks the contract.
 
     Raises:
-        ConfigError, GrammarError: a start would fail.
+        ConfigError, GrammarError: a start would fail; with --json it is also in the object.
     """
+    if not options.json:
+        servers = _check(make_config(), complain)
+        for server in servers:
+            _print(**server)
+        ok = not any(server["violations"] for server in servers)
+        if ok:
+            print("configuration: ok")
+        return 0 if ok else 1
+    notes: list[str] = []
+    result: dict[str, Any] = {"ok": False, "error": None, "notes": notes, "servers": []}
+    try:
+        result["servers"] = _check(make_config(), notes.append)
+        result["ok"] = not any(server["violations"] for server in result["servers"])
+    except PbsFilterError as error:
+        result["error"] = str(error)
+        raise
+    finally:
+        sys.stdout.write(json_line(result))
+    return 0 if result["ok"] else 1
+
+
+def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
     if config.write and not is_redis(config.map) and not has_gdbm():
         raise ConfigError(NO_GDBM)
     accounts(config)
-    read = pipeline_of(config, complain).read_record
+    read = pipeline_of(config, note).read_record
     servers = servers_of(config)
-    broken = False
-    for server in servers:
-        violations = contract.check(server, servers, read)
-        for violation in violations:
-            print(f"{server.name}: {violation}")
-        if violations:
-            broken = True
-            continue
-        samples = sum(len(rule.samples) for rule in server.rules)
-        print(f"{server.name}: {len(server.rules)} rules, {samples} samples: ok")
-    if not broken:
-        print("configuration: ok")
-    return int(broken)
+    return [
+        {
+            "name": server.name,
+            "rules": len(server.rules),
+            "samples": sum(len(rule.samples) for rule in server.rules),
+            "violations": contract.check(server, servers, read),
+        }
+        for server in servers
+    ]
+
+
+def _print(*, name: str, rules: int, samples: int, violations: list[str]) -> None:
+    for violation in violations:
+        print(f"{name}: {violation}")
+    if not violations:
+        print(f"{name}: {rules} rules, {samples} samples: ok")

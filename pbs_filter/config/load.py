@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import ConfigError, UsageError
 from .declare import checked
 from .options import OPTIONS, Config
+from .tables import HOLD_NETWORKS
 
 
 def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = None) -> Config:
@@ -48,7 +49,21 @@ def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = Non
         except ConfigError as error:
             raise UsageError(f"{option.flags[0]}: {error}") from None
         sources[name] = "command line"
-    return Config(**values, sources=sources, files_read=tuple(files))
+    config = Config(**values, sources=sources, files_read=tuple(files))
+    _check_exports(config)
+    return config
+
+
+def _check_exports(config: Config) -> None:
+    """Refuse an export that would leave out every IPv6 client."""
+    for export in config.export:
+        if config.ipv6_prefix < 128 and export.format not in HOLD_NETWORKS:
+            raise ConfigError(
+                f"{config.sources['export']}: [[export]] to {export.path!r}: format = "
+                f"{export.format!r} cannot hold the networks that ipv6_prefix = "
+                f"{config.ipv6_prefix} makes; write one of {', '.join(sorted(HOLD_NETWORKS))}, or "
+                "leave ipv6_prefix away"
+            )
 
 
 def _parsed(text: str, file: str) -> dict[str, Any]:

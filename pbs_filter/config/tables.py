@@ -9,6 +9,9 @@ from typing import Any
 from .declare import REQUIRED, option
 from .kinds import COMMAND, MODE, PATTERN, SAMPLES, TEXT, TEXT_OR_TEXTS, choice, file_path, seconds
 
+HOLD_NETWORKS = frozenset({"cidr", "list", "nft"})
+"""The formats of `[[export]]` that can hold a network, as `ipv6_prefix` makes them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from ..errors import ConfigError, PbsFilterError
+from ..errors import ConfigError, PbsFilterError, UsageError
 from ..log import LookupLog
 from ..map_format.map_clock import MapClock
 from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, ShadowLookup, open_reader
@@ -13,7 +13,12 @@ from .options import MODES, USAGE, Options
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from .answer import Owns
+
+    T = TypeVar("T")
 
 EXIT_STATUS = {YES: 0, NO: 1, NOT_NOW: 75}
 
@@ -25,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not words or words[0] in ("--help", "-h", "help"):
             sys.stdout.write(USAGE)
-            return 0 if words else ConfigError.exit_status
+            return 0 if words else UsageError.exit_status
         mode = words[0]
         if mode in ("--version", "version"):
             from .. import __version__
@@ -33,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.write(f"pbs-lookup {__version__}\n")
             return 0
         if mode not in MODES:
-            raise ConfigError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
+            raise UsageError(f"unknown mode {mode!r}: give one of {', '.join(MODES)}")
         options = Options(mode, words[1:])
         if options.flag("help"):
             sys.stdout.write(MODES[mode])
@@ -49,11 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_STATUS[NOT_NOW]
 
 
+def _typed(call: Callable[[], T]) -> T:
+    """The result of `call`, whose mistakes are those of the command line.
+
+    Raises:
+        UsageError: in place of `ConfigError`.
+    """
+    try:
+        return call()
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
+
+
 def _lookup(options: Options, log: LookupLog, location: str = DEFAULT_MAP) -> Lookup:
     locations = options.all("map") or [location]
     ShadowLookup.log = log
     return (ShadowLookup if options.flag("shadow") else Lookup)(
-        Guarded(open_reader(*locations)),
+        Guarded(_typed(lambda: open_reader(*locations))),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
         # The filters behind a map in Redis have clocks of their own.
@@ -64,7 +81,7 @@ def _lookup(options: Options, log: LookupLog, location: str = DEFAULT_MAP) -> Lo
 def _owns(options: Options) -> Owns | None:
     path, patterns = options.text("senders"), options.all("sender")
     if path and patterns:
-        raise ConfigError("give --senders or --sender: a file can hold the patterns, for user *")
+        raise UsageError("give --senders or --sender: a file can hold the patterns, for user *")
     if path:
         from .senders import SendersFile
 
@@ -72,18 +89,18 @@ def _owns(options: Options) -> Owns | None:
     if patterns:
         from .senders import Binding
 
-        return Binding(f"* {' '.join(patterns)}", "--sender").owns
+        return _typed(lambda: Binding(f"* {' '.join(patterns)}", "--sender").owns)
     return None
 
 
 def _no_arguments(options: Options) -> None:
     if options.arguments:
-        raise ConfigError(f"unexpected argument {options.arguments[0]!r}; see --help")
+        raise UsageError(f"unexpected argument {options.arguments[0]!r}; see --help")
 
 
 def _check(options: Options, log: LookupLog) -> int:
     if len(options.arguments) != 1:
-        raise ConfigError("check needs one ADDRESS; see --help")
+        raise UsageError("check needs one ADDRESS; see --help")
     address = options.arguments[0]
     lookup = _lookup(options, log)
     answer = lookup.ask(address.encode("utf-8", "surrogateescape"))
@@ -108,7 +125,7 @@ def _policy(options: Options, log: LookupLog) -> int:
     _no_arguments(options)
     trace = options.text("trace")
     if options.flag("trace") and trace not in policy.TRACES:
-        raise ConfigError(f"--trace={trace!r} is neither 'header' nor 'log'")
+        raise UsageError(f"--trace={trace!r} is neither 'header' nor 'log'")
     stdio.converse(policy.Conversation(trace), _lookup(options, log), log)
     return 0
 
@@ -117,14 +134,15 @@ def _serve(options: Options, log: LookupLog) -> int:
     from .protocols import server
 
     _no_arguments(options)
-    return server.main(options, _lookup(options, log), log)
+    lookup = _lookup(options, log)
+    return _typed(lambda: server.main(options, lookup, log))
 
 
 def _opensmtpd(options: Options, log: LookupLog) -> int:
     from .protocols import opensmtpd_table
 
     if len(options.arguments) > 1:
-        raise ConfigError(f"unexpected argument {options.arguments[1]!r}; see --help")
+        raise UsageError(f"unexpected argument {options.arguments[1]!r}; see --help")
     opensmtpd_table.run(_lookup(options, log, *options.arguments), log)
     return 0
 
@@ -133,18 +151,21 @@ def _relaylock(options: Options, log: LookupLog) -> int:
     from .protocols import relaylock
 
     if not options.arguments:
-        raise ConfigError("relaylock needs the SMTP server's PROGRAM; see --help")
+        raise UsageError("relaylock needs the SMTP server's PROGRAM; see --help")
     on_trouble = options.text("on-trouble", "refuse")
     if on_trouble not in ("refuse", "continue"):
-        raise ConfigError(f"--on-trouble={on_trouble!r} is neither 'refuse' nor 'continue'")
-    return relaylock.run(
-        options.arguments,
-        _lookup(options, log),
-        log,
-        refuse=on_trouble == "refuse",
-        # Tried out, it changes nothing.
-        keep=options.flag("keep") or options.flag("shadow"),
-        relayclient=options.text("relayclient"),
+        raise UsageError(f"--on-trouble={on_trouble!r} is neither 'refuse' nor 'continue'")
+    lookup = _lookup(options, log)
+    return _typed(
+        lambda: relaylock.run(
+            options.arguments,
+            lookup,
+            log,
+            refuse=on_trouble == "refuse",
+            # Tried out, it changes nothing.
+            keep=options.flag("keep") or options.flag("shadow"),
+            relayclient=options.text("relayclient"),
+        )
     )
 
 

@@ -6,7 +6,8 @@ table of options, so neither can lack what the other has.
 
 from __future__ import annotations
 
-from ..errors import ConfigError
+from ..errors import UsageError
+from ..text import duration_seconds
 from .answer import DEFAULT_MAP
 
 _MAP = f"""\
@@ -49,7 +50,7 @@ MODES = {
     "check": f"""\
 usage: pbs-lookup check [OPTION ...] ADDRESS
 
-Exit status 0: may relay. 1: may not, or is not an address. 75: cannot say now. 78: wrong usage.
+Exit status 0: may relay. 1: may not, or is not an address. 75: cannot say now. 2: wrong usage.
 
 {_MAP}  --verbose             say it in words, too
 {_HELP}""",
@@ -84,8 +85,9 @@ policy, trace-header or trace-log). Started as root, it needs --user.
   --group=NAME          of the unix sockets: the MTA's group
   --user=NAME           become this user once the sockets are open
 {_MAP}{_SENDERS}{_SHADOW}\
-  --idle-seconds=N      close a connection without questions (default 300)
-  --request-seconds=N   for a request to arrive, a reply to be taken (default 10)
+  --idle-seconds=TIME   close a connection without questions (default 300; or 5m, 1h)
+  --request-seconds=TIME
+                        for a request to arrive, a reply to be taken (default 10)
   --max-connections=N   above it the one that is idle for longest must go (default 1000)
 {_HELP}""",
     "opensmtpd": f"""\
@@ -114,7 +116,7 @@ class Options:
     """What the command line says for one mode."""
 
     def __init__(self, mode: str, arguments: list[str]) -> None:
-        """Read `arguments` (without the mode). Raises `ConfigError`.
+        """Read `arguments` (without the mode). Raises `UsageError`.
 
         Options end at the first word that is none, or after `--`.
         """
@@ -128,13 +130,13 @@ class Options:
                 break
             name, equals, value = word.removeprefix("--").partition("=")
             if not word.startswith("--") or name not in known:
-                raise ConfigError(f"{mode}: unknown option {word!r}{_advice(name, known)}")
+                raise UsageError(f"{mode}: unknown option {word!r}{_advice(name, known)}")
             if not known[name]:
                 if equals:
-                    raise ConfigError(f"{mode}: --{name} takes no value, but has {value!r}")
+                    raise UsageError(f"{mode}: --{name} takes no value, but has {value!r}")
             elif not equals:
                 if not rest:
-                    raise ConfigError(f"{mode}: --{name} needs a value: --{name}={known[name]}")
+                    raise UsageError(f"{mode}: --{name} needs a value: --{name}={known[name]}")
                 value = rest.pop(0)
             self._values.setdefault(name, []).append(value)
         self.arguments = rest
@@ -153,17 +155,20 @@ class Options:
         return name in self._values
 
     def number(self, name: str, default: int, low: int, high: int, base: int = 10) -> int:
-        """The last value given for `name`, between `low` and `high`; `ConfigError` otherwise."""
+        """The last value given for `name`, between `low` and `high`; `UsageError` otherwise."""
         text = self.text(name)
         if not self.flag(name):
             return default
+        value: int | None
         try:
-            value = int(text, base)
+            value = duration_seconds(text) if name.endswith("-seconds") else int(text, base)
         except ValueError:
+            value = None
+        if value is None:
             value = low - 1
         if not low <= value <= high:
             bounds = f"{low:o} to {high:o} (octal)" if base == 8 else f"{low} to {high}"
-            raise ConfigError(f"{self._mode}: --{name}={text!r} is not a number from {bounds}")
+            raise UsageError(f"{self._mode}: --{name}={text!r} is not a number from {bounds}")
         return value
 
 

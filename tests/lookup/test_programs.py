@@ -125,9 +125,9 @@ def test_check_says_75_and_why_where_it_cannot_say(map_path: Path) -> None:
         (["relaylock", "--on-trouble=x", "true"], "neither 'refuse' nor 'continue'"),
     ],
 )
-def test_a_mistake_ends_with_78_and_a_sentence(arguments: list[str], why: str) -> None:
+def test_a_mistake_ends_with_2_and_a_sentence(arguments: list[str], why: str) -> None:
     done = run(*arguments, stdin=subprocess.DEVNULL)
-    assert 78 == done.returncode
+    assert 2 == done.returncode
     assert why in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -219,7 +219,7 @@ def test_under_spawn_nothing_but_replies_reaches_the_socket(map_path: Path) -> N
 def test_under_spawn_a_mistake_closes_the_socket_without_a_word() -> None:
     with spawned("policy", "--sender=x") as (sock, process):
         assert b"" == everything(sock)
-        assert 78 == process.wait(20)
+        assert 2 == process.wait(20)
 
 
 def test_under_spawn_a_vanished_mta_ends_it_quietly(map_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_trace_names_the_login(map_path: Path) -> None:
     header = "action=PREPEND X-Pop-Before-Smtp: user=bob@example.org server=dovecot until="
     assert done.stdout.startswith(header)
     done = run("policy", f"--map={map_path}", "--trace=x", input=asked)
-    assert (78, True) == (done.returncode, "neither 'header' nor 'log'" in done.stderr)
+    assert (2, True) == (done.returncode, "neither 'header' nor 'log'" in done.stderr)
 
 
 def test_relaylock_refuses_or_goes_on_where_it_cannot_say(map_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_relaylock_refuses_or_goes_on_where_it_cannot_say(map_path: Path) -> Non
 
 def test_relaylock_names_a_program_it_cannot_start(map_path: Path) -> None:
     done = relaylock(f"--map={map_path}", address="192.0.2.8", command=["/nonexistent"])
-    assert 78 == done.returncode
+    assert 2 == done.returncode
     assert "cannot start '/nonexistent': No such file" in done.stderr
 
 
