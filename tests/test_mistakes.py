@@ -15,13 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.servers import SERVERS
+
 from .running import run
 
-KNOWN_SERVERS = (
-    "apple, courier, cucipop, cyrus, dovecot, dovecot-tag, imapproxy, mailfront, mailutils, nginx, "
-    "perdition, popa3d, qmail, qpopper, solid-pop3d, stalwart, teapop, tpop3d, uw, vm-pop3d, "
-    "vpopmail, zimbra"
-)
+KNOWN_SERVERS = ", ".join(sorted(server.name for server in SERVERS))
 SITE = """\
 [[server]]
 name = "acme"
