@@ -20,10 +20,13 @@ one twice, or an old snapshot and then what came after it, gives the same ledger
 
     a <address> <until> <renewed> <since> <last> <server> <protocol> <user> <line>
     d <address>
+    u <address> <user> <until> <renewed> <since> <last> <server> <protocol>
+    v <address> <user> <server>
     o <session> <address> <opened> <protocol> <user>
     c <session>
 
-(fields separated by one tab)
+(fields separated by one tab). `a` has the newest user of the address, and the latest of all ends;
+`u` one of several users with his own end, `v` one who is gone.
 """
 
 from __future__ import annotations
@@ -34,11 +37,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 
-from ..map_format.entry import MAX_SESSIONS, Entry, encode
+from ..map_format.entry import MAX_SESSIONS, MAX_USERS, Entry, encode
 from ..model import Reason
 from .shards import Shards
 from .user_limit import UserAddresses
 from .user_names import user_key
+from .users import Name, Users
 
 MANUAL = "manual"
 """The server of an authorisation that a person made."""
@@ -67,6 +71,7 @@ class Authorisation:
         "since",
         "until",
         "user",
+        "users",
     )
 
     def __init__(self, until: int, renewed: int, since: int, last: int) -> None:
@@ -77,6 +82,8 @@ class Authorisation:
         self.server = ""
         self.protocol = ""
         self.user = ""
+        self.users: Users | None = None
+        """Each user with his own end; None: one user, who has the address's."""
         self.due = 0
         """When `tick` looks at it; 0: it has not been told yet."""
         self.sessions: str | set[str] | None = None
@@ -89,6 +96,10 @@ class Authorisation:
         if held is None:
             return ()
         return (held,) if isinstance(held, str) else tuple(held)
+
+    def name(self) -> Name:
+        """The user of the newest login."""
+        return self.user, self.server == MANUAL
 
 
 class Session:
@@ -138,7 +149,10 @@ class Ledger:
         self._due_heap: list[int] = []
         self._journal_addresses: dict[str, str] = {}
         self._journal_sessions: dict[str, None] = {}
+        self._journal_users: dict[tuple[str, Name], None] = {}
         self._map_addresses: dict[str, None] = {}
+        self._map_users: dict[str, int] = {}
+        """Addresses with users in the map: how many have a key there."""
         self._dropped: set[str] = set()
         """While the journal is replayed: what somebody ended by hand is not learned again."""
         self._by_user: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
@@ -190,6 +204,9 @@ class Ledger:
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
+                auth.users = None
+            elif auth.users is None and (auth.user != user or auth.server == MANUAL):
+                self._list_users(address, auth)
             if until > auth.until:
                 auth.until = until
                 auth.renewed = now
@@ -202,6 +219,10 @@ class Ledger:
             auth.protocol = protocol
         if key:
             self.user_limit.add(key, address, until)
+        if auth.users is not None and self._user_login(
+            address, auth.users, (user, False), server, protocol, at, until, now
+        ):
+            changed = True
         if session is not None and self._open(session, address, at, protocol, user, auth, now):
             changed = True
         elif not auth.due:
@@ -241,7 +262,7 @@ class Ledger:
         else:
             held.add(key)
         sessions[key] = Session(address, at, protocol, user)
-        renewal = auth.until - self.grace_seconds // 2
+        renewal = self._due_at(auth)
         if auth.due > renewal or not auth.due:
             self._enqueue(address, auth, renewal)
         self._journal_sessions[key] = None
@@ -264,9 +285,119 @@ class Ledger:
             auth.renewed = now
         if self.user_limit.most and session.user:
             self.user_limit.add(user_key(session.user), session.address, until)
+        if auth.users is not None:
+            name = session.user, False
+            user = auth.users.by_name.get(name)
+            if user is not None:
+                user.extend(until, now)
+                self._journal_users[session.address, name] = None
         self._journal_addresses.setdefault(session.address, "")
         self._map_addresses[session.address] = None
         return session.address
+
+    # ------------------------------------------------------------------ several users of an address
+
+    def _list_users(self, address: str, auth: Authorisation) -> None:
+        """Another user is about to log in: from now on each has his own end."""
+        auth.users = Users()
+        auth.users.take(auth.name(), self.entry(auth))
+        self._journal_users[address, auth.name()] = None
+
+    def _user_login(
+        self,
+        address: str,
+        users: Users,
+        name: Name,
+        server: str,
+        protocol: str,
+        at: int,
+        until: int,
+        now: int,
+    ) -> bool:
+        changed, dropped = users.login(name, server, protocol, at, until, now)
+        if changed:
+            self._journal_users[address, name] = None
+        if dropped is not None:
+            self._journal_users[address, dropped] = None
+        return changed
+
+    def _remove_users(self, address: str, auth: Authorisation, names: Iterable[Name]) -> None:
+        """Remove users who have no session; the last one is the address's own again."""
+        users = auth.users
+        assert users is not None
+        for name in names:
+            del users.by_name[name]
+            self._journal_users[address, name] = None
+            self._map_addresses[address] = None
+        if len(users) == 1:
+            ((user, _), last_one), *_ = users
+            auth.until = last_one.until
+            auth.renewed = last_one.renewed
+            auth.since = last_one.since
+            auth.last = last_one.last
+            auth.server = last_one.server
+            auth.protocol = last_one.protocol
+            auth.user = user
+            auth.users = None
+            self._journal_addresses.setdefault(address, "")
+        elif not len(users):
+            auth.users = None
+
+    def _users_holding(self, auth: Authorisation) -> dict[Name, int]:
+        """The latest moment that any of his sessions may hold the address, by user."""
+        limits: dict[Name, int] = {}
+        for key in auth.session_keys():
+            session = self.sessions[key]
+            limit = session.opened + self.max_session_seconds
+            name = session.user, False
+            limits[name] = max(limits.get(name, 0), limit)
+        return limits
+
+    def forget_user(self, user: str) -> int:
+        """End every authorisation of `user`, in every spelling of the name; return how many."""
+        key_of_user = user_key(user)
+        count = 0
+        for address, auth in list(self.authorisations.items()):
+            if auth.users is None:
+                if auth.server != MANUAL and user_key(auth.user) == key_of_user:
+                    self.forget(address)
+                    count += 1
+                continue
+            names = [
+                (name, by_hand)
+                for name, by_hand in auth.users.by_name
+                if not by_hand and user_key(name) == key_of_user
+            ]
+            if not names:
+                continue
+            count += 1
+            for key in auth.session_keys():
+                session = self.sessions[key]
+                if user_key(session.user) == key_of_user:
+                    del self.sessions[key]
+                    self._journal_sessions[key] = None
+                    self._unindex(key, session)
+                    self._release(auth, key)
+            if len(names) == len(auth.users):
+                self.forget(address)
+                continue
+            self._remove_users(address, auth, names)
+            self.user_limit.forget(key_of_user, address)
+            if auth.users is not None:
+                (auth.user, _), newest = auth.users.newest()
+                auth.last, auth.server, auth.protocol = newest.last, newest.server, newest.protocol
+                auth.until = max(each.until for _, each in auth.users)
+            self._journal_addresses.setdefault(address, "")
+            self._map_addresses[address] = None
+            self._enqueue(address, auth, self._due_at(auth))
+        return count
+
+    def forget_all(self) -> int:
+        """End every authorisation; return how many there were."""
+        addresses = list(self.authorisations)
+        for address in addresses:
+            self.forget(address)
+        return len(addresses)
 
     def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:
         """The key of the oldest open session of `user` by `protocol`, for logouts that name no
@@ -315,15 +446,20 @@ class Ledger:
         if auth is None:
             auth = self.authorisations[address] = Authorisation(now + seconds, now, now, now)
             self.version += 1
-        elif self.user_limit.most:
-            self.user_limit.share(address, user_key(auth.user))
+        else:
+            if self.user_limit.most:
+                self.user_limit.share(address, user_key(auth.user))
+            if auth.users is None and auth.name() != (note, True):
+                self._list_users(address, auth)
         auth.until = max(auth.until, now + seconds)
         auth.renewed = now
         auth.last = now
         auth.server = MANUAL
         auth.protocol = ""
         auth.user = note
-        self._enqueue(address, auth, auth.until)
+        if auth.users is not None:
+            self._user_login(address, auth.users, (note, True), MANUAL, "", now, now + seconds, now)
+        self._enqueue(address, auth, self._due_at(auth))
         self._journal_addresses[address] = "authorised by hand"
         self._map_addresses[address] = None
 
@@ -382,14 +518,28 @@ class Ledger:
                 auth.until = until
                 auth.renewed = now
                 self._map_addresses[address] = None
+        if auth.users is not None:
+            self._settle_users(address, auth, now)
         if auth.until <= now:
             self._drop(address, auth)
             # The journal need not hear of it: whoever replays it compares the end with the clock.
             self._journal_addresses.pop(address, None)
-        elif auth.sessions is not None:
-            self._enqueue(address, auth, max(auth.until - self.grace_seconds // 2, now + 1))
         else:
-            self._enqueue(address, auth, auth.until)
+            self._enqueue(address, auth, max(self._due_at(auth), now + 1))
+
+    def _settle_users(self, address: str, auth: Authorisation, now: int) -> None:
+        """Renew each user's lease by his own sessions, and remove those whose time has ended."""
+        assert auth.users is not None
+        holding = self._users_holding(auth)
+        ended = []
+        for name, user in auth.users:
+            limit = holding.get(name)
+            if limit is not None and user.extend(min(now, limit) + self.grace_seconds, now):
+                self._map_addresses[address] = None
+            if user.until <= now:
+                ended.append(name)
+        if ended and len(ended) < len(auth.users):
+            self._remove_users(address, auth, ended)
 
     def _held_until(self, auth: Authorisation, now: int) -> int | None:
         """The latest moment any session of `auth` may hold it; those past theirs are closed."""
@@ -425,6 +575,16 @@ class Ledger:
                 self.user_limit.share(address, user_key(user), user_key(auth.user))
                 self.user_limit.add(user_key(user), address, auth.until)
 
+    def _due_at(self, auth: Authorisation) -> int:
+        """Return when `tick` must look at `auth`: at its end, or in time to renew a lease."""
+        if auth.sessions is None:
+            return auth.until
+        first = auth.until
+        if auth.users is not None:
+            holding = self._users_holding(auth)
+            first = min((user.until for name, user in auth.users if name in holding), default=first)
+        return first - self.grace_seconds // 2
+
     def _enqueue(self, address: str, auth: Authorisation, due: int) -> None:
         """Look at `address` again at `due`. An older date of it is void: see `auth.due`."""
         auth.due = due
@@ -443,6 +603,8 @@ class Ledger:
                 auth.renewed += seconds
                 auth.since += seconds
                 auth.last += seconds
+                for _, user in auth.users or ():
+                    user.shift(seconds)
         for sessions in self.sessions.parts:
             for session in sessions.values():
                 session.opened += seconds
@@ -454,30 +616,35 @@ class Ledger:
         self._due = {}
         self._due_heap = []
         for address, auth in self.authorisations.items():
-            lead = self.grace_seconds // 2 if auth.sessions is not None else 0
-            self._enqueue(address, auth, auth.until - lead)
+            self._enqueue(address, auth, self._due_at(auth))
 
     # ------------------------------------------------------------------ the journal's side
 
     def changes(self) -> int:
         """How many states the journal has to be told of."""
-        return len(self._journal_addresses) + len(self._journal_sessions)
+        return len(self._journal_addresses) + len(self._journal_users) + len(self._journal_sessions)
 
     def journal_payloads(self) -> list[str]:
         """What the journal has to be told. It is told again until `journaled` is called."""
         payloads = [self._address_payload(a, line) for a, line in self._journal_addresses.items()]
+        payloads += [self._user_payload(*key) for key in self._journal_users]
         payloads += [self._session_payload(key) for key in self._journal_sessions]
         return payloads
 
     def journaled(self) -> None:
         """The journal has what `journal_payloads` gave."""
         self._journal_addresses.clear()
+        self._journal_users.clear()
         self._journal_sessions.clear()
 
     def live_payloads(self) -> Iterator[str]:
         """Everything, for a new journal: a fuzzy snapshot, slices may be taken between changes."""
         for address in self.authorisations.snapshot():
             yield self._address_payload(address, "")
+            auth = self.authorisations.get(address)
+            if auth is not None and auth.users is not None:
+                for name, _ in auth.users:
+                    yield self._user_payload(address, name)
         for key in self.sessions.snapshot():
             yield self._session_payload(key)
 
@@ -488,6 +655,16 @@ class Ledger:
         return (
             f"a\t{address}\t{auth.until}\t{auth.renewed}\t{auth.since}\t{auth.last}"
             f"\t{auth.server}\t{auth.protocol}\t{auth.user}\t{clean(line[:LINE_CHARACTERS])}"
+        )
+
+    def _user_payload(self, address: str, name: Name) -> str:
+        auth = self.authorisations.get(address)
+        user = None if auth is None or auth.users is None else auth.users.by_name.get(name)
+        if user is None:
+            return f"v\t{address}\t{name[0]}\t{MANUAL if name[1] else ''}"
+        return (
+            f"u\t{address}\t{name[0]}\t{user.until}\t{user.renewed}\t{user.since}\t{user.last}"
+            f"\t{user.server}\t{user.protocol}"
         )
 
     def _session_payload(self, key: str) -> str:
@@ -518,6 +695,21 @@ class Ledger:
             auth.server = _word(server)
             auth.protocol = _word(protocol)
             auth.user = user
+            if auth.users is not None and len(auth.users) < 2:
+                auth.users = None
+        elif kind == "u":
+            _, address, user, until, renewed, since, last, server, protocol = fields
+            auth = self.authorisations.get(address)
+            if auth is not None:
+                auth.users = auth.users or Users()
+                times = _number(until), _number(renewed), _number(since), _number(last)
+                entry = Entry(*times, 0, _word(server), _word(protocol), user)
+                auth.users.take((user, server == MANUAL), entry)
+        elif kind == "v":
+            _, address, user, server = fields
+            auth = self.authorisations.get(address)
+            if auth is not None and auth.users is not None:
+                auth.users.by_name.pop((user, server == MANUAL), None)
         elif kind == "d":
             _, address = fields
             self.authorisations.pop(address, None)
@@ -533,9 +725,15 @@ class Ledger:
         return True
 
     def learn(self, address: str, entry: Entry) -> bool:
-        """Take what an old map says of `address`; whether it is more than the journal did."""
+        """Take what an old map says of `address`; whether it is more than the journal did.
+
+        `address` may be the key of one of its users.
+        """
+        address, is_user, _ = address.partition("#")
         if address in self._dropped:
             return False
+        if is_user:
+            return self._learn_user(address, entry)
         auth = self.authorisations.get(address)
         if auth is None:
             auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
@@ -547,6 +745,20 @@ class Ledger:
         auth.server = entry.server
         auth.protocol = entry.protocol
         auth.user = entry.user
+        return True
+
+    def _learn_user(self, address: str, entry: Entry) -> bool:
+        auth = self.authorisations.get(address)
+        if auth is None:
+            auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
+            self.learn(address, entry)
+        if auth.users is None:
+            auth.users = Users()
+        name = entry.user, entry.server == MANUAL
+        known = auth.users.by_name.get(name)
+        if known is not None and known.until >= entry.until:
+            return False
+        auth.users.take(name, entry)
         return True
 
     def restored(self, now: int) -> None:
@@ -569,6 +781,8 @@ class Ledger:
                     auth.sessions.add(key)
         for addresses in self.authorisations.parts:
             for address, known in list(addresses.items()):
+                if known.users is not None:
+                    self._restore_users(address, known, now)
                 if known.renewed > now + 1:
                     self._drop(address, known)
                 else:
@@ -577,17 +791,37 @@ class Ledger:
         self._dropped.clear()
         self.journaled()
 
+    def _restore_users(self, address: str, auth: Authorisation, now: int) -> None:
+        """Drop users from the future, and those of an older life of the address."""
+        assert auth.users is not None
+        self._map_users[address] = MAX_USERS
+        holding = self._users_holding(auth)
+        for name, user in auth.users:
+            ended = user.until <= now and holding.get(name, 0) + self.grace_seconds <= now
+            if ended or user.renewed > now + 1:
+                del auth.users.by_name[name]
+        if auth.users.by_name.keys() <= {auth.name()}:
+            auth.users = None
+            self._map_addresses[address] = None
+
     # ------------------------------------------------------------------ the map's side
 
     def map_changes(self, limit: int | None = None) -> dict[str, bytes | None]:
         """What the map has to be told, address to value (None: delete), the oldest `limit` of it;
         told until `mapped`."""
-        oldest = islice(self._map_addresses, limit)
-        return {address: self._map_value(address) for address in oldest}
+        changes: dict[str, bytes | None] = {}
+        for address in islice(self._map_addresses, limit):
+            changes.update(self._map_entries(address))
+        return changes
 
     def tell_again(self, addresses: Iterable[str]) -> None:
         """Let the journal be told of these once more."""
-        self._journal_addresses.update(dict.fromkeys(addresses, ""))
+        for address in addresses:
+            address = address.partition("#")[0]
+            self._journal_addresses[address] = ""
+            auth = self.authorisations.get(address)
+            for name, _ in (auth and auth.users) or ():
+                self._journal_users[address, name] = None
 
     def map_forgotten(self) -> None:
         """The map is made anew from `map_values`: nothing has to be told."""
@@ -599,18 +833,27 @@ class Ledger:
 
     def mapped(self, written: Mapping[str, bytes | None]) -> None:
         """The map has `written`."""
-        if len(written) == len(self._map_addresses):
-            self._map_addresses.clear()
-        else:
-            for address in written:
-                self._map_addresses.pop(address, None)
+        for key in written:
+            self._map_addresses.pop(key, None)
+        if not self._map_users:
+            return
+        numbers: dict[str, int] = {}
+        for key, value in written.items():
+            address, is_user, _ = key.partition("#")
+            if address in self._map_users:
+                numbers[address] = numbers.get(address, 0) + bool(is_user and value is not None)
+        for address, number in numbers.items():
+            if number:
+                self._map_users[address] = number
+            else:
+                del self._map_users[address]
 
     def map_values(self) -> Iterator[tuple[str, bytes]]:
         """Everything, for a new map."""
         for address in self.authorisations.snapshot():
-            value = self._map_value(address)
-            if value is not None:
-                yield address, value
+            for key, value in self._map_entries(address).items():
+                if value is not None:
+                    yield key, value
 
     def living(self, now: int) -> Iterator[tuple[str, Entry]]:
         """Who may relay at `now`, for exports."""
@@ -618,9 +861,27 @@ class Ledger:
             if auth.until > now:
                 yield address, self.entry(auth)
 
-    def _map_value(self, address: str) -> bytes | None:
+    def _map_entries(self, address: str) -> dict[str, bytes | None]:
+        """Each key of the map for `address` with its value; None: there is nothing."""
         auth = self.authorisations.get(address)
-        return None if auth is None else encode(address, self.entry(auth))
+        if auth is None and address not in self._map_users:
+            return {address: None}
+        if auth is not None and auth.users is None and address not in self._map_users:
+            return {address: encode(address, self.entry(auth))}
+        entries = {address: None if auth is None else encode(address, self.entry(auth))}
+        number = 0
+        if auth is not None and auth.users is not None:
+            names = [self.sessions[key].user for key in auth.session_keys()]
+            for number, (name, user) in enumerate(auth.users, 1):
+                key = f"{address}#{number}"
+                held = 0 if name[1] else names.count(name[0])
+                times = user.until, user.renewed, user.since, user.last
+                entry = Entry(*times, held, user.server, user.protocol, name[0])
+                entries[key] = encode(key, entry)
+        known = self._map_users.get(address, 0)
+        entries |= dict.fromkeys(f"{address}#{each}" for each in range(number + 1, known + 1))
+        self._map_users[address] = max(number, known)
+        return entries
 
     @staticmethod
     def entry(auth: Authorisation) -> Entry:
@@ -636,6 +897,7 @@ class Ledger:
             auth.server,
             auth.protocol,
             auth.user,
+            0 if auth.users is None else len(auth.users),
         )
 
 

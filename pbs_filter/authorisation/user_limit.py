@@ -47,7 +47,7 @@ class UserAddresses:
         if len(known) < self.most or (address in known and self._counts(user, address, now)):
             return True
         for other in [each for each in known if not self._counts(user, each, now)]:
-            self._forget(user, other)
+            self.forget(user, other)
         return self.count(user) < self.most
 
     def _counts(self, user: str, address: str, now: int) -> bool:
@@ -77,9 +77,10 @@ class UserAddresses:
     def drop(self, address: str, user: str) -> None:
         """The ledger has the address no longer; `user`: its newest one."""
         for each in self._by_address.pop(address, (user,)):
-            self._forget(each, address)
+            self.forget(each, address)
 
-    def _forget(self, user: str, address: str) -> None:
+    def forget(self, user: str, address: str) -> None:
+        """The user is no longer let in from the address."""
         known = self._by_user.get(user)
         if isinstance(known, dict):
             known.pop(address, None)

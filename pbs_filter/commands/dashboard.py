@@ -183,6 +183,7 @@ class Dashboard:
         for address, entry in entries:
             seconds = entry.until - now
             style = urgency(seconds) or "green"
+            more = f" +{entry.users - 1}" if entry.users else ""
             table.append(
                 [
                     Span(f"{fit(address, of_address)}  "),
@@ -190,7 +191,7 @@ class Dashboard:
                     *self._bar(seconds, bar, style),
                     Span(f"  {left(max(now - entry.last, 1)):>8}  "),
                     Span(f"{entry.sessions or '-':>4}  ", "cyan" if entry.sessions else "dim"),
-                    Span(f"{fit(entry.user or '-', of_user)}  "),
+                    Span(f"{fit((entry.user or '-') + more, of_user)}  "),
                     Span(entry.server or "-"),
                 ]
             )

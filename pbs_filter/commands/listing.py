@@ -51,7 +51,9 @@ def _write(config: Config, options: argparse.Namespace, now: int, key: str) -> N
         writer = PlainWriter()
     else:
         writer = TableWriter(now, colour=colour_of(options))
-    rows = (row for row in stored.rows(config, now, key) if options.all or is_shown(row.entry, now))
+    rows = stored.rows(config, now, key)
+    if not options.all:
+        rows = (without_ended(row, now) for row in rows if is_shown(row.entry, now))
     first, error = _first(rows)
     first.sort(key=lambda row: (row.entry.until, row.address))
     writer.begin(first)
@@ -81,6 +83,11 @@ def _first(rows: Iterator[Row]) -> tuple[list[Row], StoreBusy | StoreDamaged | N
 def is_shown(entry: Entry, now: int) -> bool:
     """Return whether `entry` authorises its address at `now`, epoch seconds."""
     return entry.until > now >= entry.renewed - 1
+
+
+def without_ended(row: Row, now: int) -> Row:
+    """Return `row` without the users whose time has ended."""
+    return row._replace(users=tuple(user for user in row.users if is_shown(user, now)))
 
 
 class Writer(Protocol):
@@ -145,14 +152,15 @@ class TableWriter:
         """See `Writer`."""
         shared = any(row.filters is not None for row in first)
         head = [Span(name, "bold") for name in (*COLUMNS, *(["FILTERS"] if shared else []))]
-        cells = [head, *(as_cells(row, self._now) for row in first)]
+        cells = [head, *(line for row in first for line in as_cells(row, self._now))]
         self._columns = widths(cells)
         for line in cells:
             self._write(line)
 
     def row(self, row: Row) -> None:
         """See `Writer`."""
-        self._write(as_cells(row, self._now))
+        for line in as_cells(row, self._now):
+            self._write(line)
 
     def end(self) -> None:
         """See `Writer`."""
@@ -162,19 +170,21 @@ class TableWriter:
         sys.stdout.write(f"{ansi(line, colour=self._colour)}\n")
 
 
-def as_cells(row: Row, now: int) -> list[Span]:
-    """Return the cells of a row of the table."""
-    entry = row.entry
+def as_cells(row: Row, now: int) -> list[list[Span]]:
+    """Return the cells of the lines of an address in the table: one for each user."""
     return [
-        Span(row.address),
-        Span(left(entry.until - now), urgency(entry.until - now)),
-        Span(moment(entry.until)),
-        Span(moment(entry.last)),
-        Span(str(entry.sessions), "green" if entry.sessions else "dim"),
-        Span(entry.user or "-"),
-        Span(entry.protocol or "-"),
-        Span(entry.server or "-"),
-        *([] if row.filters is None else [Span(" ".join(row.filters))]),
+        [
+            Span(row.address),
+            Span(left(entry.until - now), urgency(entry.until - now)),
+            Span(moment(entry.until)),
+            Span(moment(entry.last)),
+            Span(str(entry.sessions), "green" if entry.sessions else "dim"),
+            Span(entry.user or "-"),
+            Span(entry.protocol or "-"),
+            Span(entry.server or "-"),
+            *([] if row.filters is None else [Span(" ".join(row.filters))]),
+        ]
+        for entry in row.by_user()
     ]
 
 
@@ -191,5 +201,17 @@ def as_object(row: Row, now: int) -> dict[str, Any]:
         "user": entry.user,
         "protocol": entry.protocol or None,
         "server": entry.server,
+        "users": [
+            {
+                "user": user.user,
+                "until": user.until,
+                "since": user.since,
+                "last_login": user.last,
+                "open_sessions": user.sessions,
+                "protocol": user.protocol or None,
+                "server": user.server,
+            }
+            for user in row.by_user()
+        ],
         **({} if row.filters is None else {"filters": list(row.filters)}),
     }

@@ -27,6 +27,12 @@ class Row(NamedTuple):
     entry: Entry
     filters: tuple[str, ...] | None = None
     """The names of the filters whose entries count, where several share the map."""
+    users: tuple[Entry, ...] = ()
+    """The entry of each user, where the address has several."""
+
+    def by_user(self) -> list[Entry]:
+        """Return the entry of each user, the newest login first."""
+        return sorted(self.users or (self.entry,), key=lambda entry: -entry.last)
 
 
 def answer(config: Config, address: str) -> str:
@@ -58,18 +64,14 @@ def rows(config: Config, at: int, address: str = "") -> Iterator[Row]:
         yield from _shared_rows(config, at, address)
         return
     reader = _gdbm_reader(config)
-    if address:
-        value = reader.get(address)
-        items = iter([] if value is None else [(address, value)])
-    else:
-        items = reader.items()
     damaged = 0
-    for key, value in items:
-        entry = decode(key, value)
-        if entry is None:
+    for items in [reader.entries(address)] if address else reader.items():
+        found = [decode(key.decode("ascii", "replace"), value) for key, value in items]
+        entries = [entry for entry in found if entry is not None]
+        if len(entries) < len(items):
             damaged += 1
-        else:
-            yield Row(key, entry)
+        elif entries:
+            yield Row(items[0][0].decode("ascii"), entries[0], users=tuple(entries[1:]))
     if damaged:
         raise StoreDamaged(
             f"the map {config.map!r}: {damaged} entries are damaged; the filter makes the map "
@@ -78,19 +80,22 @@ def rows(config: Config, at: int, address: str = "") -> Iterator[Row]:
 
 
 def _shared_rows(config: Config, at: int, address: str) -> Iterator[Row]:
-    from ..map_format.redis_merge import merge
+    from ..map_format.redis_merge import merge, users_of
 
     shared_map = _redis_map(config)
     errors: list[PbsFilterError] = []
     try:
         for key, fields in shared_map.everybodys(address):
+            if "#" in key:
+                continue
             try:
                 shared = merge(key, fields, at)
+                users = users_of(key, fields, at, lambda name: dict(shared_map.everybodys(name)))
             except (StoreBusy, StoreDamaged) as error:
                 errors.append(error)
                 continue
             if shared is not None:
-                yield Row(key, shared.entry, shared.filters)
+                yield Row(key, shared.entry, shared.filters, users)
     finally:
         shared_map.close()
     if errors:

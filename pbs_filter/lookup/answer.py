@@ -35,6 +35,9 @@ if TYPE_CHECKING:
                 PbsFilterError: the map cannot say.
             """
 
+        def entries(self, address: str) -> list[tuple[bytes, bytes]]:
+            """Return key and value of `address`, and those of its users if it has several."""
+
     Owns = Callable[[str, bytes], bool]
     """(user, sender): may the user send as `sender`?"""
 
@@ -84,6 +87,14 @@ class Guarded:
         finally:
             _signal.setitimer(_signal.ITIMER_REAL, 0)
 
+    def entries(self, address: str) -> list[tuple[bytes, bytes]]:
+        """See `Reader.entries`."""
+        _signal.setitimer(_signal.ITIMER_REAL, HANG_SECONDS)
+        try:
+            return self._reader.entries(address)
+        finally:
+            _signal.setitimer(_signal.ITIMER_REAL, 0)
+
 
 class Lookup:
     """Answers questions from one map, with the sender binding where there is one."""
@@ -117,26 +128,48 @@ class Lookup:
             canonical_address = canonical(address, self._ipv6_prefix)
             if canonical_address is None:
                 return NO
-            value = self._reader.get(canonical_address)
-            if value is None:
-                return NO
             key = canonical_address.encode("ascii")
-            if not check.is_current(key, value, self._now() if now is None else now):
-                if not check.is_intact(key, value):
-                    raise StoreDamaged(f"the entry of {canonical_address} is damaged")
+            entries = self._entries(canonical_address, key)
+            at = self._now() if now is None else now
+            if not entries or not self._is_current(*entries[0], at):
                 return NO
-            grant = check.Grant(value)
-            if self._owns is not None and not (
-                sender is not None and not grant.is_cut and self._owns(grant.user, sender)
-            ):
-                return NO
-            self.grant = grant
-            return YES
+            if self._owns is None:
+                self.grant = check.Grant(entries[0][1])
+                return YES
+            # Each user of the address has his own end. One user has no key of his own.
+            for user_key, value in entries[1:] or entries:
+                if not self._is_current(user_key, value, at) or sender is None:
+                    continue
+                grant = check.Grant(value)
+                if not grant.is_cut and self._owns(grant.user, sender):
+                    self.grant = grant
+                    return YES
+            return NO
         except StoreLocked:
             raise
         except (PbsFilterError, OSError, MemoryError) as error:
             self.trouble = str(error) or type(error).__name__
             return NOT_NOW
+
+    def _entries(self, address: str, key: bytes) -> list[tuple[bytes, bytes]]:
+        """Return key and value of `address`; where senders are bound, those of its users, too."""
+        if self._owns is not None:
+            return self._reader.entries(address)
+        value = self._reader.get(address)
+        return [] if value is None else [(key, value)]
+
+    @staticmethod
+    def _is_current(key: bytes, value: bytes, now: float) -> bool:
+        """Return whether `value` authorises at `now`.
+
+        Raises:
+            StoreDamaged: it is damaged.
+        """
+        if check.is_current(key, value, now):
+            return True
+        if not check.is_intact(key, value):
+            raise StoreDamaged(f"the entry of {key.decode()} is damaged")
+        return False
 
     def ask(
         self, address: bytes, sender: bytes | None = None, patience: float | None = None

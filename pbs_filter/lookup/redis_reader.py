@@ -15,7 +15,8 @@ import time
 
 from ..errors import ConfigError, PbsFilterError, ProtocolError, StoreBusy
 from ..map_format import redis_url
-from ..map_format.redis_fields import FILTERS, choose
+from ..map_format.check import user_keys
+from ..map_format.redis_fields import FILTERS, choose, current, is_forgetting
 from . import resp
 
 TYPE_CHECKING = False
@@ -215,17 +216,20 @@ class Place:
         else:
             self._targets = list(location.hosts)
 
-    def get(self, address: bytes, now: float, deadline: float) -> bytes | None:
-        """The value that authorises `address` at `now` (epoch); None: there is none, for sure.
+    def entries(
+        self, address: bytes, now: float, deadline: float, *, users: bool
+    ) -> list[tuple[bytes, bytes]]:
+        """Return key and value of `address` at `now` (epoch), and with `users` those of its users.
 
-        Raises a `PbsFilterError` where nobody can say before `deadline` (monotonic).
+        Empty: it is certain that nothing authorises it. Raises a `PbsFilterError` where nobody can
+        say before `deadline` (monotonic).
         """
         if self._sentinels and (self._moved or not self._targets):
             self._look(deadline)
         troubles = []
         for target in self._targets:
             try:
-                return self._get(self._server(target), address, now, deadline)
+                return self._entries(self._server(target), address, now, deadline, users=users)
             except PbsFilterError as error:
                 troubles.append(str(error))
                 self._moved = True
@@ -267,8 +271,46 @@ class Place:
             self._servers[target] = Server(self._location, target)
         return self._servers[target]
 
-    def _get(self, server: Server, address: bytes, now: float, deadline: float) -> bytes | None:
-        """`get` from `server`, or from where it sends us."""
+    def _entries(
+        self, server: Server, address: bytes, now: float, deadline: float, *, users: bool
+    ) -> list[tuple[bytes, bytes]]:
+        values = self._get(server, address, now, deadline)
+        value = choose(address, values, now)
+        if value is None:
+            return []
+        entries = [(address, value)]
+        if users:
+            # Each filter numbers the users that it has seen; a single one has no key of his own.
+            counted = current(address, values, now)
+            entries += [(address, each) for each in counted if not user_keys(address, each)]
+            forgotten = list(filter(is_forgetting, values))
+            for key in sorted({key for each in counted for key in user_keys(address, each)}):
+                found = current(key, [*self._hvals(server, key, deadline), *forgotten], now)
+                entries += [(key, each) for each in found]
+        return entries
+
+    def _hvals(self, server: Server, key: bytes, deadline: float) -> list[bytes]:
+        """Return the values of `key` from `server`, or from where it sends us."""
+        command = resp.command(b"HVALS", self._prefix + key)
+        asking: list[bytes] = []
+        for _ in range(HOPS):
+            try:
+                reply = server.ask([*asking, command], deadline)[-1]
+            except Lost:
+                continue
+            elsewhere = resp.redirection(reply)
+            if elsewhere is None:
+                return resp.texts(reply)
+            host, port, ask = elsewhere
+            server = self._server((host or server.target[0], port))
+            asking = [_ASKING] if ask else []
+        raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
+
+    def _get(self, server: Server, address: bytes, now: float, deadline: float) -> list[bytes]:
+        """Return the values of `address` from `server`, or from where it sends us.
+
+        Where none authorises at `now` it is certain that this is so.
+        """
         key = resp.command(b"HVALS", self._prefix + address)
         asking: list[bytes] = []
         for _ in range(HOPS):
@@ -283,14 +325,15 @@ class Place:
                     server = self._server((host or server.target[0], port))
                     asking = [_ASKING] if ask else []
                     continue
-                value = choose(address, resp.texts(found[-1]), now)
+                values = resp.texts(found[-1])
+                value = choose(address, values, now)
                 if not proof:
-                    return value
+                    return values
                 marks = found[1]
                 elsewhere = resp.redirection(marks)
                 if elsewhere is not None:
                     if value is not None:
-                        return value
+                        return values
                     other = self._server((elsewhere[0] or server.target[0], elsewhere[1]))
                     marks = other.ask([self._filters], deadline)[0]
             except Lost:
@@ -299,11 +342,11 @@ class Place:
             if not doubt:
                 server.believed_until = asked + BELIEF_SECONDS
             if value is not None:
-                return value
+                return values
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
             if elsewhere is None:
-                return None
+                return values
         raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
 
 
@@ -319,15 +362,17 @@ class RedisReader:
         self._now = now
 
     def get(self, address: str) -> bytes | None:
-        """The value that authorises `address` now; None where there is none, for sure.
+        """See `answer.Reader.get`. Raises `StoreBusy`."""
+        entries = self.entries(address, users=False)
+        return entries[0][1] if entries else None
 
-        Raises `StoreBusy`.
-        """
+    def entries(self, address: str, *, users: bool = True) -> list[tuple[bytes, bytes]]:
+        """See `answer.Reader.entries`. Raises `StoreBusy`."""
         deadline = time.monotonic() + TOTAL_SECONDS
         troubles = []
         for place in self._places:
             try:
-                return place.get(address.encode("ascii"), self._now(), deadline)
+                return place.entries(address.encode("ascii"), self._now(), deadline, users=users)
             except PbsFilterError as error:
                 troubles.append(str(error))
         raise StoreBusy(f"map: {'; '.join(dict.fromkeys(troubles))}")

@@ -1,16 +1,18 @@
-"""The half of the map's value that readers need: may this entry authorise now, and whose is it?
+"""Judges a value of the map: may this entry authorise now, and whose is it?
 
 One small import: `pbs-lookup` is started for single questions, and what is imported here delays
 each answer (`typing` alone costs more than the interpreter's own start). The whole format is in
-`value`.
+`entry`.
 """
 
 from binascii import crc32
 
 TOTAL_BYTES = 160
-"""Bytes of an address and its value together: always the same (see `value`)."""
+"""Bytes of a key and its value together: always the same (see `entry`)."""
 SERVER = slice(49, 61)
 SUM = slice(67, 75)
+COUNT = slice(75, 76)
+"""The number of users, where an address has several: each then has a key of his own."""
 USER_AT = 76
 """Where the user's name, the last field, begins."""
 
@@ -37,6 +39,21 @@ def is_current(address: bytes, value: bytes, now: float) -> bool:
     written before the clock was set back, and nobody knows how old it is.
     """
     return is_intact(address, value) and int(value[11:21]) <= now + 1 and now < int(value[:10])
+
+
+def user_keys(address: bytes, value: bytes) -> list[bytes]:
+    """Return the keys of the users of `address`, whose intact value this is; none for one user."""
+    count = value[COUNT]
+    return (
+        [user_key(address, number) for number in range(1, 1 + int(count, 36))]
+        if (count != b" ")
+        else []
+    )
+
+
+def user_key(address: bytes, number: int) -> bytes:
+    """Return the key of the user with this number, from 1, of `address`."""
+    return b"%b#%d" % (address, number)
 
 
 def is_over(value: bytes, earliest: float, latest: float) -> bool:

@@ -16,12 +16,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from .check import TOTAL_BYTES, USER_AT, checksum, is_intact
+from .check import TOTAL_BYTES, USER_AT, checksum, is_intact, user_keys
 
 SERVER_BYTES = 12
 PROTOCOL_BYTES = 4
 MAX_EPOCH = 9_999_999_999
 MAX_SESSIONS = 9999
+MAX_USERS = 16
+"""Users of one address that are kept, those with the newest logins."""
+_COUNTS = [b" ", *(b"%d" % number for number in range(1, 10)), *(b"%c" % c for c in b"abcdefg")]
 _SERVER = slice(49, 49 + SERVER_BYTES)
 _PROTOCOL = slice(62, 62 + PROTOCOL_BYTES)
 
@@ -37,6 +40,8 @@ class Entry(NamedTuple):
     server: str
     protocol: str
     user: str
+    users: int = 0
+    """How many users have a key of their own; 0: one user, and he has none."""
 
     def shifted(self, seconds: int) -> Entry:
         """The same by a clock that was set by `seconds`."""
@@ -77,7 +82,7 @@ def encode(address: str, entry: Entry) -> bytes:
         _short(entry.server, SERVER_BYTES),
         _short(entry.protocol, PROTOCOL_BYTES),
     )
-    behind = b" " + _fit(entry.user, TOTAL_BYTES - USER_AT - len(key))
+    behind = _COUNTS[entry.users] + _fit(entry.user, TOTAL_BYTES - USER_AT - len(key))
     return b"%b%b%b" % (before, checksum(key, before, behind), behind)
 
 
@@ -95,4 +100,5 @@ def decode(address: str, value: bytes) -> Entry | None:
         value[_SERVER].decode("utf-8", "replace").rstrip(),
         value[_PROTOCOL].decode("utf-8", "replace").rstrip(),
         value[USER_AT:].decode("utf-8", "replace").rstrip(),
+        len(user_keys(b"", value)),
     )

@@ -83,6 +83,15 @@ class GdbmReader:
             StoreLocked: a writer holds the map at this moment.
             StoreBusy, StoreDamaged: the map cannot say.
         """
+        values = self.entries(address, users=False)
+        return values[0][1] if values else None
+
+    def entries(self, address: str, *, users: bool = True) -> list[tuple[bytes, bytes]]:
+        """Return key and value of `address`, and those of each of its users; [] where none is.
+
+        Raises:
+            StoreLocked, StoreBusy, StoreDamaged: see `get`.
+        """
         inode = self._inode()
         database = self._open(self._path)
         try:
@@ -91,14 +100,23 @@ class GdbmReader:
             if value is None:
                 self._refuse_damage(database, key)
                 self._refuse_incomplete(inode)
-            elif check.is_intact(key, value):
-                self._refuse_doubtful_end(key, value, inode)
-            return value
+                return []
+            if not check.is_intact(key, value):
+                return [(key, value)]
+            self._refuse_doubtful_end(key, value, inode)
+            return [(key, value), *(self._users(database, key, value) if users else ())]
         finally:
             database.close()
 
-    def items(self) -> Iterator[tuple[str, bytes]]:
-        """Yield every address and value of one moment, in no order.
+    def _users(self, database: Any, key: bytes, value: bytes) -> Iterator[tuple[bytes, bytes]]:
+        for user_key in check.user_keys(key, value):
+            user_value = database.get(user_key)
+            if user_value is None:  # they are written together
+                raise StoreDamaged(f"map {self._path}: {user_key.decode()} cannot be found in it")
+            yield user_key, user_value
+
+    def items(self) -> Iterator[list[tuple[bytes, bytes]]]:
+        """Yield the `entries` of every address at one moment, in no order.
 
         Raises:
             StoreLocked: a writer has held the map for PATIENCE_SECONDS.
@@ -115,7 +133,10 @@ class GdbmReader:
                     value = database.get(key)
                     if value is None:
                         raise StoreDamaged(f"map {self._path}: {key[:60]!r} cannot be found in it")
-                    yield key.decode("ascii", "replace"), value
+                    if b"#" not in key:
+                        is_intact = check.is_intact(key, value)
+                        users = self._users(database, key, value) if is_intact else ()
+                        yield [(key, value), *users]
                     key = database.nextkey(key)
                 if remaining:
                     raise StoreDamaged(f"map {self._path}: {remaining} addresses cannot be found")

@@ -31,16 +31,13 @@ def current(address: bytes, values: Iterable[bytes], now: float) -> list[bytes]:
         StoreBusy: there is none, and one of the values comes from a clock that is ahead of `now`:
             it would authorise if the clocks agreed.
     """
-    forgotten = b""
-    entries = []
-    for value in values:
-        if len(value) == FORGET_BYTES and value.isdigit():
-            forgotten = max(forgotten, value)
-        else:
-            entries.append(value)
+    values = list(values)
+    forgotten = max(filter(is_forgetting, values), default=b"")
     found = []
     damaged = ahead = False
-    for value in entries:
+    for value in values:
+        if is_forgetting(value):
+            continue
         if not check.is_intact(address, value):
             damaged = True
         elif value[_LAST] <= forgotten:
@@ -57,6 +54,11 @@ def current(address: bytes, values: Iterable[bytes], now: float) -> list[bytes]:
             "disagree; let NTP keep them"
         )
     return found
+
+
+def is_forgetting(value: bytes) -> bool:
+    """Return whether `value` is that of the field FORGET."""
+    return len(value) == FORGET_BYTES and value.isdigit()
 
 
 def choose(address: bytes, values: Iterable[bytes], now: float) -> bytes | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from .check import user_keys
 from .entry import Entry, decode
-from .redis_fields import FORGET, current
+from .redis_fields import FORGET, current, is_forgetting
 
 
 class Shared(NamedTuple):
@@ -47,6 +48,39 @@ def merge(address: str, fields: Mapping[str, bytes], now: int) -> Shared | None:
         sessions=sum(entry.sessions for entry in entries.values()),
     )
     return Shared(merged, tuple(sorted(entries)))
+
+
+def users_of(
+    address: str,
+    fields: Mapping[str, bytes],
+    now: int,
+    read: Callable[[str], Mapping[str, Mapping[str, bytes]]],
+) -> tuple[Entry, ...]:
+    """Return the entry of each user of `address` at `now`; none where there is one user.
+
+    Args:
+        address: canonical text.
+        fields: of the address, filter to value.
+        now: epoch seconds.
+        read: returns the fields of a key, by the key.
+
+    Raises:
+        StoreDamaged, StoreBusy: lookups cannot say, see `redis_fields.current`.
+    """
+    key = address.encode("ascii", "replace")
+    counted = current(key, fields.values(), now)
+    found = [(key, value) for value in counted if not user_keys(key, value)]
+    forgotten = [value for value in fields.values() if is_forgetting(value)]
+    for user_key in sorted({each for value in counted for each in user_keys(key, value)}):
+        values = [*read(user_key.decode()).get(user_key.decode(), {}).values(), *forgotten]
+        found += [(user_key, value) for value in current(user_key, values, now)]
+    latest: dict[str, Entry] = {}
+    for user_key, value in found:
+        entry = decode(user_key.decode(), value)
+        if entry is not None:
+            known = latest.get(entry.user, entry)
+            latest[entry.user] = max(known, entry, key=lambda each: each.until)
+    return tuple(latest.values()) if len(latest) > 1 else ()
 
 
 def last_forgotten(fields: Mapping[str, bytes]) -> int:

@@ -506,6 +506,33 @@ def test_a_binding_decides_only_over_living_entries(map_path: Path) -> None:
     ] == asked
 
 
+def test_each_user_of_an_address_may_send_until_his_own_end(map_path: Path) -> None:
+    ended = maps.value(maps.EXPIRED, user="dave")
+    maps.write(
+        map_path,
+        {
+            "192.0.2.7": maps.value(user="bob")._replace(users=3),
+            "192.0.2.7#1": maps.value(user="alice"),
+            "192.0.2.7#2": ended,
+            "192.0.2.7#3": maps.value(user="bob"),
+        },
+    )
+
+    def ask(user: str) -> str:
+        asked = Lookup(open_reader(str(map_path)), owns=lambda name, _sender: name == user)
+        return asked.ask(b"192.0.2.7", b"x@example.org")
+
+    assert [YES, YES, NO, NO] == [ask(user) for user in ("alice", "bob", "dave", "eve")]
+    assert YES == lookup_in(map_path).ask(b"192.0.2.7")
+    assert NO == lookup_in(map_path).ask(b"192.0.2.7#1"), "a user's key is no address"
+    maps.write(map_path, {"192.0.2.7#1": b"damaged"})
+    assert NOT_NOW == ask("alice")
+    with _gdbm.open(str(map_path), "w") as database:
+        del database["192.0.2.7#1"]
+    maps.state(map_path)
+    assert NOT_NOW == ask("bob"), "they are written together, so one that is missing is damage"
+
+
 def test_a_name_that_the_map_may_have_cut_owns_nothing(map_path: Path) -> None:
     maps.write(map_path, {"192.0.2.7": maps.value(user="u" * 200)})
     lookup = Lookup(open_reader(str(map_path)), owns=lambda user, sender: True)

@@ -108,17 +108,44 @@ def test_an_address_that_has_ended_may_not(serve: Callable[..., FakeRedis]) -> N
     assert NO == lookup(serve(holding({get(KNOWN): texts(ENDED)}))).ask(KNOWN)
 
 
-def test_the_user_is_the_last_one_of_all_hosts(serve: Callable[..., FakeRedis]) -> None:
+def owner(*users: str) -> Callable[[str, bytes], bool]:
+    """A binding by which a user may send as himself."""
+    return lambda user, sender: user in users and user.encode() == sender
+
+
+def test_each_hosts_user_may_send(serve: Callable[..., FakeRedis]) -> None:
     alice = encode(KNOWN.decode(), maps.value(900, user="alice")._replace(last=2_000_000_000))
     server = serve(holding({get(KNOWN): texts(LIVING, alice)}))
-    users = []
+    for user in ("alice", "bob@example.org"):
+        assert YES == lookup(server, owns=owner(user)).ask(KNOWN, user.encode())
+    assert NO == lookup(server, owns=owner("eve")).ask(KNOWN, b"eve")
 
-    def owns(user: str, sender: bytes) -> bool:
-        users.append(user)
-        return True
 
-    assert YES == lookup(server, owns=owns).ask(KNOWN, b"x@example.org")
-    assert ["alice"] == users
+def test_of_several_users_on_a_host_each_may_send_until_his_own_end(
+    serve: Callable[..., FakeRedis],
+) -> None:
+    key = KNOWN.decode()
+    main = encode(key, maps.value(900, user="bob")._replace(users=3))
+    users = {
+        get(KNOWN + b"#1"): texts(encode(f"{key}#1", maps.value(900, user="alice"))),
+        get(KNOWN + b"#2"): texts(encode(f"{key}#2", maps.value(maps.EXPIRED, user="dave"))),
+        get(KNOWN + b"#3"): texts(
+            encode(f"{key}#3", maps.value(900, user="bob")),
+            encode(f"{key}#3", maps.value(900, user="carol")),
+        ),
+    }
+    server = serve(holding({get(KNOWN): texts(main, LIVING), **users}))
+    for user in ("alice", "bob", "carol", "bob@example.org"):
+        assert YES == lookup(server, owns=owner(user)).ask(KNOWN, user.encode()), user
+    for user in ("dave", "eve"):
+        assert NO == lookup(server, owns=owner(user)).ask(KNOWN, user.encode())
+    forgotten = {get(KNOWN): texts(main, LIVING, b"%010d" % (time.time() - 30))}
+    server.answer = holding({**users, **forgotten})
+    assert NO == lookup(server, owns=owner("alice")).ask(KNOWN, b"alice")
+    server.answer = holding({get(KNOWN): texts(main), **users, get(KNOWN + b"#1"): texts(b"x")})
+    assert NOT_NOW == lookup(server, owns=owner("alice")).ask(KNOWN, b"alice")
+    server.answer = holding({get(KNOWN): texts(main)})
+    assert NO == lookup(server, owns=owner("alice")).ask(KNOWN, b"alice")
 
 
 def test_questions_share_a_connection_and_for_a_second_the_proof_that_nothing_is_missing(

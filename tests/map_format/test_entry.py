@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from pbs_filter.map_format import check
 from pbs_filter.map_format import entry as value
-from pbs_filter.map_format.entry import Entry
+from pbs_filter.map_format.entry import MAX_USERS, Entry
 
 ADDRESS = "192.0.2.7"
 ENTRY = Entry(1800, 900, 800, 850, 2, "dovecot", "imap", "bob@example.org")
 addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 entries = st.builds(
     Entry,
+    users=st.integers(0, MAX_USERS),
     until=st.integers(0, value.MAX_EPOCH),
     renewed=st.integers(0, value.MAX_EPOCH),
     since=st.integers(0, value.MAX_EPOCH),
