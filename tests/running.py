@@ -14,7 +14,7 @@ from typing import Any
 
 COMMAND = [sys.executable, "-m", "pbs_filter"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which a test gives up waiting for what should come at once."""
 
 
@@ -54,7 +54,7 @@ def run(*options: str, stdin: str | bytes = b"", **keywords: Any) -> subprocess.
         input=data,
         capture_output=True,
         env=ENVIRONMENT,
-        timeout=60,
+        timeout=300,
         check=False,
         **keywords,
     )

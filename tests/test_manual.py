@@ -244,7 +244,7 @@ class Terminal:
         """Return when `expected` has been shown after `text` was typed."""
         self.said = b""
         os.write(self.terminal, text.encode())
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while expected.encode() not in self.said:
             left = max(deadline - time.monotonic(), 0)
             assert select.select([self.terminal], [], [], left)[0], self.said

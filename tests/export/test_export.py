@@ -162,7 +162,7 @@ class Feed:
     def turn(self) -> None:
         """One look, and then the writing it started, if any, to its end."""
         self.run()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while self.exporter._child is not None:
             assert time.monotonic() < deadline
             time.sleep(0.005)

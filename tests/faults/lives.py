@@ -24,7 +24,7 @@ from pbs_filter.service import build, persister, run, storage
 from pbs_filter.store import gdbm_map, journal, journal_lines
 from pbs_filter.store.gdbm_map import GdbmMap
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 POINTS = ("pwrite", "fdatasync", "fsync", "rename", "link", "unlink", "ftruncate", "write",
           "posix_fallocate", "_put", "one of _put", "open")  # fmt: skip
 """Calls of `os` that change something, and of the map's batches."""

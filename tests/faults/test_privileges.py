@@ -109,7 +109,7 @@ def refused(place: Path) -> str:
         input=login("192.0.2.7").encode(),
         capture_output=True,
         env=ENVIRONMENT,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     said = done.stderr.decode()

@@ -225,7 +225,7 @@ def test_a_program_on_pipes_ends_well_whatever_it_reads(place: Path, mode: str) 
             input=data,
             capture_output=True,
             env=ENVIRONMENT,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert 0 == done.returncode, (data, done.stderr)

@@ -46,7 +46,7 @@ def map_path(tmp_path: Path) -> Path:
 
 def run(*arguments: str | Path, **popen: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False,
+        [*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False,
         **popen,  # type: ignore[call-overload]
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def test_socketmap_on_pipes(map_path: Path) -> None:
         [*PROGRAM, "socketmap", f"--map={map_path}"],
         input=ASK + b"11:pbs unknown,",
         capture_output=True,
-        timeout=30,
+        timeout=300,
         check=True,
     )
     assert (OK + NOTFOUND, b"") == (done.stdout, done.stderr)

@@ -568,7 +568,7 @@ def test_what_cannot_be_served_ends_with_a_sentence(arguments: list[str], why: s
     with program(
         *arguments, "--policy=inet:127.0.0.1:0" if "idle" in str(arguments) else "--map=x"
     ) as process:
-        said = process.communicate(timeout=20)[1]
+        said = process.communicate(timeout=300)[1]
     assert 2 == process.returncode
     assert why in said
     assert "Traceback" not in said
@@ -577,5 +577,5 @@ def test_what_cannot_be_served_ends_with_a_sentence(arguments: list[str], why: s
 @pytest.mark.skipif(not ROOT, reason="about root")
 def test_root_must_name_a_user() -> None:
     with program("--socketmap=inet:127.0.0.1:0") as process:
-        assert "give --user=NAME" in process.communicate(timeout=20)[1]
+        assert "give --user=NAME" in process.communicate(timeout=300)[1]
     assert 2 == process.returncode

@@ -138,7 +138,7 @@ class Machine:
         def connected() -> _Smtp | None:
             with contextlib.suppress(OSError):
                 return self.network.inside(
-                    lambda: _Smtp(SERVER, 25, source_address=(source, 0), timeout=30)
+                    lambda: _Smtp(SERVER, 25, source_address=(source, 0), timeout=300)
                 )
             return None
 

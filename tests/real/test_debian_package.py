@@ -150,7 +150,7 @@ class Machine(contextlib.ExitStack):
     def send(self, source: str) -> str:
         """Send a message to somebody elsewhere: what Postfix says to its recipient."""
         with self.network.inside(
-            lambda: smtplib.SMTP(SERVER, 25, source_address=(source, 0), timeout=60)
+            lambda: smtplib.SMTP(SERVER, 25, source_address=(source, 0), timeout=300)
         ) as smtp:
             smtp.ehlo("scanner.example")
             smtp.mail("bob@example.org")
@@ -163,7 +163,7 @@ class Machine(contextlib.ExitStack):
 class _Pop3(poplib.POP3):
     def __init__(self, source: str) -> None:
         self._source = source
-        super().__init__(SERVER, 110, timeout=60)
+        super().__init__(SERVER, 110, timeout=300)
 
     def _create_socket(self, timeout: float) -> socket.socket:
         return socket.create_connection((self.host, self.port), timeout, (self._source, 0))

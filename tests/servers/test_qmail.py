@@ -61,7 +61,7 @@ class Qmail:
     def run(self, name: bytes, password: bytes, **options: str) -> tuple[int, bytes, bytes]:
         """A session of a program that says `mail` and ends with 7: status, stdout, stderr."""
         session = self.start(name, password, "sh", "-c", "echo mail; exit 7", **options)
-        said, complained = session.communicate(timeout=20)
+        said, complained = session.communicate(timeout=300)
         return session.returncode, said, complained
 
     def logged(self) -> Observation | Reason:
@@ -97,7 +97,7 @@ def test_a_session_is_logged_when_it_begins_and_when_it_ends(popup):
     gate.write_text("over\n")
     ended = Ended(user="bob", address="192.0.2.7", protocol="pop3", session=str(session.pid))
     assert ended == popup.logged()
-    session.communicate(timeout=20)
+    session.communicate(timeout=300)
 
 
 def test_the_program_gets_its_arguments_and_its_status_is_passed_on(popup):

@@ -63,7 +63,7 @@ class RedisServer:
         return subprocess.run(
             [*launch(self._root, "/usr/bin/redis-cli"), "-s", str(self.socket), *words],
             capture_output=True,
-            timeout=20,
+            timeout=300,
             check=False,
         )
 

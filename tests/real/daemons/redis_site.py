@@ -93,7 +93,7 @@ class RedisHost:
             ],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=300,
             check=False,
         )
         return (done.stdout + done.stderr).strip()

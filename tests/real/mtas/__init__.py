@@ -202,7 +202,7 @@ class Mta(ABC):
         """A client's connection from `source`, one of the network's addresses."""
         server = IPV6_SERVER if ":" in source else SERVER
         return self.network.inside(
-            lambda: _Smtp(server, PORT, source_address=(source, 0), timeout=60)
+            lambda: _Smtp(server, PORT, source_address=(source, 0), timeout=300)
         )
 
     def _listens(self) -> bool:
