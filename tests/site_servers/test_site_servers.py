@@ -330,6 +330,7 @@ REFUSED = [
     # Samples.
     (changed(ONE_LINE, samples=None), "samples are missing"),
     (changed(ONE_LINE, samples=["x"]), "is not a list of tables"),
+    (changed(ONE_LINE, samples=[{"user": "bob"}]), "must be { line = '...'"),
     (changed(ONE_LINE, samples=[{"line": "acmed: x", "usr": "bob"}]), "unknown key 'usr'"),
     (changed(ONE_LINE, samples=[{"line": "acmed: x", "refuse": 1}]), "must be true or false"),
     (changed(ONE_LINE, samples=[{"line": "otherd: x"}]), "no syslog header we know"),
