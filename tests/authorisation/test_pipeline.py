@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbs_filter.authorisation.correlator import Correlator
-from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.authorisation.pipeline import (
     MANY_USERS,
     MAX_FAILURES,
@@ -18,43 +14,15 @@ from pbs_filter.authorisation.pipeline import (
     MAX_TESTS,
     Pipeline,
 )
-from pbs_filter.authorisation.policy import Policy
-from pbs_filter.grammar.matcher import Matcher
 from pbs_filter.model import Connected, Reason
-from pbs_filter.servers import SERVERS
 from pbs_filter.service import requests
 
-NOW = 1_800_000_000
-GRACE = 1800
-READER = Matcher(SERVERS)
+from ..pipelines import GRACE, NOW, as_json, feed, new
+
 HEAD = "Nov 20 10:00:00 mx1 "
 COURIER = HEAD + "pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[4711]"
 CONNECT = HEAD + "popa3d[81]: Session from 192.0.2.8"
 PASSED = HEAD + "popa3d[81]: Authentication passed for alice"
-
-
-def new(*, max_addresses_per_user: int = 0, **policy) -> Pipeline:
-    ledger = Ledger(
-        grace_seconds=GRACE,
-        max_session_seconds=43200,
-        max_addresses_per_user=max_addresses_per_user,
-    )
-    return Pipeline(
-        matcher=READER,
-        policy=Policy.of(**policy),
-        ledger=ledger,
-        correlator=Correlator(ledger, patience_seconds=600),
-    )
-
-
-def feed(made: Pipeline, *lines: str, now: int = NOW) -> Pipeline:
-    made.block("".join(line + "\n" for line in lines).encode(), now)
-    return made
-
-
-def as_json(message: str, **fields) -> bytes:
-    made = {"t": "2027-01-15T08:00:00+00:00", "h": "mx1", "p": "pop3d", "msg": message}
-    return json.dumps(made | fields).encode()
 
 
 LOGIN = " LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[4711]"

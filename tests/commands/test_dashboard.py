@@ -11,7 +11,7 @@ from pbs_filter.map_format.entry import Entry
 from pbs_filter.terminal import ansi, width
 
 from ..generated.picture import NOW, sample
-from ..monitor.test_status import values
+from ..pipelines import values
 
 GRACE = 1800
 

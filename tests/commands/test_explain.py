@@ -8,7 +8,7 @@ from pbs_filter.authorisation.pipeline import Outcome
 from pbs_filter.commands import explain
 from pbs_filter.model import Reason
 
-from ..authorisation.test_pipeline import NOW, as_json, new
+from ..pipelines import NOW, as_json, new
 from ..reading import read as read_line
 from ..running import login, logout
 

@@ -15,7 +15,7 @@ from pbs_filter.monitor.status import Run, collect
 from pbs_filter.monitor.warnings import Notice, Warnings
 from pbs_filter.terminal import Line, width
 
-from ..authorisation.test_pipeline import new
+from ..pipelines import new
 
 COLUMNS, ROWS = 100, 27
 NOW = 1_800_000_000

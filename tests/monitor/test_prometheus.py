@@ -18,9 +18,8 @@ from pbs_filter.monitor.prometheus import METRICS, text
 from pbs_filter.monitor.warnings import KINDS
 from pbs_filter.servers import SERVERS
 
-from ..authorisation.test_pipeline import NOW, feed, new
+from ..pipelines import NOW, feed, new, values
 from ..running import Running, login, wait_for
-from .test_status import values
 
 NAMES = [server.name for server in SERVERS]
 GRAFANA = Path(__file__).parent.parent.parent / "examples" / "grafana"

@@ -17,29 +17,14 @@ from pbs_filter.commands.status import SHOWN, size, text
 from pbs_filter.commands.stored import Row
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
-from pbs_filter.monitor.status import FIELDS, Run, collect
+from pbs_filter.monitor.status import FIELDS, collect
 from pbs_filter.monitor.warnings import KINDS, Warnings
 from pbs_filter.terminal import moment
 
-from ..authorisation.test_pipeline import NOW, as_json, feed, new
+from ..pipelines import NOW, RUN, as_json, feed, new, values
 from ..running import login
 
 STATUS = Path(__file__).resolve().parents[2] / "examples/json.md"
-RUN = Run(
-    since=NOW - 3600,
-    last_input=NOW - 2,
-    troubles={},
-    journal="5f3a9c01-4096",
-    behind=None,
-)
-
-
-def values(made=None, **run):
-    """What is collected from a filter that was looked at."""
-    made = made or new()
-    out = Warnings()
-    out.look(made, NOW, 60)
-    return collect(made, out, RUN._replace(**run), NOW)
 
 
 def test_every_name_is_documented_and_every_documented_name_is_there():

@@ -26,7 +26,7 @@ from pbs_filter.monitor.activity import (
 )
 from pbs_filter.monitor.warnings import MAX_EACH, ONE_ADDRESS_LOGINS, UNREAD_LINES, Warnings
 
-from ..authorisation.test_pipeline import NOW, as_json, feed, new
+from ..pipelines import NOW, as_json, feed, new
 from ..running import login
 
 DAY = 86_400

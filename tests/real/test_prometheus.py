@@ -12,7 +12,7 @@ from urllib.request import urlopen
 from pbs_filter.monitor.prometheus import METRICS, text
 
 from ..monitor.test_prometheus import GRAFANA, NAMES, queries
-from ..monitor.test_status import NOW, values
+from ..pipelines import NOW, values
 from ..running import Running, login, wait_for
 from .daemons.process import Process, free_port, listening
 from .packages import launch, unpack

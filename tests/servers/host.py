@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from pbs_filter.authorisation.correlator import Correlator
-from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.authorisation.pipeline import Pipeline
-from pbs_filter.authorisation.policy import Policy
-from pbs_filter.grammar import Matcher
+from typing import Any
+
 from pbs_filter.model import Observation, Reason, Record
 from pbs_filter.servers import SERVERS
 
-NOW = 1_800_000_000
+from ..pipelines import MATCHER, NOW, new
+
 CANARY = "203.0.113.66"
 BOBS, ALICES = "192.0.2.7", "198.51.100.7"
-MATCHER = Matcher(SERVERS)
 
 
 class Host:
     """A mail host's log, and what the filter makes of it."""
 
-    def __init__(self, *, enable: tuple[str, ...] = (), **policy: list[str]) -> None:
+    def __init__(self, **options: Any) -> None:
         self.now = NOW
-        self.ledger = Ledger(grace_seconds=1800, max_session_seconds=43200)
-        self.pipeline = Pipeline(
-            matcher=Matcher(SERVERS, enable=enable) if enable else MATCHER,
-            policy=Policy.of(named=[server.name for server in SERVERS], **policy),
-            ledger=self.ledger,
-            correlator=Correlator(self.ledger, patience_seconds=600),
-        )
+        self.pipeline = new(named=[server.name for server in SERVERS], **options)
+        self.ledger = self.pipeline.ledger
 
     def logs(self, *lines: str) -> Host:
         for line in lines:
