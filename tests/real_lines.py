@@ -24,11 +24,13 @@ from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.authorisation.pipeline import Outcome, Pipeline
 from pbs_filter.commands.explain import LOGINS_WITHOUT_EFFECT
 from pbs_filter.config.load import build
-from pbs_filter.model import Ended
+from pbs_filter.model import Accepted, Ended, Reason
 from pbs_filter.service.build import pipeline_of
 
 NOW = 1_800_000_000
 FIRM = ("login", "logout", "none")
+READ_ALL_THE_SAME = {Reason.PIECE, Reason.CUT_UNSEEN}
+"""A login line alone, as here, may be a cut one's piece: it was read, but authorises nobody."""
 VERDICTS = ("found", "missed", "wrong", "false", "quiet")
 """`quiet`: nothing, as expected."""
 
@@ -61,16 +63,19 @@ def outcome_of(item: dict[str, Any]) -> Outcome:
 def verdict(item: dict[str, Any]) -> str:
     """Returns one of VERDICTS."""
     outcome = outcome_of(item)
-    login = outcome.event == "login" or outcome.reason in LOGINS_WITHOUT_EFFECT
-    expected = item.get("address") or item.get("ip")
+    observation = outcome.observation
+    read = isinstance(observation, Accepted)
+    authorised = outcome.event == "login" or (read and outcome.reason in LOGINS_WITHOUT_EFFECT)
     if item["expect"] == "login":
-        if not login:
+        if not authorised and not (read and outcome.reason in READ_ALL_THE_SAME):
             return "missed"
-        return "found" if expected is None or outcome.address == canonical(expected) else "wrong"
-    if login:
+        expected = item.get("address") or item.get("ip")
+        address = outcome.address or getattr(observation, "address", None)
+        return "found" if expected is None or address == canonical(expected) else "wrong"
+    if authorised:
         return "false" if item["expect"] == "none" else "wrong"
     if item["expect"] == "logout":
-        return "found" if isinstance(outcome.observation, Ended) else "missed"
+        return "found" if isinstance(observation, Ended) else "missed"
     return "false" if outcome.event == "logout" else "quiet"
 
 

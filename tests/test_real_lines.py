@@ -9,6 +9,8 @@ from .real_lines import main, verdict
 
 LOGIN = "Jan  5 10:00:00 mx dovecot: imap-login: Login: user=<bob>, rip=192.0.2.7, session=<8n+h>"
 END = "Jan  5 10:00:01 mx dovecot: imap(bob)<4711><8n+h>: Logged out in=1 out=2"
+UNNAMED = "Jan  5 10:00:00 mx gnu-pop3d[7]: User 'bob' logged in with mailbox 'x'"
+CONNECT = "Jan  5 10:00:00 mx gnu-pop3d[7]: connect from 192.0.2.7"
 CONTAINER = "Jan  5 10:00:00 mx box[1]: Jan 05 10:00:00 imap-login: Info: Login: rip=192.0.2.7"
 
 
@@ -24,6 +26,8 @@ CONTAINER = "Jan  5 10:00:00 mx box[1]: Jan 05 10:00:00 imap-login: Info: Login:
             "found",
             {"line": CONTAINER, "expect": "login", "config": 'programs = {dovecot = ["box"]}'},
         ),
+        ("found", {"line": UNNAMED, "expect": "login", "before": [CONNECT]}),
+        ("quiet", {"line": UNNAMED, "expect": "none", "before": [CONNECT]}),
         ("missed", {"line": CONTAINER, "expect": "login"}),
         ("missed", {"line": LOGIN, "expect": "login", "address": "192.0.2.8"} | {"line": END}),
         ("missed", {"line": "x", "expect": "logout"}),

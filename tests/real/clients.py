@@ -6,6 +6,7 @@ import base64
 import contextlib
 import socket
 import struct
+import zlib
 from types import TracebackType
 from typing import Self
 
@@ -85,6 +86,11 @@ class Pop3(Client):
             return False
         return self.command(secret)
 
+    def work(self) -> None:
+        """What mail programs do once they are in."""
+        for command in (b"STAT", b"LIST", b"NOOP"):
+            self.command(command)
+
     def logout(self) -> None:
         self.command(b"QUIT")
         self.until_closed()
@@ -133,6 +139,36 @@ class Imap(Client):
         name = user if isinstance(user, bytes) else user.encode()
         secret = base64.b64encode(b"\0" + name + b"\0" + password.encode())
         return self.command(b"AUTHENTICATE PLAIN", secret)
+
+    def work(self) -> None:
+        """What mail programs do once they are in; a server that has not some of it says so."""
+        for command in (
+            b'ID ("name" "Mail" "version" "1.0" "vendor" "Example")',
+            b"ENABLE CONDSTORE QRESYNC",
+            b"SELECT INBOX",
+            b"UID SEARCH ALL",
+        ):
+            self.command(command)
+        self.send(b"w IDLE\r\n")
+        if self._until(b"+", b"w ").startswith(b"+"):
+            self.send(b"DONE\r\n")
+            self._until(b"w ")
+
+    def _until(self, *starts: bytes) -> bytes:
+        """The first line that begins with one of `starts`; empty when the server has closed."""
+        while (answer := self.line()) and not answer.startswith(starts):
+            pass
+        return answer
+
+    def leave_compressed(self) -> None:
+        """LOGOUT in a compressed stream (RFC 4978), where the server has that."""
+        if not self.command(b"COMPRESS DEFLATE"):
+            self.logout()
+            return
+        deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        self.send(deflate.compress(b"z LOGOUT\r\n") + deflate.flush(zlib.Z_SYNC_FLUSH))
+        self.until_closed()
+        self.close()
 
     def logout(self) -> None:
         self.command(b"LOGOUT")

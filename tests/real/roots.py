@@ -65,6 +65,29 @@ ACCOUNTS = (
 )
 """Those who have a mailbox on every server. The uids belong to nobody on a Debian machine."""
 
+ODD_ACCOUNTS = tuple(
+    Account(
+        name=name,
+        password="anybody-4",
+        crypted="$6$pbsfilter$"
+        "T.VBfXHQjCvDR3/6SNNvjD5w4ZwVpgLCyFtHWhnLkK8mG7uhCcsSttyE9kruwy.bQo8Nmaqd3GLfUaYzteNJG.",
+        uid=61011 + number,
+    )
+    for number, name in enumerate(
+        (
+            "pat.o'neil",
+            "example\\bob",
+            "jürgen",
+            "a=b",
+            "c{d}",
+            "e`f",
+            "pat smith",
+            "o'x@example.org",
+        )
+    )
+)
+"""Names that are legal, and that some server may refuse."""
+
 _SYSTEM_ACCOUNTS = (
     ("root", 0), ("daemon", 1), ("mail", 8), ("www-data", 33), ("nobody", 65534),
 )  # fmt: skip
@@ -104,7 +127,7 @@ class PrivateRoot:
         if not (self.path / "var/spool/mail").exists():
             (self.path / "var/spool").mkdir(parents=True, exist_ok=True)
             (self.path / "var/spool/mail").symlink_to("../mail")
-        for account in ACCOUNTS:
+        for account in ACCOUNTS + ODD_ACCOUNTS:
             mbox = self.path / "var/mail" / account.name
             mbox.touch(mode=0o600)
             os.chown(mbox, account.uid, account.uid)
@@ -171,7 +194,7 @@ class PrivateRoot:
             passwd.append(f"{name}:x:{uid}:{uid}:{name}:/:/usr/sbin/nologin")
             shadow.append(f"{name}:*:19000:0:99999:7:::")
             group.append(f"{name}:x:{uid}:")
-        for account in ACCOUNTS:
+        for account in ACCOUNTS + ODD_ACCOUNTS:
             home = f"/home/{account.name}"
             self.directory(home, owner=account.uid, mode=0o700)
             passwd.append(f"{account.name}:x:{account.uid}:{account.uid}::{home}:/bin/sh")

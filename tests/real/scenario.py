@@ -6,9 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from .clients import Client
+from .clients import Client, Imap
 from .daemons.server import Server
-from .roots import ACCOUNTS
+from .roots import ACCOUNTS, ODD_ACCOUNTS
 
 CANARY = "203.0.113.66"
 """The address that hostile text tries to have authorised."""
@@ -52,8 +52,9 @@ class Seen:
 def play(server: Server) -> Seen:
     """Let clients do everything once by each protocol of `server`, from an address for each thing:
 
-    logins by two ways and families, wrong passwords, unknown users, a dropped session, sessions
-    that overlap, connections without a login, and hostile user names.
+    logins by two ways and families, wrong passwords, unknown users, odd and hostile user names,
+    mail programs' commands, a dropped session, sessions that overlap, and connections without a
+    login.
     """
     seen = Seen()
     for protocol in server.protocols:
@@ -99,6 +100,18 @@ def _play(server: Server, protocol: str, seen: Seen) -> None:
     assert note(second, BOB.name, second.login(BOB.name, BOB.password))
     second.logout()
     first.logout()
+
+    if isinstance(client := connect(33), Imap):
+        assert note(client, ALICE.name, client.login(ALICE.name, ALICE.password))
+        client.leave_compressed()
+    else:
+        client.close()
+    # Odd names, and what mail programs do; a server may not know such a user.
+    for last, account in enumerate(ODD_ACCOUNTS, 41):
+        client = connect(last)
+        if note(client, account.name, client.login(account.name, account.password)):
+            client.work()
+        client.logout()
 
     def fail(last: int, user: str, then: str) -> None:
         """A wrong password, and then another try on the same connection where there is one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..roots import ACCOUNTS
+from ..roots import ACCOUNTS, ODD_ACCOUNTS
 from .process import Process
 from .server import Server
 
@@ -45,6 +45,7 @@ class Cyrus(Server):
     name = "cyrus"
     packages = ("cyrus-imapd", "cyrus-pop3d", "sasl2-bin")
     service_accounts = (("cyrus", 61141),)
+    protocol_in_rfc5424 = False
 
     def configure(self) -> Sequence[Process]:
         self.root.write("/etc/imapd.conf", _IMAPD)
@@ -54,10 +55,16 @@ class Cyrus(Server):
             self.root.directory(name, owner=61141)
         for name in ("db", "socket", "log", "proc", "msg", "quota", "user", "sieve", "ptclient"):
             self.root.directory(f"/var/lib/cyrus/{name}", owner=61141)
-        for account in ACCOUNTS:
+        for account in ACCOUNTS + ODD_ACCOUNTS:
             self.root.run("/usr/sbin/saslpasswd2", "-p", "-c", "-u", "mx1", account.name,
                           text=account.password)  # fmt: skip
         os.chown(self.root.path / "etc/sasldb2", 61141, 61141)
         return [
             self.process("/usr/sbin/cyrmaster", "-C", "/etc/imapd.conf", "-M", "/etc/cyrus.conf")
         ]
+
+
+class Cyrus310(Cyrus):
+    """Debian 13's."""
+
+    suite = "trixie"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..roots import ACCOUNTS
+from ..roots import ACCOUNTS, ODD_ACCOUNTS
 from .process import Process
 from .server import Server
 
@@ -25,10 +25,10 @@ class Mailfront(Server):
     def configure(self) -> Sequence[Process]:
         users = [
             f"{user.name}:{user.password}:{user.uid}:{user.uid}::/home/{user.name}:/bin/sh"
-            for user in ACCOUNTS
+            for user in ACCOUNTS + ODD_ACCOUNTS
         ]
         self.root.write("/etc/mailfront-users", "\n".join(users) + "\n")
-        for user in ACCOUNTS:
+        for user in ACCOUNTS + ODD_ACCOUNTS:
             for name in ("", "/cur", "/new", "/tmp"):
                 self.root.directory(f"/home/{user.name}/Maildir{name}", owner=user.uid, mode=0o700)
         return [self.process("/usr/bin/dash", "-c", _RUN.format(port=self.ports["pop3"]))]

@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ..roots import ACCOUNTS
+from ..roots import ACCOUNTS, ODD_ACCOUNTS
 from .dovecot import Dovecot
 from .process import Process
 from .server import Server
@@ -56,7 +56,8 @@ class _Auth(http.server.BaseHTTPRequestHandler):
             for name in ("User", "Pass", "Protocol")
         )
         self.send_response(200)
-        if any((user, password) == (account.name, account.password) for account in ACCOUNTS):
+        accounts = ACCOUNTS + ODD_ACCOUNTS
+        if any((user, password) == (account.name, account.password) for account in accounts):
             self.send_header("Auth-Status", "OK")
             self.send_header("Auth-Server", _Backend.listen)
             self.send_header("Auth-Port", str(self.backend[protocol]))

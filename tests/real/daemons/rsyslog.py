@@ -19,7 +19,7 @@ from ..shipped import Installed, LogSocket, children, shipped
 from .process import Process, wait_for
 
 HOST_NAME = "mx1"
-FORMATS = ("json", "iso", "bsd")
+FORMATS = ("json", "iso", "bsd", "rfc5424")
 PACKAGES = ("rsyslog", "rsyslog-relp", "rsyslog-gnutls")
 MODULES = "/usr/lib/x86_64-linux-gnu/rsyslog"
 
@@ -41,6 +41,7 @@ _FILES = """\
 if not ($programname startswith "rsyslogd") then {{
   action(type="omfile" file="{directory}/iso.log" template="RSYSLOG_FileFormat")
   action(type="omfile" file="{directory}/bsd.log" template="RSYSLOG_TraditionalFileFormat")
+  action(type="omfile" file="{directory}/rfc5424.log" template="RSYSLOG_SyslogProtocol23Format")
   action(type="omfile" file="{directory}/json.log" template="json")
 }}
 """
@@ -196,7 +197,7 @@ class Rsyslog:
             log.send_raw(b"<%d>%s: %s" % (priority, tag.encode(), message))
 
     def settle(self) -> None:
-        """Return when everything sent to the first socket before is in all three files."""
+        """Return when everything sent to the first socket before is in all four files."""
         mark = f"mark {next(self._marks)} of {id(self)}"
         self.send(mark, tag="pbs-test")
         for form in FORMATS:

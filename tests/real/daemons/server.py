@@ -34,6 +34,12 @@ class Server(ABC):
     """Whether it can listen on ::1 here."""
     names_itself: ClassVar[bool] = False
     """Whether its login lines hold its own address: ::1 is client and server at once."""
+    text_hides_pieces: ClassVar[bool] = False
+    """Whether its logger cuts lines, so that some logins of a text feed may be pieces of others."""
+    protocol_in_rfc5424: ClassVar[bool] = True
+    """Whether a line says so too where its program's name is cut at the slash."""
+    odd_names: ClassVar[int] = 5
+    """How many of ODD_ACCOUNTS, at least, it lets in by each protocol."""
     names_user: ClassVar[bool] = True
     """Whether its login lines say who logged in."""
     writes_as_user: ClassVar[bool] = False
