@@ -60,7 +60,14 @@ MODES = (
         "commands.reprocess:run",
         "read mail logs (FILE..., plain or .gz; stdin without) by the stamps in their lines",
     ),
-    Mode("forget", "commands.forget:run", "end the authorisation of an address", "ADDRESS"),
+    Mode(
+        "forget",
+        "commands.forget:run",
+        "end the authorisation of an address; with --user NAME instead: of a user, everywhere; "
+        "with --all: of everybody",
+        "ADDRESS",
+        "?",
+    ),
     Mode("authorise", "commands.authorise:run", "authorise an address by hand", "ADDRESS"),
     Mode("status", "commands.status:run", "what the running filter did so far"),
     Mode("watch", "commands.watch:run", "the same on a terminal, live, until q is pressed"),
@@ -105,7 +112,7 @@ class Extra:
 
 
 EXTRAS = (
-    Extra("--all", ("list",), "also what has ended and is not yet removed"),
+    Extra("--all", ("list", "forget"), "list also what has ended; forget everybody"),
     Extra(
         "--json",
         ("list", "explain", "check", "status", "history", "doctor", "dumpconfig"),
@@ -278,6 +285,10 @@ def parse(words: Sequence[str]) -> tuple[Mode | None, argparse.Namespace]:
     if options.apply and options.undo:
         raise UsageError("--apply or --undo, not both")
     options.color = options.color or "auto"
+    # `--forget --user NAME` without an address names a user, not the account to become.
+    options.forget_user = ""
+    if options.forget == "" and options.option_user is not None:
+        options.forget_user, options.option_user = options.option_user, None
     return mode, options
 
 

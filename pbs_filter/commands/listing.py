@@ -55,6 +55,8 @@ def _write(config: Config, options: argparse.Namespace, now: int, key: str) -> N
     if not options.all:
         rows = (without_ended(row, now) for row in rows if is_shown(row.entry, now))
     first, error = _first(rows)
+    if error is not None and not first:
+        raise error
     first.sort(key=lambda row: (row.entry.until, row.address))
     writer.begin(first)
     if len(first) == SORTED_ROWS:

@@ -182,7 +182,7 @@ class Persister:
         try:
             while True:
                 changes = ledger.map_changes(MAP_BATCH)
-                last = len(changes) == ledger.map_dirty()
+                last = ledger.map_dirty() <= MAP_BATCH
                 self.map.write(changes, complete=last and not self._map_given_up)
                 ledger.mapped(changes)
                 if last or not whole:

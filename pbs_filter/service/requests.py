@@ -1,6 +1,8 @@
 """What a person may ask a running filter for, as plain tables. Pure.
 
-    {"do": "forget", "address": A}                             -> {"changed": bool}
+    {"do": "forget", "address": A}                             -> {"changed": bool, "count": N}
+    {"do": "forget", "user": U}                                -> the same; N addresses
+    {"do": "forget", "all": true}                              -> the same
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
     {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
@@ -34,6 +36,8 @@ def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str
         return {"test": None if found is None else found._asdict(), "version": __version__}
     if do not in ("forget", "authorise"):
         return {"error": f"unknown request {do!r}"}
+    if do == "forget" and "address" not in request:
+        return _forget(pipeline, request)
     text = request.get("address")
     address = canonical(text) if isinstance(text, str) else None
     if address is None:
@@ -41,7 +45,8 @@ def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str
     if pipeline.ipv6_prefix != 128:
         address = widen(address, pipeline.ipv6_prefix)
     if do == "forget":
-        return {"changed": pipeline.ledger.forget(address), "address": address}
+        changed = pipeline.ledger.forget(address)
+        return {"changed": changed, "count": int(changed), "address": address}
     seconds, note = request.get("seconds"), request.get("note", "")
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_SECONDS:
         return {
@@ -56,3 +61,14 @@ def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str
         "address": address,
         "until": pipeline.ledger.authorisations[address].until,
     }
+
+
+def _forget(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:
+    user = request.get("user")
+    if request.get("all") is True:
+        count = pipeline.ledger.forget_all()
+    elif isinstance(user, str) and user:
+        count = pipeline.ledger.forget_user(user)
+    else:
+        return {"error": f"{user!r} is not the name of a user"}
+    return {"changed": count > 0, "count": count}

@@ -334,9 +334,23 @@ def test_a_person_can_authorise_and_forget():
     assert {"changed": True, "address": "192.0.2.9", "until": NOW + 60} == answer
     assert "sca?nner" == made.ledger.authorisations["192.0.2.9"].user
     forget = {"do": "forget", "address": "::ffff:192.0.2.9"}
-    assert {"changed": True, "address": "192.0.2.9"} == requests.handle(made, forget, NOW)
-    assert {"changed": False, "address": "192.0.2.9"} == requests.handle(made, forget, NOW)
+    yes = {"changed": True, "count": 1, "address": "192.0.2.9"}
+    assert yes == requests.handle(made, forget, NOW)
+    assert {**yes, "changed": False, "count": 0} == requests.handle(made, forget, NOW)
+
     assert {} == requests.handle(made, {"do": "status"}, NOW)
+
+
+def test_a_person_can_forget_a_user_and_everybody():
+    made = new()
+    for user, address in (("Bob", "192.0.2.1"), ("Bob", "192.0.2.3"), ("alice", "192.0.2.3")):
+        assert None is made.ledger.login(address, user, "dovecot", "imap", None, NOW, NOW)
+    bob, everybody = {"do": "forget", "user": "bob"}, {"do": "forget", "all": True}
+    assert {"changed": True, "count": 2} == requests.handle(made, bob, NOW)
+    assert ["192.0.2.3"] == list(made.ledger.authorisations)
+    assert {"changed": False, "count": 0} == requests.handle(made, bob, NOW)
+    assert {"changed": True, "count": 1} == requests.handle(made, everybody, NOW)
+    assert [] == list(made.ledger.authorisations)
 
 
 def test_by_hand_the_prefix_counts_too():
@@ -351,7 +365,9 @@ def test_by_hand_the_prefix_counts_too():
     [
         ({}, "unknown request None"),
         ({"do": "dance"}, "'dance'"),
-        ({"do": "forget"}, "None is not an address"),
+        ({"do": "forget"}, "None is not the name of a user"),
+        ({"do": "forget", "user": ""}, "'' is not the name of a user"),
+        ({"do": "forget", "all": 1}, "None is not the name of a user"),
         ({"do": "forget", "address": "mx.example.org"}, "'mx.example.org' is not an address"),
         ({"do": "authorise", "address": "192.0.2.9", "seconds": 0}, "0 is not"),
         ({"do": "authorise", "address": "192.0.2.9", "seconds": True}, "True is not"),

@@ -159,7 +159,9 @@ def test_of_very_many_addresses_the_first_come_at_once_and_none_is_missed(form, 
 def test_what_can_be_read_is_listed_and_the_trouble_is_told_at_the_end(before, monkeypatch):
     monkeypatch.setattr(listing, "SORTED_ROWS", 2)
     rows = [*ROWS[:before], StoreDamaged("one entry is damaged")]
-    found = json.loads(listed(monkeypatch, rows, json=True))
+    text = listed(monkeypatch, rows, json=True)
+    found = json.loads(text) if before else []
+    assert bool(text) == bool(before)
     assert {row.address for row in ROWS[:before]} == {entry["address"] for entry in found}
     with pytest.raises(StoreDamaged, match="one entry"):
         listing.run(build({}), options(json=True))

@@ -342,6 +342,31 @@ def test_a_person_can_authorise_and_forget_while_it_runs_and_while_it_does_not(p
         assert 2 == bad.returncode
 
 
+def test_a_person_ends_a_user_or_everybody_and_others_go_on(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        for address in ("192.0.2.6", "192.0.2.7"):
+            pipeline.ask(login(address, user="alice@example.org"))
+        pipeline.ask(login("192.0.2.7", user="bob", session="open"))
+        (shared,) = wait_for(lambda: [e for e in pipeline.listed() if len(e["users"]) > 1])
+        assert {"alice@example.org", "bob"} == {user["user"] for user in shared["users"]}
+        table = pipeline.mode("--list").stdout.decode()
+        assert 2 == table.count("192.0.2.7  ")
+        done = pipeline.mode("--forget", "--user", "Alice@example.org")
+        assert b"Alice@example.org: forgotten (2 addresses)\n" == done.stdout
+        assert 0 == done.returncode
+        assert 1 == pipeline.mode("--forget", "--user=alice@example.org").returncode
+        assert {"192.0.2.7"} == pipeline.addresses()
+        pipeline.end()
+        assert {"192.0.2.7"} == pipeline.addresses()
+        done = pipeline.mode("--forget", "--all")
+        assert (0, b"everybody: forgotten (1 address)\n") == (done.returncode, done.stdout)
+        assert set() == pipeline.addresses()
+        for words in ((), ("192.0.2.7", "--all"), ("--all", "--user=x")):
+            bad = pipeline.mode("--forget", *words)
+            assert (2, True) == (bad.returncode, b"only one of them" in bad.stderr)
+
+
 def test_the_files_are_for_the_filter_and_its_group(place):
     with Running(place) as pipeline:
         pipeline.reply()
