@@ -1,4 +1,4 @@
-"""What a client may put where its own text stands in a line, and the lines it arrives in.
+"""Attacks: texts that a client may put where its own text stands in a line.
 
 The forged address is always the canary: whoever sees it authorised has seen a hole. The attacks are
 made of the servers' own samples, so a new wording is a new attack on all the others.
@@ -112,11 +112,11 @@ def clients_texts(message: str, observation: Observation | None) -> set[str]:
     Not the host's name in a `no`: such a line may be one that no server writes, and stand for a
     name in the place of an address.
     """
-    found = {match.group() for match in _USERS.finditer(message)}
+    texts = {match.group() for match in _USERS.finditer(message)}
     if observation is not None:
-        found |= {match.group() for match in _HOSTS.finditer(message)}
+        texts |= {match.group() for match in _HOSTS.finditer(message)}
     user = getattr(observation, "user", None)
-    return found | {user} if user else found
+    return texts | {user} if user else texts
 
 
 def replaced(message: str, texts: Iterable[str], attacks: Iterable[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""From a pyparsing expression to one regular expression with the same meaning.
+"""Translates a pyparsing expression to one regular expression with the same meaning.
 
 Grammars are written in pyparsing and run as `re`. Both must agree on every string: whether it fits,
 and on each named result. The translation keeps pyparsing's meaning literally:
@@ -175,7 +175,7 @@ class _Translator:
             self.groups.setdefault(name, []).append(self.count + number)
         self.count += regex.groups
         # Other rules' patterns, with groups of the same names, may come to stand beside this one.
-        text = _named_group.sub(lambda found: found[1] or "(", text)
+        text = _named_group.sub(lambda opening: opening[1] or "(", text)
         flags = "".join(letter for letter, flag in _FLAGS if regex.flags & flag)
         if "x" in flags:
             text += "\n"  # ends a comment

@@ -278,10 +278,10 @@ def _headers(server: Server, read: Read) -> Iterator[str]:
     for rule in server.rules:
         for sample in rule.samples:
             program, pid, message = sample.parts()
-            for shape, found in records_of(read, program, pid, message):
-                if found != (program, pid, message):
+            for shape, parts in records_of(read, program, pid, message):
+                if parts != (program, pid, message):
                     yield (
-                        f"{_where(rule, sample)}: as a line of {shape} it is read as {found!r}; "
+                        f"{_where(rule, sample)}: as a line of {shape} it is read as {parts!r}; "
                         "write the sample as the daemon's lines are"
                     )
 
@@ -329,16 +329,19 @@ def _attacks(server: Server, servers: tuple[Server, ...], matcher: Matcher) -> I
                 reading = matcher.read(Record(program, attacked, "mx1", pid))
                 if isinstance(reading, Reason):
                     continue
-                found = reading.observation
-                if getattr(found, "address", None) == CANARY and isinstance(found, DECISIVE):
+                observation = reading.observation
+                is_decisive = isinstance(observation, DECISIVE)
+                if is_decisive and getattr(observation, "address", None) == CANARY:
                     yield (
                         f"{_where(rule, sample)}: a client's text becomes the address: "
-                        f"{attacked[:300]!r} gives {found}; tighten what stands before the address"
+                        f"{attacked[:300]!r} gives {observation}; tighten what stands "
+                        "before the address"
                     )
                     break
-                if harmless and isinstance(found, Accepted | Connected):
+                if harmless and isinstance(observation, Accepted | Connected):
                     yield (
                         f"{_where(rule, sample)}: a client's text makes a login of it: "
-                        f"{attacked[:300]!r} gives {found}; tighten rule {reading.rule.name!r}"
+                        f"{attacked[:300]!r} gives {observation}; tighten rule "
+                        f"{reading.rule.name!r}"
                     )
                     break

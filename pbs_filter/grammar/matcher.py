@@ -1,4 +1,4 @@
-"""Records in, readings out: which rule of which server fits, and what the line says.
+"""Finds the one rule that fits a record's message, and what the line says.
 
 Exactly one rule may fit a message. Which rules can fit at all is told by the message's first few
 characters: every program has a table from them to its candidate rules, so that a usual line tries
@@ -27,7 +27,7 @@ _WIDTHS_TRIED = 12
 
 
 class Match(NamedTuple):
-    """What one record says, and who says so."""
+    """The observation in one record, and the rule that read it."""
 
     server: Server
     rule: Rule
@@ -138,7 +138,7 @@ class Matcher:
         return bool(self._claims_on(program))
 
     def servers_of(self, program: str) -> list[Server]:
-        """Return the servers that read lines of `program`."""
+        """Returns the servers that read lines of `program`."""
         return [server for server, _ in self._claims_on(program)]
 
     def read(self, record: Record) -> Match | Reason:
@@ -257,8 +257,8 @@ def _table(candidates: tuple[_Candidate, ...], width: int) -> _Table | tuple[_Ca
     The candidates themselves, where more characters would tell nothing.
     """
     widths = sorted({len(s) for c in candidates for s in c.prefixes if len(s) > width})
-    found = [_split(candidates, more) for more in widths[:_WIDTHS_TRIED]]
-    best = min(found, key=_worst, default=None)
+    splits = [_split(candidates, more) for more in widths[:_WIDTHS_TRIED]]
+    best = min(splits, key=_worst, default=None)
     if best is None or _worst(best) == len(candidates):
         return candidates
     more, table, others = best

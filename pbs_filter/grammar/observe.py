@@ -1,4 +1,4 @@
-"""From a match to an observation: one specialised function per rule, made once.
+"""Builds observations from matches: one specialised function per rule, made once.
 
 This is the hot path. A login's fields are set through their slots' descriptors: a frozen
 dataclass's own `__init__` does it by name, through `object.__setattr__`, and takes twice as long
@@ -84,11 +84,11 @@ def _accepted(
                 return Reason.NOT_AN_ADDRESS
         elif session is None:
             return Reason.NO_RULE
-        said = None if protocol_in is None else protocol_in(match)
+        service = None if protocol_in is None else protocol_in(match)
         observation = _new(Accepted)
         _set_user(observation, "" if user_of is None else user_of(match) or "")
         _set_address(observation, address)
-        _set_protocol(observation, known_protocol if said is None else protocol_of(said))
+        _set_protocol(observation, known_protocol if service is None else protocol_of(service))
         _set_session(observation, session)
         _set_local(observation, _canonical_of(local_of, match))
         return observation
@@ -121,11 +121,11 @@ def _ended(
         user = None if user_of is None else user_of(match)
         if session is None and user is None:
             return Reason.NO_RULE
-        said = None if protocol_in is None else protocol_in(match)
+        service = None if protocol_in is None else protocol_in(match)
         return Ended(
             session=session,
             user=user,
-            protocol=known_protocol if said is None else protocol_of(said),
+            protocol=known_protocol if service is None else protocol_of(service),
             address=_canonical_of(address_of, match),
         )
 

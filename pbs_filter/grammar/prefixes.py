@@ -41,12 +41,12 @@ def _prefixes(element: pp.ParserElement) -> set[tuple[str, bool]]:
     if kind is pp.Regex:
         return _of_regex(element)
     if kind is pp.And:
-        found: set[tuple[str, bool]] = {("", True)}
+        prefixes: set[tuple[str, bool]] = {("", True)}
         for part in element.exprs:  # type: ignore[attr-defined]
-            if not any(whole for _, whole in found):
+            if not any(whole for _, whole in prefixes):
                 break
-            found = _joined(found, _prefixes(part))
-        return found
+            prefixes = _joined(prefixes, _prefixes(part))
+        return prefixes
     if kind is pp.MatchFirst:
         union: set[tuple[str, bool]] = set()
         for part in element.exprs:  # type: ignore[attr-defined]
@@ -62,9 +62,9 @@ def _prefixes(element: pp.ParserElement) -> set[tuple[str, bool]]:
 def _of_regex(element: pp.ParserElement) -> set[tuple[str, bool]]:
     if element.flags:  # type: ignore[attr-defined]
         return {("", False)}
-    found, end = _of_pattern(element.pattern, 0)  # type: ignore[attr-defined]
+    prefixes, end = _of_pattern(element.pattern, 0)  # type: ignore[attr-defined]
     # An odd parenthesis, in a class say, and we would not know what we read.
-    return found if end == len(element.pattern) else {("", False)}  # type: ignore[attr-defined]
+    return prefixes if end == len(element.pattern) else {("", False)}  # type: ignore[attr-defined]
 
 
 def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
@@ -73,18 +73,18 @@ def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int
     Reads literal characters and groups of them (so `one_of`, which is words between bars); whatever
     else there is ends the start of its alternative.
     """
-    found: set[tuple[str, bool]] = set()
+    prefixes: set[tuple[str, bool]] = set()
     current: set[tuple[str, bool]] = {("", True)}
     while position < len(pattern) and pattern[position] != ")":
         if pattern[position] == "|":
-            found |= current
+            prefixes |= current
             current = {("", True)}
             position += 1
             continue
         begins, position = _of_one(pattern, position)
         current = _joined(current, begins)
-    found |= current
-    return found if len(found) <= _MAX_PREFIXES else {("", False)}, position
+    prefixes |= current
+    return prefixes if len(prefixes) <= _MAX_PREFIXES else {("", False)}, position
 
 
 def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
@@ -99,11 +99,11 @@ def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
         elif group[1] is not None:
             begins = {("", True)}
     else:
-        one = _one.match(pattern, position)
-        assert one is not None
-        end = one.end()
-        if one[1] or one[2]:
-            begins = {((one[1] or one[2]).removeprefix("\\"), True)}
+        match = _one.match(pattern, position)
+        assert match is not None
+        end = match.end()
+        if match[1] or match[2]:
+            begins = {((match[1] or match[2]).removeprefix("\\"), True)}
     repeated = _repeated.match(pattern, end)
     if repeated:
         once = repeated.group().startswith("+")

@@ -1,7 +1,7 @@
-"""What a server file says: servers, rules, samples.
+"""Declarations of a server file: servers, rules, samples.
 
-Plain declarations. `compiler` makes a rule run, `reader` reads with many of them, `contract` proves
-them against their samples.
+`compiler` makes a rule run, `matcher` reads with many of them, `contract` proves them against their
+samples.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def samples(transcript: str) -> tuple[Sample, ...]:
     Raises:
         GrammarError: a line has no verdict, or a verdict cannot be read.
     """
-    found = []
+    read = []
     line = ""
     for text in transcript.split("\n"):
         if text.startswith((" ", "\t")):
-            found.append(_sample(line, text.strip()))
+            read.append(_sample(line, text.strip()))
             line = ""
         elif text and not text.startswith("#"):
             if line:
@@ -88,7 +88,7 @@ def samples(transcript: str) -> tuple[Sample, ...]:
             f"sample {line!r}: its verdict is missing; write '    -> accepted user=...' or "
             "'    not: why' below it"
         )
-    return tuple(found)
+    return tuple(read)
 
 
 def _sample(line: str, verdict: str) -> Sample:

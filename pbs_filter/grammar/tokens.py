@@ -141,8 +141,8 @@ def line(wording: str, /, **parts: pp.ParserElement) -> pp.ParserElement:
     """
     known = _PARTS | parts
     pieces: list[pp.ParserElement] = []
-    found = list(_piece.finditer(wording))
-    for piece, following in zip(found, [*found[1:], None], strict=True):
+    matches = list(_piece.finditer(wording))
+    for piece, following in zip(matches, [*matches[1:], None], strict=True):
         text, part, optional = piece[0], piece[1], piece[2]
         if part is None:
             if text in ("{", "}"):

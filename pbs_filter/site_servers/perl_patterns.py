@@ -116,10 +116,10 @@ def _outside_of_classes(pattern: str) -> Iterator[tuple[int, int]]:
 
 
 def _end_of_class(pattern: str, start: int) -> int:
-    found = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]").match(pattern, start)
-    if not found:
+    match = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]").match(pattern, start)
+    if not match:
         raise GrammarError(f"{pattern!r}: the '[' at {start} is not closed; write \\[ for the sign")
-    return found.end()
+    return match.end()
 
 
 def message_pattern(pattern: str, captures: tuple[str, ...] = ()) -> str:
@@ -166,25 +166,25 @@ class _Parser:
             raise self.fail("a parenthesis that was never opened; write \\) for the sign")
 
     def alternatives(self) -> list[list[_Node]]:
-        found: list[list[_Node]] = [[]]
+        alternatives: list[list[_Node]] = [[]]
         while self.position < len(self.pattern) and self.pattern[self.position] != ")":
             if self.pattern[self.position] == "|":
                 self.position += 1
-                found.append([])
+                alternatives.append([])
             else:
-                found[-1].append(self.repeated())
-        return found
+                alternatives[-1].append(self.repeated())
+        return alternatives
 
     def repeated(self) -> _Node:
         start = self.position
-        node = self.one()
-        found = _quantifier(self.pattern, self.position)
-        if not found:
+        node = self.single()
+        match = _quantifier(self.pattern, self.position)
+        if not match:
             return node
-        self.position = found.end()
+        self.position = match.end()
         if self.pattern[self.position : self.position + 1] in ("?", "+"):
             self.position += 1
-        sign, least, comma, most = found.groups()
+        sign, least, comma, most = match.groups()
         if sign:
             low, high = {"?": (0, 1), "*": (0, MOST_REPEATED), "+": (1, MOST_REPEATED)}[sign]
         else:
@@ -195,7 +195,7 @@ class _Parser:
             raise self.fail(f"{text!r} repeats a group without a small bound; write {{1,9}}")
         return _Repeat(node, low, high, text)
 
-    def one(self) -> _Char | _Group:
+    def single(self) -> _Char | _Group:
         char = self.pattern[self.position]
         if char == "(":
             return self.group()
@@ -210,13 +210,13 @@ class _Parser:
         return self.char(self.position + 1)
 
     def group(self) -> _Group:
-        found = re.compile(r"\((?:\?(?::|P?<([a-z_]{1,20})>))?(?!\?)").match(
+        match = re.compile(r"\((?:\?(?::|P?<([a-z_]{1,20})>))?(?!\?)").match(
             self.pattern, self.position
         )
-        if not found:
+        if not match:
             raise self.fail("a construct that cannot be made safe; only (...) and (?:...) can")
-        name = found[1]
-        if name is None and found.group() == "(":
+        name = match[1]
+        if name is None and match.group() == "(":
             if not self.names:
                 raise self.fail("one group (...) too many; write (?:...) where nothing is taken")
             name = self.names.pop(0)
@@ -224,7 +224,7 @@ class _Parser:
             if name in self.captured:
                 raise self.fail(f"{name!r} is taken twice")
             self.captured.append(name)
-        self.position = found.end()
+        self.position = match.end()
         alternatives = self.alternatives()
         if self.position >= len(self.pattern):
             raise self.fail("a parenthesis that is never closed")
@@ -243,11 +243,11 @@ class _Parser:
         elif text == ".":
             text = r"[^\n]"
         try:
-            one = re.compile(text, re.ASCII)
+            pattern = re.compile(text, re.ASCII)
         except re.error as error:
             raise self.fail(str(error)) from None
         self.position = end
-        return _Char(text, frozenset(char for char in _PROBES if one.fullmatch(char)))
+        return _Char(text, frozenset(char for char in _PROBES if pattern.fullmatch(char)))
 
 
 class _Writer:
@@ -331,8 +331,8 @@ def _begins(node: _Node) -> tuple[frozenset[str], bool]:
     if isinstance(node, _Char):
         return node.chars, False
     if isinstance(node, _Group):
-        found = [_first(nodes, frozenset((_NOTHING,))) for nodes in node.alternatives]
-        chars = frozenset().union(*found)
+        firsts = [_first(nodes, frozenset((_NOTHING,))) for nodes in node.alternatives]
+        chars = frozenset().union(*firsts)
         return chars - {_NOTHING}, _NOTHING in chars
     chars, empty = _begins(node.node)
     return chars, empty or node.least == 0

@@ -23,15 +23,15 @@ def load(path: str) -> Server:
     real = os.path.realpath(path)
     for place in (real, os.path.dirname(real)):
         try:
-            found = os.stat(place)
+            status = os.stat(place)
         except OSError as error:
             raise GrammarError(
                 f"{path}: {error.strerror}; mend the path behind python = in [[server]]"
             ) from None
-        if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
             raise GrammarError(
-                f"{path}: {place!r} belongs to uid {found.st_uid} and has mode "
-                f"{found.st_mode & 0o7777:04o}; what stands there is a program that we run, so "
+                f"{path}: {place!r} belongs to uid {status.st_uid} and has mode "
+                f"{status.st_mode & 0o7777:04o}; what stands there is a program that we run, so "
                 "only root and our own account may be able to write it"
             )
     try:

@@ -71,25 +71,25 @@ def read_samples(
     return [SiteSample(entry, programs, read) for entry in entries]
 
 
-def sort_to_rules(own: Server, read_samples: list[SiteSample]) -> tuple[Rule, ...]:
+def sort_to_rules(own: Server, samples: list[SiteSample]) -> tuple[Rule, ...]:
     """Returns the rules with the samples that each reads, and all with those to be refused."""
     matcher = Matcher([own])
     read_by: dict[str, list[Sample]] = {rule.name: [] for rule in own.rules}
     refused: list[Sample] = []
-    for one in read_samples:
-        reading = matcher.read(Record(one.program, one.message, "", one.pid))
-        if one.refuse:
-            refused.append(one.sample(None))
+    for sample in samples:
+        reading = matcher.read(Record(sample.program, sample.message, "", sample.pid))
+        if sample.refuse:
+            refused.append(sample.sample(None))
             if not isinstance(reading, Reason) and isinstance(reading.observation, Refused):
-                read_by[reading.rule.name].append(one.sample(reading.observation))
+                read_by[reading.rule.name].append(sample.sample(reading.observation))
         elif isinstance(reading, Reason):
-            near = near_miss(matcher, one.program, one.message)
-            raise GrammarError(f"samples: {one.text!r}: {reading.value}{near}")
+            near = near_miss(matcher, sample.program, sample.message)
+            raise GrammarError(f"samples: {sample.text!r}: {reading.value}{near}")
         else:
-            _compare(one, reading.observation, reading.rule.name)
-            read_by[reading.rule.name].append(one.sample(reading.observation))
-    for name, samples in read_by.items():
-        if not samples:
+            _compare(sample, reading.observation, reading.rule.name)
+            read_by[reading.rule.name].append(sample.sample(reading.observation))
+    for name, read in read_by.items():
+        if not read:
             raise GrammarError(f"samples: none is read by {name}; add one of its lines")
     if not refused:
         raise GrammarError(
@@ -98,20 +98,22 @@ def sort_to_rules(own: Server, read_samples: list[SiteSample]) -> tuple[Rule, ..
     return tuple(replace(rule, samples=(*read_by[rule.name], *refused)) for rule in own.rules)
 
 
-def _compare(one: SiteSample, observation: Observation, rule: str) -> None:
+def _compare(sample: SiteSample, observation: Observation, rule: str) -> None:
     """Refuses a sample that does not say what its line gives, or says something else."""
     address = getattr(observation, "address", None)
     user = getattr(observation, "user", None) or None
-    expected = canonical(str(one.ip)) if one.ip is not None else None
-    if one.ip is not None and expected is None:
-        raise GrammarError(f"samples: {one.text!r}: ip = {one.ip!r} is not an address")
-    states_address = isinstance(observation, Accepted | Connected) or one.ip is not None
+    expected = canonical(str(sample.ip)) if sample.ip is not None else None
+    if sample.ip is not None and expected is None:
+        raise GrammarError(f"samples: {sample.text!r}: ip = {sample.ip!r} is not an address")
+    states_address = isinstance(observation, Accepted | Connected) or sample.ip is not None
     if states_address and expected != address:
         raise GrammarError(
-            f"samples: {one.text!r}: {rule} reads ip = {address!r}, the sample says {one.ip!r}"
+            f"samples: {sample.text!r}: {rule} reads ip = {address!r}, "
+            f"the sample says {sample.ip!r}"
         )
-    states_user = isinstance(observation, Accepted) or one.user is not None
-    if states_user and one.user != user:
+    states_user = isinstance(observation, Accepted) or sample.user is not None
+    if states_user and sample.user != user:
         raise GrammarError(
-            f"samples: {one.text!r}: {rule} reads user = {user!r}, the sample says {one.user!r}"
+            f"samples: {sample.text!r}: {rule} reads user = {user!r}, "
+            f"the sample says {sample.user!r}"
         )
