@@ -67,7 +67,7 @@ def run(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     log = Log(logto if logto.startswith("/") else "")
-    waiting = Waiting(confirm=confirming(confirm))
+    waiting = Waiting(confirm=confirming(confirm), greet=confirm != "lines")
     while True:
         try:
             return _run(make_config, cursor_path, waiting)
@@ -90,6 +90,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
     os.umask(0o027)
     log = Log(config.logto, debug=config.debug)
     confirm = waiting.confirm = confirming(config.confirm)
+    waiting.greet = config.confirm != "lines"
     if confirm and config.logto == "-":
         raise ConfigError(
             "logto '-' is stdout, which belongs to the replies while confirming; log to a file"
@@ -136,7 +137,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
             persister=persister,
             log=log,
             confirm=confirm,
-            greet=config.confirm != "lines",
+            greet=waiting.greet,
             unanswered=waiting.unanswered,
             clock_=store.clock,
             control=control,

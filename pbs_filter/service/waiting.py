@@ -24,12 +24,16 @@ class Waiting:
 
     Args:
         confirm: the daemon waits for replies.
+        greet: it also waits for the first OK.
         stdin: where its lines come from.
         stdout: where the replies go.
     """
 
-    def __init__(self, *, confirm: bool, stdin: int = 0, stdout: int = 1) -> None:
+    def __init__(
+        self, *, confirm: bool, greet: bool = False, stdin: int = 0, stdout: int = 1
+    ) -> None:
         self.confirm = confirm
+        self.greet = greet
         self.stdin = stdin
         self.stdout = stdout
         self.unanswered = b""
@@ -73,6 +77,8 @@ class Waiting:
     def _answer(self, why: str) -> None:
         lines = self.unanswered.count(b"\n")
         if not lines:
+            if self.greet:
+                self._write(omprog.KEEP_ALIVE)
             return
         if time.monotonic() - self._asked_at < HOLD_SECONDS:
             self._write(omprog.KEEP_ALIVE)

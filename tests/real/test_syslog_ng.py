@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ..store.store_tools import memory_directory
 from . import certificates
 from .certificates import TLS
 from .daemons.process import wait_for
@@ -32,12 +33,15 @@ from .shipped import (
     wait_for_new_filter,
 )
 
-LINES = 100_000
+LINES = 20_000
+"""100,000 for the figures of syslog-ng/README.md."""
 KILLS = 5
 LOST_PER_KILL = 400
 """More than this for one kill would mean that something else loses lines, too."""
 HANG_LINES = 200_000
 SLOWEST_SEND_SECONDS = 0.05
+CONFIRMED_LINES = 5_000
+"""100,000 for the figures of syslog-ng/README.md."""
 FIFO = 20_000
 """log-fifo-size() of the block."""
 LONGEST_LINE = 65_536
@@ -45,13 +49,20 @@ LONGEST_LINE = 65_536
 
 
 @pytest.fixture
-def installed(tmp_path: Path) -> Installed:
-    return Installed(tmp_path / "installed", "require_vouched = true\n")
+def place() -> Iterator[Path]:
+    """In memory, because each login waits for the disk."""
+    with memory_directory() as directory:
+        yield directory
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, installed: Installed) -> Iterator[SyslogNg]:
-    with SyslogNg.with_filter(tmp_path / "syslog-ng", installed) as running:
+def installed(place: Path) -> Installed:
+    return Installed(place / "installed", "require_vouched = true\n")
+
+
+@pytest.fixture
+def daemon(place: Path, installed: Installed) -> Iterator[SyslogNg]:
+    with SyslogNg.with_filter(place / "syslog-ng", installed) as running:
         yield running
 
 
@@ -103,11 +114,11 @@ def test_a_filter_killed_while_idle_loses_nothing(
 
 
 def test_a_filter_that_cannot_start_is_not_started_again_and_again(
-    tmp_path: Path, installed: Installed
+    place: Path, installed: Installed
 ) -> None:
     good = installed.config.read_text()
     installed.config.write_text("nonsense = 1\n")
-    with SyslogNg.with_filter(tmp_path / "syslog-ng", installed) as daemon, daemon.log() as log:
+    with SyslogNg.with_filter(place / "syslog-ng", installed) as daemon, daemon.log() as log:
         wait_for(lambda: "nonsense" in installed.said(), "the reason")
         running = filter_of(daemon.pid)
         for number in range(100):
@@ -126,6 +137,77 @@ def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
         wait_for_new_filter(daemon.pid, kill_filter_of(daemon.pid))
         log.send(b"Authentication passed for bob", tag=f"popa3d[{round_ + 100}]")
         installed.wait_for_address(f"192.0.2.{round_}")
+
+
+# ------------------------------------------------------------------ each line answered
+
+
+@pytest.fixture(params=["", "trixie"], ids=["3.38", "4.8"])
+def confirmed(
+    request: pytest.FixtureRequest, place: Path, installed: Installed
+) -> Iterator[SyslogNg]:
+    """syslog-ng with the destination in Python, of this Debian and of 13."""
+    with SyslogNg.with_filter(
+        place / "syslog-ng", installed, confirmed=True, suite=request.param
+    ) as running:
+        yield running
+
+
+def test_answered_line_by_line_kills_of_the_filter_and_of_syslog_ng_lose_nothing(
+    confirmed: SyslogNg, installed: Installed
+) -> None:
+    chosen = random.Random()
+    kills = sorted(chosen.sample(range(1000, CONFIRMED_LINES), KILLS))
+    print("killed at", kills)
+    with confirmed.log() as log:
+        for number in range(CONFIRMED_LINES):
+            if number in kills:
+                installed.wait_for_count(number - chosen.randrange(1000))
+                kill_filter_of(confirmed.pid)
+            log.send(login(number))
+        confirmed.wait_for_line(login(CONFIRMED_LINES - 1))
+        confirmed.process.stop(signal.SIGKILL)
+        confirmed.start()
+        installed.wait_for_count(CONFIRMED_LINES)
+    entries = installed.entries()
+    assert set(addresses(range(CONFIRMED_LINES))) == set(entries)
+    assert {1} == {entry.sessions for entry in entries.values()}, "a line taken twice counts once"
+
+
+def test_answered_line_by_line_a_restart_while_the_filter_is_missing_loses_nothing(
+    confirmed: SyslogNg, installed: Installed
+) -> None:
+    with confirmed.log() as log:
+        log.send(login(0))
+        installed.wait_for_count(1)
+        installed.remove()
+        kill_filter_of(confirmed.pid)
+        for number in range(1, 500):
+            log.send(login(number))
+        for _ in range(2):
+            confirmed.wait_for_line(login(499))
+            confirmed.stop()
+            confirmed.start()
+        installed.install()
+        installed.wait_for_count(500)
+
+
+def test_answered_line_by_line_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
+    confirmed: SyslogNg, installed: Installed
+) -> None:
+    with confirmed.log() as log:
+        log.send(login(0))
+        installed.wait_for_count(1)
+        hanging = filter_of(confirmed.pid)
+        os.kill(hanging, signal.SIGSTOP)
+        for number in range(1, CONFIRMED_LINES):
+            log.send(login(number))
+        print(f"slowest send: {log.slowest_seconds * 1000:.1f} ms")
+        assert log.slowest_seconds < SLOWEST_SEND_SECONDS
+        confirmed.wait_for_line(login(CONFIRMED_LINES - 1))
+        assert not installed.has(address(CONFIRMED_LINES - 1))
+        wait_for_new_filter(confirmed.pid, hanging)
+        installed.wait_for_count(CONFIRMED_LINES)
 
 
 # ------------------------------------------------------------------ nobody is held up
@@ -199,14 +281,14 @@ def test_reloads_rotation_and_a_restart_under_load(
 # ------------------------------------------------------------------ forgery
 
 
-def test_over_tcp_only_trusted_hosts_count(tmp_path: Path) -> None:
+def test_over_tcp_only_trusted_hosts_count(place: Path) -> None:
     trusted, stranger, here = "192.0.2.11", "192.0.2.12", "192.0.2.10"
-    installed = Installed(tmp_path / "installed", f'trusted_hosts = ["{trusted}"]\n')
-    tls = certificates.make(tmp_path / "tls")
+    installed = Installed(place / "installed", f'trusted_hosts = ["{trusted}"]\n')
+    tls = certificates.make(place / "tls")
     network = Namespace([trusted, stranger, here])
     try:
         daemon = SyslogNg.with_filter(
-            tmp_path / "syslog-ng",
+            place / "syslog-ng",
             installed,
             behind=shipped("syslog-ng/central.conf", {TLS: str(tls / "loghost")}),
             within=network.command(),

@@ -14,10 +14,10 @@ from pbs_filter.service.waiting import Waiting
 class Daemon:
     """The other ends of a filter's stdin and stdout."""
 
-    def __init__(self, *, confirm: bool = True) -> None:
+    def __init__(self, *, confirm: bool = True, greet: bool = False) -> None:
         stdin, self.to_filter = os.pipe()
         self.from_filter, stdout = os.pipe()
-        self.waiting = Waiting(confirm=confirm, stdin=stdin, stdout=stdout)
+        self.waiting = Waiting(confirm=confirm, greet=greet, stdin=stdin, stdout=stdout)
 
     def send(self, data: bytes) -> None:
         os.write(self.to_filter, data)
@@ -97,3 +97,9 @@ def test_a_daemon_that_no_longer_listens_is_no_error() -> None:
     daemon.waiting.tick()
     daemon.close()
     assert daemon.waiting.until_end(600, "why")
+
+
+def test_a_daemon_that_waits_for_the_first_ok_is_kept_waiting_without_a_line() -> None:
+    daemon = Daemon(greet=True)
+    daemon.waiting.tick()
+    assert b"." == daemon.heard()

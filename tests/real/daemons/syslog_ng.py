@@ -13,38 +13,50 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from ..packages import launch, unpack
+from ..packages import CHECKOUT, launch, unpack
 from ..shipped import Installed, LogSocket, children, shipped
 from .process import Process, wait_for
 
 PACKAGES = ("syslog-ng-core", "syslog-ng-scl")
+WITH_PYTHON = (*PACKAGES, "syslog-ng-mod-python")
 
 
-def command(suite: str = "") -> list[str]:
+def _root(suite: str, packages: Sequence[str]) -> Path:
+    return unpack(*packages, suite=suite)
+
+
+def command(suite: str = "", packages: Sequence[str] = PACKAGES) -> list[str]:
     """The first words of a command that runs syslog-ng of this machine's Debian, or of `suite`."""
-    root = unpack(*PACKAGES, suite=suite)
+    root = _root(suite, packages)
     modules = root / "usr/lib/syslog-ng"
     words = launch(root, "/usr/sbin/syslog-ng")
     at = words.index("--library-path") + 1
     words[at] += f":{modules}"
-    return [*words, f"--module-path={modules / version(suite)}"]
+    return [*words, f"--module-path={modules / version(suite, packages)}"]
 
 
-def version(suite: str = "") -> str:
+def version(suite: str = "", packages: Sequence[str] = PACKAGES) -> str:
     """Its version as configurations name it, `3.38`."""
-    modules = unpack(*PACKAGES, suite=suite) / "usr/lib/syslog-ng"
+    modules = _root(suite, packages) / "usr/lib/syslog-ng"
     return next(path.name for path in modules.iterdir() if re.fullmatch(r"\d+\.\d+", path.name))
 
 
-def head(suite: str = "") -> str:
+def head(suite: str = "", packages: Sequence[str] = PACKAGES) -> str:
     """The beginning of a configuration: version, and where SCL is."""
-    root = unpack(*PACKAGES, suite=suite)
+    root = _root(suite, packages)
     include = root / "usr/share/syslog-ng/include"
     return (
-        f"@version: {version(suite)}\n"
+        f"@version: {version(suite, packages)}\n"
         f'@define include-path "{include}:{root}/etc/syslog-ng"\n'
         '@include "scl.conf"\n'
     )
+
+
+def _environment(suite: str) -> dict[str, str]:
+    """Tells syslog-ng that its Python module and Python are beside it, and not in /usr."""
+    root = _root(suite, WITH_PYTHON)
+    module = root / "usr/lib/syslog-ng" / version(suite, WITH_PYTHON) / "python"
+    return {**os.environ, "PYTHONHOME": f"{root}/usr", "PYTHONPATH": str(module)}
 
 
 class SyslogNg:
@@ -61,20 +73,22 @@ class SyslogNg:
         *,
         within: Sequence[str] = (),
         suite: str = "",
+        packages: Sequence[str] = PACKAGES,
     ) -> None:
         directory.mkdir(exist_ok=True)
         self.directory = directory
         self.socket = socket
         self.everything = directory / "everything.log"
         self.config = directory / "syslog-ng.conf"
-        self.config.write_text(head(suite) + configuration)
+        self.config.write_text(head(suite, packages) + configuration)
         self._suite = suite
+        self._packages = packages
         self._control = directory / "ctl"
         self.process = Process(
             "syslog-ng",
             [
                 *within,
-                *command(suite),
+                *command(suite, packages),
                 *("-F", "-e", "--no-caps"),
                 *("-f", str(self.config)),
                 *("-R", str(directory / "persist")),
@@ -83,6 +97,7 @@ class SyslogNg:
             ],
             output=directory / "syslog-ng.out",
             ready=self._control.exists,
+            environment=_environment(suite) if packages == WITH_PYTHON else None,
         )
 
     @classmethod
@@ -91,6 +106,7 @@ class SyslogNg:
         directory: Path,
         installed: Installed,
         *,
+        confirmed: bool = False,
         more: str = "",
         behind: str = "",
         within: Sequence[str] = (),
@@ -98,9 +114,23 @@ class SyslogNg:
     ) -> Self:
         """One with the shipped files behind a private log socket; `more` are further sources.
 
-        `behind` stands at the end of its configuration.
+        `confirmed`: each line is answered, by the destination in Python. `behind` stands at the end
+        of its configuration.
         """
         directory.mkdir(exist_ok=True)
+        (directory / "queue").mkdir(exist_ok=True)
+        blocks = shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
+        log_path = shipped("syslog-ng/log-path.conf", {})
+        if confirmed:
+            blocks += shipped(
+                "syslog-ng/pbs-filter/confirmed.conf",
+                {
+                    **installed.paths,
+                    "/etc/syslog-ng/pbs-filter": str(CHECKOUT / "syslog-ng"),
+                    'dir("/var/lib/syslog-ng")': f'dir("{directory}/queue")',
+                },
+            )
+            log_path = log_path.replace("{ pbs-filter(); }", "{ pbs-filter-confirmed(); }")
         # The test's own directory is closed to other users, and its name too long for a socket.
         public = Path(tempfile.mkdtemp(prefix="pbs-"))
         public.chmod(0o755)
@@ -110,13 +140,11 @@ class SyslogNg:
             "options { stats-level(1); use-dns(no); };\n"
             f'source s_src {{ unix-dgram("{public}/log"); internal(); {more} }};\n'
             f'destination d_all {{ file("{everything}" template("$MSGHDR$MSG\\n")); }};\n'
-            "log { source(s_src); destination(d_all); };\n"
-            + shipped("syslog-ng/pbs-filter/plugin.conf", installed.paths)
-            + shipped("syslog-ng/log-path.conf", {})
-            + behind,
+            "log { source(s_src); destination(d_all); };\n" + blocks + log_path + behind,
             public / "log",
             within=within,
             suite=suite,
+            packages=WITH_PYTHON if confirmed else PACKAGES,
         )
 
     @property
@@ -162,16 +190,16 @@ class SyslogNg:
 
     def dropped(self) -> int:
         """Lines that the filter's queue had no room for."""
-        return self.counter("dst.program", "dropped")
+        return self.counter("dst.p", "dropped")
 
     def waiting(self) -> int:
         """Lines in the filter's queue."""
-        return self.counter("dst.program", "queued")
+        return self.counter("dst.p", "queued")
 
     def counter(self, kind: str, name: str) -> int:
         """The sum of the counters `name` (dropped, written, ...) of what starts with `kind`."""
-        root = unpack(*PACKAGES, suite=self._suite)
-        words = command(self._suite)
+        root = _root(self._suite, self._packages)
+        words = command(self._suite, self._packages)
         words = words[: 1 + words.index("--library-path") + 1]
         done = subprocess.run(
             [*words, str(root / "usr/sbin/syslog-ng-ctl"), "stats", "-c", str(self._control)],
