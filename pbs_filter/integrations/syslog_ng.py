@@ -61,6 +61,11 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
             f"{machine.program})"
         )
     changes += rotation(machine, shipped, "syslog-ng/logrotate")
+    notes.append(
+        "a filter that is killed loses what is in its pipe; the destination pbs-filter-confirmed() "
+        f"loses nothing: {machine.share}/syslog-ng/pbs-filter/confirmed.conf (it needs "
+        "syslog-ng-mod-python)"
+    )
     manual_steps += [
         f"AppArmor has a profile of syslog-ng, {profile}: it must allow what "
         f"{machine.share}/rsyslog/apparmor lists for rsyslogd"
