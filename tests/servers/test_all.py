@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+
 import pytest
 
-from pbs_filter.grammar import Matcher
+from pbs_filter import servers
+from pbs_filter.grammar import Matcher, Server
 from pbs_filter.model import Accepted, Connected, Ended, Reason, Record, Refused
 from pbs_filter.servers import SERVERS
 
@@ -78,3 +82,16 @@ def test_a_backends_line_with_the_proxys_address_authorises_nobody():
     )
     assert not host.authorised
     assert Reason.PROXY in host.pipeline.counts.reasons
+
+
+def test_each_file_of_the_folder_declares_a_server_with_a_name_of_its_own():
+    """A file without one would be passed over: nothing else lists the servers."""
+    names = {info.name for info in pkgutil.iter_modules(servers.__path__)}
+    declaring = {
+        name
+        for name in names
+        for value in vars(import_module(f"{servers.__name__}.{name}")).values()
+        if isinstance(value, Server)
+    }
+    assert names == declaring
+    assert len(SERVERS) == len({server.name for server in SERVERS}) >= len(names)
