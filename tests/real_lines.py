@@ -29,8 +29,9 @@ from pbs_filter.service.build import pipeline_of
 
 NOW = 1_800_000_000
 FIRM = ("login", "logout", "none")
-READ_ALL_THE_SAME = {Reason.PIECE, Reason.CUT_UNSEEN}
-"""A login line alone, as here, may be a cut one's piece: it was read, but authorises nobody."""
+READ_ALL_THE_SAME = {Reason.PIECE, Reason.CUT_UNSEEN, Reason.FORGED}
+"""Such a login was read but authorises nobody: alone, as here, it may be a piece of a line that was
+cut, and this machine may not have the server's account."""
 VERDICTS = ("found", "missed", "wrong", "false", "quiet")
 """`quiet`: nothing, as expected."""
 

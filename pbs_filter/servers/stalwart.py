@@ -1,4 +1,4 @@
-"""Stalwart mail server 0.9 to 0.15.
+"""Stalwart mail server 0.9 to 0.16.
 
 Printed by      crates/trc, serializers/text.rs: stamp, level, description, event id, the keys of
                 the connection's span, then the event's own (`accountName` of `auth.success`). On
@@ -127,7 +127,7 @@ OWN_LOGS = (
 SERVER = Server(
     name="stalwart",
     title="Stalwart",
-    versions="0.9 - 0.15",
+    versions="0.9 - 0.16",
     programs={"stalwart": None, "stalwart-mail": None},
     accounts=("root", "stalwart", "stalwart-mail"),
     own_logs=OWN_LOGS,

@@ -37,6 +37,8 @@ _is_uid = re.compile("[0-9]{1,10}").fullmatch
 _is_microseconds = re.compile("[0-9]{1,17}").fullmatch
 _decode = json.JSONDecoder().raw_decode
 _new_record = tuple.__new__
+_FIELDS = ("LISTENERID", "REMOTEIP", "REMOTEPORT")
+"""Fields of their own in which Stalwart's journal tracer gives what others write in the message."""
 _NO_PEER = ("", "127.0.0.1", "::1")
 _INEXACT = ("imjournal", "imudp")
 _NO_NETWORK = ("", "0")
@@ -127,8 +129,12 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
     tag = _whole_tag(program)
     if not tag:
         return Reason.OTHER_PROGRAM
+    name = tag[1]
+    if all(isinstance(values.get(field), str) for field in _FIELDS):
+        name += "-journal"
+        message = _with_fields(message, values)
     return Record(
-        tag[1],
+        name,
         bare(message.removeprefix(" ")),
         _text(values.get("_HOSTNAME")),
         _text(values.get("SYSLOG_PID")) or _text(values.get("_PID")),
@@ -141,6 +147,15 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
         True,
         False,
     )
+
+
+def _with_fields(message: str, values: dict[str, Any]) -> str:
+    """Returns the message with the fields behind it; last is the one that a client chooses."""
+    words = [message, *(f"{field}={values[field]}" for field in _FIELDS)]
+    name = values.get("ACCOUNTNAME")
+    if isinstance(name, list):
+        name = bytes(name).decode("utf-8", "surrogateescape")
+    return " ".join(words if name is None else [*words, "ACCOUNTNAME=" + name])
 
 
 def _is_exact(source: object, peer: str, uid: object, juid: object) -> bool | None:
