@@ -131,11 +131,11 @@ def _policy(options: Options, log: LookupLog) -> int:
 
 
 def _serve(options: Options, log: LookupLog) -> int:
-    from .protocols import server
+    from . import serve
 
     _no_arguments(options)
     lookup = _lookup(options, log)
-    return _typed(lambda: server.main(options, lookup, log))
+    return _typed(lambda: serve.run(options, lookup, log))
 
 
 def _opensmtpd(options: Options, log: LookupLog) -> int:

@@ -154,7 +154,7 @@ def server(place: Path) -> Iterator[Path]:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen(64)
-    made = serve.Server(
+    made = serve.SocketServer(
         [(listener, "socketmap")],
         Lookup(GdbmReader(str(place / "map"))),
         LookupLog(),

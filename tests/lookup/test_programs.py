@@ -146,7 +146,7 @@ def test_no_line_of_help_is_wider_than_a_terminal() -> None:
 
 def test_every_option_that_is_read_is_in_the_help_and_the_other_way_round() -> None:
     package = Path(options.__file__).parent
-    code = "".join((package / name).read_text() for name in ("__main__.py", "protocols/server.py"))
+    code = "".join((package / name).read_text() for name in ("__main__.py", "serve.py"))
     read = set(re.findall(r'options\.(?:text|flag|all|number)\(\s*"([a-z0-9-]+)"', code))
     told = {name for text in options.MODES.values() for name in options._known(text)}
     assert told == read | set(sockets.KINDS)  # those by a loop over their names

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbs_filter.errors import StoreBusy
-from pbs_filter.lookup import redis_reader
+from pbs_filter.lookup import redis_connection, redis_reader
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES
 from pbs_filter.lookup.redis_reader import RedisReader
 from pbs_filter.map_format.entry import encode
@@ -78,7 +78,7 @@ def serve() -> Iterator[Callable[..., FakeRedis]]:
 
 @pytest.fixture(autouse=True)
 def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_reader, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "ANSWER_SECONDS", 0.2)
 
 
 @pytest.fixture(autouse=True)
@@ -348,6 +348,7 @@ def test_a_server_that_sends_byte_by_byte_does_not_get_more_time_for_it(
         server._sock = Slow()  # type: ignore[assignment]
         clock.now = 0.0
         monkeypatch.setattr(redis_reader, "time", clock)
+        monkeypatch.setattr(redis_connection, "time", clock)
         with pytest.raises(StoreBusy, match="timed out"):
             reader.get("192.0.2.7")
         assert 0.2 <= clock.now < 0.25  # ANSWER_SECONDS of these tests
@@ -356,7 +357,7 @@ def test_a_server_that_sends_byte_by_byte_does_not_get_more_time_for_it(
 def test_a_server_that_hangs_costs_a_crowd_of_questions_one_wait(
     serve: Callable[..., FakeRedis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_reader, "REST_SECONDS", 60.0)
+    monkeypatch.setattr(redis_connection, "REST_SECONDS", 60.0)
     server = serve(holding({get(KNOWN): HANG}))
     asks = lookup(server)
     for _ in range(50):
@@ -526,7 +527,7 @@ def test_replicas_answer_while_the_master_does_not(serve: Callable[..., FakeRedi
 def test_a_new_master_is_found(
     serve: Callable[..., FakeRedis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_reader, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(redis_connection, "REST_SECONDS", 0.0)
     old, new = serve(), serve()
     sentinel = serve(sentinel_says(old))
     asks = lookup(watched_by(sentinel))
@@ -540,7 +541,7 @@ def test_a_new_master_is_found(
 def test_what_a_sentinel_once_said_is_used_while_none_answers(
     serve: Callable[..., FakeRedis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_reader, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(redis_connection, "REST_SECONDS", 0.0)
     master = serve()
     sentinel = serve(sentinel_says(master))
     asks = lookup(watched_by(sentinel))

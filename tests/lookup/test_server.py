@@ -54,7 +54,7 @@ class Running:
         self.policy_path = str(directory / "policy")
         inet = sockets.listen("inet:127.0.0.1:0", mode=0)
         self.inet = inet.getsockname()
-        self.server = server.Server(
+        self.server = server.SocketServer(
             [
                 (sockets.listen(f"unix:{self.path}", mode=0o600), "socketmap"),
                 (sockets.listen(f"unix:{self.policy_path}", mode=0o600), "policy"),
