@@ -6,7 +6,7 @@ Printed by      `dbmail_imap_session_handle_auth` in src/dm_imapsession.c (`logi
 Client's text   the user name, raw, in front of the address; in `login accepted` it is an account's.
 Session         none: no line tells the end. dbmail-pop3d writes no address with a login, and its
                 pid is that of all its sessions, so that POP3 logins cannot be read.
-How it comes    by syslog(3), one message a line, 4095 bytes at most.
+Travels         by syslog(3), one message a line, 4095 bytes at most.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ Session         the session id: in the login line by default since 2.1, in the p
                 session's process since 2.3. 2.2 writes only user and program at the end, and may
                 write the end before the login (two processes). No end has an address.
 
-How it comes    by syslog(3) under `instance_name`, which is `dovecot` unless the administrator has
+Travels         by syslog(3) under `instance_name`, which is `dovecot` unless the administrator has
                 several (then `programs`). A message above 4 KiB is split, each piece with the
                 process in front; a login's is never that long. From a container the lines of
                 Dovecot's own log, with its stamp, come under the container's name (`programs`).

@@ -8,7 +8,7 @@ Client's text   `user`, and other fields that hold his name or his IMAP ID, all 
                 JSON: a quote in them has a backslash, so they cannot end their field.
 Session         the session id, the same as in Dovecot's other lines: whoever feeds both gets one
                 session. imap-hibernate ends a session too early, which shortens what it holds.
-How it comes    as `stats: {...}` by syslog(3). Dovecot cuts each field at 1000 characters and each
+Travels         as `stats: {...}` by syslog(3). Dovecot cuts each field at 1000 characters and each
                 message at 4 KiB, and puts `stats: ` in front of each piece. A name that is long
                 enough makes pieces, but none that begins with `{"`: that needs a quote without a
                 backslash. A piece that was cut at its end lacks the braces there.

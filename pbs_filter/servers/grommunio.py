@@ -7,7 +7,7 @@ Printed by      `imap_parser_log_info` in mra/imap/parser.cpp and `pop3_parser_l
 Client's text   the user name, raw, behind the address and in front of the words that tell the
                 login. A refusal holds it once or twice and then its own words, which are the last.
 Session         none: a session that is ended in order leaves no line.
-How it comes    by syslog(3) under systemd, one message a line, 2048 bytes of TEXT at most; a name
+Travels         by syslog(3) under systemd, one message a line, 2048 bytes of TEXT at most; a name
                 is 320 bytes at most, so no syslog daemon cuts within it.
 """
 

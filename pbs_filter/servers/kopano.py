@@ -6,7 +6,7 @@ Printed by      `IMAP::HrCmdLogin` in gateway/IMAP.cpp and `POP3::HrLogin` in ga
                 thread exiting`).
 Client's text   the user name, behind the address.
 Session         address and port, where the lines have a port.
-How it comes    by syslog(3), one message a line; with one process a client through a pipe of its
+Travels         by syslog(3), one message a line; with one process a client through a pipe of its
                 logger, which puts `[PID] ` in front of each message.
 """
 

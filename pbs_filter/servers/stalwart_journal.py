@@ -5,7 +5,7 @@ Printed by      crates/common, telemetry/tracers/journald.rs: the description is
                 that count behind the message, and names the program `...-journal`.
 Client's text   the name comes last. A field that was sent twice is no text, and makes no record.
 Session         as in `stalwart`, whose other lines may tell of the same logins.
-How it comes    as an entry of systemd's journal only: at a syslog daemon the fields do not arrive.
+Travels         as an entry of systemd's journal only: at a syslog daemon the fields do not arrive.
                 The entries are found by the programs of `stalwart`: `servers` must name both.
 """
 
