@@ -95,6 +95,17 @@ def attacks_of(servers: tuple[Server, ...]) -> tuple[str, ...]:
     return (*lines, *framed, *_SPECIALS)
 
 
+def forged_lines(servers: Iterable[Server]) -> list[str]:
+    """Returns the messages by which `servers` log in, connect or end, with the canary in them."""
+    lines: dict[str, None] = {}
+    for server in servers:
+        for rule in server.rules:
+            for sample in rule.samples:
+                if isinstance(sample.observation, Accepted | Connected | Ended):
+                    lines[_ADDRESS.sub(CANARY, sample.parts()[2])] = None
+    return [*lines]
+
+
 def framed(servers: Iterable[Server]) -> Iterator[str]:
     """Returns the logins of `servers` with what ends and begins a field around them."""
     for server in servers:

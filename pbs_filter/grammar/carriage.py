@@ -27,7 +27,7 @@ class Carriage:
     """A regular expression: what stands in a message into which two lines have got."""
     harmless: str = ""
     """A regular expression: how a line begins that holds no text of a client without an account.
-    Where the feed does not show lengths, every other line may have been cut."""
+    Where the feed does not show lengths, every other line may have been cut. Empty: no line."""
     off: bool = False
     """Pieces cannot be told from lines: nothing is read unless the configuration names the server.
     """
@@ -45,7 +45,7 @@ class Carriage:
         object.__setattr__(self, "shows_pieces", shows_pieces)
         object.__setattr__(self, "is_whole", not shows_pieces and not self.off)
         object.__setattr__(self, "is_mixed", re.compile(self.mixed or r"(?!)").search)
-        object.__setattr__(self, "is_harmless", re.compile(self.harmless or r"(?!)").match)
+        object.__setattr__(self, "is_harmless", re.compile(self.harmless).match)
 
 
 SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")

@@ -41,6 +41,7 @@ class Mailutils(Server):
     name = "mailutils"
     packages = ("mailutils-pop3d", "mailutils-imap4d", "libpam-modules")
     writes_as_user = True
+    must_be_named = True
     at_once = 10
 
     def configure(self) -> Sequence[Process]:

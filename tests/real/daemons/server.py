@@ -44,6 +44,8 @@ class Server(ABC):
     """Whether its login lines say who logged in."""
     writes_as_user: ClassVar[bool] = False
     """Whether some of its lines carry the uid of the user who logged in (written after setuid)."""
+    must_be_named: ClassVar[bool] = False
+    """Whether pbs-filter reads it only where the configuration names it."""
     at_once: ClassVar[int] = 30
     """Connections it takes from one address at one time."""
     fixed_ports: ClassVar[dict[str, int]] = {}
@@ -120,7 +122,9 @@ class Server(ABC):
     @classmethod
     def settings(cls) -> str:
         """What pbs-filter.toml needs for this server beyond the defaults."""
-        return f'trusted_accounts = {{ {cls.name} = ["=user"] }}\n' if cls.writes_as_user else ""
+        named = f'servers = ["{cls.name}"]\n' if cls.must_be_named else ""
+        accounts = f'trusted_accounts = {{ {cls.name} = ["=user"] }}\n'
+        return named + (accounts if cls.writes_as_user else "")
 
     def process(self, *argv: str, name: str = "", forks: bool = False) -> Process:
         """`argv` to be run inside the root; `forks`: it goes into the background by itself."""
