@@ -73,7 +73,7 @@ def is_sign(record: Record, carriage: Carriage) -> bool:
             return True
     if carriage.is_mixed(message):
         return True
-    return not record.exact and not carriage.is_harmless(message)
+    return not record.exact and bool(carriage.has_strangers_text(message))
 
 
 class Pieces:

@@ -25,9 +25,9 @@ class Carriage:
     """The most that may stand in a line whose text a client without an account chooses."""
     mixed: str = ""
     """A regular expression: what stands in a message into which two lines have got."""
-    harmless: str = ""
-    """A regular expression: how a line begins that holds no text of a client without an account.
-    Where the feed does not show lengths, every other line may have been cut. Empty: no line."""
+    strangers: str = ""
+    """A regular expression: what stands in a line that holds text of a client without an account.
+    Where the feed does not show lengths, each of these may have been cut."""
     off: bool = False
     """Pieces cannot be told from lines: nothing is read unless the configuration names the server.
     """
@@ -38,14 +38,14 @@ class Carriage:
     shows_pieces: bool = field(init=False, repr=False, compare=False)
     """A sign stands before the pieces (`authorisation.pieces`)."""
     is_mixed: Callable[[str], object] = field(init=False, repr=False, compare=False)
-    is_harmless: Callable[[str], object] = field(init=False, repr=False, compare=False)
+    has_strangers_text: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         shows_pieces = bool(self.cut_bytes) and not self.off
         object.__setattr__(self, "shows_pieces", shows_pieces)
         object.__setattr__(self, "is_whole", not shows_pieces and not self.off)
         object.__setattr__(self, "is_mixed", re.compile(self.mixed or r"(?!)").search)
-        object.__setattr__(self, "is_harmless", re.compile(self.harmless).match)
+        object.__setattr__(self, "has_strangers_text", re.compile(self.strangers or r"(?!)").search)
 
 
 SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")

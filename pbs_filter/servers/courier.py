@@ -186,8 +186,7 @@ CARRIAGE = Carriage(
     longest_bytes=1023,
     mixed=r"\A(?>LOGIN: |IMAP connect from @ \[[^\]]{2,45}\]|)"
     r".+?(?:INFO|DEBUG|ERR|WARN|ALERT|CRIT): ",
-    harmless=r"(?:IMAP connect from @ \[[^\]]{2,45}\])?(?:INFO: |DEBUG: )?"
-    r"(?:LOGIN, |LOGOUT, |TIMEOUT, |DISCONNECTED, |I/O error|Disconnected, |Connection, )",
+    strangers=r"LOGIN FAILED, |\A(?:INFO: )?ID, |\A, |DEBUG: (?!Connection|Disconnected)",
     cure="courierlogger cuts long user names into messages that can look like logins, and this "
     "feed (journald, UDP) does not show which: let rsyslog read the socket (imuxsock), or start "
     "courierlogger in its one-argument form (`... 2>&1 | courierlogger imapd`) and name courier in "

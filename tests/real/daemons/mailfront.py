@@ -20,6 +20,7 @@ class Mailfront(Server):
     packages = ("mailfront", "ucspi-tcp", "cvm", "dash", "bsdutils")
     protocols = ("pop3",)
     names_user = False
+    must_be_named = True
     ipv6 = False  # tcpserver knows IPv4 only
 
     def configure(self) -> Sequence[Process]:
