@@ -184,7 +184,16 @@ def give(fd: int, path: str, mode: int, gid: int | None) -> None:
                 f"cannot give {path!r} to group {gid}: uid {os.geteuid()} is not in it; add that "
                 f"account to the group, or name another group"
             ) from None
-    os.fchmod(fd, mode)
+    status = os.fstat(fd)
+    if stat.S_IMODE(status.st_mode) == mode:
+        return
+    try:
+        os.fchmod(fd, mode)
+    except PermissionError:
+        # Root in a sandbox without CAP_FOWNER: only the owner may do this, so be it for a moment.
+        os.fchown(fd, os.geteuid(), -1)
+        os.fchmod(fd, mode)
+        os.fchown(fd, status.st_uid, -1)
 
 
 def remove(path: str) -> None:

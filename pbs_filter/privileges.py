@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Callable
 
 from . import held_files
@@ -57,9 +58,15 @@ def become(config: Config, say: Callable[[str], None]) -> None:
             account.pw_uid if account else -1,
             group.gr_gid if group else account.pw_gid if account else -1,
         )
+    uid = account.pw_uid if account else 0
+    gid = group.gr_gid if group else account.pw_gid if account else -1
+    if config.write:
+        try:
+            _give_store(config, uid, gid)
+        except OSError as error:
+            say(f"cannot give the files in {directory!r} to uid {uid}, gid {gid}: {error}")
     if account is None:
         return
-    gid = group.gr_gid if group else account.pw_gid
     try:
         os.setgroups([gid])
         os.setgid(gid)
@@ -69,6 +76,40 @@ def become(config: Config, say: Callable[[str], None]) -> None:
             f"cannot become {config.user!r}: no CAP_SETUID here (the daemon's sandbox); going on "
             f"as uid {os.geteuid()}"
         )
+
+
+def _give_store(config: Config, uid: int, gid: int) -> None:
+    """Let the files of the store, and their directory, have the account and the group (-1: any) of
+    the configuration: at an earlier start they may have been given to others.
+
+    A directory that no filter has worked in is left alone. Nothing but a regular file with one name
+    is given: another account may own the directory. Raises: OSError.
+    """
+    directory, name = os.path.split(config.files)
+    held = held_files.hold(directory)
+    try:
+        names = [entry for entry in os.listdir(directory) if entry.startswith(name)]
+        if os.path.basename(config.lock) not in names:
+            return
+        for entry in names:
+            file = held_files.hold(entry, held)
+            try:
+                status = os.fstat(file)
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                    _give(file, status, uid, gid)
+            finally:
+                os.close(file)
+        status = os.fstat(held)
+        roots = status.st_uid == 0
+        shared = status.st_mode & stat.S_IXOTH
+        _give(held, status, 0 if roots else uid, -1 if shared else gid)
+    finally:
+        os.close(held)
+
+
+def _give(held: int, status: os.stat_result, uid: int, gid: int) -> None:
+    if status.st_uid != uid or gid not in (-1, status.st_gid):
+        held_files.change_owner(held, uid, gid)
 
 
 def others(config: Config) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ class Running:
         confirm: str = "yes",
         location: str = "",
         python_path: Path | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.map = directory / "map"
         self.options = [f"--dbfile={location or self.map}", "--config=/dev/null"]
@@ -80,7 +82,14 @@ class Running:
         self.log = directory / "log"
         self.confirm = confirm
         self.process = subprocess.Popen(
-            [*COMMAND, *self.options, f"--logto={self.log}", f"--confirm={confirm}", *options],
+            [
+                *prefix,
+                *COMMAND,
+                *self.options,
+                f"--logto={self.log}",
+                f"--confirm={confirm}",
+                *options,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if confirm == "no" else subprocess.PIPE,

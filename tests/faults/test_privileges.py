@@ -137,6 +137,78 @@ def pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def owners_of(store: Path) -> dict[str, tuple[str, str]]:
+    """Account and group of the directory (".") and of each file of the store."""
+    return {
+        os.path.relpath(path, store): (path.owner(), path.group())
+        for path in (store, *store.iterdir())
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "owner"),
+    [
+        (["--user=nobody", "--group=nogroup"], ["--user=nobody", "--group=mail"], "nobody mail"),
+        (["--user=nobody", "--group=mail"], ["--user=daemon", "--group=mail"], "daemon mail"),
+        (["--user=nobody"], ["--user=daemon"], "daemon daemon"),
+        (["--group=nogroup"], ["--group=mail"], "root mail"),
+    ],
+)
+def test_the_files_follow_the_account_and_the_group_of_the_configuration(
+    public: Path, before: list[str], after: list[str], owner: str
+) -> None:
+    """At the next start, all of them, so that what is in the configuration is what counts."""
+    store = public / "store"
+    for serial, options in enumerate((before, before, after), 1):
+        with Running(store, *options, f"--logto={public}/log") as pipeline:
+            assert b"OK" == pipeline.reply()
+            assert b"OK" == pipeline.ask(login(f"192.0.2.{serial}"))
+            wait_for(lambda serial=serial: f"192.0.2.{serial}" in pipeline.addresses())
+            found = owners_of(store)
+            assert 0 == pipeline.end()
+    assert {tuple(owner.split())} == {
+        pair for name, pair in found.items() if name != "map.control"
+    }, found
+    assert {f"192.0.2.{serial}" for serial in (1, 2, 3)} == pipeline.addresses()
+
+
+def test_no_other_file_is_given_away_with_the_store(public: Path) -> None:
+    """The account may put links and second names into its directory before the next start."""
+    store = public / "store"
+    with Running(store, "--user=nobody", f"--logto={public}/log") as pipeline:
+        assert b"OK" == pipeline.reply()
+        assert 0 == pipeline.end()
+    precious = public / "precious"
+    precious.write_text("root's")
+    (store / "map.journal.1").symlink_to(precious)
+    os.link(precious, store / "map.damaged-1")
+    (store / "other").write_text("nobody's business")
+    with Running(store, "--user=daemon", f"--logto={public}/log") as pipeline:
+        assert b"OK" == pipeline.reply()
+        assert 0 == pipeline.end()
+    assert 0 == precious.stat().st_uid == (store / "other").stat().st_uid
+
+
+SANDBOX = ["setpriv", "--bounding-set=-setuid,-setgid,-fowner", "--inh-caps=-all"]
+"""What root lacks below Debian 13's rsyslog.service."""
+
+
+def test_root_in_a_sandbox_works_with_the_files_of_the_account(public: Path) -> None:
+    """Debian 12's rsyslog lets the filter become its account, Debian 13's does not: the same files
+    work before and after the upgrade, and when the sandbox is mended."""
+    store = public / "store"
+    options = ["--user=nobody", f"--group={GROUP.gr_name}", f"--logto={public}/log"]
+    for serial, prefix in enumerate(([], SANDBOX, SANDBOX, []), 1):
+        with Running(store, *options, prefix=prefix) as pipeline:
+            assert b"OK" == pipeline.reply()
+            assert b"OK" == pipeline.ask(login(f"192.0.2.{serial}"))
+            wait_for(lambda serial=serial: f"192.0.2.{serial}" in pipeline.addresses())
+            (store / "map.state").chmod(0o600)  # to be set right again
+            assert 0 == pipeline.end()
+    assert {f"192.0.2.{serial}" for serial in (1, 2, 3, 4)} == pipeline.addresses()
+    assert {("nobody", GROUP.gr_name)} == set(owners_of(store).values())
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("what", [link, foreign, writable, pipe])
 def test_a_file_that_somebody_else_may_have_made_is_refused(
