@@ -91,18 +91,19 @@ def _give_store(config: Config, uid: int, gid: int) -> None:
         names = [entry for entry in os.listdir(directory) if entry.startswith(name)]
         if os.path.basename(config.lock) not in names:
             return
+        folder = os.fstat(held)
+        owners = (0, uid, folder.st_uid)
         for entry in names:
             file = held_files.hold(entry, held)
             try:
                 status = os.fstat(file)
-                if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+                ours = stat.S_ISREG(status.st_mode) and status.st_uid in owners
+                if ours and status.st_nlink == 1:
                     _give(file, status, uid, gid)
             finally:
                 os.close(file)
-        status = os.fstat(held)
-        roots = status.st_uid == 0
-        shared = status.st_mode & stat.S_IXOTH
-        _give(held, status, 0 if roots else uid, -1 if shared else gid)
+        shared = folder.st_mode & stat.S_IXOTH
+        _give(held, folder, uid if folder.st_uid else 0, -1 if shared else gid)
     finally:
         os.close(held)
 

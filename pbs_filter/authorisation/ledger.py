@@ -724,20 +724,21 @@ class Ledger:
             return False
         return True
 
-    def learn(self, address: str, entry: Entry) -> bool:
+    def learn(self, address: str, entry: Entry, now: int) -> bool:
         """Take what an old map says of `address`; whether it is more than the journal did.
 
-        `address` may be the key of one of its users.
+        `address` may be the key of one of its users. The journal's words from the future are none:
+        the line that told its clock was damaged.
         """
         address, is_user, _ = address.partition("#")
         if address in self._dropped:
             return False
         if is_user:
-            return self._learn_user(address, entry)
+            return self._learn_user(address, entry, now)
         auth = self.authorisations.get(address)
         if auth is None:
             auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
-        elif auth.until >= entry.until:
+        elif auth.until >= entry.until and auth.renewed <= now + 1:
             return False
         auth.until = entry.until
         auth.renewed = entry.renewed
@@ -747,16 +748,16 @@ class Ledger:
         auth.user = entry.user
         return True
 
-    def _learn_user(self, address: str, entry: Entry) -> bool:
+    def _learn_user(self, address: str, entry: Entry, now: int) -> bool:
         auth = self.authorisations.get(address)
         if auth is None:
             auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
-            self.learn(address, entry)
+            self.learn(address, entry, now)
         if auth.users is None:
             auth.users = Users()
         name = entry.user, entry.server == MANUAL
         known = auth.users.by_name.get(name)
-        if known is not None and known.until >= entry.until:
+        if known is not None and known.until >= entry.until and known.renewed <= now + 1:
             return False
         auth.users.take(name, entry)
         return True

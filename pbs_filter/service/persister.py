@@ -88,6 +88,8 @@ class Persister:
         self._retry_at = 0.0
         self._stamped: tuple[float, float] | None = None
         """The offset that the journal was last told, and when."""
+        self._clock_moved = False
+        """The journal has not been told: after a power cut nobody could know."""
         self._journal_anew = False
         """There were too many changes: the journal gets the whole state, not what changed."""
         self._rewrite: Iterator[str] | None = None
@@ -140,7 +142,7 @@ class Persister:
         try:
             if self._journal_anew:
                 self._write_whole_journal(journal)
-            if self.pipeline.changes():
+            if self.pipeline.changes() or self._clock_moved:
                 payloads = self.pipeline.journal_payloads()
                 offset, at = self.clock.offset, time.monotonic()
                 if (
@@ -155,6 +157,7 @@ class Persister:
                 else:
                     journal.append(payloads)
                 self.pipeline.journaled()
+                self._clock_moved = False
         except StoreBusy as error:
             self._in_trouble("journal", str(error))
             return False
@@ -216,6 +219,7 @@ class Persister:
 
     def clock_was_set(self) -> None:
         """The ledger's times have moved: the map is made again, in slices."""
+        self._clock_moved = True
         self._give_map_up("the clock was set")
 
     def _give_map_up(self, why: str) -> None:

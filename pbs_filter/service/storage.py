@@ -144,12 +144,13 @@ class Storage:
             # That the end of a journal was cut off is seen only by the map.
             found = self._salvage(address_map)
         pipeline.restored(self.clock.now())
-        if found:
+        recovered = []
+        if found or step:
+            # With a stamp also where nothing was found: after a power cut nobody could know of it.
             pipeline.ledger.tell_again(found)
-            self.journal.start([self.clock.stamp(), *pipeline.journal_payloads()])
+            recovered = [self.clock.stamp(), *pipeline.journal_payloads()]
             pipeline.journaled()
-        else:
-            self.journal.start()
+        self.journal.start(recovered)
         if not clean:
             keep_alive()
             self.map.rebuild(pipeline.ledger.map_values())
@@ -164,6 +165,7 @@ class Storage:
         """What the journal lost the map may know: each entry there was somebody's login, and says
         itself whether it is whole."""
         found: list[str] = []
+        now = self.clock.now()
         step = clock.between(self._map_stamp(), self.clock.stamp())
         try:
             for address, value in address_map.items(whatever=True):
@@ -172,7 +174,7 @@ class Storage:
                     continue
                 if step:
                     entry = entry.shifted(step)
-                if self.pipeline.ledger.learn(address, entry):
+                if self.pipeline.ledger.learn(address, entry, now):
                     found.append(address)
         except (StoreBusy, StoreDamaged) as error:
             self._say(f"{error}; what the journal lost cannot all be looked up there")

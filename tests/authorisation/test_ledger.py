@@ -350,8 +350,8 @@ def test_what_the_journal_lost_is_learned_from_the_map_and_told_again():
     before.login("192.0.2.1", "bob", "x", "imap", None, START, START)
     entry = before.entry(before.authorisations["192.0.2.1"])
     ledger = new_ledger()
-    assert ledger.learn("192.0.2.1", entry)
-    assert not ledger.learn("192.0.2.1", entry)
+    assert ledger.learn("192.0.2.1", entry, 9_999_999_999)
+    assert not ledger.learn("192.0.2.1", entry, 9_999_999_999)
     ledger.restored(START)
     assert [] == ledger.journal_payloads()
     ledger.tell_again(["192.0.2.1"])
@@ -363,7 +363,7 @@ def test_what_the_map_says_of_a_later_end_counts():
     ledger, later = new_ledger(), new_ledger()
     ledger.login("192.0.2.1", "bob", "x", "", None, START, START)
     later.login("192.0.2.1", "eve", "y", "", None, START + 60, START + 60)
-    assert ledger.learn("192.0.2.1", later.entry(later.authorisations["192.0.2.1"]))
+    assert ledger.learn("192.0.2.1", later.entry(later.authorisations["192.0.2.1"]), 9_999_999_999)
     assert START + 60 + GRACE == ledger.authorisations["192.0.2.1"].until
 
 
@@ -416,7 +416,7 @@ def test_what_was_ended_by_hand_is_not_learned_from_an_old_map():
     entry = Ledger.entry(ledger.authorisations[ADDRESSES[0]])
     again = new_ledger()
     assert again.apply(f"d\t{ADDRESSES[0]}")
-    assert not again.learn(ADDRESSES[0], entry)
-    assert again.learn(ADDRESSES[1], entry)
-    assert not again.learn(ADDRESSES[1], entry)
+    assert not again.learn(ADDRESSES[0], entry, 9_999_999_999)
+    assert again.learn(ADDRESSES[1], entry, 9_999_999_999)
+    assert not again.learn(ADDRESSES[1], entry, 9_999_999_999)
     assert {ADDRESSES[1]} == set(again.authorisations)

@@ -17,6 +17,8 @@ USERS = ("alice", "bob", "carol")
 
 Map = dict[str, bytes]
 
+LATER = 9_999_999_999
+
 
 def new_ledger(**limits: int) -> Ledger:
     return Ledger(grace_seconds=GRACE, max_session_seconds=MAX_SESSION, **limits)
@@ -269,7 +271,7 @@ def test_what_the_journal_lost_is_learned_of_each_user():
     write(ledger, stored)
     for keys in (sorted(stored), sorted(stored, reverse=True)):
         again = new_ledger()
-        found = [key for key in keys if again.learn(key, decode(key, stored[key]))]
+        found = [key for key in keys if again.learn(key, decode(key, stored[key]), LATER)]
         again.tell_again(found)
         told = again.journal_payloads()
         again.restored(START + 10)
@@ -279,10 +281,10 @@ def test_what_the_journal_lost_is_learned_of_each_user():
             replayed.apply(payload)
         replayed.restored(START + 10)
         assert {"alice", "bob"} == may_send(dict(replayed.map_values()), ADDRESSES[0], START + 10)
-        assert not any(again.learn(key, decode(key, stored[key])) for key in keys)
+        assert not any(again.learn(key, decode(key, stored[key]), LATER) for key in keys)
     again = new_ledger()
     again.apply(f"d\t{ADDRESSES[0]}")
-    assert not any(again.learn(key, decode(key, stored[key])) for key in stored)
+    assert not any(again.learn(key, decode(key, stored[key]), LATER) for key in stored)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,14 @@ class Life:
         line, _, self.replies = self.replies.partition(b"\n")
         return line.lstrip(b".")
 
+    def has_ended(self) -> bool:
+        """Whether it has died."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = status
+        return self.status is not None
+
     def kill(self) -> None:
         """kill -9."""
         try:

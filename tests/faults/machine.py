@@ -1,4 +1,4 @@
-"""The clocks of a machine, shared by a test and the filters that it forks.
+"""The clocks and the disk of a machine, shared by a test and the filters that it forks.
 
 `Machine` replaces `time.time` and `time.clock_gettime(CLOCK_BOOTTIME)`, in this process and, with
 `run_on`, in its forks: a test can set the wall clock and let time go by while a filter runs.
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-_TWO = struct.Struct("dd")
+_NUMBERS = struct.Struct("dd")
+_DISK_AT = 16
+_SEED_AT = 20
 _real_time = time.time
 _real_gettime = time.clock_gettime
 
@@ -27,11 +30,11 @@ class Machine:
         self._write(0.0, 0.0)
 
     def _read(self) -> tuple[float, float]:
-        passed, offset = _TWO.unpack_from(self._memory)
+        passed, offset = _NUMBERS.unpack_from(self._memory)
         return passed, offset
 
     def _write(self, passed: float, offset: float) -> None:
-        _TWO.pack_into(self._memory, 0, passed, offset)
+        _NUMBERS.pack_into(self._memory, 0, passed, offset)
 
     def wait(self, seconds: float) -> None:
         """Let time go by, by both clocks."""
@@ -59,6 +62,57 @@ class Machine:
         functions: Any = time
         functions.time, functions.clock_gettime = wall, gettime
 
+    @staticmethod
+    def stop() -> None:
+        """Let this process see the real clocks again."""
+        functions: Any = time
+        functions.time, functions.clock_gettime = _real_time, _real_gettime
+
+    @property
+    def disk(self) -> int:
+        """The error of whatever changes a file; 0: none."""
+        return self._memory[_DISK_AT]
+
+    @disk.setter
+    def disk(self, error: int) -> None:
+        self._memory[_DISK_AT] = error
+
+    @property
+    def seed(self) -> int:
+        """Chooses what a power cut leaves."""
+        return int.from_bytes(self._memory[_SEED_AT : _SEED_AT + 4], "big")
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        self._memory[_SEED_AT : _SEED_AT + 4] = seed.to_bytes(4, "big")
+
+    def be_the_disk(self) -> None:
+        """Let calls of this process that change a file fail while `disk` says so."""
+        functions: Any = os
+        for name in ("pwrite", "posix_fallocate", "rename", "link", "unlink", "ftruncate"):
+            functions.__dict__[name] = self._failing(getattr(os, name))
+        real_open, room = os.open, os.statvfs
+
+        def opened(path: Any, flags: int, *more: Any, **named: Any) -> int:
+            if self.disk and flags & os.O_CREAT:
+                raise OSError(self.disk, os.strerror(self.disk))
+            return real_open(path, flags, *more, **named)
+
+        def statvfs(path: Any) -> Any:
+            if self.disk:
+                return os.statvfs_result((4096, 4096, 0, 0, 0, 0, 0, 0, 0, 255))
+            return room(path)
+
+        functions.open, functions.statvfs = opened, statvfs
+
+    def _failing(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self.disk:
+                raise OSError(self.disk, os.strerror(self.disk))
+            return function(*arguments, **named)
+
+        return call
+
     @contextlib.contextmanager
     def here(self) -> Iterator[None]:
         """Let this process see these clocks for a while."""
@@ -66,5 +120,4 @@ class Machine:
         try:
             yield
         finally:
-            functions: Any = time
-            functions.time, functions.clock_gettime = _real_time, _real_gettime
+            self.stop()

@@ -240,7 +240,7 @@ class Recorder:
 
 def found_in(directory: Path) -> dict[str, bytes]:
     """Names and contents."""
-    return {entry.name: entry.read_bytes() for entry in directory.iterdir()}
+    return {entry.name: entry.read_bytes() for entry in directory.iterdir() if entry.is_file()}
 
 
 def make(directory: Path, content: Mapping[str, bytes]) -> None:
