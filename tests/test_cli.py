@@ -98,7 +98,8 @@ def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place)
     )
     done = run(NO_CONFIG, f"--dbfile={place}/map", "--explain", "--json", stdin=lines)
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    nobody = {"event": "none", "address": None, "user": None, "protocol": None, "server": None}
+    nobody = {"event": "none", "address": None, "user": None, "protocol": None}
+    nobody |= {"server": None, "detail": None}
     assert [
         {
             **nobody,
@@ -115,6 +116,7 @@ def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place)
             "protocol": "imap",
             "server": "dovecot",
             "reason": None,
+            "detail": None,
         },
         {
             "line": 3,
@@ -124,6 +126,7 @@ def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place)
             "protocol": "pop3",
             "server": "popa3d",
             "reason": None,
+            "detail": None,
         },
         {
             "line": 4,
@@ -133,6 +136,7 @@ def test_explain_as_json_is_one_object_a_line_in_order_and_writes_nothing(place)
             "protocol": "imap",
             "server": "dovecot",
             "reason": None,
+            "detail": None,
         },
         {**nobody, "line": 5, "reason": "no syslog header we know"},
     ] == found
@@ -165,6 +169,29 @@ def test_explain_names_the_pattern_that_denied_and_check_the_file_that_is_not_th
     done = run(NO_CONFIG, f"--allow-users={place}/none", "--check")
     assert 78 == done.returncode
     assert b"command line: allow_users: cannot read" in done.stderr
+
+
+def test_explain_names_the_group_that_decided(place):
+    config = place / "c.toml"
+    config.write_text(
+        '[[group]]\nname = "scanners"\nusers = ["scan*"]\nnetworks = ["192.0.2.0/24"]\n'
+        'grace_seconds = "1d"\nmax_session_seconds = 0\n'
+    )
+    lines = login("192.0.2.7", user="Scan-1") + login("198.51.100.7", user="Scan-1")
+    text = run(f"--config={config}", "--explain", stdin=lines).stdout.decode()
+    assert "login: 192.0.2.7 may relay (group scanners)\n" in text
+    assert "login: 198.51.100.7 may relay\n" in text
+    with Running(place, f"--config={config}") as pipeline:
+        pipeline.reply()
+        pipeline.ask(lines.splitlines(keepends=True)[0])
+        (row,) = pipeline.listed()
+        assert 86000 < row["left_seconds"] <= 86400
+    config.write_text('[[groups]]\nname = "x"\n')
+    done = run(f"--config={config}", "--check")
+    assert (78, f"pbs-filter: {config}: [[groups]] 'x': write users, networks, or both\n") == (
+        done.returncode,
+        done.stderr.decode(),
+    )
 
 
 def test_explain_names_the_user_who_has_too_many_addresses():

@@ -12,7 +12,7 @@ import pytest
 
 from pbs_filter.doctor import findings
 
-from .running import Running, login, logout, run
+from .running import Running, login, logout, run, wait_for
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "examples/json-schema.json").read_text("utf-8"))
 FORGED = '{"h":"mx1","p":"popa3d","pid":"9","uid":12345,"msg":"Session from 192.0.2.8"}\n'
@@ -52,6 +52,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             "Nov 20 10:00:00 mx1 popa3d[9]: brand new words\n",
         ):
             pipeline.ask(line)
+        wait_for(lambda: {"192.0.2.7", "192.0.2.8"} == pipeline.addresses())
         yield pipeline
 
 

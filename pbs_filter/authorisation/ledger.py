@@ -33,12 +33,13 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 
 from ..map_format.entry import MAX_SESSIONS, MAX_USERS, Entry, encode
 from ..model import Reason
+from .groups import Terms
 from .shards import Shards
 from .user_limit import UserAddresses
 from .user_names import user_key
@@ -120,6 +121,8 @@ class Ledger:
     Args:
         grace_seconds: how long an address may relay after a login or the end of a session.
         max_session_seconds: the longest a session may hold an address.
+        terms_of: the terms of a user and an address where they are not these; None: of nobody.
+        shortest_grace_seconds: the shortest grace of all; 0: `grace_seconds`.
         max_addresses: more than that many living addresses are refused (`Reason.TOO_MANY`).
         max_addresses_per_user: more than that many of one user are refused
             (`Reason.USER_HAS_TOO_MANY`); 0: no limit.
@@ -134,9 +137,14 @@ class Ledger:
         max_addresses: int = 2_000_000,
         max_sessions: int = 2_000_000,
         max_addresses_per_user: int = 0,
+        terms_of: Callable[[str, str], Terms | None] | None = None,
+        shortest_grace_seconds: int = 0,
     ) -> None:
         self.grace_seconds = grace_seconds
-        self.max_session_seconds = max_session_seconds
+        self._terms_of_most = Terms(grace_seconds, max_session_seconds)
+        self._terms_of = terms_of
+        self._lead_seconds = min(shortest_grace_seconds or grace_seconds, grace_seconds) // 2
+        """How long before its end a lease is renewed."""
         self.max_sessions = max_sessions
         self.authorisations: Shards[str, Authorisation] = Shards(max_addresses)
         self.sessions: Shards[str, Session] = Shards(max_sessions)
@@ -184,7 +192,8 @@ class Ledger:
             now: the clock, seconds since the epoch.
             line: kept in the journal for people who ask why.
         """
-        until = at + self.grace_seconds
+        terms = self._terms(user, address)
+        until = at + terms.grace_seconds
         if until <= now:
             return Reason.TOO_LATE
         key = user_key(user) if self.user_limit.most else ""
@@ -223,7 +232,11 @@ class Ledger:
             address, auth.users, (user, False), server, protocol, at, until, now
         ):
             changed = True
-        if session is not None and self._open(session, address, at, protocol, user, auth, now):
+        if (
+            session is not None
+            and terms.max_session_seconds
+            and self._open(session, address, at, protocol, user, auth, now)
+        ):
             changed = True
         elif not auth.due:
             self._enqueue(address, auth, auth.until)
@@ -246,7 +259,8 @@ class Ledger:
         sessions = self.sessions.part(key)
         known = sessions.get(key)
         if known is not None:
-            if known.address == address and at < known.opened + self.max_session_seconds:
+            longest = self._terms(known.user, address).max_session_seconds
+            if known.address == address and at < known.opened + longest:
                 return False
             # The key came round again (pids do): the older session must be over.
             self.logout(key, at, now)
@@ -279,7 +293,7 @@ class Ledger:
         self._unindex(key, session)
         auth = self.authorisations[session.address]
         self._release(auth, key)
-        until = min(at, session.opened + self.max_session_seconds) + self.grace_seconds
+        until = self._end_of(session, at)
         if until > auth.until:
             auth.until = until
             auth.renewed = now
@@ -343,15 +357,23 @@ class Ledger:
         elif not len(users):
             auth.users = None
 
-    def _users_holding(self, auth: Authorisation) -> dict[Name, int]:
-        """The latest moment that any of his sessions may hold the address, by user."""
-        limits: dict[Name, int] = {}
+    def _leases(self, auth: Authorisation, now: int) -> dict[Name, int]:
+        """The end that a user's open sessions give the address, if nothing follows; by user."""
+        ends: dict[Name, int] = {}
         for key in auth.session_keys():
             session = self.sessions[key]
-            limit = session.opened + self.max_session_seconds
             name = session.user, False
-            limits[name] = max(limits.get(name, 0), limit)
-        return limits
+            ends[name] = max(ends.get(name, 0), self._end_of(session, now))
+        return ends
+
+    def _terms(self, user: str, address: str) -> Terms:
+        terms = self._terms_of(user, address) if self._terms_of is not None else None
+        return terms or self._terms_of_most
+
+    def _end_of(self, session: Session, at: int) -> int:
+        """The end that `session` gives its address if it ended at `at`, or holds it until then."""
+        grace_seconds, longest = self._terms(session.user, session.address)
+        return min(at, session.opened + longest) + grace_seconds
 
     def forget_user(self, user: str) -> int:
         """End every authorisation of `user`, in every spelling of the name; return how many."""
@@ -511,13 +533,11 @@ class Ledger:
 
     def _settle(self, address: str, auth: Authorisation, now: int) -> None:
         """`address` is due: renew its lease, wait for its end, or drop it."""
-        held_until = self._held_until(auth, now)
-        if held_until is not None:
-            until = min(now, held_until) + self.grace_seconds
-            if until > auth.until:
-                auth.until = until
-                auth.renewed = now
-                self._map_addresses[address] = None
+        until = self._lease(auth, now)
+        if until > auth.until:
+            auth.until = until
+            auth.renewed = now
+            self._map_addresses[address] = None
         if auth.users is not None:
             self._settle_users(address, auth, now)
         if auth.until <= now:
@@ -530,25 +550,23 @@ class Ledger:
     def _settle_users(self, address: str, auth: Authorisation, now: int) -> None:
         """Renew each user's lease by his own sessions, and remove those whose time has ended."""
         assert auth.users is not None
-        holding = self._users_holding(auth)
+        leases = self._leases(auth, now)
         ended = []
         for name, user in auth.users:
-            limit = holding.get(name)
-            if limit is not None and user.extend(min(now, limit) + self.grace_seconds, now):
+            if user.extend(leases.get(name, 0), now):
                 self._map_addresses[address] = None
             if user.until <= now:
                 ended.append(name)
         if ended and len(ended) < len(auth.users):
             self._remove_users(address, auth, ended)
 
-    def _held_until(self, auth: Authorisation, now: int) -> int | None:
-        """The latest moment any session of `auth` may hold it; those past theirs are closed."""
-        latest = None
+    def _lease(self, auth: Authorisation, now: int) -> int:
+        """The latest end that the sessions of `auth` give it; those past their time are closed."""
+        latest = 0
         for key in auth.session_keys():
             session = self.sessions[key]
-            limit = session.opened + self.max_session_seconds
-            if latest is None or limit > latest:
-                latest = limit
+            latest = max(latest, self._end_of(session, now))
+            limit = session.opened + self._terms(session.user, session.address).max_session_seconds
             if limit <= now:
                 self.logout(key, limit, now)
         return latest
@@ -574,6 +592,10 @@ class Ledger:
             for user in {self.sessions[key].user for key in auth.session_keys()} - {auth.user, ""}:
                 self.user_limit.share(address, user_key(user), user_key(auth.user))
                 self.user_limit.add(user_key(user), address, auth.until)
+            for (user, by_hand), each in auth.users or ():
+                if user and not by_hand:
+                    self.user_limit.share(address, user_key(user), user_key(auth.user))
+                    self.user_limit.add(user_key(user), address, each.until)
 
     def _due_at(self, auth: Authorisation) -> int:
         """Return when `tick` must look at `auth`: at its end, or in time to renew a lease."""
@@ -581,9 +603,9 @@ class Ledger:
             return auth.until
         first = auth.until
         if auth.users is not None:
-            holding = self._users_holding(auth)
+            holding = {(self.sessions[key].user, False) for key in auth.session_keys()}
             first = min((user.until for name, user in auth.users if name in holding), default=first)
-        return first - self.grace_seconds // 2
+        return first - self._lead_seconds
 
     def _enqueue(self, address: str, auth: Authorisation, due: int) -> None:
         """Look at `address` again at `due`. An older date of it is void: see `auth.due`."""
@@ -771,8 +793,7 @@ class Ledger:
         for sessions in self.sessions.parts:
             for key, session in list(sessions.items()):
                 auth = self.authorisations.get(session.address)
-                limit = session.opened + self.max_session_seconds
-                if auth is None or session.opened > now + 1 or limit + self.grace_seconds <= now:
+                if auth is None or session.opened > now + 1 or self._end_of(session, now) <= now:
                     del sessions[key]
                 elif auth.sessions is None:
                     auth.sessions = key
@@ -796,9 +817,9 @@ class Ledger:
         """Drop users from the future, and those of an older life of the address."""
         assert auth.users is not None
         self._map_users[address] = MAX_USERS
-        holding = self._users_holding(auth)
+        leases = self._leases(auth, now)
         for name, user in auth.users:
-            ended = user.until <= now and holding.get(name, 0) + self.grace_seconds <= now
+            ended = max(user.until, leases.get(name, 0)) <= now
             if ended or user.renewed > now + 1:
                 del auth.users.by_name[name]
         if auth.users.by_name.keys() <= {auth.name()}:

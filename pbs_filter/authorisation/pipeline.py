@@ -385,6 +385,9 @@ class Pipeline:
                 )
                 if told and reason is None:
                     reason = Reason.TOLD_TWICE
+                group = self.policy.group_of(user, address)
+                if group is not None:
+                    detail = f"group {group.name}"
                 if reason is Reason.USER_HAS_TOO_MANY:
                     detail = user
                     self._over_limit(user)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..addresses import Networks, special
 from ..grammar.rules import Server
 from ..model import Accepted, Connected, Ended, Observation, Reason, Record
+from .groups import Group, Terms
 from .user_names import UserPatterns
 
 
@@ -26,6 +27,8 @@ class Policy:
     allow_networks: Networks | None = None
     """The only networks that may be authorised; None: all."""
     deny_users: UserPatterns = field(default_factory=lambda: UserPatterns(()))
+    groups: tuple[Group, ...] = ()
+    """The first that has a user and an address tells how long the login counts."""
     allow_users: UserPatterns | None = None
     """The only users whose logins may authorise; None: all."""
     trusted_uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
@@ -67,6 +70,7 @@ class Policy:
         allow_networks: Iterable[str] = (),
         deny_users: Iterable[str] = (),
         allow_users: Iterable[str] | None = None,
+        groups: Iterable[Group] = (),
         trusted_uids: Mapping[str, frozenset[int]] | None = None,
         require_vouched: bool = False,
         uid_of: Callable[[str], int | None] | None = None,
@@ -87,6 +91,7 @@ class Policy:
             allow_networks=Networks(allow_networks) if allow_networks else None,
             deny_users=UserPatterns(deny_users),
             allow_users=None if allow_users is None else UserPatterns(allow_users),
+            groups=tuple(groups),
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,
             uid_of=uid_of,
@@ -94,6 +99,15 @@ class Policy:
             speaks_as_user=frozenset(speaks_as_user),
             named=frozenset(named),
         )
+
+    def group_of(self, user: str, address: str) -> Group | None:
+        """The group that decides for a login; None: no group has it."""
+        return next((group for group in self.groups if group.has(user, address)), None)
+
+    def terms(self, user: str, address: str) -> Terms | None:
+        """How long a login of `user` from `address` counts; None: as long as most."""
+        group = self.group_of(user, address) if self.groups else None
+        return None if group is None else group.terms
 
     def distrusts(
         self, record: Record, server: str, observation: Observation, holder: str | None = None

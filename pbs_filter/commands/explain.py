@@ -85,6 +85,7 @@ def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
         "protocol": outcome.protocol,
         "server": outcome.server or None,
         "reason": None if outcome.reason is None else outcome.reason.value,
+        "detail": outcome.detail or None,
     }
 
 
@@ -140,10 +141,10 @@ def observed(observation: object) -> str:
 def decision(outcome: Outcome) -> str:
     """What was decided, in one sentence."""
     condition = UNPROVEN if outcome.reason is Reason.NOT_VOUCHED else ""
+    detail = f" ({outcome.detail})" if outcome.detail else ""
     if outcome.event == "login":
-        return f"login: {outcome.address} may relay{condition}"
+        return f"login: {outcome.address} may relay{detail}{condition}"
     if outcome.event == "logout":
         return f"logout: a session of {outcome.address} ended{condition}"
     assert outcome.reason is not None
-    detail = f" ({outcome.detail})" if outcome.detail else ""
     return f"nothing: {outcome.reason.value}{detail}"

@@ -74,7 +74,7 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
         if address:
             found.setdefault(address, now)
         for each, at in found.items():
-            shared_map.forget(each, at, at + config.max_session_seconds + config.grace_seconds)
+            shared_map.forget(each, at, at + config.longest_seconds)
     except StoreBusy as error:
         raise StoreBusy(
             f"{address or options.forget_user or 'everybody'} is forgotten on this host alone: "

@@ -31,7 +31,10 @@ def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = Non
     values: dict[str, Any] = {}
     sources = dict.fromkeys(OPTIONS, "default")
     for file, text in files.items():
-        for name, value in checked(Config, _parsed(text, file), file).items():
+        table = _parsed(text, file)
+        if isinstance(table.get("group"), list):  # the account's group is a text
+            table["groups"] = [*table.pop("group"), *table.get("groups", [])]
+        for name, value in checked(Config, table, file).items():
             before = values.get(name)
             if before and isinstance(value, dict):
                 value = {**before, **value}

@@ -27,7 +27,7 @@ from .kinds import (
     seconds,
     whole,
 )
-from .tables import Export, SiteServer
+from .tables import Export, Group, SiteServer
 
 DEFAULT_PATH = "/etc/pbs-filter.toml"
 DAY = 86400
@@ -213,6 +213,14 @@ class Config:
     export: tuple[Export, ...] = option(
         tables("export", Export, "path"), (), "A file for an MTA that reads no map."
     )
+    groups: tuple[Group, ...] = option(
+        tables("groups", Group, "name"),
+        (),
+        "Users and networks whose logins count for longer or shorter than the others'. The first "
+        "that fits decides. In a file that does not set group, the account's, it may be written "
+        "[[group]].",
+        reload=True,
+    )
     server: tuple[SiteServer, ...] = option(
         tables("server", SiteServer, "name"),
         (),
@@ -228,6 +236,24 @@ class Config:
     def files(self) -> str:
         """The beginning of the paths of this host's own files."""
         return self.local_state if redis_url.is_redis(self.map) else self.map
+
+    @property
+    def holds(self) -> bool:
+        """Whether any session holds its address."""
+        return any((self.max_session_seconds, *(g.max_session_seconds for g in self.groups)))
+
+    @property
+    def longest_seconds(self) -> int:
+        """The longest that one login can let an address in."""
+        return max(
+            (each.grace_seconds or self.grace_seconds)
+            + (
+                self.max_session_seconds
+                if each.max_session_seconds is None
+                else each.max_session_seconds
+            )
+            for each in (*self.groups, Group(name=""))
+        )
 
     @property
     def journal(self) -> str:

@@ -102,7 +102,7 @@ def _example(option: Option) -> str:
 
 def label(key: Option) -> str:
     """A key of a table with its default, where that is more than nothing."""
-    if key.default in (REQUIRED, "", ()):
+    if key.default in (REQUIRED, None, "", ()):
         return key.name
     return f"{key.name} = {toml(f'{key.default:04o}' if key.kind is MODE else key.default)}"
 

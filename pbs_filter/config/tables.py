@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from .declare import REQUIRED, option
-from .kinds import COMMAND, MODE, PATTERN, SAMPLES, TEXT, TEXT_OR_TEXTS, choice, file_path, seconds
+from .kinds import (
+    COMMAND,
+    MODE,
+    NAME,
+    NETWORKS,
+    PATTERN,
+    SAMPLES,
+    TEXT,
+    TEXT_OR_TEXTS,
+    USERS,
+    choice,
+    file_path,
+    seconds,
+)
 
 HOLD_NETWORKS = frozenset({"cidr", "list", "nft"})
 """The formats of `[[export]]` that can hold a network, as `ipv6_prefix` makes them."""
@@ -38,6 +51,27 @@ class Export:
         seconds(1, 3600), 60, "The command is ended when it takes longer."
     )
     mode: int = option(MODE, 0o644, "The mode of the file, in octal digits.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One `[[groups]]`: users and networks whose logins count for longer or shorter."""
+
+    name: str = option(NAME, REQUIRED, "What --explain calls it.")
+    users: tuple[str, ...] = option(
+        USERS, (), "The users who are meant, as in deny_users. Left away: all."
+    )
+    networks: tuple[str, ...] = option(
+        NETWORKS, (), "The networks that are meant. Left away: all. With users, both must fit."
+    )
+    grace_seconds: int | None = option(
+        seconds(1, 7 * 86400),
+        None,
+        "As the option of this name, which holds otherwise.",
+    )
+    max_session_seconds: int | None = option(
+        seconds(0, 30 * 86400), None, "As the option of this name, likewise."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Callable, Iterable
 
 from ..authorisation.correlator import Correlator
+from ..authorisation.groups import Group, Terms
 from ..authorisation.ledger import Ledger
 from ..authorisation.pipeline import Pipeline
 from ..authorisation.policy import Policy
@@ -126,19 +127,40 @@ def ask_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
     return networks.answer
 
 
-def users_of(config: Config, key: str) -> list[str]:
-    """The users of a list, with those of the files that it names.
+def users_of(items: Iterable[str], where: str) -> list[str]:
+    """The users of a list, with those of the files that it names; `where` is for messages.
 
     Raises:
         ConfigError: a file cannot be read, or somebody else could have written it.
     """
     users: list[str] = []
-    for item in getattr(config, key):
+    for item in items:
         try:
             users += read_list(item) if item.startswith("/") else [item]
         except ConfigError as error:
-            raise ConfigError(f"{config.sources[key]}: {key}: {error}") from None
+            raise ConfigError(f"{where}: {error}") from None
     return users
+
+
+def groups_of(config: Config) -> list[Group]:
+    """The groups of the configuration.
+
+    Raises:
+        ConfigError: a group has neither users nor networks, or a file of users cannot be read.
+    """
+    groups = []
+    for each in config.groups:
+        where = f"{config.sources['groups']}: [[groups]] {each.name!r}"
+        if not (each.users or each.networks):
+            raise ConfigError(f"{where}: write users, networks, or both")
+        longest = each.max_session_seconds
+        terms = Terms(
+            each.grace_seconds or config.grace_seconds,
+            config.max_session_seconds if longest is None else longest,
+        )
+        users = users_of(each.users, where) if each.users else None
+        groups.append(Group(each.name, users, each.networks or None, terms))
+    return groups
 
 
 def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]) -> Policy:
@@ -152,8 +174,11 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
         deny_networks=config.deny_networks,
         trusted_hosts=config.trusted_hosts,
         allow_networks=config.allow_networks,
-        deny_users=users_of(config, "deny_users"),
-        allow_users=users_of(config, "allow_users") if config.allow_users else None,
+        deny_users=users_of(config.deny_users, f"{config.sources['deny_users']}: deny_users"),
+        allow_users=users_of(config.allow_users, f"{config.sources['allow_users']}: allow_users")
+        if config.allow_users
+        else None,
+        groups=groups_of(config),
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
         uid_of=uid_of,
@@ -178,16 +203,22 @@ def pipeline_of(
     servers = servers_of(config)
     if networks is None:
         networks = ask_networks(config, say)
+    policy = policy_of(config, servers, networks)
     ledger = Ledger(
         grace_seconds=config.grace_seconds,
         max_session_seconds=config.max_session_seconds,
         max_addresses=config.max_addresses,
         max_addresses_per_user=config.max_addresses_per_user,
-        max_sessions=config.max_addresses if config.max_session_seconds else 0,
+        max_sessions=config.max_addresses if config.holds else 0,
+        # Of the policy that holds at that time: SIGHUP brings a new one.
+        terms_of=lambda user, address: pipeline.policy.terms(user, address),
+        shortest_grace_seconds=min(
+            (group.terms.grace_seconds for group in policy.groups), default=0
+        ),
     )
-    return Pipeline(
+    pipeline = Pipeline(
         matcher=Matcher(servers, programs=config.programs, enable=config.enable),
-        policy=policy_of(config, servers, networks),
+        policy=policy,
         ledger=ledger,
         correlator=Correlator(
             ledger,
@@ -196,3 +227,4 @@ def pipeline_of(
         ),
         ipv6_prefix=config.ipv6_prefix,
     )
+    return pipeline

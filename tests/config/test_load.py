@@ -258,3 +258,25 @@ def test_an_export_that_cannot_hold_prefixes_is_refused_with_them(name: str):
         return
     with pytest.raises(ConfigError, match=r"f: \[\[export\]\] to '/x': format = .* cannot hold"):
         build({"f": "ipv6_prefix = 64\n" + text})
+
+
+def test_a_group_of_logins_is_no_accounts_group():
+    table = '[[{}]]\nname = "x"\nusers = ["bob"]\ngrace_seconds = "1d"\n'
+    config = build({"a": table.format("group"), "b": 'group = "mail"\n'})
+    assert ("mail", "x", 86400) == (
+        config.group,
+        config.groups[0].name,
+        config.groups[0].grace_seconds,
+    )
+    both = build({"a": table.format("group"), "b": table.format("groups").replace("x", "y")})
+    assert ["x", "y"] == [group.name for group in both.groups]
+
+
+def test_how_long_a_login_can_count_at_most():
+    text = '[[groups]]\nname = "x"\nusers = ["bob"]\n'
+    assert 43200 + 1800 == build({}).longest_seconds
+    assert 43200 + 86400 == build({"f": text + "grace_seconds = 86400"}).longest_seconds
+    config = build({"f": "max_session_seconds = 0\n" + text})
+    assert (False, 1800) == (config.holds, config.longest_seconds)
+    config = build({"f": "max_session_seconds = 0\n" + text + "max_session_seconds = 60"})
+    assert (True, 1860) == (config.holds, config.longest_seconds)

@@ -1,0 +1,52 @@
+"""Groups: users and networks whose logins count for longer or shorter than the others'. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..addresses import Networks
+from .user_names import UserPatterns
+
+
+class Terms(NamedTuple):
+    """How long a login counts."""
+
+    grace_seconds: int
+    max_session_seconds: int
+    """0: a session holds nothing."""
+
+
+class Group:
+    """One `[[groups]]`: whose logins are meant, and their terms.
+
+    Args:
+        name: for people.
+        users: names and patterns; None: all users.
+        networks: addresses and networks; None: all.
+        terms: what holds for them.
+
+    Raises:
+        ConfigError: a network is not one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        users: Iterable[str] | None,
+        networks: Iterable[str] | None,
+        terms: Terms,
+    ) -> None:
+        self.name = name
+        self.terms = terms
+        self._users = None if users is None else UserPatterns(users)
+        self._networks = None if networks is None else Networks(networks)
+
+    def has(self, user: str, address: str) -> bool:
+        """Whether a login of `user` from `address`, or from a network of `ipv6_prefix`, is meant.
+
+        Of a network its first address decides.
+        """
+        if self._users is not None and self._users.find(user) is None:
+            return False
+        return self._networks is None or self._networks.find(address.partition("/")[0]) is not None
