@@ -23,7 +23,7 @@ from .debian import Debian
 from .mtas import CLIENT, REMOTE, SERVER, STRANGER, Sink
 from .mtas.namespace import Namespace
 from .mtas.postfix import BASE
-from .packages import CHECKOUT
+from .packages import CHECKOUT, install
 from .roots import ACCOUNTS, PrivateRoot, end_processes
 from .scenario import BOB
 
@@ -68,7 +68,8 @@ def typed(*beginning: str) -> list[list[str]]:
 
 
 def test_the_same_checkout_gives_the_same_package(package: Path, tmp_path: Path) -> None:
-    assert re.fullmatch(r"pbs-filter_\d+\.\d+\.\d+_all\.deb", package.name)
+    version = r"\d+\.\d+\.\d+(~git\d{8}\.[0-9a-f]{7}(\+local)?)?"
+    assert re.fullmatch(rf"pbs-filter_{version}_all\.deb", package.name)
     assert package.read_bytes() == build(tmp_path / "second").read_bytes()
 
 
@@ -84,11 +85,82 @@ def test_lintian_finds_no_error_and_no_warning(package: Path) -> None:
     assert "" == said
 
 
-def test_no_path_of_another_installation_is_left_in_it(package: Path) -> None:
+def test_each_commit_has_a_version_of_its_own_older_than_the_release(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        command = ["git", "-C", str(tmp_path), *identity, *words]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def version() -> str:
+        script = tmp_path / "examples/debian/version"
+        return subprocess.run(
+            [script], check=True, stdout=subprocess.PIPE, text=True
+        ).stdout.strip()
+
+    for name in ("pyproject.toml", "examples/debian/version", "examples/debian/control"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, tmp_path / name)
+    release = version()
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    first = version()
+    git("commit", "-qm", "second", "--allow-empty")
+    second = version()
+    git("tag", f"v{release}")
+    assert release == version()
+    assert 3 == len({release, first, second})
+    for each in (first, second):
+        subprocess.run(["dpkg", "--compare-versions", each, "lt", release], check=True)
+    (tmp_path / "pyproject.toml").write_text(f'version = "{release}"\n')
+    git("commit", "-qam", "third")
+    (tmp_path / "pyproject.toml").write_text(f'version = "{release}"\n\n')
+    assert version().endswith("+local")
+
+
+def test_the_source_package_builds_with_debhelper_and_lintian_is_content(tmp_path: Path) -> None:
+    install("debhelper", "dpkg-dev", "lintian")
+    make = [CHECKOUT / "examples/debian/source-package", tmp_path]
+    said = subprocess.run(make, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(
+        ["dpkg-buildpackage", "-us", "-uc"],
+        cwd=said.strip(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert 0 == done.returncode, done.stdout[-3000:]
+    (changes,) = tmp_path.glob("*.changes")
+    (binary,) = tmp_path.glob("*.deb")
+    checked = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error,warning", changes],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert (0, "") == (checked.returncode, checked.stdout)
+    with contextlib.closing(Debian(*DAEMONS)) as debian:
+        shutil.copy(binary, debian.path / "root")
+        debian.apt_get("install", f"/root/{binary.name}")
+        assert "pbs-filter" == debian.run("id", "-gn", "pbs-lookup").strip()
+        script = debian.path / "root/login"
+        shutil.copy(CHECKOUT / "examples/debian/tests/login", script)
+        assert "192.0.2.7 may relay" in debian.run("/root/login")
+
+
+def unpacked(package: Path) -> Path:
     root = package.parent / "unpacked"
     subprocess.run(["dpkg-deb", "-x", package, root], check=True)
+    return root
+
+
+def test_each_link_of_its_documents_leads_to_a_file_of_it(package: Path) -> None:
+    root = unpacked(package)
+    for document in root.rglob("*.md"):
+        # A relative link counts from the directory that the reader is in.
+        for link in re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", document.read_text()):
+            assert (document.parent / link).exists(), f"{document.relative_to(root)}: {link}"
+
+
+def test_no_path_of_another_installation_is_left_in_it(package: Path) -> None:
+    root = unpacked(package)
     for path in (*root.glob("usr/share/pbs-filter/**/*"), *root.glob("etc/**/*")):
-        if path.is_file() and path.name != "README.md":
+        if path.is_file() and not path.is_symlink() and path.name != "README.md":
             assert "/opt/" not in path.read_text(), path
     drop_in = (root / "usr/share/pbs-filter/rsyslog/pbs-filter.conf").read_text()
     assert "/usr/bin/pbs-filter" in drop_in
