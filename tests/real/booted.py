@@ -173,6 +173,10 @@ class Booted(contextlib.AbstractContextManager["Booted"]):
         assert status in (done.returncode, None), f"{argv}: {done.returncode}\n{done.stdout}"
         return done.stdout
 
+    def status(self, *argv: str) -> int:
+        """The exit status of `argv`, run there."""
+        return self._ask(*argv).returncode
+
     def shell(self, text: str, status: int | None = 0) -> str:
         """What the shell's `text`, run there, said."""
         return self.run("sh", "-c", text, status=status)

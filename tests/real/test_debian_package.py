@@ -152,9 +152,9 @@ def unpacked(package: Path) -> Path:
 def test_each_link_of_its_documents_leads_to_a_file_of_it(package: Path) -> None:
     root = unpacked(package)
     for document in root.rglob("*.md"):
-        # A relative link counts from the directory that the reader is in.
         for link in re.findall(r"\]\(([^)\s#:]+)(?:#[^)]*)?\)", document.read_text()):
-            assert (document.parent / link).exists(), f"{document.relative_to(root)}: {link}"
+            place = document.resolve().parent
+            assert (place / link).exists(), f"{document.relative_to(root)}: {link}"
 
 
 def test_no_path_of_another_installation_is_left_in_it(package: Path) -> None:
