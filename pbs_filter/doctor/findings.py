@@ -120,7 +120,7 @@ def service(name: str, values: Mapping[str, str], restart: str) -> Finding | Non
     if state not in ("failed", "activating") or (state == "activating" and result == "success"):
         return None
     return wrong(
-        "daemon",
+        "unit",
         f"{name} does not stay up: {state}, {result}, exit status "
         f"{values.get('ExecMainStatus', '?')}, started again {values.get('NRestarts', '?')} times",
         f"journalctl -u {name}",

@@ -16,6 +16,17 @@ from .packages import CHECKOUT
 
 LOGIN = f"imap-login: Login: user=<bob>, method=PLAIN, rip={CLIENT}, lip={SERVER}, mpid=7, TLS"
 UNIT = "pbs-filter-journal"
+BROKEN = f"""\
+mkdir -p /run/systemd/system/{UNIT}.service.d
+cat >/run/systemd/system/{UNIT}.service.d/broken.conf <<'END'
+[Service]
+ExecStart=
+ExecStart=/bin/sh -c "echo it is broken >&2; exit 3"
+Restart=no
+END
+systemctl daemon-reload
+systemctl restart {UNIT}
+"""
 
 
 @pytest.fixture(params=["bookworm", "trixie"])
@@ -72,18 +83,16 @@ def test_the_journal_is_set_up_used_looked_at_and_taken_back(machine: Booted) ->
     wait_for(lambda: machine.status("pbs-filter", "--status") == 0, "the filter", 30)
 
     # What ends it is shown, with the program's own last words.
-    machine.shell(f"mkdir -p /run/systemd/system/{UNIT}.service.d; printf '[Service]\\nExecStart=\\n"
-                  f"ExecStart=/bin/sh -c \"echo it is broken >&2; exit 3\"\\nRestart=no\\n' "
-                  f">/run/systemd/system/{UNIT}.service.d/broken.conf; "
-                  f"systemctl daemon-reload; systemctl restart {UNIT}")  # fmt: skip
+    machine.shell(BROKEN)
     wait_for(
         lambda: "failed" in machine.run("systemctl", "is-active", UNIT, status=None), "its end"
     )
     found = findings(machine)
-    assert "wrong" == found["daemon"][0], found
-    assert "failed, exit-code, exit status 3" in found["daemon"][1], found
+    assert "wrong" == found["unit"][0], found
+    assert "failed, exit-code, exit status 3" in found["unit"][1], found
     assert "the log ends with 'it is broken'" in found["feed"][1], found
     machine.shell(f"rm -r /run/systemd/system/{UNIT}.service.d; systemctl daemon-reload")
+    machine.run("systemctl", "restart", UNIT)
 
     said = machine.run("pbs-filter", "--setup", "--undo")
     assert "enable" not in said
