@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 STYLES = {
@@ -101,10 +102,13 @@ def aligned(row: Sequence[Span], columns: Sequence[int]) -> list[Span]:
     A cell that is wider moves those behind it.
     """
     line = []
-    for number, ((text, style), columns_of_cell) in enumerate(zip(row, columns, strict=True), 1):
+    last = len(row) - 1
+    for number, (text, style) in enumerate(row):
         shown = safe(text)
-        if number < len(columns):
-            shown += " " * (max(columns_of_cell - width(shown), 0) + 2)
+        if number < last:
+            # Almost every cell is ASCII, and a list may have a million.
+            blanks = 0 if shown.isascii() else len(shown) - width(shown)
+            shown = shown.ljust(columns[number] + blanks) + "  "
         line.append(Span(shown, style))
     return line
 
@@ -124,6 +128,7 @@ def left(seconds: int) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+@lru_cache(1024)
 def moment(epoch: int) -> str:
     """Return a time for people, in the local zone."""
     return datetime.fromtimestamp(epoch).strftime("%Y-%m-%d %H:%M:%S")
