@@ -65,6 +65,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
         ),
         ("logins", _by_server(values), ""),
         ("logouts", str(values["logouts"]), ""),
+        ("lookups", _lookups(values["lookups"]), ""),
     ):
         yield [Span(f"{name:<17}", "dim"), Span(said, style)]
     yield from _section("warnings", map(_warning, values["warnings"]), "yellow")
@@ -111,6 +112,16 @@ def _last_line(values: Mapping[str, Any]) -> str:
 def _by_server(values: Mapping[str, Any]) -> str:
     named = ", ".join(f"{name} {number}" for name, number in sorted(values["logins"].items()))
     return f"{named or 'none'}; {sum(values['logins_per_minute'])} in the last hour"
+
+
+def _lookups(lookups: Mapping[str, Mapping[str, int]]) -> str:
+    return (
+        "; ".join(
+            f"{protocol} {numbers['yes']} yes, {numbers['no']} no, {numbers['not_now']} not now"
+            for protocol, numbers in sorted(lookups.items())
+        )
+        or "none have been counted"
+    )
 
 
 def _warning(warned: Mapping[str, Any]) -> list[str]:

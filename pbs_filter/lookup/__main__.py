@@ -9,6 +9,7 @@ from ..errors import ConfigError, PbsFilterError, UsageError
 from ..log import LookupLog
 from ..map_format.map_clock import MapClock
 from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, ShadowLookup, open_reader
+from .counts import Counts
 from .options import MODES, USAGE, Options
 
 TYPE_CHECKING = False
@@ -69,13 +70,16 @@ def _typed(call: Callable[[], T]) -> T:
 def _lookup(options: Options, log: LookupLog, location: str = DEFAULT_MAP) -> Lookup:
     locations = options.all("map") or [location]
     ShadowLookup.log = log
-    return (ShadowLookup if options.flag("shadow") else Lookup)(
+    lookup = (ShadowLookup if options.flag("shadow") else Lookup)(
         Guarded(_typed(lambda: open_reader(*locations))),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
         # The filters behind a map in Redis have clocks of their own.
         now=time.time if "://" in locations[0] else MapClock(locations[0]).now,
     )
+    if "://" not in locations[0]:
+        lookup.counts = Counts(locations[0])
+    return lookup
 
 
 def _owns(options: Options) -> Owns | None:
@@ -104,6 +108,8 @@ def _check(options: Options, log: LookupLog) -> int:
     address = options.arguments[0]
     lookup = _lookup(options, log)
     answer = lookup.ask(address.encode("utf-8", "surrogateescape"))
+    lookup.counts.add("check", answer)
+    lookup.counts.tell()
     if answer == NOT_NOW:
         log.trouble(f"{lookup.trouble} (pbs-filter --doctor looks for the cause)")
     elif options.flag("verbose"):

@@ -16,6 +16,7 @@ from ..errors import ConfigError, PbsFilterError, StoreDamaged, StoreLocked
 from ..map_format import check
 from ..map_format.gdbm_reader import GdbmReader, patiently
 from .address import canonical
+from .counts import Counts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Lookup:
         self._owns = owns
         self.trouble = ""
         """The cause of the last NOT_NOW, for logs."""
+        self.counts = Counts()
         self.grant: check.Grant | None = None
         """The login behind the last YES."""
 

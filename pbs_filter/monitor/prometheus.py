@@ -82,6 +82,16 @@ METRICS = (
         "reason",
     ),
     Metric(
+        "pbs_filter_lookups_total",
+        "counter",
+        "Answers that lookups on this host have given.",
+        lambda values: [
+            (answer, sum(numbers.get(answer, 0) for numbers in values["lookups"].values()))
+            for answer in ("yes", "no", "not_now")
+        ],
+        "answer",
+    ),
+    Metric(
         "pbs_filter_authorised_addresses",
         "gauge",
         "Addresses that may relay.",

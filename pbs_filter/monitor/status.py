@@ -38,6 +38,7 @@ FIELDS = {
     "map": "what a map in Redis has not taken yet: waiting (addresses; null: all), away_since, "
     "trouble; null: it has everything",
     "journal": "the journal: position (file and length) and bytes; null: nothing is written",
+    "lookups": "answers that lookups on this host have given, by protocol: yes, no, not_now",
 }
 """Times are whole seconds since the epoch, durations seconds."""
 
@@ -54,6 +55,8 @@ class Run(NamedTuple):
     """`Journal.position`; None: there is no journal."""
     behind: Mapping[str, Any] | None
     """The fields of `store.Behind`."""
+    lookups: Mapping[str, Mapping[str, int]] | None = None
+    """Protocol to answer to number."""
 
 
 def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[str, Any]:
@@ -100,4 +103,5 @@ def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[
         "journal": None
         if run.journal is None
         else {"position": run.journal, "bytes": int(run.journal.rpartition("-")[2])},
+        "lookups": {protocol: dict(numbers) for protocol, numbers in (run.lookups or {}).items()},
     }

@@ -23,7 +23,7 @@ MAX_PEERS = 8
 ANSWER_SECONDS = 10.0
 
 
-def _short(path: str) -> tuple[int, str]:
+def short_path(path: str) -> tuple[int, str]:
     """A name for `path` that fits into a socket address (108 bytes), and what to close after."""
     directory, name = os.path.split(path)
     descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -61,7 +61,7 @@ class Control:
         try:
             if os.path.lexists(path):
                 os.unlink(path)  # left by a filter that was killed; we hold its lock
-            descriptor, name = _short(path)
+            descriptor, name = short_path(path)
             umask = os.umask(0o177)
             try:
                 self._socket.bind(name)
@@ -168,7 +168,7 @@ def ask(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
         peer.settimeout(patience_seconds)
         try:
-            descriptor, name = _short(path)
+            descriptor, name = short_path(path)
             try:
                 peer.connect(name)
             finally:

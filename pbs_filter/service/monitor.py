@@ -13,20 +13,26 @@ from ..monitor import status
 from ..monitor.metrics_file import MetricsFile
 from ..monitor.warnings import Warnings
 from .feed import Feed
+from .lookup_counts import LookupCounts
 
 
 class Monitor:
     """One running filter, looked at."""
 
-    def __init__(self, log: Log, metrics_file: MetricsFile) -> None:
+    def __init__(
+        self, log: Log, metrics_file: MetricsFile, lookup_counts: LookupCounts | None = None
+    ) -> None:
         self._log = log
         self._metrics_file = metrics_file
+        self._lookup_counts = lookup_counts
         self._warnings = Warnings()
         self._newest = b""
 
     def tick(self, feed: Feed, now: int) -> None:
         """`now` is seconds since the epoch. Does not raise."""
         uptime = int(now - feed.clock.offset)
+        if self._lookup_counts is not None:
+            self._lookup_counts.take()
         said = self._warnings.look(feed.pipeline, now, uptime)
         if feed.newest is not self._newest:
             self._newest = feed.newest
@@ -53,5 +59,6 @@ class Monitor:
             feed.persister.troubles,
             position,
             None if behind is None else behind._asdict(),
+            {} if self._lookup_counts is None else self._lookup_counts.numbers,
         )
         return status.collect(feed.pipeline, self._warnings, run, now)

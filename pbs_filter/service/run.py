@@ -19,12 +19,14 @@ from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError
 from ..export.exporter import Exporter
 from ..log import Log
+from ..map_format.redis_url import is_redis
 from ..monitor.metrics_file import MetricsFile
 from . import build
 from .control import Control
 from .feed import Feed
 from .journald_cursor import Cursor
 from .local_networks import LocalNetworks
+from .lookup_counts import LookupCounts
 from .monitor import Monitor
 from .persister import Persister
 from .storage import Storage
@@ -114,7 +116,13 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
         exporter = Exporter(config.export, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
         servers = [server.name for server in pipeline.matcher.servers]
-        monitor = Monitor(log, MetricsFile(config.metrics, servers, log))
+        lookup_counts = None
+        if config.write and not is_redis(config.map):
+            try:
+                lookup_counts = LookupCounts(config.map, config.group)
+            except PbsFilterError as error:
+                log.say(f"lookups are not counted: {error}")
+        monitor = Monitor(log, MetricsFile(config.metrics, servers, log), lookup_counts)
 
         def every_second(now: int) -> None:
             monitor.tick(feed, now)
@@ -153,6 +161,8 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
             cursor.save()
         if control is not None:
             control.close()
+        if lookup_counts is not None:
+            lookup_counts.close()
         store.close(clean=feed.clean)
     finally:
         networks.stop()

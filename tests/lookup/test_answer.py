@@ -596,6 +596,7 @@ def test_a_check_imports_nothing_that_costs_more_than_it_does(
         "pbs_filter.lookup.__main__",
         "pbs_filter.lookup.address",
         "pbs_filter.log",
+        "pbs_filter.lookup.counts",
         "pbs_filter.lookup.answer",
         "pbs_filter.lookup.options",
         "pbs_filter.text",

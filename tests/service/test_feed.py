@@ -382,6 +382,7 @@ def test_the_files_are_for_the_filter_and_its_group(place):
             "map.journal": 0o640,
             "map.lock": 0o640,
             "map.control": 0o600,
+            "map.lookups": 0o620,
         } == modes
 
 

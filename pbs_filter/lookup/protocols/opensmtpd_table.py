@@ -72,7 +72,7 @@ class Isolated:
             try:
                 ours.close()
                 fd = theirs.fileno()
-                stdio.converse(socketmap.Conversation(), self._lookup, self._log, fd, fd)
+                stdio.converse(socketmap.Conversation("opensmtpd"), self._lookup, self._log, fd, fd)
             finally:
                 os._exit(0)
         theirs.close()

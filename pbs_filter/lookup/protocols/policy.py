@@ -45,6 +45,8 @@ class Conversation:
 
     def __init__(self, trace: str = "") -> None:
         """Read nothing yet; `trace` is one of TRACES, or empty to let the client relay."""
+        self.protocol = "trace" if trace else "policy"
+        """The name under which answers are counted."""
         self._buffer = b""
         self._trace = trace
 

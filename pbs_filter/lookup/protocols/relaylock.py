@@ -67,6 +67,8 @@ def run(
         ConfigError: there is no such command.
     """
     answer = lookup.ask(os.fsencode(os.environ.get("TCPREMOTEIP", "")))
+    lookup.counts.add("relaylock", answer)
+    lookup.counts.tell()
     if answer == NOT_NOW:
         log.trouble(lookup.trouble)
         if refuse:

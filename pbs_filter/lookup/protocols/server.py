@@ -151,12 +151,14 @@ class SocketServer:
             for _ in range(len(self._busy)):
                 self._turn(self._busy.popleft())
             self._retry()
+            self._lookup.counts.tell()
             if self._stop_at is not None:
                 self._close_listeners()
                 for connection in [c for c in self._connections if c.idle]:
                     self._close(connection)
                 if not self._connections or now >= self._stop_at:
                     break
+        self._lookup.counts.tell(last=True)
         for connection in list(self._connections):
             self._close(connection)
         self._selector.close()
@@ -268,6 +270,7 @@ class SocketServer:
         self._send(connection, replies)
 
     def _reply(self, connection: Connection, answer: str) -> bytes:
+        self._lookup.counts.add(connection.conversation.protocol, answer)
         if answer == NOT_NOW:
             self._log.trouble(self._lookup.trouble)
         return connection.conversation.reply(answer, self._lookup.trouble, self._lookup.grant)

@@ -56,7 +56,9 @@ def reply(answer: str, trouble: str = "") -> bytes:
 class Conversation:
     """One connection: feed it what arrives, take the questions, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: str = "socketmap") -> None:
+        self.protocol = protocol
+        """The name under which answers are counted."""
         self._buffer = b""
         self._names_user = False
         """The last question asks for the user's name."""

@@ -32,6 +32,7 @@ def converse(
         try:
             while question := conversation.question():
                 answer = lookup.ask(*question, patience)
+                lookup.counts.add(conversation.protocol, answer)
                 if answer == NOT_NOW:
                     log.trouble(lookup.trouble)
                 replies += conversation.reply(answer, lookup.trouble, lookup.grant)
@@ -40,6 +41,8 @@ def converse(
             write_all(sink, replies + error.reply)
             return
         write_all(sink, replies)
+        lookup.counts.tell()
+    lookup.counts.tell(last=True)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
