@@ -139,6 +139,8 @@ class Counts:
         """Logins taken back, because they turned out to be pieces of a longer line."""
         self.forged: dict[tuple[int, str], int] = {}
         """By uid and program."""
+        self.forged_servers: dict[tuple[int, str], str] = {}
+        """For which server such lines spoke."""
 
     def add(self, reason: Reason, number: int = 1) -> None:
         """Count lines that led to nothing."""
@@ -297,7 +299,7 @@ class Pipeline:
         distrust = self.policy.distrusts(record, server, observation, holder)
         if distrust is not None:
             if distrust is Reason.FORGED:
-                self._forged(record)
+                self._forged(record, server)
             return Outcome("none", distrust, server, reading.rule.name, observation)
         way = reading.server.carriage_of(record.program)
         if not way.is_whole and isinstance(observation, Accepted | Connected | Ended):
@@ -483,11 +485,12 @@ class Pipeline:
             counts.unread[program] = counts.unread.get(program, 0) + 1
             counts.unread_examples[program] = clean(record.message[:EXAMPLE_BYTES])
 
-    def _forged(self, record: Record) -> None:
+    def _forged(self, record: Record, server: str) -> None:
         assert record.uid is not None
         who = record.uid, clean(record.program)
         if who in self.counts.forged or len(self.counts.forged) < MAX_PROGRAMS:
             self.counts.forged[who] = self.counts.forged.get(who, 0) + 1
+            self.counts.forged_servers[who] = server
 
     def _over_limit(self, user: str) -> None:
         if user in self.over_limit or len(self.over_limit) < MAX_SHARED:

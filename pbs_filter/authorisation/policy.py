@@ -147,6 +147,18 @@ class Policy:
             return ""
         return carriage.cure if carriage.off or record.exact is False else ""
 
+    def pieces_note(self, server: Server) -> str:
+        """What an operator should know of lines of `server` that come in pieces; empty: nothing."""
+        for way in (server.carriage, *server.carriages.values()):
+            if not way.is_whole and server.name in self.named:
+                return f"read although a piece of a line can look like a login; {way.cure}"
+            if way.off:
+                of = "" if way is server.carriage else " of its own log"
+                return f"lines{of} are not read unless servers names it: {way.cure}"
+            if way.shows_pieces:
+                return f"read where the feed shows pieces of lines (a socket); else: {way.cure}"
+        return ""
+
     def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:
         """Why `user` at canonical `address` is never authorised, and the network or name that
         says so; `local` is the server's own address where the line has it.

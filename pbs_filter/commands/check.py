@@ -51,7 +51,8 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
     if config.write and not is_redis(config.map) and not has_gdbm():
         raise ConfigError(NO_GDBM)
     accounts(config)
-    read = pipeline_of(config, note).read_record
+    pipeline = pipeline_of(config, note)
+    read = pipeline.read_record
     servers = servers_of(config)
     return [
         {
@@ -59,13 +60,16 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
             "rules": len(server.rules),
             "samples": sum(len(rule.samples) for rule in server.rules),
             "violations": contract.check(server, servers, read),
+            "pieces": pipeline.policy.pieces_note(server),
         }
         for server in servers
     ]
 
 
-def _print(*, name: str, rules: int, samples: int, violations: list[str]) -> None:
+def _print(*, name: str, rules: int, samples: int, violations: list[str], pieces: str) -> None:
     for violation in violations:
         print(f"{name}: {violation}")
     if not violations:
         print(f"{name}: {rules} rules, {samples} samples: ok")
+    if pieces:
+        print(f"{name}: {pieces}")

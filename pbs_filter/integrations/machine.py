@@ -18,6 +18,9 @@ class LogSummary:
     """Logins by server."""
     unread: Mapping[str, int] = field(default_factory=dict)
     """Lines of known programs that no rule reads, by program."""
+    uncertain: Mapping[str, str] = field(default_factory=dict)
+    """Servers with logins there that count only if the configuration names them, since pieces of a
+    client's text cannot be told from them: what to do, by server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

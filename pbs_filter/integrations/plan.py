@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -226,7 +226,7 @@ def finished(plan: Plan, machine: Machine) -> Plan:
             directories=directories if plan.accounts else (),
             changes=changes,
             manual_steps=tuple(manual_steps),
-            notes=_servers_note(ours),
+            notes=(*_servers_note(ours), *_uncertain(machine, ours)),
         ),
         replace(plan, accounts=(), directories=()),
     )
@@ -239,6 +239,13 @@ def _servers_note(settings: Mapping[str, Any]) -> tuple[str, ...]:
         f"only lines of {', '.join(settings['servers'])} will be read, whose logins are in the "
         f"mail log; name any other server in {OWN_SETTINGS}: servers = [...]",
     )
+
+
+def _uncertain(machine: Machine, settings: Mapping[str, Any]) -> Iterator[str]:
+    if machine.log is not None:
+        for name, cure in machine.log.uncertain.items():
+            if name not in settings.get("servers", ()):
+                yield f"logins of {name}, which are in the mail log, will not count: {cure}"
 
 
 def _servers(machine: Machine, earlier: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,16 @@ from ..syslog.headers import OwnLog
 from ..terminal import safe
 from .activity import LoginRate, SilenceDetector, Stamped, ZoneDetector, stamped
 
-KINDS = ("unread", "crowded", "one_address", "silence", "time_zone", "forged", "over_limit")
+KINDS = (
+    "unread",
+    "crowded",
+    "one_address",
+    "silence",
+    "time_zone",
+    "forged",
+    "over_limit",
+    "pieces",
+)
 """The kinds of warnings: for programs, and a label of the metrics."""
 
 MAX_EACH = 50
@@ -88,6 +97,7 @@ class Warnings:
             self._one_address(pipeline, logins),
             self._none_counts(pipeline, logins),
             self._forged(pipeline),
+            self._pieces(pipeline),
             self._over_limit(pipeline),
         ):
             said.append(self._raise(name, Notice(kind, now, sentence, todo)))
@@ -220,11 +230,22 @@ class Warnings:
         forged = {f"{uid} {program}": (uid, program) for uid, program in pipeline.counts.forged}
         for name in self._new("forged", forged):
             uid, program = forged[name]
+            server = pipeline.counts.forged_servers.get((uid, program), program)
             yield (
                 "forged",
                 name,
                 f"forged: uid {uid} wrote lines as {program!r}, refused",
-                "if it is the server's account, name it in trusted_accounts; else ask its owner",
+                "if it is the server's own account: trusted_accounts = "
+                f"{{{server} = [{uid}]}}; else ask its owner",
+            )
+
+    def _pieces(self, pipeline: Pipeline) -> Iterator[Finding]:
+        for server in self._new("pieces", pipeline.cut_unseen):
+            yield (
+                "pieces",
+                server,
+                f"logins of {server} are refused: a piece of a long user name can look like one",
+                pipeline.cut_unseen[server],
             )
 
     def _over_limit(self, pipeline: Pipeline) -> Iterator[Finding]:

@@ -208,6 +208,9 @@ def _started() -> dict[str, int]:
     return started
 
 
+JOURNAL = "systemd's journal"
+
+
 def mail_log(config: Config) -> LogSummary | None:
     """What the real reader makes of the end of the mail log; None where there is none."""
     from ..grammar.matcher import Matcher
@@ -226,6 +229,7 @@ def mail_log(config: Config) -> LogSummary | None:
     )
     logins: dict[str, int] = {}
     unread: dict[str, int] = {}
+    uncertain: dict[str, str] = {}
     own_logs = own_logs_of(matcher.servers)
     record_of = reader(own_logs)
     scanner = Scanner(matcher.program_names, matcher.instance_names, own_logs)
@@ -237,8 +241,18 @@ def mail_log(config: Config) -> LogSummary | None:
         if match is Reason.NO_RULE:
             unread[record.program] = unread.get(record.program, 0) + 1
         elif not isinstance(match, Reason) and isinstance(match.observation, Accepted):
-            logins[match.server.name] = logins.get(match.server.name, 0) + 1
-    return LogSummary(path=path, lines=block.count(b"\n"), logins=logins, unread=unread)
+            name, way = match.server.name, match.server.carriage_of(record.program)
+            if way.off or (way.shows_pieces and path == JOURNAL):
+                uncertain[name] = way.cure
+            else:
+                logins[name] = logins.get(name, 0) + 1
+    return LogSummary(
+        path=path,
+        lines=block.count(b"\n"),
+        logins=logins,
+        unread=unread,
+        uncertain=uncertain,
+    )
 
 
 def _log_end() -> tuple[str, bytes]:
@@ -251,7 +265,7 @@ def _log_end() -> tuple[str, bytes]:
     if has_systemd():
         status, text = run_command(MAIL_JOURNAL)
         if status == 0:
-            return "systemd's journal", text.encode("utf-8", "surrogateescape")
+            return JOURNAL, text.encode("utf-8", "surrogateescape")
     return "", b""
 
 
