@@ -7,6 +7,12 @@ import os
 import stat
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
 REPEAT_SECONDS = 60
 """The same trouble is reported once in this time: lines and questions come again and again."""
 MAX_KEYS = 100
@@ -43,14 +49,29 @@ class Reporter:
             self.say(text)
 
 
-class Log(Reporter):
-    """The filter's log: lines `time pbs-filter[pid]: text` to a file, stderr, or stdout (`-`)."""
+SYSLOG = "syslog"
+"""As the path of a log: the syslog daemon, under facility daemon, which no feed reads."""
+_DEVICE = "/dev/log"
+_WARNING, _INFO = 3 << 3 | 4, 3 << 3 | 6
 
-    def __init__(self, path: str = "", *, debug: bool = False) -> None:
+
+class Log(Reporter):
+    """The filter's log: lines `time pbs-filter[pid]: text`, or JSON objects.
+
+    Args:
+        path: a file; empty: stderr; `-`: stdout; `SYSLOG`.
+        level: `warning`: what somebody should know; `info`: and what happened to authorisations;
+            `debug`: and every decision.
+        as_json: one JSON object a line.
+    """
+
+    def __init__(self, path: str = "", *, level: str = "info", as_json: bool = False) -> None:
         super().__init__()
         self.path = path
-        self.debugging = debug
+        self.level = level
+        self._as_json = as_json
         self._fd = -1
+        self._syslog: socket.socket | None = None
         self.reopen()
 
     def reopen(self) -> None:
@@ -58,7 +79,14 @@ class Log(Reporter):
         if self._fd > 2:
             os.close(self._fd)
         self._fd = 1 if self.path == "-" else 2
-        if self.path not in ("", "-"):
+        if self._syslog is not None:
+            self._syslog.close()
+        if self.path == SYSLOG:
+            import socket
+
+            # Nobody may wait here: the daemon may itself be waiting for us.
+            self._syslog = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        elif self.path not in ("", "-"):
             from . import held_files
 
             try:
@@ -70,13 +98,52 @@ class Log(Reporter):
 
     def say(self, text: str) -> None:
         """See `Reporter.say`."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        _write(self._fd, f"{stamp} pbs-filter[{os.getpid()}]: {text}")
+        self._line(_WARNING, "message", text, {"text": text})
 
     def debug(self, text: str) -> None:
         """Write one line when debugging."""
-        if self.debugging:
+        if self.level == "debug":
             self.say(text)
+
+    def events(self, events: Iterable[tuple[str, Mapping[str, Any]]], lost: int) -> None:
+        """Write what happened, each with its name; `lost` is the number of those without room."""
+        if self.level == "warning":
+            return
+        for name, fields in events:
+            words = [name, *(f"{key}={_word(key, value)}" for key, value in fields.items())]
+            self._line(_INFO, name, " ".join(words), fields)
+        if lost:
+            self.once("events", f"{lost} more events in a second than the log takes", 1)
+
+    def _line(self, priority: int, name: str, text: str, fields: Mapping[str, Any]) -> None:
+        pid = os.getpid()
+        if self._as_json:
+            import json  # not for lookups
+
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            text = json.dumps({"time": stamp, "pid": pid, "event": name, **fields})
+        if self._syslog is not None:
+            data = f"<{priority}>pbs-filter[{pid}]: {text}".encode("utf-8", "backslashreplace")
+            try:
+                self._syslog.sendto(data, _DEVICE)
+            except OSError:
+                pass  # there is no daemon, or it takes no more
+        elif self._as_json:
+            _write(self._fd, text)
+        else:
+            _write(self._fd, f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} pbs-filter[{pid}]: {text}")
+
+
+def _word(key: str, value: Any) -> str:
+    if key == "until":
+        return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(value))
+    text = str(value)
+    plain = text.isascii() and not any(c in text for c in ' "=\\') and text.isprintable()
+    if plain:
+        return text
+    import json
+
+    return json.dumps(text)
 
 
 class LookupLog(Reporter):

@@ -39,6 +39,7 @@ from itertools import islice
 
 from ..map_format.entry import MAX_SESSIONS, MAX_USERS, Entry, encode
 from ..model import Reason
+from .events import Event, Events
 from .groups import Terms
 from .shards import Shards
 from .user_limit import UserAddresses
@@ -140,6 +141,7 @@ class Ledger:
         terms_of: Callable[[str, str], Terms | None] | None = None,
         shortest_grace_seconds: int = 0,
     ) -> None:
+        self.events = Events()
         self.grace_seconds = grace_seconds
         self._terms_of_most = Terms(grace_seconds, max_session_seconds)
         self._terms_of = terms_of
@@ -207,12 +209,14 @@ class Ledger:
             auth = addresses[address] = Authorisation(until, now, at, at)
             self.version += 1
             changed = True
+            self.events.add(Event("authorised", address, user, server, until))
         else:
             if key and auth.user != user:
                 self.user_limit.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
+                self.events.add(Event("authorised", address, user, server, until))
                 auth.users = None
             elif auth.users is None and (auth.user != user or auth.server == MANUAL):
                 self._list_users(address, auth)
@@ -276,6 +280,7 @@ class Ledger:
         else:
             held.add(key)
         sessions[key] = Session(address, at, protocol, user)
+        self.events.add(Event("session", address, user, auth.server))
         renewal = self._due_at(auth)
         if auth.due > renewal or not auth.due:
             self._enqueue(address, auth, renewal)
@@ -294,6 +299,7 @@ class Ledger:
         auth = self.authorisations[session.address]
         self._release(auth, key)
         until = self._end_of(session, at)
+        self.events.add(Event("session-ended", session.address, session.user, "", until))
         if until > auth.until:
             auth.until = until
             auth.renewed = now
@@ -500,6 +506,7 @@ class Ledger:
             self._journal_sessions[key] = None
             self._unindex(key, session)
         del self.authorisations[address]
+        self.events.add(Event("ended", address, auth.user, auth.server))
         if self.user_limit.most:
             self.user_limit.drop(address, user_key(auth.user))
         self.version += 1
@@ -810,6 +817,7 @@ class Ledger:
                 else:
                     self._settle(address, known, now)
         self._count_users()
+        self.events.take()  # what ended while nobody ran is no news
         self._dropped.clear()
         self.journaled()
 

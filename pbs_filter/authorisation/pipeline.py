@@ -17,6 +17,7 @@ from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Re
 from ..syslog import records
 from ..syslog.scanner import Scanner
 from .correlator import Correlator
+from .events import Event
 from .ledger import Ledger, clean
 from .pieces import Granted, Pieces
 from .policy import Policy
@@ -29,6 +30,19 @@ MANY_USERS = 5
 
 MAX_SHARED = 1000
 """Addresses whose users are remembered for that warning."""
+
+REFUSALS = frozenset(
+    {
+        Reason.DENIED_NETWORK,
+        Reason.DENIED_USER,
+        Reason.NOT_AN_ALLOWED_NETWORK,
+        Reason.NOT_AN_ALLOWED_USER,
+        Reason.PROXY,
+        Reason.TOO_MANY,
+        Reason.USER_HAS_TOO_MANY,
+    }
+)
+"""Reasons by which the site's policy refuses a login that succeeded: the log has each."""
 
 MAX_PROGRAMS = 200
 """Program names (instance paths are anybody's text) whose unread lines are counted."""
@@ -258,6 +272,8 @@ class Pipeline:
     def _count(self, line: bytes, outcome: Outcome) -> None:
         counts = self.counts
         reason = outcome.reason
+        if reason in REFUSALS or self.ledger.events.debugging:
+            self._tell(outcome)
         if reason is not None:
             counts.add(reason)
             counts.examples[reason] = line[:LINE_BYTES]
@@ -267,6 +283,21 @@ class Pipeline:
             counts.logins[outcome.server] = counts.logins.get(outcome.server, 0) + 1
         else:
             counts.logouts += 1
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Keep a refusal by the site's policy, or (debugging) any decision, for the log."""
+        reason = outcome.reason
+        detail = ": ".join(filter(None, ("" if reason is None else reason.value, outcome.detail)))
+        self.ledger.events.add(
+            Event(
+                "refused" if reason in REFUSALS else "decided",
+                outcome.address or "",
+                outcome.user or "",
+                outcome.server,
+                0,
+                detail or outcome.event,
+            )
+        )
 
     def line(self, line: bytes, now: int, at: int | None = None) -> Outcome:
         """Take one line, without its newline, and tell everything about it.

@@ -192,11 +192,22 @@ class Config:
         "Lock the map with GDBM's own lock while it is written. Off only on file systems that "
         "have no flock(2).",
     )
-    debug: bool = option(YES_NO, False, "Log every decision.")
+    debug: bool = option(YES_NO, False, "The same as log_level = debug: log every decision.")
     logto: str = option(
-        file_path("", "-"),
+        file_path("", "-", "syslog"),
         "",
-        "The log file; - is stdout (not while confirming), empty is stderr.",
+        "The log file; - is stdout (not while confirming), empty is stderr, syslog the syslog "
+        "daemon (facility daemon).",
+    )
+    log_format: str = option(
+        choice("text", "json"), "text", "Lines for people, or one JSON object a line."
+    )
+    log_level: str = option(
+        choice("warning", "info", "debug"),
+        "info",
+        "warning: what somebody should know. info: also each authorisation begun and ended, "
+        "session, refusal by policy, and who authorised or forgot by hand. debug: also every "
+        "decision. At most 500 lines of that a second; the rest is counted.",
     )
     user: str = option(
         TEXT, "", "The account to become when started as root. Empty: stay as started."

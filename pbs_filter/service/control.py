@@ -9,6 +9,7 @@ import json
 import os
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -121,7 +122,8 @@ class Control:
                 peer.request += data
                 if b"\n" not in data and len(peer.request) < MAX_REQUEST:
                     return
-                peer.reply = json.dumps(_answer(peer.request, answer)).encode() + b"\n"
+                reply = _answer(peer.request, answer, _uid_of(peer.socket))
+                peer.reply = json.dumps(reply).encode() + b"\n"
                 self._ready.modify(peer.socket, select.EPOLLOUT)
             peer.reply = peer.reply[peer.socket.send(peer.reply) :]
         except BlockingIOError:
@@ -146,14 +148,22 @@ class Control:
             pass
 
 
+def _uid_of(connection: socket.socket) -> int:
+    """The uid of the peer's process, which the kernel vouches for."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", credentials)[1])
+
+
 def _answer(
-    data: bytes, answer: Callable[[Mapping[str, Any]], dict[str, Any]]
+    data: bytes, answer: Callable[[Mapping[str, Any]], dict[str, Any]], uid: int
 ) -> Mapping[str, object]:
     try:
         request = json.loads(data)
     except (ValueError, RecursionError):
         request = None
-    return answer(request) if isinstance(request, dict) else {"error": "not a JSON object"}
+    if not isinstance(request, dict):
+        return {"error": "not a JSON object"}
+    return answer(request | {"uid": uid})
 
 
 def ask(

@@ -41,6 +41,7 @@ class Monitor:
             assert zone is not None
             line = self._newest[self._newest.rfind(b"\n", 0, -1) + 1 : -1]
             said += self._warnings.line(line, came, uptime, zone, feed.pipeline.own_logs)
+        self._log.events(*feed.pipeline.ledger.events.take())
         for sentence in said:
             self._log.say(sentence)
         self._metrics_file.run(lambda: self._values(feed, now), uptime)

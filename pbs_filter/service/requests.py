@@ -17,7 +17,8 @@ from typing import Any
 
 from .. import __version__
 from ..addresses import canonical, widen
-from ..authorisation.ledger import clean
+from ..authorisation.events import Event
+from ..authorisation.ledger import MANUAL, clean
 from ..authorisation.pipeline import Pipeline
 
 MAX_SECONDS = 366 * 86400
@@ -27,7 +28,25 @@ MAX_NOTE = 48
 
 
 def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
-    """Do what `request` asks for; the answer."""
+    """Do what `request` asks for; the answer. `uid` in it is told by the kernel, for the log."""
+    answer = _handle(pipeline, request, now)
+    if answer.get("changed"):
+        is_authorised = request["do"] == "authorise"
+        pipeline.ledger.events.add(
+            Event(
+                "authorised" if is_authorised else "forgotten",
+                answer.get("address", ""),
+                str(request.get("user", "")) or clean(str(request.get("note", "")))[:MAX_NOTE],
+                MANUAL if is_authorised else "",
+                answer.get("until", 0),
+                "everybody" if request.get("all") is True else "",
+                request.get("uid"),
+            )
+        )
+    return answer
+
+
+def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
     do = request.get("do")
     if do == "status":
         return {}

@@ -13,7 +13,7 @@ import signal
 import stat
 from collections.abc import Callable
 
-from .. import privileges
+from .. import __version__, privileges
 from ..authorisation.pipeline import Pipeline
 from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError
@@ -29,7 +29,7 @@ from .local_networks import LocalNetworks
 from .lookup_counts import LookupCounts
 from .monitor import Monitor
 from .persister import Persister
-from .storage import Storage
+from .storage import Storage, log_of
 from .waiting import Waiting
 
 RETRY_SECONDS = 10
@@ -90,7 +90,7 @@ def run(
 def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) -> int:
     config = make_config()
     os.umask(0o027)
-    log = Log(config.logto, debug=config.debug)
+    log = log_of(config)
     confirm = waiting.confirm = confirming(config.confirm)
     waiting.greet = config.confirm != "lines"
     if confirm and config.logto == "-":
@@ -155,7 +155,11 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
             on_taken=_silence if cursor is None else cursor.taken,
         )
         _say_what_can_be_trusted(config, log)
+        log.say(f"started: version {__version__}, map {config.map!r}, write {config.write}")
+        pipeline.ledger.events.debugging = log.level == "debug"
         feed.run()
+        log.events(*pipeline.ledger.events.take())
+        log.say("the input ended: stopping")
         exporter.stop()
         if cursor is not None:
             cursor.save()

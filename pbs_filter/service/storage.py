@@ -10,6 +10,7 @@ from .. import clock, files, privileges
 from ..clock import Clock
 from ..config.options import Config
 from ..errors import StoreBusy, StoreDamaged
+from ..log import Log
 from ..map_format import redis_url
 from ..map_format.check import is_intact
 from ..map_format.entry import decode
@@ -254,6 +255,15 @@ class Storage:
             self._lock.release()
 
 
+def log_of(config: Config) -> Log:
+    """The log as it is configured."""
+    return Log(
+        config.logto,
+        level="debug" if config.debug else config.log_level,
+        as_json=config.log_format == "json",
+    )
+
+
 def without_feed(
     config: Config, request: dict[str, Any], say: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -264,11 +274,14 @@ def without_feed(
     """
     from . import build, requests
 
+    uid = os.getuid()
     privileges.become(config, say)
     pipeline = build.pipeline_of(config, say)
     store = Storage(config, pipeline, say, lock_seconds=2)
     try:
-        answer = requests.handle(pipeline, request, store.clock.now())
+        answer = requests.handle(pipeline, request | {"uid": uid}, store.clock.now())
+        if config.logto.startswith("/"):
+            log_of(config).events(*pipeline.ledger.events.take())
         if answer.get("changed") and store.journal is not None:
             store.journal.append([store.clock.stamp(), *pipeline.journal_payloads()])
             store.map.write(pipeline.ledger.map_changes())

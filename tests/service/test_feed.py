@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import select
 import shutil
@@ -151,6 +152,33 @@ def test_a_hangup_reopens_the_log_and_reads_networks_again(place):
         pipeline.signal(signal.SIGHUP)
         wait_for(lambda: "'nonsense'" in pipeline.log.read_text())
         assert b"OK" == pipeline.ask(login("192.0.2.9"))
+
+
+def test_the_log_tells_who_was_let_in_by_which_login_and_who_changed_it_by_hand(place):
+    with Running(place, "--log-format=json", "--deny-users=eve") as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7", session="a"))
+        pipeline.ask(login("192.0.2.8", user="eve"))
+        pipeline.ask(logout("a"))
+        pipeline.mode("--authorise", "192.0.2.9", "--note", "the scanner")
+        pipeline.mode("--forget", "192.0.2.7")
+        pipeline.end()
+    told = [json.loads(line) for line in pipeline.log.read_text().splitlines()]
+    happened = [(each["event"], each.get("address"), each.get("uid")) for each in told]
+    assert [
+        ("authorised", "192.0.2.7", None),
+        ("session", "192.0.2.7", None),
+        ("refused", "192.0.2.8", None),
+        ("session-ended", "192.0.2.7", None),
+        ("authorised", "192.0.2.9", os.geteuid()),
+        ("ended", "192.0.2.7", None),
+        ("forgotten", "192.0.2.7", os.geteuid()),
+    ] == [each for each in happened if each[0] != "message"]
+    texts = [each["text"] for each in told if each["event"] == "message"]
+    assert any(text.startswith("started: version ") for text in texts)
+    assert "the input ended: stopping" in texts
+    pipeline.mode("--forget", "192.0.2.9", f"--logto={pipeline.log}")
+    assert f"forgotten address=192.0.2.9 uid={os.geteuid()}" in pipeline.log.read_text()
 
 
 def test_a_hangup_reads_the_files_of_users_again(place):

@@ -1,0 +1,56 @@
+"""What happened to authorisations and sessions, kept for the log until it takes it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+MAX_WAITING = 500
+"""The log takes them once a second: a flood is counted, not written."""
+
+
+class Event(NamedTuple):
+    """One thing that happened."""
+
+    name: str
+    """authorised, ended, session, session-ended, refused, forgotten, or (debugging) decided."""
+    address: str = ""
+    user: str = ""
+    server: str = ""
+    until: int = 0
+    """The end, seconds since the epoch; 0: none is told."""
+    detail: str = ""
+    """The reason of a refusal, and the network, user or group that decided."""
+    uid: int | None = None
+    """Who asked for it, by the kernel; None: a line of the log led to it."""
+
+    def fields(self) -> dict[str, Any]:
+        """What is told of it, by name."""
+        values = self._asdict()
+        uid = values.pop("uid")
+        told = {key: value for key, value in values.items() if value and key != "name"}
+        return told if uid is None else told | {"uid": uid}
+
+
+class Events:
+    """Those that wait; more than `MAX_WAITING` are counted only."""
+
+    __slots__ = ("_waiting", "debugging", "lost")
+
+    def __init__(self) -> None:
+        self._waiting: list[Event] = []
+        self.lost = 0
+        self.debugging = False
+        """Whether every decision is wanted."""
+
+    def add(self, event: Event) -> None:
+        """Keep `event` for the log."""
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(event)
+        else:
+            self.lost += 1
+
+    def take(self) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+        """Those that wait, by name, and how many found no room; none wait afterwards."""
+        taken = [(event.name, event.fields()) for event in self._waiting], self.lost
+        self._waiting, self.lost = [], 0
+        return taken
