@@ -53,10 +53,10 @@ def test_a_request_in_pieces_is_answered_once_it_is_complete(served):
         serve(served)
         other.send(b'{"do": 2}\n')
         serve(served)
-        assert {"heard": {"do": 2}} == json.loads(other.recv(100))
+        assert {"heard": {"do": 2, "uid": os.geteuid()}} == json.loads(other.recv(100))
         one.send(b"1}\n")
         serve(served)
-        assert {"heard": {"do": 1}} == json.loads(one.recv(100))
+        assert {"heard": {"do": 1, "uid": os.geteuid()}} == json.loads(one.recv(100))
         assert gone(one)
 
 
