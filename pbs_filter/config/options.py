@@ -205,9 +205,9 @@ class Config:
     log_level: str = option(
         choice("warning", "info", "debug"),
         "info",
-        "warning: what somebody should know. info: also each authorisation begun and ended, "
-        "session, refusal by policy, and who authorised or forgot by hand. debug: also every "
-        "decision. At most 500 lines of that a second; the rest is counted.",
+        "How much is logged. warning: what somebody should know. info: also each authorisation "
+        "begun and ended, session, refusal by policy, and who authorised or forgot by hand. "
+        "debug: also every decision. At most 500 lines of these a second; the rest is counted.",
     )
     user: str = option(
         TEXT, "", "The account to become when started as root. Empty: stay as started."
