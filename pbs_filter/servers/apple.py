@@ -4,6 +4,8 @@ Printed by      the server into its own log; known only from a pattern published
                 OS X Servers have Cyrus or Dovecot, and log as they do.
 Client's text   the user name, in front of the address, in quotes.
 Session         none: no end is known.
+Travels         into a log file of the server's own, which a syslog daemon or a pipe follows.
+                Nothing more is known of it.
 """
 
 from __future__ import annotations

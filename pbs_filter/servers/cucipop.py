@@ -4,6 +4,7 @@ Printed by      cucipop.c at the end of a session (the line is known from lines 
                 source): user, address, then what was fetched, deleted and left.
 Client's text   the user name, in front of the address.
 Session         none: there is one line for a session, and it is the last one.
+Travels         by syslog(3), whole: one message a line.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ Session         a process serves many sessions, one after the other. POP3 closes
                 under its pid. IMAP does so after LOGOUT only, not when a client just goes away;
                 since 3.10 there is `session ended:` with the session id. A login line up to 3.12
                 does not tell whether its end will come, so it holds nothing.
+Travels         by syslog(3), whole: a name of 130,000 bytes came as one message, of which the
+                syslog daemon keeps the beginning.
 
 The same words come from sieve, nntp, http and mupdate: the program's name decides.
 """

@@ -9,6 +9,8 @@ Client's text   the user name, in front of the address: with LOGIN the raw token
                 last of the line; a name ends at the first quote that the address follows.
 Session         the descriptor of the connection to the server behind: kept after the logout and
                 used again for a later login, but never by two clients at a time.
+Travels         by syslog(3), whole: a name of 130,000 bytes came as one message, of which the
+                syslog daemon keeps the beginning.
 """
 
 from __future__ import annotations

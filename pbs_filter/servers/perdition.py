@@ -12,6 +12,7 @@ Client's text   both names, raw, inside quotes that are not escaped, behind the 
                 that was cut looks the same.
 Session         the pid: one child per connection. An IPv6 address is written without brackets in
                 front of its port.
+Travels         by syslog(3), whole: one message a line; what is too long loses its end.
 """
 
 from __future__ import annotations

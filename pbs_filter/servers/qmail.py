@@ -6,6 +6,7 @@ Printed by      `report` in examples/qmail/checkpassword-log: it stands between 
 Client's text   the user name; whatever is not a letter, a digit or one of `._%+@-` is written as
                 `?`. The address is tcpserver's TCPREMOTEIP, in front of it.
 Session         the pid: the wrapper stays until the session's end.
+Travels         by one datagram, which the wrapper writes itself, whole.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ Client's text   the user name and the host name (reverse DNS), both before the a
                 line is written when the maildrop is open; the name is an account's.
 Session         none is needed: `Stats:` is written at the session's end, with the address from 3.x
                 on, and counts as one more login; many sites log nothing else.
+Travels         by syslog(3), whole, or into a file of its own: one line each.
 """
 
 from __future__ import annotations

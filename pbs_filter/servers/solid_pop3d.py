@@ -8,6 +8,7 @@ Client's text   the user name (40 characters of it), in front of the client; HOS
 Session         the pid of the process that authenticates; it also writes `connect from` and the
                 user's end. What is written before the login comes from its child. tcpd in front
                 writes a `connect from IP (IP)` of its own under the same tag and pid.
+Travels         by syslog(3), whole, with 40 characters of a name.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Client's text   the user name, first, and the reverse name. Nothing is escaped. 
                 the server's own address, the second the client's.
 Session         the pid: one child per connection. A mailbox that is locked is refused after the
                 login line; that session has no end, only an age.
+Travels         by syslog(3), whole: one message a line.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Printed by      netloop.c: `fork_child` (the login, by the parent, which knows t
                 same login a second time, without an address).
 Client's text   the user name, twice; names with blanks are refused by the command's parser.
 Session         the child's pid: in the login's text, in the header of the end. IPv4 only.
+Travels         by syslog(3), whole: one message a line.
 """
 
 from __future__ import annotations

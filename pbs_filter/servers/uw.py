@@ -8,6 +8,7 @@ Client's text   HOST (reverse DNS) before the address; the user name, raw and cu
                 before `host=`. In a success it is an account's, in a refusal anything, and an end
                 (`Logout user=`) repeats the name of a refused login: it proves no login.
 Session         the pid: one process per connection writes one end. `user=???`: nobody tried.
+Travels         by syslog(3), whole: one message a line, with at most 80 characters of a name.
 
 Not logins: `anonymous=` (the client's text follows), and ipop3d's `IMAP login to host=`, written
 before the remote server was asked, which the client chooses. Through that server's answers a client

@@ -9,6 +9,7 @@ Client's text   user name and domain. A name with blanks is refused before anyth
                 name that spells a login, so names are kept so short that no cut line looks whole.
 Session         the pid: one child per connection. IPv6 clients are written as 0.0.0.0, which no
                 ledger authorises.
+Travels         by syslog(3), whole: one message a line.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Printed by      `login_virtual_user` and `login_system_user` in vchkpw.c, at log
 Client's text   user and domain, before the address; `%` becomes `#`, nothing else is changed. In a
                 success both are an account's, in refusals anything, and so is a password.
 Session         none: vchkpw becomes qmail-pop3d, which logs nothing.
+Travels         by syslog(3), whole: one message a line.
 
 The name before the colon is the service's, by its port. SMTP AUTH uses vchkpw, too; what is neither
 POP nor IMAP, or a port number, is no login to us. `vchkpw: login success` (5.0 to 5.2) does not

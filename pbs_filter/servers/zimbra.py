@@ -12,6 +12,10 @@ Session         none: no line at the end belongs to one. `oip=` is the client wh
                 `ip=` then is the proxy. The same words for soap and lmtp are not read. The audit
                 log (`cmd=Auth`) is not either: its success is the absence of `error=`, and a line
                 that was cut has none.
+Travels         into mailbox.log, which the syslog daemon follows: imfile cuts at its message size
+                (8 KiB, once 2 KiB), and nothing but the client's text stands in front of a piece.
+                Behind a line that is that long nothing counts for a moment
+                (`authorisation.pieces`).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from __future__ import annotations
 import pyparsing as pp
 
 from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, line, samples, token
+from ..grammar.carriage import Carriage
 from ..model import Accepted, Ignored, Refused
 from ..syslog.headers import DAY_TIME, HOST, SYSLOG, OwnLog
 
@@ -123,12 +128,21 @@ OWN_LOGS = (
     ),
 )
 
+CARRIAGE = Carriage(
+    how="mailbox.log, followed by the syslog daemon: a message for each 8 KiB (imfile), with nothing "
+    "in front of a piece",
+    cut_bytes=2048,
+    cure="let rsyslog follow mailbox.log by imfile with discardTruncatedMsg, and name zimbra in "
+    "servers",
+)
+
 SERVER = Server(
     name="zimbra",
     title="Zimbra",
     versions="6 - 10",
     programs={"zimbra": None, "mailboxd": None, "mailboxlog": None},
     accounts=("root", "zimbra"),
+    carriage=CARRIAGE,
     own_logs=OWN_LOGS,
     rules=(
         Rule("login", Accepted, LOGIN, LOGIN_LINES),

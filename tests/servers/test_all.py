@@ -10,7 +10,6 @@ import pytest
 
 from pbs_filter import servers
 from pbs_filter.grammar import Matcher, Server
-from pbs_filter.grammar.carriage import Carriage
 from pbs_filter.model import Accepted, Connected, Ended, Reason, Record, Refused
 from pbs_filter.servers import SERVERS
 
@@ -102,8 +101,6 @@ def test_each_file_of_the_folder_declares_a_server_with_a_name_of_its_own():
 @pytest.mark.parametrize("name", [info.name for info in pkgutil.iter_modules(servers.__path__)])
 def test_each_file_says_who_prints_its_lines_what_is_a_clients_and_what_ties_them(name):
     module = import_module(f"{servers.__name__}.{name}")
-    questions = {"Printed by", "Client's text", "Session"}
-    if any(isinstance(value, Carriage) for value in vars(module).values()):
-        questions.add("Travels")
+    questions = {"Printed by", "Client's text", "Session", "Travels"}
     answered = set(re.findall(r"(?m)^([A-Z][a-z' ]+?)  +\S", module.__doc__))
     assert set() == questions - answered
