@@ -135,13 +135,19 @@ class Config:
     trusted_accounts: Mapping[str, tuple[str | int, ...]] = option(
         LISTS,
         {},
-        "For each server the accounts (names or uids) that may write its lines beside root and "
-        'those its server file names: {dovecot = ["vmail"]}. "=user" is the account of the user '
-        "who logs in: UW, mailutils and Qpopper write after they became that user.",
+        "For each server the accounts (names or uids) that may write its lines beside root and, "
+        'if `servers` names it, those of its own: {dovecot = ["vmail"]}. Every program of such an '
+        "account can then authorise any address; mind www-data, nobody and daemon. "
+        '"=user" is the account of the user who logs in: UW, mailutils and Qpopper write after '
+        "they became that user.",
         reload=True,
     )
     servers: tuple[str, ...] = option(
-        TEXTS, (), "The servers whose lines are read, by name. Empty: all that pbs-filter knows."
+        TEXTS,
+        (),
+        "The servers whose lines are read, by name. Empty: all that pbs-filter knows, except where "
+        "a piece of a client's text cannot be told from a line (mailutils, mailfront, nginx's own "
+        "log; Courier by journald or UDP), and only root may write them.",
     )
     programs: Mapping[str, tuple[str, ...]] = option(
         LISTS,

@@ -22,6 +22,7 @@ FILES: dict[str, Callable[[], str]] = {
 
 REGIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "servers"): servers.table,
+    ("SECURITY.md", "carriages"): servers.carriages,
     ("rsyslog/pbs-filter.conf", "programs"): servers.rsyslog,
     ("rsyslog/client.conf", "programs"): servers.rsyslog,
     ("syslog-ng/pbs-filter/plugin.conf", "programs"): servers.syslog_ng,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
 from collections.abc import Iterable
+from importlib import import_module
 
+from pbs_filter import servers as package
 from pbs_filter.authorisation.pipeline import TEST_PROGRAM
 from pbs_filter.grammar import Rule, Server
 from pbs_filter.model import Accepted, Connected, Ended
@@ -53,6 +57,29 @@ def _read(server: Server, kind: type) -> list[Rule]:
 def _keys(rules: Iterable[Rule]) -> str:
     keys = {", ".join(_WORDS.get(part, part) for part in rule.session) or "user" for rule in rules}
     return " or ".join(sorted(keys))
+
+
+def carriages() -> str:
+    """Returns the rows of the table in SECURITY.md: what each server's logger does with a line."""
+    rows = ["| server | its lines come | read |", "|---|---|---|"]
+    for info in pkgutil.iter_modules(package.__path__):
+        module = import_module(f"{package.__name__}.{info.name}")
+        found = [value for value in vars(module).values() if isinstance(value, Server)]
+        match = re.search(r"(?m)^Travels +((?:.+\n)(?: {16}.*\n)*)", f"{module.__doc__}\n")
+        assert match is not None, info.name
+        travels = " ".join(match[1].split()).replace("|", "\\|")
+        rows.append(f"| {found[0].title} | {travels} | {_is_read(found[0])} |")
+    return "\n".join(rows)
+
+
+def _is_read(server: Server) -> str:
+    if server.carriage.off:
+        return f'only with `servers = ["{server.name}"]`'
+    if server.carriage.shows_pieces:
+        return f'not by journald or UDP without `servers = ["{server.name}"]`; not behind a sign'
+    if any(carriage.off for carriage in server.carriages.values()):
+        return f'yes; its own log only with `servers = ["{server.name}"]`'
+    return "yes"
 
 
 def plain_names(servers: Iterable[Server]) -> list[str]:
