@@ -17,13 +17,13 @@ from typing import NamedTuple
 import pyparsing as pp
 
 from ..model import Observation, Reason, Record
-from .compiler import Pattern, any_of, prepared, translate
-from .observe import Builder, TextMatch, builder
-from .prefixes import can_begin_alike, literal_prefixes
+from .compiler import Pattern, prepared, translate
+from .dispatch import Candidate, Table, dispatch
+from .observe import TextMatch, builder
+from .prefixes import literal_prefixes
 from .rules import Rule, Server
 
 _new_reading = tuple.__new__
-_WIDTHS_TRIED = 12
 
 
 class Match(NamedTuple):
@@ -43,45 +43,6 @@ class NearMiss(NamedTuple):
     """The character where reading stopped; the message's length where the rule fits."""
     expected: str
     """What should have stood there; empty where the rule fits."""
-
-
-class _Candidate:
-    """A rule, ready to run for one program."""
-
-    __slots__ = ("build", "fullmatch", "prefixes", "rival_fits", "rivals", "rule", "server")
-
-    def __init__(
-        self,
-        server: Server,
-        rule: Rule,
-        prefixes: frozenset[str],
-        fullmatch: Callable[[str], TextMatch | None],
-        build: Builder,
-    ) -> None:
-        self.server = server
-        self.rule = rule
-        self.prefixes = prefixes
-        self.fullmatch = fullmatch
-        self.build = build
-        self.rivals: tuple[_Candidate, ...] = ()
-        """Later candidates that can fit the same line."""
-        self.rival_fits: Callable[[str], object] = self._first_time
-
-    def _first_time(self, message: str) -> object:
-        """Returns whether any rival fits: one pattern for all, compiled when first needed."""
-        pattern = any_of(rival.rule.expression for rival in self.rivals)
-        self.rival_fits = pattern.compile().fullmatch
-        return self.rival_fits(message)
-
-
-class _Table(NamedTuple):
-    """Chooses candidates by a message's first characters."""
-
-    width: int
-    """How many characters choose."""
-    table: dict[str, _Table | tuple[_Candidate, ...]]
-    others: tuple[_Candidate, ...]
-    """The candidates for a message that begins like none in the table."""
 
 
 class Matcher:
@@ -107,8 +68,8 @@ class Matcher:
         self._enabled = frozenset(enable)
         self._claims: dict[str, list[tuple[Server, str | None]]] = {}
         self._instance_claims: dict[str, list[tuple[Server, str | None]]] = {}
-        self._programs: dict[str, _Table] = {}
-        self._instances: dict[str, _Table] = {}
+        self._programs: dict[str, Table] = {}
+        self._instances: dict[str, Table] = {}
         """Of the name behind the last slash; whatever stands before it, the claims are the same."""
         self._patterns: dict[
             Rule, tuple[Pattern, frozenset[str], Callable[..., TextMatch | None]]
@@ -151,7 +112,7 @@ class Matcher:
         message = record.message
         width, table, others = program
         candidates = table.get(message[:width], others)
-        while type(candidates) is _Table:
+        while type(candidates) is Table:
             width, table, others = candidates
             candidates = table.get(message[:width], others)
         for candidate in candidates:
@@ -199,7 +160,7 @@ class Matcher:
             if not rule.off or f"{server.name}-{rule.name}" in self._enabled
         ]
 
-    def _program(self, name: str) -> _Table | None:
+    def _program(self, name: str) -> Table | None:
         claims = self._claims_on(name)
         if not claims:
             return None
@@ -209,7 +170,7 @@ class Matcher:
             known, key = self._instances, name.rpartition("/")[2]
         program = known.get(key)
         if program is None:
-            program = known[key] = _dispatch(
+            program = known[key] = dispatch(
                 [
                     self._candidate(server, rule, protocol)
                     for server, protocol in claims
@@ -218,17 +179,17 @@ class Matcher:
             )
         return program
 
-    def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> _Candidate:
+    def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> Candidate:
         known = self._patterns.get(rule)
         if known is None:
             pattern = translate(rule.expression)
             known = pattern, literal_prefixes(rule.expression), pattern.compile().fullmatch
             self._patterns[rule] = known
         pattern, begins, fullmatch = known
-        return _Candidate(server, rule, begins, fullmatch, builder(rule, pattern.groups, protocol))
+        return Candidate(server, rule, begins, fullmatch, builder(rule, pattern.groups, protocol))
 
 
-def _contradicts(rival: _Candidate, record: Record, observation: Observation | Reason) -> bool:
+def _contradicts(rival: Candidate, record: Record, observation: Observation | Reason) -> bool:
     """Returns whether `rival` reads the record too, and says something else."""
     match = rival.fullmatch(record.message)
     if match is None:
@@ -238,55 +199,6 @@ def _contradicts(rival: _Candidate, record: Record, observation: Observation | R
         getattr(other, name, None) != getattr(observation, name, None)
         for name in ("address", "user")
     )
-
-
-def _dispatch(candidates: list[_Candidate]) -> _Table:
-    for i, candidate in enumerate(candidates):
-        candidate.rivals = tuple(
-            other
-            for other in candidates[i + 1 :]
-            if can_begin_alike(candidate.prefixes, other.prefixes)
-        )
-    table = _table(tuple(candidates), 0)
-    return table if isinstance(table, _Table) else _Table(0, {}, table)
-
-
-def _table(candidates: tuple[_Candidate, ...], width: int) -> _Table | tuple[_Candidate, ...]:
-    """Returns the table that tells `candidates`, alike in `width` characters, further apart.
-
-    The candidates themselves, where more characters would tell nothing.
-    """
-    widths = sorted({len(s) for c in candidates for s in c.prefixes if len(s) > width})
-    splits = [_split(candidates, more) for more in widths[:_WIDTHS_TRIED]]
-    best = min(splits, key=_worst, default=None)
-    if best is None or _worst(best) == len(candidates):
-        return candidates
-    more, table, others = best
-    deeper = {key: _table(some, more) if len(some) > 1 else some for key, some in table.items()}
-    return _Table(more, deeper, others)
-
-
-_Split = tuple[int, dict[str, tuple[_Candidate, ...]], tuple[_Candidate, ...]]
-
-
-def _split(candidates: tuple[_Candidate, ...], width: int) -> _Split:
-    """Returns (width, the candidates for each beginning of that width, those for any other)."""
-    keyed = [{prefix[:width] for prefix in c.prefixes if len(prefix) >= width} for c in candidates]
-    short = [tuple(prefix for prefix in c.prefixes if len(prefix) < width) for c in candidates]
-    table = {
-        key: tuple(
-            c
-            for c, keys, shorter in zip(candidates, keyed, short, strict=True)
-            if key in keys or (shorter and key.startswith(shorter))
-        )
-        for key in set().union(*keyed)
-    }
-    return width, table, tuple(c for c, shorter in zip(candidates, short, strict=True) if shorter)
-
-
-def _worst(split: _Split) -> int:
-    _, table, others = split
-    return max(map(len, [others, *table.values()]))
 
 
 def _near_miss(server: Server, rule: Rule, message: str) -> NearMiss:

@@ -110,8 +110,8 @@ def test_an_anonymous_login_to_cyrus_is_none_whatever_the_password(password):
 
 def test_the_rules_of_an_instance_are_prepared_once(monkeypatch):
     prepared = []
-    dispatch = matcher._dispatch
-    monkeypatch.setattr(matcher, "_dispatch", lambda c: prepared.append(1) or dispatch(c))
+    dispatch = matcher.dispatch
+    monkeypatch.setattr(matcher, "dispatch", lambda c: prepared.append(1) or dispatch(c))
     fresh = Matcher(SERVERS)
     line = "login: [192.0.2.7] bob plaintext User logged in"
     for number in range(5):

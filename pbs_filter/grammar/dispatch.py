@@ -1,0 +1,116 @@
+"""Chooses the few rules that can fit a message, by the message's first characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from .compiler import any_of
+from .observe import Builder, TextMatch
+from .prefixes import can_begin_alike
+from .rules import Rule, Server
+
+
+class Candidate(NamedTuple):
+    """A rule, ready to run for one program."""
+
+    server: Server
+    rule: Rule
+    prefixes: frozenset[str]
+    """Literal texts one of which every message that fits begins with."""
+    fullmatch: Callable[[str], TextMatch | None]
+    build: Builder
+
+
+class Choice:
+    """A candidate for the messages that begin alike, with its rivals among them."""
+
+    __slots__ = ("build", "fullmatch", "rival_fits", "rivals", "rule", "server")
+
+    def __init__(self, candidate: Candidate, rivals: tuple[Candidate, ...]) -> None:
+        self.server = candidate.server
+        self.rule = candidate.rule
+        self.fullmatch = candidate.fullmatch
+        self.build = candidate.build
+        self.rivals = rivals
+        """Later candidates that can fit the same message."""
+        self.rival_fits: Callable[[str], object] = self._first_time
+
+    def _first_time(self, message: str) -> object:
+        """Returns whether any rival fits: one pattern for all, compiled when first needed."""
+        self.rival_fits = _any_fits(tuple(rival.rule for rival in self.rivals))
+        return self.rival_fits(message)
+
+
+@lru_cache(4096)
+def _any_fits(rules: tuple[Rule, ...]) -> Callable[[str], object]:
+    return any_of(rule.expression for rule in rules).compile().fullmatch
+
+
+class Table(NamedTuple):
+    """Chooses candidates by a message's first characters."""
+
+    width: int
+    """The number of characters that choose."""
+    table: dict[str, Table | tuple[Choice, ...]]
+    others: tuple[Choice, ...]
+    """The candidates for a message that begins like none in the table."""
+
+
+def dispatch(candidates: list[Candidate]) -> Table:
+    """Returns the table of all `candidates`, which are in the order of the server files."""
+    table = _table(tuple(candidates), "")
+    return table if isinstance(table, Table) else Table(0, {}, table)
+
+
+def _table(candidates: tuple[Candidate, ...], start: str) -> Table | tuple[Choice, ...]:
+    """Returns what tells `candidates` further apart, for messages that begin with `start`.
+
+    Their choices themselves, where more characters would tell nothing.
+    """
+    prefixes = [_possible(candidate, start) for candidate in candidates]
+    # The narrowest first: what a wider one cannot tell would stay together in `others`.
+    for width in sorted({len(p) for possible in prefixes for p in possible if len(p) > len(start)}):
+        table, others = _split(candidates, prefixes, width)
+        if min(map(len, table.values())) < len(candidates):
+            deeper = {key: _table(some, key) for key, some in table.items()}
+            return Table(width, deeper, _choices(others, start))
+    return _choices(candidates, start)
+
+
+def _possible(candidate: Candidate, start: str) -> frozenset[str]:
+    """Returns the prefixes that a message which begins with `start` can have."""
+    return frozenset(p for p in candidate.prefixes if p.startswith(start) or start.startswith(p))
+
+
+def _choices(candidates: tuple[Candidate, ...], start: str) -> tuple[Choice, ...]:
+    prefixes = [_possible(candidate, start) for candidate in candidates]
+    return tuple(
+        Choice(
+            candidate,
+            tuple(
+                other
+                for other, others in zip(candidates[i:], prefixes[i:], strict=True)
+                if can_begin_alike(prefixes[i - 1], others)
+            ),
+        )
+        for i, candidate in enumerate(candidates, 1)
+    )
+
+
+def _split(
+    candidates: tuple[Candidate, ...], prefixes: list[frozenset[str]], width: int
+) -> tuple[dict[str, tuple[Candidate, ...]], tuple[Candidate, ...]]:
+    """Returns the candidates for each beginning of that width, and those for any other."""
+    keyed = [{p[:width] for p in possible if len(p) >= width} for possible in prefixes]
+    short = [tuple(p for p in possible if len(p) < width) for possible in prefixes]
+    table = {
+        key: tuple(
+            c
+            for c, keys, shorter in zip(candidates, keyed, short, strict=True)
+            if key in keys or (shorter and key.startswith(shorter))
+        )
+        for key in set().union(*keyed)
+    }
+    return table, tuple(c for c, shorter in zip(candidates, short, strict=True) if shorter)
