@@ -120,11 +120,16 @@ def _others(more: pp.ParserElement) -> list[pp.ParserElement]:
 ELEMENTS = pp.Each([_USER, _METHOD, _RIP, *_others(pp.Empty())]) + pp.Opt("TLS")
 
 _KNOWN = "(?:user|method|rip|lip|mpid|session|pid|rport|lport|real_rip|real_lip|local_name)="
-_KEY = rf"(?!{_KNOWN})[a-z][a-z0-9_]{{0,30}}"
+_KEY = rf"(?!{_KNOWN})[a-z][a-z0-9_]{{0,30}}+"
 _VALUE = r"(?>[^\s,<>\x00-\x1f]{1,255}+|<[^<>\x00-\x1f]{0,255}+>)"
 _NEXT = r"(?>,[ \t]?(?=.)|[ \t](?=.)|(?!.))"
-_MORE = token(rf"(?>(?:{_KEY}+={_VALUE}{_NEXT}){{0,20}})", "elements that are not known")
-_HAS_MORE = token(rf"(?=[^\n]{{0,1500}}?[, \t]{_KEY}=)", "an element that is not known")
+_MORE = token(rf"(?>(?:{_KEY}={_VALUE}{_NEXT}){{0,20}})", "elements that are not known")
+# Every login is searched for one, hence from one separator to the next.
+_UP_TO_NEXT = r"[^, \t\n]{0,400}+[, \t]{1,9}+"
+_HAS_MORE = token(
+    rf"(?=(?>(?:{_UP_TO_NEXT}(?!{_KEY}=)){{0,200}}){_UP_TO_NEXT}{_KEY}=)",
+    "an element that is not known",
+)
 MORE_ELEMENTS = _HAS_MORE + _USER + _METHOD + _RIP + _MORE + pp.Each(_others(_MORE)) + pp.Opt("TLS")
 
 STAMP = pp.Opt(_STAMP)
@@ -175,6 +180,7 @@ END = token(rf"{_ENDS}(?>[:.,]?){_WORDS}{_NUMBERS}", "the reason of an end, and 
 _PROCESS = _PARTS | {
     "process": STAMP + INFO + PROCESS("protocol"),
     "name": name_before(")<", "): "),
+    "user": name_before(")<", "): ")("user"),
     "end": END,
 }
 END_BY_ID = line("{process}({name})<{number}><{id}>: {info}{end}", **_PROCESS)
