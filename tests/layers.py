@@ -31,6 +31,7 @@ PURE: dict[str, frozenset[str]] = {
         "authorisation": "addresses grammar map_format model syslog",
         "monitor": "authorisation model syslog terminal",
         "service.omprog": "syslog",
+        "service.schedule": "",
         "service.requests": "addresses authorisation",
         "commands.dashboard": "map_format terminal",
         "integrations": "addresses config",

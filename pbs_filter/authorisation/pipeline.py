@@ -21,6 +21,7 @@ from .events import Event
 from .ledger import Ledger, clean
 from .pieces import Granted, Pieces
 from .policy import Policy
+from .state import State
 
 _new_outcome = tuple.__new__
 """Makes one in half the time that its own constructor, which is written in Python, takes."""
@@ -199,6 +200,7 @@ class Pipeline:
         self.failures: list[Failure] = []
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
         self.pieces = Pieces()
+        self.state = State(ledger, correlator, self.pieces)
         self.cut_unseen: dict[str, str] = {}
         """Servers whose lines were refused with `Reason.CUT_UNSEEN`, and what to do."""
         self._cut: dict[str, Carriage] = {
@@ -267,7 +269,7 @@ class Pipeline:
             latest = max(latest, at)
             self._count(line, self.line(line, at, at))
         if latest:
-            self.tick(latest)
+            self.state.tick(latest)
 
     def _count(self, line: bytes, outcome: Outcome) -> None:
         counts = self.counts
@@ -540,55 +542,3 @@ class Pipeline:
             users.add(user)
             if len(users) == MANY_USERS and len(self.crowded) < MAX_SHARED:
                 self.crowded[address] = users
-
-    # ------------------------------------------------------------------ time and the journal
-
-    def tick(self, now: int) -> None:
-        """Housekeeping of everything below."""
-        self.ledger.tick(now)
-        self.correlator.tick(now)
-
-    def shift(self, seconds: int) -> None:
-        """The wall clock was set by `seconds` (negative: back)."""
-        self.ledger.shift(seconds)
-        self.correlator.shift(seconds)
-
-    def changes(self) -> int:
-        """How many states the journal has to be told of."""
-        return self.ledger.changes() + self.correlator.changes() + self.pieces.changes()
-
-    def journal_payloads(self) -> list[str]:
-        """What the journal has to be told before the lines so far are acknowledged."""
-        return (
-            self.ledger.journal_payloads()
-            + self.correlator.journal_payloads()
-            + self.pieces.journal_payloads()
-        )
-
-    def journaled(self) -> None:
-        """The journal has what `journal_payloads` gave."""
-        self.ledger.journaled()
-        self.correlator.journaled()
-        self.pieces.journaled()
-
-    def live_payloads(self) -> Iterator[str]:
-        """Everything, for a new journal."""
-        yield from self.ledger.live_payloads()
-        yield from self.correlator.live_payloads()
-        yield from self.pieces.live_payloads()
-
-    def apply(self, payload: str) -> bool:
-        """Take one payload of the journal; whether it was one of ours, and whole."""
-        try:
-            return (
-                self.ledger.apply(payload)
-                or self.correlator.apply(payload)
-                or self.pieces.apply(payload)
-            )
-        except ValueError:
-            return False
-
-    def restored(self, now: int) -> None:
-        """After the last `apply`."""
-        self.ledger.restored(now)
-        self.correlator.restored(now)

@@ -50,7 +50,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
 
 def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> int:
     pipeline = build.pipeline_of(config, complain)
-    store = storage.Storage(config, pipeline, complain, lock_seconds=LOCK_SECONDS)
+    store = storage.Storage(config, pipeline.state, complain, lock_seconds=LOCK_SECONDS)
     try:
         wall = store.clock.now()
         zone = local_zone()
@@ -69,7 +69,7 @@ def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> i
                 failed = True
         _settle(pipeline, wall)
         if store.journal is not None:
-            payloads = [store.clock.stamp(), *pipeline.journal_payloads()]
+            payloads = [store.clock.stamp(), *pipeline.state.journal_payloads()]
             for start in range(0, len(payloads), JOURNAL_SLICE):
                 store.journal.append(payloads[start : start + JOURNAL_SLICE])
             changes = pipeline.ledger.map_changes()
@@ -160,8 +160,8 @@ def stamper(stamps: Stamps) -> Callable[[bytes], int | None]:
 def _settle(pipeline: Pipeline, wall: int) -> None:
     """Let everything end that has ended by now."""
     while (due := pipeline.ledger.next_due()) is not None and due <= wall:
-        pipeline.tick(wall)
-    pipeline.tick(wall)
+        pipeline.state.tick(wall)
+    pipeline.state.tick(wall)
 
 
 def _progress(size: int) -> Callable[[int], None]:

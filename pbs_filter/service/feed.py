@@ -76,6 +76,7 @@ class Feed:
         stdout: int = 1,
     ) -> None:
         self.pipeline = pipeline
+        self.state = pipeline.state
         self.persister = persister
         self.log = log
         self.confirm = confirm
@@ -178,10 +179,10 @@ class Feed:
             self.on_hangup()
 
     def _timeout_ms(self) -> float:
-        seconds = self.persister.timeout_seconds()
+        seconds = self.persister.wait_seconds()
         if seconds is not None:
             return seconds * 1000
-        due = self.pipeline.ledger.next_due()
+        due = self.state.next_due()
         if due is not None and due <= self._last_second:
             return 1
         return LOOK_SECONDS * 1000
@@ -260,7 +261,8 @@ class Feed:
                 reply = reply[os.write(self.stdout, reply) :]
         except BrokenPipeError:
             # The daemon is gone; what is left in the pipe is still read.
-            self.confirm = self.persister.patient = False
+            self.confirm = False
+            self.persister.nobody_waits()
             self.log.say("the syslog daemon no longer reads our replies; reading on without them")
 
     # ------------------------------------------------------------------ between blocks
@@ -270,7 +272,7 @@ class Feed:
         if not step:
             return
         self.log.say(f"the clock was set by {step} seconds; every end moves with it")
-        self.pipeline.shift(step)
+        self.state.shift(step)
         self.persister.clock_was_set()
 
     def _housekeeping(self, *, quiet: bool) -> None:
@@ -293,16 +295,16 @@ class Feed:
             self._last_second = now
             self._each_second(now)
         persister = self.persister
-        due = self.pipeline.ledger.next_due()
+        due = self.state.next_due()
         if due is not None and due <= now and not persister.troubles:
-            self.pipeline.tick(now)
+            self.state.tick(now)
             persister.commit()
         persister.step(quiet=quiet)
 
     def _each_second(self, now: int) -> None:
         if self.control is not None:
             self.control.expire()
-        self.pipeline.tick(now)
+        self.state.tick(now)
         if not self.persister.troubles:
             self.persister.commit()
             self.persister.begin_what_is_worth_it()
@@ -340,6 +342,9 @@ class Feed:
         unfinished = self.splitter.unfinished()
         if unfinished:
             self.log.say(f"the input ended inside a line; its {unfinished} bytes are dropped")
-        self.clean = self.persister.finish(CLOSE_SECONDS)
+        give_up = time.monotonic() + CLOSE_SECONDS
+        while not (clean := self.persister.finish(give_up)) and time.monotonic() < give_up:
+            time.sleep(0.05)
+        self.clean = clean
         if not self.clean:
             self.log.say(f"leaving although the store is not up to date: {self.persister.trouble}")

@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import stat
+import time
 from collections.abc import Callable
 
 from .. import __version__, privileges
@@ -109,7 +110,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
     pipeline = build.pipeline_of(config, log.say, networks.answer)
     # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
     gc.disable()
-    store = Storage(config, pipeline, log.say, waiting.tick)
+    store = Storage(config, pipeline.state, log.say, waiting.tick)
     try:
         reload = _Reload(make_config, pipeline, networks, log)
         control = Control(config.control) if config.write else None
@@ -132,11 +133,12 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
                 cursor.save()
 
         persister = Persister(
-            pipeline=pipeline,
+            state=pipeline.state,
             journal=store.journal,
             address_map=store.map,
             log=log,
             clock_=store.clock,
+            timer=time.monotonic,
             patient=confirm,
             on_replaced=store.tell_clock,
         )

@@ -20,7 +20,7 @@ from ..store.lock import Lock
 from ..store.memory_map import MemoryMap
 
 if TYPE_CHECKING:
-    from ..authorisation.pipeline import Pipeline
+    from ..authorisation.state import State
     from ..store.gdbm_map import GdbmMap
     from ..store.redis_map import RedisMap
 
@@ -71,7 +71,7 @@ class Storage:
 
     Args:
         config: which files.
-        pipeline: gets the state.
+        state: becomes what it was.
         say: takes what the operator should know.
         keep_alive: called about once a second while this takes long.
 
@@ -83,7 +83,7 @@ class Storage:
     def __init__(
         self,
         config: Config,
-        pipeline: Pipeline,
+        state: State,
         say: Callable[[str], None],
         keep_alive: Callable[[], None] = lambda: None,
         *,
@@ -93,7 +93,7 @@ class Storage:
         self._lock: Lock | None = None
         self.journal: Journal | None = None
         self.map: AddressMap
-        self.pipeline = pipeline
+        self.state = state
         self._config = config
         self.clock = Clock()
         if not config.write:
@@ -116,7 +116,7 @@ class Storage:
             raise
 
     def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
-        pipeline = self.pipeline
+        state = self.state
         self.journal = Journal(config.journal, say=self._say, group=config.group)
         self.map = address_map = map_of(config, self._say, self._new_map)
         stamp = ""
@@ -126,7 +126,7 @@ class Storage:
                 # What was told before is in the time of another clock.
                 self._shift(clock.between(stamp, payload))
                 stamp = payload
-            elif not pipeline.apply(payload):
+            elif not state.apply(payload):
                 unknown += 1
             if number % 100_000 == 99_999:
                 keep_alive()
@@ -144,23 +144,23 @@ class Storage:
         if not clean and ((lost and address_map.exists()) or address_map.in_order()):
             # That the end of a journal was cut off is seen only by the map.
             found = self._salvage(address_map)
-        pipeline.restored(self.clock.now())
+        state.restored(self.clock.now())
         recovered = []
         if found or step:
             # With a stamp also where nothing was found: after a power cut nobody could know of it.
-            pipeline.ledger.tell_again(found)
-            recovered = [self.clock.stamp(), *pipeline.journal_payloads()]
-            pipeline.journaled()
+            state.tell_again(found)
+            recovered = [self.clock.stamp(), *state.journal_payloads()]
+            state.journaled()
         self.journal.start(recovered)
         if not clean:
             keep_alive()
-            self.map.rebuild(pipeline.ledger.map_values())
-            pipeline.ledger.map_forgotten()
+            self.map.rebuild(state.map_values())
+            state.map_forgotten()
         self.tell_clock()
 
     def _shift(self, step: int) -> None:
         if step:
-            self.pipeline.shift(step)
+            self.state.shift(step)
 
     def _salvage(self, address_map: AddressMap) -> list[str]:
         """What the journal lost the map may know: each entry there was somebody's login, and says
@@ -175,7 +175,7 @@ class Storage:
                     continue
                 if step:
                     entry = entry.shifted(step)
-                if self.pipeline.ledger.learn(address, entry, now):
+                if self.state.learn(address, entry, now):
                     found.append(address)
         except (StoreBusy, StoreDamaged) as error:
             self._say(f"{error}; what the journal lost cannot all be looked up there")
@@ -277,13 +277,13 @@ def without_feed(
     uid = os.getuid()
     privileges.become(config, say)
     pipeline = build.pipeline_of(config, say)
-    store = Storage(config, pipeline, say, lock_seconds=2)
+    store = Storage(config, pipeline.state, say, lock_seconds=2)
     try:
         answer = requests.handle(pipeline, request | {"uid": uid}, store.clock.now())
         if config.logto.startswith("/"):
             log_of(config).events(*pipeline.ledger.events.take())
         if answer.get("changed") and store.journal is not None:
-            store.journal.append([store.clock.stamp(), *pipeline.journal_payloads()])
+            store.journal.append([store.clock.stamp(), *pipeline.state.journal_payloads()])
             store.map.write(pipeline.ledger.map_changes())
         store.close(clean=True)
     finally:

@@ -24,7 +24,7 @@ def test_an_authorisation_begins_once_and_ends_once():
         "server": "dovecot",
         "until": NOW + GRACE,
     } == taken[0][1]
-    made.tick(NOW + GRACE)
+    made.state.tick(NOW + GRACE)
     assert [("ended", "192.0.2.7")] == names(made)
     feed(made, login("192.0.2.7").rstrip("\n"), now=NOW + GRACE)
     assert [("authorised", "192.0.2.7")] == names(made)
@@ -61,9 +61,9 @@ def test_a_refusal_by_policy_is_told_with_what_decided_and_other_lines_only_when
 def test_what_ended_while_nobody_ran_is_no_news():
     made = feed(new(), login("192.0.2.7").rstrip("\n"))
     again = new()
-    for payload in made.live_payloads():
-        again.apply(payload)
-    again.restored(NOW + 2 * GRACE)
+    for payload in made.state.live_payloads():
+        again.state.apply(payload)
+    again.state.restored(NOW + 2 * GRACE)
     assert [] == names(again)
 
 

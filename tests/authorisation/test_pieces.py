@@ -229,14 +229,14 @@ def test_a_server_whose_pieces_cannot_be_told_is_read_only_if_it_is_named(server
 
 def test_a_new_filter_knows_what_may_be_a_piece():
     old = feed(new(), FULL)
-    payloads = [payload for payload in old.journal_payloads() if payload[0] == "w"]
+    payloads = [payload for payload in old.state.journal_payloads() if payload[0] == "w"]
     assert ["w\tmx1 imapd 0\t8"] == payloads
-    assert payloads == [payload for payload in old.live_payloads() if payload[0] == "w"]
-    old.journaled()
+    assert payloads == [payload for payload in old.state.live_payloads() if payload[0] == "w"]
+    old.state.journaled()
     assert 0 == old.pieces.changes()
     made = new()
-    assert made.apply(payloads[0])
-    assert not made.apply("w\tmx1")
+    assert made.state.apply(payloads[0])
+    assert not made.state.apply("w\tmx1")
     feed(made, FORGED, start=NOW + 3600)
     assert set() == addresses(made)
     feed(made, *[CONNECTION] * FOLLOWING, start=NOW + 3601)

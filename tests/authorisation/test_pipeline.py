@@ -235,26 +235,26 @@ def test_users_who_share_an_address_are_noticed_and_bounded():
 
 def test_what_came_in_pieces_is_in_the_journal_and_comes_back():
     made = feed(new(), COURIER, CONNECT)
-    payloads = made.journal_payloads()
-    made.journaled()
-    assert [] == made.journal_payloads()
+    payloads = made.state.journal_payloads()
+    made.state.journaled()
+    assert [] == made.state.journal_payloads()
     again = new()
-    assert all(again.apply(payload) for payload in payloads)
-    assert not again.apply("a\tbroken")
-    assert not again.apply("z\tunknown")
-    again.restored(NOW)
+    assert all(again.state.apply(payload) for payload in payloads)
+    assert not again.state.apply("a\tbroken")
+    assert not again.state.apply("z\tunknown")
+    again.state.restored(NOW)
     feed(again, PASSED)
     assert {"192.0.2.7", "192.0.2.8"} == set(again.ledger.authorisations)
     live = new()
-    assert all(live.apply(payload) for payload in again.live_payloads())
-    live.restored(NOW)
+    assert all(live.state.apply(payload) for payload in again.state.live_payloads())
+    live.state.restored(NOW)
     assert set(live.ledger.sessions) == set(again.ledger.sessions)
 
 
 def test_time_passes_and_clocks_are_set_for_everything():
     made = feed(new(), COURIER.replace(", port=[4711]", ""), CONNECT)
-    made.shift(100)
-    made.tick(NOW + 100 + 601)
+    made.state.shift(100)
+    made.state.tick(NOW + 100 + 601)
     assert {} == made.correlator.pending
 
 
@@ -404,7 +404,7 @@ def test_a_log_file_is_judged_by_its_stamps_and_never_in_the_future():
     made.replay(block.encode(), stamp, NOW)
     assert {"courier": 3} == made.counts.logins
     assert {Reason.NO_TIME: 1} == made.counts.by_reason()
-    made.tick(NOW)
+    made.state.tick(NOW)
     assert {"192.0.2.9": NOW + GRACE} == {
         a: v.until for a, v in made.ledger.authorisations.items() if not v.session_keys()
     } | {"192.0.2.9": made.ledger.authorisations["192.0.2.9"].until}
@@ -429,10 +429,10 @@ def test_a_record_that_is_none_says_why():
 
 def test_how_much_the_journal_has_to_be_told_is_known():
     made = feed(new(), COURIER, CONNECT)
-    assert len(made.journal_payloads()) == made.changes()
-    assert 3 == made.changes()
-    made.journaled()
-    assert 0 == made.changes()
+    assert len(made.state.journal_payloads()) == made.state.changes()
+    assert 3 == made.state.changes()
+    made.state.journaled()
+    assert 0 == made.state.changes()
 
 
 # ---------------------------------------------------------------------- the doctor's test lines
@@ -451,7 +451,7 @@ def test_a_line_of_the_doctor_is_seen_with_what_the_feed_says_of_it_and_leads_to
     assert asked(made, "another") is None
     assert {Reason.IGNORED: 1} == made.counts.by_reason()
     assert {} == made.counts.unread
-    assert [] == made.journal_payloads()
+    assert [] == made.state.journal_payloads()
 
 
 def test_a_login_in_a_line_of_the_doctor_lets_nobody_in():

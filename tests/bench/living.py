@@ -37,7 +37,7 @@ def living(number: int) -> dict[str, float]:
             for client in range(start, min(start + BLOCK, number))
         )
         made.block(inputs.text(events), stages.NOW)
-        made.journaled()
+        made.state.journaled()
         made.ledger.mapped(made.ledger.map_changes())
     gc.collect()
     held = resident_bytes() - before
@@ -51,8 +51,8 @@ def living(number: int) -> dict[str, float]:
         block = inputs.text(events)
         began = time.process_time()
         made.block(block, now)
-        made.journal_payloads()
-        made.journaled()
+        made.state.journal_payloads()
+        made.state.journaled()
         made.ledger.mapped(made.ledger.map_changes())
         taken.append((time.process_time() - began) / BLOCK * 1e6)
     return {

@@ -97,11 +97,11 @@ def _login(taken: _Taken, name: str, log: bytes, number: int) -> None:
         return
     read = [*map(made.read_record, found)]
     taken.note("login: grammar", number, lambda: [*map(made.matcher.read, read)])
-    payloads = made.journal_payloads()
-    taken.note("login: journal payloads", number, made.journal_payloads)
+    payloads = made.state.journal_payloads()
+    taken.note("login: journal payloads", number, made.state.journal_payloads)
     taken.note("login: journal bytes", number, journal_lines.encode, payloads, 1)
     taken.note("login: map values", number, made.ledger.map_changes)
-    made.journaled()
+    made.state.journaled()
     taken.note("BSD login, known address: all", number, made.block, log, NOW + 1)
 
 

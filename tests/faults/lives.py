@@ -199,8 +199,8 @@ def ledger_of(settings: config.Config) -> Pipeline:
     found = build.pipeline_of(settings, lambda _text: None)
     if os.path.exists(settings.journal):
         for payload in journal_lines.read(settings.journal):
-            found.apply(payload)
-    found.restored(int(time.time()))
+            found.state.apply(payload)
+    found.state.restored(int(time.time()))
     return found
 
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,6 +96,7 @@ class Site:
         """By the machine's own clock, until when an address may relay."""
         self.sessions: dict[str, tuple[str, float]] = {}
         self.serial = 0
+        self.ticks: Iterator[float] = itertools.count(0.0, 0.1)
         self.lookup = Lookup(GdbmReader(self.settings.map), now=MapClock(self.settings.map).now)
         self.feed: Feed | None = None
         self.store: Storage | None = None
@@ -102,14 +104,15 @@ class Site:
 
     def start(self) -> None:
         pipeline = build.pipeline_of(self.settings, lambda _text: None)
-        store = Storage(self.settings, pipeline, lambda _text: None)
+        store = Storage(self.settings, pipeline.state, lambda _text: None)
         log = Log(self.settings.logto)
         persister = Persister(
-            pipeline=pipeline,
+            state=pipeline.state,
             journal=store.journal,
             address_map=store.map,
             log=log,
             clock_=store.clock,
+            timer=self.ticks.__next__,
             patient=False,
             on_replaced=store.tell_clock,
         )
@@ -143,10 +146,10 @@ class Site:
         assert isinstance(address_map, GdbmMap)
         for _ in range(200):
             feed._housekeeping(quiet=True)
-            persister._map_rest_until = 0.0
             if address_map._syncing is not None:
                 address_map._syncing.join()
-            if not (persister._rebuild or persister._map_given_up or persister._map_dirty_since):
+            schedule = persister.schedule
+            if not (schedule.rebuilding or schedule.given_up or schedule.dirty_since is not None):
                 return
 
     def line(self, text: str, late: float) -> None:

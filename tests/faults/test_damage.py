@@ -60,14 +60,14 @@ class Started:
     def __init__(self, settings: options.Config) -> None:
         self.said: list[str] = []
         self.pipeline = build.pipeline_of(settings, self.said.append)
-        self.store = Storage(settings, self.pipeline, self.said.append)
+        self.store = Storage(settings, self.pipeline.state, self.said.append)
         self.known = set(self.pipeline.ledger.authorisations)
         # And goes on.
         self.pipeline.block(line("198.51.100.7"), self.store.clock.now())
         journal = self.store.journal
         assert journal is not None
-        journal.append([self.store.clock.stamp(), *self.pipeline.journal_payloads()])
-        self.pipeline.journaled()
+        journal.append([self.store.clock.stamp(), *self.pipeline.state.journal_payloads()])
+        self.pipeline.state.journaled()
         self.store.map.write(self.pipeline.ledger.map_changes())
         self.stored = {
             address for address, value in self.store.map.items() if decode(address, value)

@@ -204,11 +204,11 @@ class Flood:
                 self.measure("commit", self.commit)
             if number_ % SECOND == 0:
                 self.now += 1
-                self.measure("tick", lambda: pipeline.tick(self.now))
+                self.measure("tick", lambda: pipeline.state.tick(self.now))
 
     def commit(self) -> None:
-        self.pipeline.journal_payloads()
-        self.pipeline.journaled()
+        self.pipeline.state.journal_payloads()
+        self.pipeline.state.journaled()
         changes = self.pipeline.ledger.map_changes(500)
         self.pipeline.ledger.mapped(changes)
 

@@ -143,14 +143,15 @@ class Unanswered:
     def __init__(self, directory: Path) -> None:
         self.settings = made(directory, servers=("dovecot", "popa3d"), confirm="no")
         self.pipeline = build.pipeline_of(self.settings, lambda _text: None)
-        self.store = Storage(self.settings, self.pipeline, lambda _text: None)
+        self.store = Storage(self.settings, self.pipeline.state, lambda _text: None)
         log = Log(str(directory.parent / "log"))
         self.persister = Persister(
-            pipeline=self.pipeline,
+            state=self.pipeline.state,
             journal=self.store.journal,
             address_map=self.store.map,
             log=log,
             clock_=self.store.clock,
+            timer=time.monotonic,
             patient=False,
         )
         self.feed = Feed(
@@ -189,15 +190,14 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
                 + f"Nov 20 10:00:09 mx1 dovecot: imap(bob)<41><t{turn}>: Disconnected: Logged out\n"
                 + f"Nov 20 10:00:09 mx1 popa3d[{turn}]: Session from 192.0.2.{who}\n"
             )
-            most = max(most, feeding.pipeline.changes() + feeding.pipeline.ledger.map_dirty())
+            most = max(most, feeding.pipeline.state.changes() + feeding.pipeline.ledger.map_dirty())
     assert most < 2 * 500 + 1200
-    feeding.persister._retry_at = 0.0
     wait_for(lambda: _settled(feeding), "the store")
     feeding.store.map.close()
     feeding.store.release()
     known = feeding.pipeline
     again = build.pipeline_of(feeding.settings, lambda _text: None)
-    store = Storage(feeding.settings, again, lambda _text: None)
+    store = Storage(feeding.settings, again.state, lambda _text: None)
     store.release()
     assert set(known.ledger.authorisations) == set(again.ledger.authorisations)
     assert set(known.ledger.sessions) == set(again.ledger.sessions)
@@ -206,11 +206,9 @@ def test_without_acknowledgements_what_is_kept_has_a_limit_and_nothing_is_lost(
 
 
 def _settled(feeding: Unanswered) -> bool:
-    feeding.persister._retry_at = feeding.persister._rebuild_at = 0.0
-    feeding.persister._map_rest_until = 0.0
     feeding.feed._housekeeping(quiet=True)
     ledger = feeding.pipeline.ledger
-    return not (feeding.persister.trouble or ledger.map_dirty() or feeding.pipeline.changes())
+    return not (feeding.persister.trouble or ledger.map_dirty() or feeding.pipeline.state.changes())
 
 
 def test_a_log_on_a_full_disk_stops_nobody(disk: Path) -> None:

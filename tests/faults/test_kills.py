@@ -169,9 +169,9 @@ def lives(
 
 def copy(of: Pipeline, to: Pipeline) -> None:
     """Let `to` know what `of` knows."""
-    for payload in of.live_payloads():
-        to.apply(payload)
-    to.restored(int(time.time()))
+    for payload in of.state.live_payloads():
+        to.state.apply(payload)
+    to.state.restored(int(time.time()))
 
 
 def map_ends(settings: options.Config) -> set[str]:

@@ -13,7 +13,7 @@ from pbs_filter.errors import StoreBusy
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES, Lookup
 from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.map_format.map_clock import MapClock
-from pbs_filter.service import persister
+from pbs_filter.service import persister, schedule
 from pbs_filter.store.gdbm_map import GdbmMap
 
 from .lives import Death, Life, made
@@ -110,8 +110,8 @@ def test_the_input_ends_while_more_waits_for_the_map_than_is_kept(
     settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(persister, "MAX_CHANGES", 100)
-    monkeypatch.setattr(persister, "MAP_REST_SECONDS", 60.0)
-    monkeypatch.setattr(persister, "MAP_SHARE", 1_000_000)
+    monkeypatch.setattr(schedule, "MAP_REST_SECONDS", 60.0)
+    monkeypatch.setattr(schedule, "MAP_SHARE", 1_000_000)
     life = started(settings)
     log_in(life, MANY)
     assert 0 == life.finish()
@@ -123,8 +123,8 @@ def test_a_filter_that_leaves_with_the_map_behind_its_journal_says_so(
 ) -> None:
     """Its log says why, and a miss is "not now" until the next start."""
     monkeypatch.setattr(persister, "MAX_CHANGES", 100)
-    monkeypatch.setattr(persister, "MAP_SHARE", 1_000_000)
-    monkeypatch.setattr(persister, "MAP_REST_SECONDS", 60.0)
+    monkeypatch.setattr(schedule, "MAP_SHARE", 1_000_000)
+    monkeypatch.setattr(schedule, "MAP_REST_SECONDS", 60.0)
 
     begin = GdbmMap.begin_rebuild
 

@@ -65,13 +65,13 @@ def test_from_every_state_a_power_cut_leaves_the_filter_has_what_was_acknowledge
         monkeypatch.setattr(run, "os", recorder)
         for life in range(2):
             pipeline = build.pipeline_of(settings, quiet)
-            store = Storage(settings, pipeline, quiet)
+            store = Storage(settings, pipeline.state, quiet)
             assert store.journal is not None
             for turn in range(3):
                 address = f"192.0.2.{life * 10 + turn + 1}"
                 pipeline.block(login(address, life * 10 + turn), store.clock.now())
-                store.journal.append([store.clock.stamp(), *pipeline.journal_payloads()])
-                pipeline.journaled()
+                store.journal.append([store.clock.stamp(), *pipeline.state.journal_payloads()])
+                pipeline.state.journaled()
                 sent.add(address)
                 recorder.say(sorted(sent))
                 changes = pipeline.ledger.map_changes()
@@ -80,7 +80,7 @@ def test_from_every_state_a_power_cut_leaves_the_filter_has_what_was_acknowledge
                 versions.append(Path(settings.map).read_bytes())
             if life == 0:
                 store.journal.begin_rewrite()
-                store.journal.rewrite_step([store.clock.stamp(), *pipeline.live_payloads()])
+                store.journal.rewrite_step([store.clock.stamp(), *pipeline.state.live_payloads()])
                 store.journal.finish_rewrite()
             store.close(clean=True)
             store.release()
@@ -95,7 +95,7 @@ def test_from_every_state_a_power_cut_leaves_the_filter_has_what_was_acknowledge
                 content[name] = mixed(versions, chance)
         make(quick_place, content)
         pipeline = build.pipeline_of(settings, quiet)
-        store = Storage(settings, pipeline, quiet)
+        store = Storage(settings, pipeline.state, quiet)
         known = set(pipeline.ledger.authorisations)
         store.map.close()
         store.release()

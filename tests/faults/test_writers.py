@@ -50,7 +50,7 @@ def test_a_second_that_has_waited_long_enough_says_what_to_do(
         with pytest.raises(StoreBusy) as caught:
             storage.Storage(
                 settings,
-                build.pipeline_of(settings, said.append),
+                build.pipeline_of(settings, said.append).state,
                 said.append,
                 lock_seconds=0,
             )

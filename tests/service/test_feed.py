@@ -257,7 +257,12 @@ def test_in_lasting_trouble_the_daemons_question_is_refused_and_it_may_ask_again
     store = SimpleNamespace(troubles={"journal": "full"}, trouble="full", commit=lambda: False)
     replies, stdout = os.pipe()
     asked = Feed(
-        pipeline=None, persister=store, log=None, confirm=True, clock_=Clock(), stdout=stdout
+        pipeline=SimpleNamespace(state=None),
+        persister=store,
+        log=None,
+        confirm=True,
+        clock_=Clock(),
+        stdout=stdout,
     )
     asked._input(omprog.QUESTION, None)
     assert b"Error: full\n" == os.read(replies, 100)

@@ -1,0 +1,119 @@
+"""The state of one filter: ledger, pending sessions, pieces of lines. Pure.
+
+The journal keeps all of it, the map the authorisations; whoever keeps either speaks to this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..map_format.entry import Entry
+from .correlator import Correlator
+from .ledger import Ledger
+from .pieces import Pieces
+
+
+class State:
+    """What lines have led to, and what journal and map have not been told of it yet."""
+
+    def __init__(self, ledger: Ledger, correlator: Correlator, pieces: Pieces) -> None:
+        self.ledger = ledger
+        self.correlator = correlator
+        self.pieces = pieces
+
+    # ------------------------------------------------------------------ time
+
+    def tick(self, now: int) -> None:
+        """Housekeeping: what has ended goes, what is held is renewed."""
+        self.ledger.tick(now)
+        self.correlator.tick(now)
+
+    def shift(self, seconds: int) -> None:
+        """The wall clock was set by `seconds` (negative: back)."""
+        self.ledger.shift(seconds)
+        self.correlator.shift(seconds)
+
+    def next_due(self) -> int | None:
+        """When `tick` has something to do, seconds since the epoch."""
+        return self.ledger.next_due()
+
+    # ------------------------------------------------------------------ the journal
+
+    def live(self) -> int:
+        """How many states a new journal would have."""
+        ledger = self.ledger
+        return len(ledger.authorisations) + len(ledger.sessions) + len(self.correlator.pending)
+
+    def changes(self) -> int:
+        """How many states the journal has to be told of."""
+        return self.ledger.changes() + self.correlator.changes() + self.pieces.changes()
+
+    def journal_payloads(self) -> list[str]:
+        """What the journal has to be told before the lines so far are acknowledged."""
+        return (
+            self.ledger.journal_payloads()
+            + self.correlator.journal_payloads()
+            + self.pieces.journal_payloads()
+        )
+
+    def journaled(self) -> None:
+        """The journal has what `journal_payloads` gave."""
+        self.ledger.journaled()
+        self.correlator.journaled()
+        self.pieces.journaled()
+
+    def live_payloads(self) -> Iterator[str]:
+        """Everything, for a new journal."""
+        yield from self.ledger.live_payloads()
+        yield from self.correlator.live_payloads()
+        yield from self.pieces.live_payloads()
+
+    def apply(self, payload: str) -> bool:
+        """Take one payload of the journal; whether it was one of ours, and whole."""
+        try:
+            return (
+                self.ledger.apply(payload)
+                or self.correlator.apply(payload)
+                or self.pieces.apply(payload)
+            )
+        except ValueError:
+            return False
+
+    def learn(self, address: str, entry: Entry, now: int) -> bool:
+        """Take what an old map says; whether it is more than the journal did."""
+        return self.ledger.learn(address, entry, now)
+
+    def tell_again(self, addresses: Iterable[str]) -> None:
+        """Let the journal be told of these once more."""
+        self.ledger.tell_again(addresses)
+
+    def restored(self, now: int) -> None:
+        """After the last `apply` and `learn`."""
+        self.ledger.restored(now)
+        self.correlator.restored(now)
+
+    # ------------------------------------------------------------------ the map
+
+    def addresses(self) -> int:
+        """How many addresses a new map would have."""
+        return len(self.ledger.authorisations)
+
+    def map_dirty(self) -> int:
+        """How many addresses the map has to be told of."""
+        return self.ledger.map_dirty()
+
+    def map_changes(self, limit: int) -> dict[str, bytes | None]:
+        """What the map has to be told, the oldest `limit` of it; told until `mapped`."""
+        return self.ledger.map_changes(limit)
+
+    def mapped(self, written: Mapping[str, bytes | None]) -> None:
+        """The map has `written`."""
+        self.ledger.mapped(written)
+
+    def map_forgotten(self) -> None:
+        """The map is made anew from `map_values`: nothing has to be told."""
+        self.ledger.map_forgotten()
+
+    def map_values(self) -> Iterator[tuple[str, bytes]]:
+        """Everything, for a new map."""
+        return self.ledger.map_values()
