@@ -334,7 +334,9 @@ class Pipeline:
             if distrust is Reason.FORGED:
                 self._forged(record, server)
             return Outcome("none", distrust, server, reading.rule.name, observation)
-        way = reading.server.carriage_of(record.program)
+        way = reading.server.carriage
+        if reading.server.carriages:
+            way = reading.server.carriage_of(record.program)
         if not way.is_whole and isinstance(observation, Accepted | Connected | Ended):
             if piece and way.shows_pieces:
                 return Outcome("none", Reason.PIECE, server, reading.rule.name, observation)
@@ -406,7 +408,8 @@ class Pipeline:
                     address = widen(address, self.ipv6_prefix)
                 self._share(address, user)
                 told = session is not None and self.correlator.is_open(session, address, user, at)
-                known = address in self.ledger.authorisations
+                cut = record.program in self._cut and record.time_epoch is not None
+                known = cut and address in self.ledger.authorisations
                 reason = self.correlator.accepted(
                     session,
                     address,
@@ -426,7 +429,7 @@ class Pipeline:
                 if reason is Reason.USER_HAS_TOO_MANY:
                     detail = user
                     self._over_limit(user)
-                if reason is None and record.program in self._cut and record.time_epoch:
+                if reason is None and cut and record.time_epoch:
                     self.pieces.granted(
                         _logger(record), Granted(record.time_epoch, address, session, not known)
                     )

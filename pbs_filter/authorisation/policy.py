@@ -173,9 +173,10 @@ class Policy:
             return Reason.OWN_ADDRESS, address
         if self.allow_networks is not None and self.allow_networks.find(address) is None:
             return Reason.NOT_AN_ALLOWED_NETWORK, address
-        item = self.deny_users.find(user)
-        if item is not None:
-            return Reason.DENIED_USER, item
+        if self.deny_users.items:
+            item = self.deny_users.find(user)
+            if item is not None:
+                return Reason.DENIED_USER, item
         if self.allow_users is not None and self.allow_users.find(user) is None:
             return Reason.NOT_AN_ALLOWED_USER, user
         return None

@@ -134,8 +134,21 @@ MORE_ELEMENTS = _HAS_MORE + _USER + _METHOD + _RIP + _MORE + pp.Each(_others(_MO
 
 STAMP = pp.Opt(_STAMP)
 START = line("{info}{service}: {info}", **_PARTS)
+# The default elements in the default order, which `ELEMENTS` reads as well, in 2.5 times the time.
+USUAL = (
+    line(
+        "user=<{user}>, method={how}, rip={address}, lip={local}{mpid?}{tls?}{session?}",
+        user=_NAME,
+        how=MECHANISM,
+        local=ADDRESS("local"),
+        mpid=line(", mpid={number}"),
+        tls=pp.Literal(", TLS"),
+        session=line(", session=<{id}>", **_PARTS),
+    )
+    + pp.StringEnd()
+)
 _LOGIN = STAMP + START + (pp.Literal("Login: ") | pp.Literal("Logged in: "))
-LOGIN = _LOGIN + ELEMENTS
+LOGIN = _LOGIN + (USUAL | ELEMENTS)
 LOGIN_MORE = _LOGIN + MORE_ELEMENTS
 _OLD_NAME = name(' <>()[],;:"=')("user")
 LOGIN_099 = START + line("Login: {user} [{address}]", user=_OLD_NAME)

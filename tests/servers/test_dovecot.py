@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbs_filter.grammar.compiler import Pattern, translate
 from pbs_filter.model import Accepted, Ignored, Reason
+from pbs_filter.servers import dovecot
 
+from ..grammar.grammar_strings import read_by, wounded
 from .host import BOBS, CANARY, NOW, Host, read
 
 ELEMENTS = (
@@ -21,6 +24,34 @@ ELEMENTS = (
     "session=<8n+hC7Ng>",
     "TLSv1.2 with cipher ECDHE-RSA-AES128-GCM-SHA256 (128/128 bits)",
 )
+
+
+GENERAL = translate(dovecot._LOGIN + dovecot.ELEMENTS)
+WITH_USUAL = translate(dovecot.LOGIN)
+
+
+def texts(pattern: Pattern, message: str) -> dict[str, str] | None:
+    """The results that the pattern reads, by name."""
+    match = pattern.compile().fullmatch(message)
+    if match is None:
+        return None
+    return {
+        name: text
+        for name, groups in pattern.groups.items()
+        for group in groups
+        if (text := match[group]) is not None
+    }
+
+
+LOGIN = next(rule for rule in dovecot.SERVER.rules if rule.name == "login")
+USUAL = read_by(
+    dovecot.START + "Login: " + dovecot.USUAL, [sample.parts()[2] for sample in LOGIN.samples]
+)
+
+
+@given(USUAL | wounded(USUAL))
+def test_the_usual_order_is_read_as_any_order_is(message):
+    assert texts(GENERAL, message) == texts(WITH_USUAL, message)
 
 
 @given(
