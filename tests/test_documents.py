@@ -20,6 +20,7 @@ DOCUMENTS = (
     "SECURITY.md",
     "CONTRIBUTING.md",
     "examples/MOVING.md",
+    "examples/QUESTIONS.md",
     *sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("examples/*/README.md")),
 )
 

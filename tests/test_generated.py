@@ -128,8 +128,8 @@ def test_every_server_has_a_row_that_names_its_programs():
     ("expected", "rules"),
     [
         ("one line", [LOGIN]),
-        ("two tied by process", [CONNECTED, LOGIN_TIED]),
-        ("one line, or two tied by process", [CONNECTED, LOGIN, LOGIN_TIED]),
+        ("two, joined by process", [CONNECTED, LOGIN_TIED]),
+        ("one line, or two, joined by process", [CONNECTED, LOGIN, LOGIN_TIED]),
     ],
 )
 def test_a_login_is_as_many_lines_as_it_takes_to_know_the_address(expected, rules):

@@ -14,7 +14,7 @@ from pbs_filter.model import Accepted, Connected, Ended
 from pbs_filter.servers import SERVERS
 
 _HEAD = """\
-| server | versions | program names | a login is | a session's end is tied by |
+| server | versions | program names | a login is | a session ends by its |
 |---|---|---|---|---|"""
 _WORDS = {"pid": "process", "child": "process", "id": "session id", "session": "session id"}
 
@@ -42,7 +42,7 @@ def _login(server: Server) -> str:
     if with_address == {True}:
         return "one line"
     keys = _keys(_read(server, Connected))
-    return f"{'one line, or ' if True in with_address else ''}two tied by {keys}"
+    return f"{'one line, or ' if True in with_address else ''}two, joined by {keys}"
 
 
 def _end(server: Server) -> str:

@@ -22,6 +22,9 @@ NOT_INSTALLED = (
     "examples/quickstart",
     "examples/man/",
     "examples/completion/",
+    "examples/container/",
+    "examples/ci/",
+    "examples/rpm/",
 )
 """What is of use only in a checkout, or has a place of its own."""
 SHELLS = {
