@@ -34,9 +34,6 @@ from ..model import Record
 
 FOLLOWING = 8
 SECONDS = 0.25
-MARGIN_BYTES = 32
-"""A message this much shorter than the cut is a sign, too: the logger takes a level (`DEBUG: `) and
-blanks off its front."""
 MAX_LOGGERS = 10_000
 RECENT = 8
 """Logins of one logger that are remembered: a daemon with several workers changes places."""
@@ -63,19 +60,6 @@ class _Logger:
         self.granted: deque[Granted] = deque(maxlen=RECENT)
 
 
-def is_sign(record: Record, carriage: Carriage) -> bool:
-    """Whether `record` shows that messages behind it may be pieces."""
-    message = record.message
-    if len(message) * 4 >= carriage.cut_bytes - MARGIN_BYTES:
-        # Bytes, not characters: that is what the logger counts.
-        length = len(message.encode("utf-8", "surrogateescape"))
-        if length >= carriage.cut_bytes - MARGIN_BYTES:
-            return True
-    if carriage.is_mixed(message):
-        return True
-    return not record.exact and bool(carriage.has_strangers_text(message))
-
-
 class Pieces:
     """Tells which messages may be pieces, for each logger by itself."""
 
@@ -88,7 +72,7 @@ class Pieces:
         that it shows to have been pieces: they came first, and were written later.
         """
         logger = self._loggers.get(key)
-        sign = is_sign(record, carriage)
+        sign = carriage.is_sign(record.message, record.exact)
         if logger is None:
             if not sign:
                 return False, []

@@ -106,6 +106,20 @@ def forged_lines(servers: Iterable[Server]) -> list[str]:
     return [*lines]
 
 
+_FILLERS = ("A", " ", "A ", "\n", "[", "é", "\U0001d400")
+
+
+def laid(before: str, forged: str, end: int) -> Iterator[str]:
+    """Returns texts behind `before` so long that `forged` ends exactly `end` bytes from its front.
+
+    The room in between is filled with letters, blanks, line breaks, brackets and wide characters.
+    """
+    room = end - len(before.encode()) - len(forged.encode())
+    for filler in _FILLERS if room >= 0 else ():
+        width = len(filler.encode())
+        yield f"{before}{'x' * (room % width)}{filler * (room // width)}{forged}"
+
+
 def framed(servers: Iterable[Server]) -> Iterator[str]:
     """Returns the logins of `servers` with what ends and begins a field around them."""
     for server in servers:

@@ -11,6 +11,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+MARGIN_BYTES = 32
+"""A message this much shorter than the cut is a sign, too: the logger takes a level (`DEBUG: `) and
+blanks off its front."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carriage:
@@ -46,6 +50,18 @@ class Carriage:
         object.__setattr__(self, "is_whole", not shows_pieces and not self.off)
         object.__setattr__(self, "is_mixed", re.compile(self.mixed or r"(?!)").search)
         object.__setattr__(self, "has_strangers_text", re.compile(self.strangers or r"(?!)").search)
+
+    def is_sign(self, message: str, exact: bool | None) -> bool:
+        """Whether `message` shows that the messages behind it may be pieces; `exact` as a record
+        has it.
+        """
+        least = self.cut_bytes - MARGIN_BYTES
+        # Bytes, not characters: that is what the logger counts.
+        if len(message) * 4 >= least and len(message.encode("utf-8", "surrogateescape")) >= least:
+            return True
+        if self.is_mixed(message):
+            return True
+        return not exact and bool(self.has_strangers_text(message))
 
 
 SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")

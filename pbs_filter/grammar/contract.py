@@ -10,7 +10,8 @@ servers. What it demands:
 5. every header shape gives the same record
 6. a login is one line, and whole: nothing before it, behind it, and no line break anywhere in it
 7. what a client can choose never becomes an address, and never makes a login of a refusal
-8. rules that log in, connect or end read field by field: no token reads past a field's end
+8. what is cut off at its end, or in two, logs nobody in (`cuts`)
+9. rules that log in, connect or end read field by field: no token reads past a field's end
 
 A violation says what, where, the text in repr, and what to do.
 """
@@ -21,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Reason, Record
+from . import cuts
 from .attacks import CANARY, attacks_of, clients_texts, framed, records_of, replaced
 from .compiler import Pattern, tokens, translate
 from .matcher import Matcher
@@ -61,6 +63,7 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
         violations += _headers(server, read)
     violations += _nothing_else(server, matcher)
     violations += _attacks(server, servers, matcher)
+    violations += cuts.violations(server, matcher)
     return violations
 
 
@@ -152,7 +155,7 @@ def _form_of_results(rule: Rule, pattern: Pattern, where: str) -> Iterator[str]:
         yield f"{where}: an Ended needs a session or a user"
 
 
-# ------------------------------------------------------------------ 8. lint
+# ------------------------------------------------------------------ 9. lint
 
 
 def _lint(server: Server) -> Iterator[str]:

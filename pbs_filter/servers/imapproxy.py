@@ -34,9 +34,13 @@ from ..model import Accepted, Ended, Ignored, Refused
 
 
 def _name(end: str) -> pp.ParserElement:
-    """Returns a name, with the client's own double quotes or without, in front of `end`."""
-    quoted = line('"{user}"', user=name_before(f'"{end}')("user"))
-    return quoted | name_before(end)("user")
+    """Returns a name, with the client's own double quotes or without, in front of `end`.
+
+    An attempt begins like a login. So a name is so short that none ends where a daemon cuts a
+    message off, at 1,000 bytes, also with characters of four bytes.
+    """
+    quoted = line('"{user}"', user=name_before(f'"{end}', most=200)("user"))
+    return quoted | name_before(end, most=200)("user")
 
 
 _PARTS = {
