@@ -81,9 +81,12 @@ def run(
                 logto = make_config().logto
             log.path = logto
             log.reopen()
-            log.say(f"{error}; trying again in {RETRY_SECONDS} seconds")
+            log.once(str(error), f"{error}; trying again in {RETRY_SECONDS} seconds")
             status = error.exit_status
             why = str(error)
+        # The failed start switched it off, and left what it had made in cycles.
+        gc.enable()
+        gc.collect()
         if waiting.until_end(RETRY_SECONDS, why):
             return status
 

@@ -617,3 +617,62 @@ def test_a_group_we_are_not_in_is_refused(path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(files.os, "fchown", refuse)
     with pytest.raises(ConfigError, match=r"cannot give .* to group 54321"):
         address_map.rebuild([])
+
+
+def test_readers_that_never_let_go_do_not_keep_the_writer_waiting(path: Path) -> None:
+    """A lock of readers alone: the writer changes a copy, which takes the map's name."""
+    replaced: list[int] = []
+    address_map = GdbmMap(str(path), on_replace=replaced.append)
+    address_map.rebuild([(A, value_of(A, 1))])
+    first = path.stat().st_ino
+    with gnu.open(str(path), "r") as held:
+        address_map.write({A: value_of(A, 2), B: value_of(B, 2)})
+        address_map.write({A: value_of(A, 3)}, complete=False)
+        assert held[A.encode()] == value_of(A, 1)
+    assert [first, path.stat().st_ino] == replaced
+    assert first != path.stat().st_ino
+    reader = GdbmMap(str(path))
+    assert reader.get(A) == value_of(A, 3)
+    with pytest.raises(StoreBusy, match="not complete"):
+        reader.get("192.0.2.200")
+    address_map.write({}, complete=True)
+    assert reader.get("192.0.2.200") is None
+    address_map.mark_clean("position")
+    address_map.close()
+    assert GdbmMap(str(path)).was_clean("position")
+    assert not path.with_name("map.copy").exists()
+
+
+def test_a_copy_that_cannot_be_written_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address_map = made(path, A)
+
+    def fails(_to: int, _source: int) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(files, "send_all", fails)
+    with gnu.open(str(path), "r"), pytest.raises(StoreBusy, match="copy of the map"):
+        address_map.write({B: value_of(B, 2)})
+    monkeypatch.undo()
+    address_map.write({B: value_of(B, 2)})
+    assert address_map.get(B) == value_of(B, 2)
+
+
+def test_a_map_that_was_given_up_is_written_no_more_until_it_is_made_again(path: Path) -> None:
+    address_map = made(path, A)
+    address_map.give_up("the clock was set")
+    with pytest.raises(StoreDamaged, match="the clock was set"):
+        address_map.write({B: value_of(B, 2)})
+    with pytest.raises(StoreBusy, match="the clock was set"):
+        address_map.mark_clean("position")
+    assert "writing" == state_of(path)
+    address_map.begin_rebuild()
+    address_map.write({B: value_of(B, 2)})  # goes to the new one alone
+    address_map.rebuild_step([(A, value_of(A, 2))])
+    while not address_map.finish_rebuild(1.0):
+        pass
+    assert "writing" == state_of(path)
+    address_map.write({})
+    assert "ready" == state_of(path)
+    assert {A: value_of(A, 2), B: value_of(B, 2)} == dict(address_map.items())

@@ -1,0 +1,79 @@
+"""A start that fails, again and again, until the input ends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.errors import ConfigError
+from pbs_filter.service import run
+
+from ..running import COMMAND, ENVIRONMENT, wait_for
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGHUP)]
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+def test_starts_that_fail_are_said_once_and_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred of them: one line in the log, and the collector is on."""
+    tries: list[bool] = []
+
+    class Waiting:
+        def __init__(self, **_: object) -> None:
+            self.confirm = False
+
+        def until_end(self, seconds: float, _why: str) -> bool:
+            assert seconds == run.RETRY_SECONDS
+            tries.append(gc.isenabled())
+            return len(tries) == 100
+
+    def fails() -> object:
+        gc.disable()
+        raise ConfigError("a word that nobody knows")
+
+    monkeypatch.setattr(run, "Waiting", Waiting)
+    log = tmp_path / "log"
+    status = run.run(fails, retry=True, logto=str(log))  # type: ignore[arg-type]
+    assert 78 == status
+    assert [True] * 100 == tries
+    assert 1 == log.read_text().count("a word that nobody knows; trying again in 10 seconds")
+
+
+@pytest.mark.parametrize("confirm", ["yes", "no"])
+def test_a_filter_that_cannot_start_ends_with_its_input_and_an_unread_line_in_it(
+    tmp_path: Path, confirm: str
+) -> None:
+    """The daemon was killed: its last line is in the pipe, and both ends are closed."""
+    config = tmp_path / "bad.toml"
+    config.write_text("grcae_seconds = 5\n")
+    stdin, feed = os.pipe()
+    log = tmp_path / "log"
+    process = subprocess.Popen(
+        [*COMMAND, f"--config={config}", f"--confirm={confirm}", "--retry-start", f"--logto={log}"],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=ENVIRONMENT,
+    )
+    os.close(stdin)
+    with process:
+        wait_for(lambda: log.exists() and b"trying again" in log.read_bytes(), "a failed start")
+        os.write(feed, b"Nov 20 10:00:00 mx1 popa3d[7]: Session from 192.0.2.7\n")
+        assert process.stdout is not None
+        process.stdout.close()
+        os.close(feed)
+        assert 78 == process.wait(60)
+    assert log.read_bytes().count(b"\n") < 3
