@@ -16,9 +16,10 @@ from ..grammar.rules import Rule, Server, own_logs_of
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from ..syslog import records
 from ..syslog.scanner import Scanner
+from .authorisations import clean
 from .correlator import Correlator
 from .events import Event
-from .ledger import Ledger, clean
+from .ledger import Ledger
 from .pieces import Granted, Pieces
 from .policy import Policy
 from .state import State

@@ -75,11 +75,10 @@ def users_of(
         values = [*read(user_key.decode()).get(user_key.decode(), {}).values(), *forgotten]
         found += [(user_key, value) for value in current(user_key, values, now)]
     latest: dict[str, Entry] = {}
-    for user_key, value in found:
-        entry = decode(user_key.decode(), value)
-        if entry is not None:
-            known = latest.get(entry.user, entry)
-            latest[entry.user] = max(known, entry, key=lambda each: each.until)
+    decoded = (decode(user_key.decode(), value) for user_key, value in found)
+    for entry in filter(None, decoded):
+        known = latest.get(entry.user, entry)
+        latest[entry.user] = max(known, entry, key=lambda each: each.until)
     return tuple(latest.values()) if len(latest) > 1 else ()
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from .. import __version__
 from ..addresses import canonical, widen
+from ..authorisation.authorisations import MANUAL, clean
 from ..authorisation.events import Event
-from ..authorisation.ledger import MANUAL, clean
 from ..authorisation.pipeline import Pipeline
 
 MAX_SECONDS = 366 * 86400

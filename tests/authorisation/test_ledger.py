@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbs_filter.authorisation.ledger import MANUAL, Ledger, clean
+from pbs_filter.authorisation.authorisations import MANUAL, clean
+from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.map_format import check
 from pbs_filter.map_format import entry as value
 from pbs_filter.model import Reason
@@ -348,7 +349,7 @@ def test_the_map_is_told_the_oldest_changes_first_as_many_as_it_takes():
 def test_what_the_journal_lost_is_learned_from_the_map_and_told_again():
     before = new_ledger()
     before.login("192.0.2.1", "bob", "x", "imap", None, START, START)
-    entry = before.entry(before.authorisations["192.0.2.1"])
+    entry = before.authorisations["192.0.2.1"].entry()
     ledger = new_ledger()
     assert ledger.learn("192.0.2.1", entry, 9_999_999_999)
     assert not ledger.learn("192.0.2.1", entry, 9_999_999_999)
@@ -363,7 +364,7 @@ def test_what_the_map_says_of_a_later_end_counts():
     ledger, later = new_ledger(), new_ledger()
     ledger.login("192.0.2.1", "bob", "x", "", None, START, START)
     later.login("192.0.2.1", "eve", "y", "", None, START + 60, START + 60)
-    assert ledger.learn("192.0.2.1", later.entry(later.authorisations["192.0.2.1"]), 9_999_999_999)
+    assert ledger.learn("192.0.2.1", later.authorisations["192.0.2.1"].entry(), 9_999_999_999)
     assert START + 60 + GRACE == ledger.authorisations["192.0.2.1"].until
 
 
@@ -372,7 +373,7 @@ def test_an_address_holds_no_more_sessions_than_the_map_can_say():
     for number in range(value.MAX_SESSIONS + 3):
         ledger.login("192.0.2.1", "bob", "x", "", f"mx1 x {number}", START, START)
     assert value.MAX_SESSIONS == len(ledger.sessions)
-    assert value.MAX_SESSIONS == ledger.entry(ledger.authorisations["192.0.2.1"]).sessions
+    assert value.MAX_SESSIONS == ledger.authorisations["192.0.2.1"].entry().sessions
 
 
 @pytest.mark.parametrize("payload", ["x\t1", "", "t\t1\t2\t3"])
@@ -413,7 +414,7 @@ def test_exports_are_told_who_lives():
 def test_what_was_ended_by_hand_is_not_learned_from_an_old_map():
     ledger = new_ledger()
     ledger.login(ADDRESSES[0], "bob", "x", "", None, START, START)
-    entry = Ledger.entry(ledger.authorisations[ADDRESSES[0]])
+    entry = ledger.authorisations[ADDRESSES[0]].entry()
     again = new_ledger()
     assert again.apply(f"d\t{ADDRESSES[0]}")
     assert not again.learn(ADDRESSES[0], entry, 9_999_999_999)

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbs_filter.authorisation.ledger import MANUAL, Ledger
+from pbs_filter.authorisation.authorisations import MANUAL
+from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.map_format.entry import MAX_USERS, Entry, decode
+from pbs_filter.model import Reason
 
 GRACE = 100
 MAX_SESSION = 450
@@ -313,3 +315,61 @@ def test_a_user_from_the_future_is_dropped():
         auth.renewed = START
     again.restored(START + 50)
     assert {"bob"} >= may_send(dict(again.map_values()), ADDRESSES[0], START + 50)
+
+
+def test_a_session_of_a_user_who_is_no_longer_kept_still_ends():
+    ledger, stored = new_ledger(), {}
+    login(ledger, "first", START, session="1")
+    for number in range(MAX_USERS):
+        login(ledger, f"u{number}", START + 1)
+    assert ADDRESSES[0] == ledger.logout("mx dovecot 1", START + 50, START + 50)
+    write(ledger, stored)
+    assert "first" not in may_send(stored, ADDRESSES[0], START + 50)
+    assert START + 50 + GRACE == ledger.authorisations[ADDRESSES[0]].until
+
+
+def test_every_spelling_of_a_user_is_forgotten():
+    ledger, stored = new_ledger(), {}
+    for name in ("bob", "BOB", "bob*admin"):
+        login(ledger, name, START)
+    assert 1 == ledger.forget_user("Bob")
+    write(ledger, stored)
+    assert {} == stored
+
+
+def test_a_login_that_comes_after_a_newer_one_of_its_user_changes_nothing():
+    ledger, stored = new_ledger(), {}
+    login(ledger, "alice", START + 10)
+    login(ledger, "bob", START + 20)
+    write(ledger, stored)
+    ledger.journaled()
+    assert ledger.login(ADDRESSES[0], "bob", "dovecot", "imap", None, START, START + 20) is None
+    assert [] == ledger.journal_payloads()
+
+
+def test_the_users_of_an_address_count_for_the_limit_of_each_after_a_start():
+    ledger = new_ledger(max_addresses_per_user=1)
+    login(ledger, "alice", START)
+    login(ledger, "bob", START)
+    ledger.authorise(ADDRESSES[0], GRACE, "scanner", START)
+    again = new_ledger(max_addresses_per_user=1)
+    for payload in ledger.live_payloads():
+        again.apply(payload)
+    again.restored(START)
+    for user in ("alice", "bob"):
+        refused = again.login(ADDRESSES[1], user, "dovecot", "imap", None, START, START)
+        assert refused is Reason.USER_HAS_TOO_MANY
+    assert again.login(ADDRESSES[1], "scanner", "dovecot", "imap", None, START, START) is None
+
+
+def test_of_three_users_the_newest_of_the_others_stays_when_one_is_forgotten():
+    ledger, stored = new_ledger(), {}
+    for number, name in enumerate(("alice", "bob", "carol")):
+        login(ledger, name, START + number)
+    assert 1 == ledger.forget_user("carol")
+    write(ledger, stored)
+    main = decode(ADDRESSES[0], stored[ADDRESSES[0]])
+    assert main is not None
+    assert ("bob", START + 1, START + 1 + GRACE) == (main.user, main.last, main.until)
+    assert {"alice", "bob"} == may_send(stored, ADDRESSES[0], START + 3)
+    assert not ledger.apply("x\tsomething else")

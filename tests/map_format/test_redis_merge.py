@@ -7,7 +7,7 @@ import pytest
 from pbs_filter.errors import StoreBusy, StoreDamaged
 from pbs_filter.map_format.entry import Entry, encode
 from pbs_filter.map_format.redis_fields import FORGET
-from pbs_filter.map_format.redis_merge import last_login, merge
+from pbs_filter.map_format.redis_merge import last_login, merge, users_of
 
 ADDRESS = "192.0.2.7"
 NOW = 1000
@@ -62,3 +62,25 @@ def test_the_newest_login_of_all_is_known_for_what_is_forgotten_by_a_late_clock(
     fields = {FORGET: b"0000000900", "mx1": value(2000, last=1005), "mx2": value(2000)}
     assert 1005 == last_login(ADDRESS, fields)
     assert 0 == last_login(ADDRESS, {"mx1": b"x"})
+
+
+def user_value(number: int, user: str, until: int = 2000) -> bytes:
+    key = f"{ADDRESS}#{number}"
+    return encode(key, Entry(until, 900, 800, 900, 0, "dovecot", "imap", user))
+
+
+def test_each_filters_users_count_each_with_the_latest_end():
+    several = encode(ADDRESS, Entry(3000, 900, 800, 900, 0, "dovecot", "imap", "bob", 2))
+    keys = {
+        f"{ADDRESS}#1": {"mx1": user_value(1, "bob"), "mx2": b"x"},
+        f"{ADDRESS}#2": {"mx1": user_value(2, "carol", 3000), "mx3": user_value(2, "bob", 2500)},
+    }
+    fields = {"mx1": several, "mx2": value(2000)}
+    found = users_of(ADDRESS, fields, NOW, lambda key: {key: keys[key]})
+    ends = {entry.user: entry.until for entry in found}
+    assert {"alice": 2000, "bob": 2500, "carol": 3000} == ends
+    assert () == users_of(ADDRESS, {"mx2": value(2000), "mx3": value(1500)}, NOW, {}.get)
+    forgotten = {**fields, FORGET: b"0000000899"}
+    assert 3 == len(users_of(ADDRESS, forgotten, NOW, lambda key: {key: keys[key]}))
+    with pytest.raises(StoreDamaged):
+        users_of(ADDRESS, {"mx1": several}, NOW, lambda key: {key: {"mx1": b"x"}})

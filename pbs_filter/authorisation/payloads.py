@@ -1,0 +1,160 @@
+"""The journal's payloads of addresses, their users, and sessions. Pure.
+
+They are *states*, not events: the later one counts, so that replaying one twice, or an old snapshot
+and then what came after it, gives the same ledger. Fields are separated by one tab:
+
+    a <address> <until> <renewed> <since> <last> <server> <protocol> <user> <line>
+    d <address>
+    u <address> <user> <until> <renewed> <since> <last> <server> <protocol>
+    v <address> <user> <server>
+    o <session> <address> <opened> <protocol> <user>
+    c <session>
+
+`a` has the newest user of the address, and the latest of all ends; `u` is one of several users with
+his own end, `v` one who is gone; `d` an address that was ended by hand, `c` a session that ended.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ..map_format.entry import Entry
+from .authorisations import MANUAL, Authorisation, Session, clean
+from .shards import Shards
+from .users import Name, Users
+
+LINE_CHARACTERS = 300
+"""How much of the line that authorised an address the journal keeps for --history."""
+
+
+class Payloads:
+    """Payloads of the states in `authorisations` and `sessions`, and back."""
+
+    def __init__(
+        self, authorisations: Shards[str, Authorisation], sessions: Shards[str, Session]
+    ) -> None:
+        self.authorisations = authorisations
+        self.sessions = sessions
+        self._dropped: set[str] = set()
+        """While the journal is replayed: what somebody ended by hand is not learned again."""
+
+    def replayed(self) -> None:
+        """The journal has been replayed."""
+        self._dropped.clear()
+
+    def address(self, address: str, line: str) -> str:
+        """Return the payload of an address; `line` authorised it."""
+        auth = self.authorisations.get(address)
+        if auth is None:
+            return f"d\t{address}"
+        return (
+            f"a\t{address}\t{auth.until}\t{auth.renewed}\t{auth.since}\t{auth.last}"
+            f"\t{auth.server}\t{auth.protocol}\t{auth.user}\t{clean(line[:LINE_CHARACTERS])}"
+        )
+
+    def user(self, address: str, name: Name) -> str:
+        """Return the payload of one of several users of an address."""
+        auth = self.authorisations.get(address)
+        user = None if auth is None or auth.users is None else auth.users.by_name.get(name)
+        if user is None:
+            return f"v\t{address}\t{name[0]}\t{MANUAL if name[1] else ''}"
+        return (
+            f"u\t{address}\t{name[0]}\t{user.until}\t{user.renewed}\t{user.since}\t{user.last}"
+            f"\t{user.server}\t{user.protocol}"
+        )
+
+    def session(self, key: str) -> str:
+        """Return the payload of a session."""
+        session = self.sessions.get(key)
+        if session is None:
+            return f"c\t{key}"
+        return f"o\t{key}\t{session.address}\t{session.opened}\t{session.protocol}\t{session.user}"
+
+    def apply(self, payload: str) -> bool:
+        """Take one payload of the journal; whether it was one of ours.
+
+        Raises:
+            ValueError: it begins like one of ours but is not.
+        """
+        fields = payload.split("\t")
+        kind = fields[0]
+        if kind == "a":
+            _, address, until, renewed, since, last, server, protocol, user, _line = fields
+            addresses = self.authorisations.part(address)
+            auth = addresses.get(address)
+            if auth is None:
+                auth = addresses[address] = Authorisation(0, 0, 0, 0)
+            self._dropped.discard(address)
+            auth.until = _number(until)
+            auth.renewed = _number(renewed)
+            auth.since = _number(since)
+            auth.last = _number(last)
+            auth.server = _word(server)
+            auth.protocol = _word(protocol)
+            auth.user = user
+            if auth.users is not None and len(auth.users) < 2:
+                auth.users = None
+        elif kind == "u":
+            _, address, user, until, renewed, since, last, server, protocol = fields
+            auth = self.authorisations.get(address)
+            if auth is not None:
+                auth.users = auth.users or Users()
+                times = _number(until), _number(renewed), _number(since), _number(last)
+                entry = Entry(*times, 0, _word(server), _word(protocol), user)
+                auth.users.take((user, server == MANUAL), entry)
+        elif kind == "v":
+            _, address, user, server = fields
+            auth = self.authorisations.get(address)
+            if auth is not None and auth.users is not None:
+                auth.users.by_name.pop((user, server == MANUAL), None)
+        elif kind == "d":
+            _, address = fields
+            self.authorisations.pop(address, None)
+            self._dropped.add(address)
+        elif kind == "o":
+            _, key, address, opened, protocol, user = fields
+            self.sessions[key] = Session(address, _number(opened), _word(protocol), user)
+        elif kind == "c":
+            _, key = fields
+            self.sessions.pop(key, None)
+        else:
+            return False
+        return True
+
+    def learn(self, address: str, entry: Entry, now: int) -> bool:
+        """Take what an old map says of `address`; whether it is more than the journal did.
+
+        `address` may be the key of one of its users. The journal's words from the future are none:
+        the line that told its clock was damaged.
+        """
+        address, is_user, _ = address.partition("#")
+        if address in self._dropped:
+            return False
+        if is_user:
+            return self._learn_user(address, entry, now)
+        auth = self.authorisations.get(address)
+        if auth is None:
+            auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
+        elif auth.until >= entry.until and auth.renewed <= now + 1:
+            return False
+        auth.take(entry)
+        return True
+
+    def _learn_user(self, address: str, entry: Entry, now: int) -> bool:
+        auth = self.authorisations.get(address)
+        if auth is None:
+            auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
+            self.learn(address, entry, now)
+        if auth.users is None:
+            auth.users = Users()
+        name = entry.user, entry.server == MANUAL
+        known = auth.users.by_name.get(name)
+        if known is not None and known.until >= entry.until and known.renewed <= now + 1:
+            return False
+        auth.users.take(name, entry)
+        return True
+
+
+# A million addresses have the same few times and words: one object for each, not a million.
+_number = lru_cache(4096)(int)
+_word = lru_cache(256)(str)
