@@ -100,14 +100,14 @@ def checked(table: type, values: Mapping[str, Any], where: str) -> dict[str, Any
     return result
 
 
-def tables(name: str, table: type, unique: str) -> Kind:
+def tables(name: str, table: type, unique: str = "") -> Kind:
     """Tables `[[name]]` with the keys that the class `table` declares; no two have one `unique`."""
 
     def check(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not all(isinstance(v, dict) for v in value):
             raise ConfigError(f"{name}: write [[{name}]] tables, not {value!r}")
         found = tuple(_table(f"[[{name}]]", number, each) for number, each in enumerate(value, 1))
-        labels = [getattr(each, unique) for each in found]
+        labels = [getattr(each, unique) for each in found] if unique else []
         for label in labels:
             if label and labels.count(label) > 1:
                 raise ConfigError(

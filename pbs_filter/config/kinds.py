@@ -174,6 +174,23 @@ def choice(*words: str) -> Kind:
 # ---------------------------------------------------------------------- lists
 
 
+def some_of(*words: str) -> Kind:
+    """A list of some of `words`, at least one."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        texts = _check_texts(value)
+        for text in texts:
+            if text not in words:
+                raise ConfigError(
+                    f"{text!r} is not one of {', '.join(words)}.{nearest(text, words)}"
+                )
+        if not texts:
+            raise ConfigError(f"is empty; write some of {', '.join(words)}")
+        return texts
+
+    return Kind(check, accepts=f"Some of: {', '.join(words)}.")
+
+
 def _check_texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(
         isinstance(item, str) and item.isprintable() for item in value

@@ -27,7 +27,7 @@ from .kinds import (
     seconds,
     whole,
 )
-from .tables import Export, Group, SiteServer
+from .tables import Export, Group, Hook, SiteServer
 
 DEFAULT_PATH = "/etc/pbs-filter.toml"
 DAY = 86400
@@ -229,6 +229,12 @@ class Config:
     )
     export: tuple[Export, ...] = option(
         tables("export", Export, "path"), (), "A file for an MTA that reads no map."
+    )
+    hook: tuple[Hook, ...] = option(
+        tables("hook", Hook),
+        (),
+        "Commands to run when something happened. Four run at one time; what comes faster than "
+        "they end is dropped, and counted in the log.",
     )
     groups: tuple[Group, ...] = option(
         tables("groups", Group, "name"),

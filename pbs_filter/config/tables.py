@@ -20,6 +20,7 @@ from .kinds import (
     choice,
     file_path,
     seconds,
+    some_of,
 )
 
 HOLD_NETWORKS = frozenset({"cidr", "list", "nft"})
@@ -72,6 +73,23 @@ class Group:
     max_session_seconds: int | None = option(
         seconds(0, 30 * 86400), None, "As the option of this name, likewise."
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """One `[[hook]]`: a command to run when something happened."""
+
+    on: tuple[str, ...] = option(
+        some_of("warning", "authorised", "ended"), REQUIRED, "What the command is run for."
+    )
+    command: tuple[str, ...] = option(
+        COMMAND,
+        REQUIRED,
+        "A text or a list of words, run without a shell as the filter's account. It is told by "
+        "PBS_EVENT, PBS_ADDRESS, PBS_USER, PBS_SERVER, PBS_UNTIL and PBS_TEXT, and by a JSON "
+        "object on stdin.",
+    )
+    timeout_seconds: int = option(seconds(1, 300), 10, "The command is ended when it takes longer.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from ..monitor import status
 from ..monitor.metrics_file import MetricsFile
 from ..monitor.warnings import Warnings
 from .feed import Feed
+from .hooks import Hooks
 from .lookup_counts import LookupCounts
 
 
@@ -20,9 +21,14 @@ class Monitor:
     """One running filter, looked at."""
 
     def __init__(
-        self, log: Log, metrics_file: MetricsFile, lookup_counts: LookupCounts | None = None
+        self,
+        log: Log,
+        metrics_file: MetricsFile,
+        hooks: Hooks,
+        lookup_counts: LookupCounts | None = None,
     ) -> None:
         self._log = log
+        self._hooks = hooks
         self._metrics_file = metrics_file
         self._lookup_counts = lookup_counts
         self._warnings = Warnings()
@@ -41,9 +47,11 @@ class Monitor:
             assert zone is not None
             line = self._newest[self._newest.rfind(b"\n", 0, -1) + 1 : -1]
             said += self._warnings.line(line, came, uptime, zone, feed.pipeline.own_logs)
-        self._log.events(*feed.pipeline.ledger.events.take())
+        events, lost = feed.pipeline.ledger.events.take()
+        self._log.events(events, lost)
         for sentence in said:
             self._log.say(sentence)
+        self._hooks.tick([*events, *(("warning", {"text": sentence}) for sentence in said)])
         self._metrics_file.run(lambda: self._values(feed, now), uptime)
 
     def status(self, feed: Feed, now: int) -> dict[str, Any]:

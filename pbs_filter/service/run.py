@@ -25,6 +25,7 @@ from ..monitor.metrics_file import MetricsFile
 from . import build
 from .control import Control
 from .feed import Feed
+from .hooks import Hooks
 from .journald_cursor import Cursor
 from .local_networks import LocalNetworks
 from .lookup_counts import LookupCounts
@@ -126,7 +127,9 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
                 lookup_counts = LookupCounts(config.map, config.group)
             except PbsFilterError as error:
                 log.say(f"lookups are not counted: {error}")
-        monitor = Monitor(log, MetricsFile(config.metrics, servers, log), lookup_counts)
+        hooks = Hooks(config.hook, log)
+        metrics_file = MetricsFile(config.metrics, servers, log)
+        monitor = Monitor(log, metrics_file, hooks, lookup_counts)
 
         def every_second(now: int) -> None:
             monitor.tick(feed, now)
@@ -165,6 +168,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
         feed.run()
         log.events(*pipeline.ledger.events.take())
         log.say("the input ended: stopping")
+        hooks.stop()
         exporter.stop()
         if cursor is not None:
             cursor.save()
