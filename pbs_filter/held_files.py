@@ -86,3 +86,36 @@ def _roots_alone(path: str) -> bool:
     directory = os.stat(os.path.dirname(path) or ".")
     writable = directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return not (os.lstat(path).st_uid or directory.st_uid or writable)
+
+
+def lock_holders(path: str) -> list[tuple[int, str]]:
+    """The processes that hold a flock(2) of the file `path`: pid, and READ or WRITE.
+
+    The kernel shows those of this process' own pid namespace; where it shows none, the list is
+    empty.
+    """
+    try:
+        status = os.stat(path)
+        with open("/proc/locks", encoding="ascii") as table:
+            rows = [line.split() for line in table]
+    except (OSError, ValueError):
+        return []
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    return [
+        (int(row[4]), row[3])
+        for row in rows
+        if len(row) > 5 and row[1] == "FLOCK" and row[5] == place and int(row[4]) > 0
+    ]
+
+
+def described_holders(path: str) -> str:
+    """Who holds a flock(2) of `path`, as text: `process 4711 (flock)`; "" where nobody is seen."""
+    parts = []
+    for pid, _kind in lock_holders(path):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+                name = "".join(c for c in file.read().strip() if c.isprintable())
+        except OSError:
+            name = "ended"
+        parts.append(f"process {pid} ({name})")
+    return ", ".join(parts)

@@ -83,7 +83,7 @@ CLOCKS = frozenset({"now", "utcnow", "today"})
 LOOKUP_MAY = frozenset({"errors", "log", "map_format", "text"})
 """What the lookup side, which starts for every connection, may import beside itself."""
 
-STORE_MAY = frozenset({"", "errors", "files", "map_format"})
+STORE_MAY = frozenset({"", "errors", "files", "held_files", "map_format"})
 """What a store may import beside the other stores: it knows nothing of the ledger."""
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
-from pbs_filter.held_files import make_directory, open_to_append, read_regular
+from pbs_filter.held_files import (
+    described_holders,
+    lock_holders,
+    make_directory,
+    open_to_append,
+    read_regular,
+)
 from pbs_filter.log import Log
 
 NOBODY = 65534
@@ -75,3 +82,15 @@ def test_a_directory_is_made_for_its_account(tmp_path: Path) -> None:
     status = (tmp_path / "a/b").stat()
     assert (0o42750, NOBODY, 0) == (status.st_mode, status.st_uid, status.st_gid)
     assert 0 == (tmp_path / "a").stat().st_uid
+
+
+def test_who_holds_a_lock_is_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "map")
+    assert [] == lock_holders(path)
+    with open(path, "w") as file:
+        assert [] == lock_holders(path)
+        for kind, name in ((fcntl.LOCK_SH, "READ"), (fcntl.LOCK_EX, "WRITE")):
+            fcntl.flock(file, kind)
+            assert [(os.getpid(), name)] == lock_holders(path)
+        assert described_holders(path).startswith(f"process {os.getpid()} (")
+    assert "" == described_holders(path)

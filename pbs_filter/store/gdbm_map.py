@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 
 from .. import files
 from ..errors import ConfigError, StoreBusy, StoreDamaged
+from ..held_files import described_holders
 from .gdbm_state import State
 
 LOCK_WAIT_SECONDS = 0.2
@@ -163,9 +164,10 @@ class GdbmMap:
             time.sleep(PAUSE_SECONDS)
 
     def _locked(self) -> _Locked:
+        holders = described_holders(self._path) or "another program"
         return _Locked(
-            f"the map {self._path!r} has been locked by another program for {self._wait:g} s; "
-            f"`fuser {self._path}` tells by which, it is tried again"
+            f"the map {self._path!r} has been locked by {holders} for {self._wait:g} s, it is tried "
+            "again; end a program that keeps the lock"
         )
 
     def _failed(self, doing: str, error: OSError) -> StoreBusy | StoreDamaged:

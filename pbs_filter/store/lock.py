@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from .. import files
 from ..errors import StoreBusy
+from ..held_files import described_holders, lock_holders
 
 POLL_SECONDS = 0.02
 WORD_SECONDS = 1.0
@@ -84,6 +85,10 @@ class Lock:
         return f"pid {os.getpid()}, since {time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n"
 
     def _holder(self) -> str:
+        shared = [pid for pid, kind in lock_holders(self._path) if kind == "READ"]
+        if shared:
+            # Whoever may read the file can do that; a filter never does.
+            return f"no, {described_holders(self._path)}, which only reads it: end it"
         try:
             with open(self._path, encoding="utf-8", errors="replace") as file:
                 return file.readline(100).strip() or "which does not say its pid"

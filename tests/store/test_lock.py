@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from pathlib import Path
@@ -126,3 +127,16 @@ def test_places_where_no_lock_can_be_are_said_in_one_sentence(path: Path) -> Non
     path.mkdir()
     with pytest.raises(StoreBusy, match="Is a directory"):
         Lock(str(path)).acquire(0)
+
+
+def test_a_process_that_only_reads_the_lock_file_and_keeps_the_filter_out_is_named(
+    tmp_path: Path,
+) -> None:
+    """A member of the group may do that: the lookups' account, for one."""
+    path = tmp_path / "map.lock"
+    path.touch(mode=0o640)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        words = rf"no, process {os.getpid()} \(.*\), which only reads it: end it"
+        with pytest.raises(StoreBusy, match=words):
+            Lock(str(path)).acquire(0)
