@@ -30,8 +30,8 @@ _WHAT_TO_DO = {
     errno.EROFS: "mount that file system read-write again",
     errno.EIO: "look at the disk: the kernel's log says more",
     errno.ENOENT: "create the directory again, with the owner and mode it had",
-    errno.EACCES: "give this account back its rights there",
-    errno.EPERM: "give this account back its rights there",
+    errno.EACCES: "let this account write there (chown, chmod)",
+    errno.EPERM: "let this account write there (chown, chmod)",
     errno.EMFILE: "raise the limit of open files",
     errno.ENFILE: "raise the system's limit of open files",
 }

@@ -166,8 +166,8 @@ class GdbmMap:
     def _locked(self) -> _Locked:
         holders = described_holders(self._path) or "another program"
         return _Locked(
-            f"the map {self._path!r} has been locked by {holders} for {self._wait:g} s, it is tried "
-            "again; end a program that keeps the lock"
+            f"the map {self._path!r} has been locked by {holders} for {self._wait:g} s, it is "
+            "tried again; end a program that keeps the lock"
         )
 
     def _failed(self, doing: str, error: OSError) -> StoreBusy | StoreDamaged:
