@@ -148,8 +148,8 @@ USUAL = (
     + pp.StringEnd()
 )
 _LOGIN = STAMP + START + (pp.Literal("Login: ") | pp.Literal("Logged in: "))
-LOGIN = _LOGIN + (USUAL | ELEMENTS)
-LOGIN_MORE = _LOGIN + MORE_ELEMENTS
+# One rule for all, because as rules of their own each would be tried on every login.
+LOGIN = _LOGIN + (USUAL | (ELEMENTS + pp.StringEnd()) | MORE_ELEMENTS)
 _OLD_NAME = name(' <>()[],;:"=')("user")
 LOGIN_099 = START + line("Login: {user} [{address}]", user=_OLD_NAME)
 
@@ -575,8 +575,7 @@ SERVER = Server(
     programs={"dovecot": None},
     own_logs=OWN_LOGS,
     rules=(
-        Rule("login", Accepted, LOGIN, LOGIN_LINES, session=("session",)),
-        Rule("login-more", Accepted, LOGIN_MORE, LOGIN_MORE_LINES, session=("session",)),
+        Rule("login", Accepted, LOGIN, LOGIN_LINES + LOGIN_MORE_LINES, session=("session",)),
         Rule("login-0.99", Accepted, LOGIN_099, LOGIN_099_LINES),
         Rule("proxy", Accepted, PROXY, PROXY_LINES, session=("session",), off=True),
         Rule("proxy-end", Ended, PROXY_END, PROXY_END_LINES, session=("session",)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import pyparsing as pp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +27,8 @@ ELEMENTS = (
 )
 
 
-GENERAL = translate(dovecot._LOGIN + dovecot.ELEMENTS)
+ANY_ORDER = (dovecot.ELEMENTS + pp.StringEnd()) | dovecot.MORE_ELEMENTS
+GENERAL = translate(dovecot._LOGIN + ANY_ORDER)
 WITH_USUAL = translate(dovecot.LOGIN)
 
 
