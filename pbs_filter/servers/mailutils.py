@@ -26,7 +26,6 @@ import pyparsing as pp
 from ..grammar import (
     ADDRESS,
     TEXT,
-    USER,
     WORD,
     Rule,
     Server,
@@ -49,13 +48,14 @@ MAYBE_ID = token(rf"(?>{_SESSION_ID} |)", "a session id or nothing")
 USER_WORD = pp.one_of(["user ", "User "])
 _PARTS = {
     "user": name_before("' ", most=120)("user"),
-    "path": WORD("0-9A-Za-z_.:/@%+,~=-", 200),
+    "path": token(r"(?>(?:[^'<>\x00-\x1f\x7f]|'(?=[0-9A-Za-z])){1,200})", "a path"),
     "source": WORD("0-9A-Za-z_-", 40),
     "messages": pp.one_of([" message", " messages", " msgs"]),
 }
 _BARE = name(less=" <>()[],;:\"'`", most=120)("user")
 NAME = line("`{user}'", **_PARTS) | line("'{user}'", **_PARTS) | _BARE
-MAILBOX = line("`{path}'", **_PARTS) | line("'{path}'", **_PARTS) | _PARTS["path"]
+_BARE_PATH = WORD("0-9A-Za-z_.:/@%+,~=-", 200)
+MAILBOX = line("`{path}'", **_PARTS) | line("'{path}'", **_PARTS) | _BARE_PATH
 WITH_MAILBOX = USER_WORD + line(
     "{name} logged in with mailbox {mailbox}", name=NAME, mailbox=MAILBOX
 )
@@ -67,7 +67,7 @@ END = (
     pp.one_of(["session ", "Session "])
     + pp.one_of(["ended", "terminating", "timed out"])
     + " for user: "
-    + USER("user")
+    + name(less="<>", most=120)("user")
 )
 DROPPED = pp.one_of(["remote protocol error", "I/O error", "read error on control stream"])
 
@@ -170,6 +170,8 @@ pop3d[4711]: 2AK8nIji POP3 login: user `bob', source system
     not: the mailbox may still be locked
 pop3d[4711]: 2AK8nIji User 'bob' logged in with mailbox '/var/mail/b' (2 msgs)
     -> accepted user=bob protocol=pop3 session=2AK8nIji
+pop3d[4711]: 2AK8nIji user `pat.o'neil' logged in with mailbox `/var/mail/pat.o'neil' (2 messages)
+    -> accepted user=pat.o'neil protocol=pop3 session=2AK8nIji
 pop3d[4711]: 2AK8nIji User bob logged in with mailbox /var/mail/b
     -> accepted user=bob protocol=pop3 session=2AK8nIji
 imap4d[4711]: 2AK8nIji user `bob' logged in (source: system)
@@ -215,6 +217,8 @@ gnu-pop3d[4711]: x User bob logged in with mailbox x from 203.0.113.66
 """)
 
 END_LINES = samples("""
+pop3d[4711]: 2AK8nIji session ended for user: pat o'neil {a}
+    -> ended user=pat o'neil {a} protocol=pop3 session=2AK8nIji
 pop3d[4711]: 2AK8nIji session ended for user: bob
     -> ended user=bob protocol=pop3 session=2AK8nIji
 imap4d[4711]: 2AK8nIji read error on control stream
@@ -223,8 +227,8 @@ imap4d[4711]: 2AK8nIji session terminating
     not: nobody had logged in
 pop3d[4711]: x 2AK8nIji session ended for user: bob
     not: text in front
-pop3d[4711]: 2AK8nIji session ended for user: bob x
-    not: text after the end
+pop3d[4711]: 2AK8nIji session ended for user: <bob> x
+    not: no name
 """)
 
 END_BY_PID_LINES = samples("""
@@ -234,8 +238,8 @@ pop3d[4711]: I/O error
     -> ended protocol=pop3 session=4711
 pop3d[4711]: x session ended for user: bob
     not: text in front
-pop3d[4711]: session ended for user: bob x
-    not: text after the end
+pop3d[4711]: session ended for user: <bob> x
+    not: no name
 """)
 
 REFUSED_LINES = samples("""

@@ -15,22 +15,30 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, line, name, samples
+from ..grammar import ADDRESS, TEXT, WORD, Rule, Server, line, name_before, samples
 from ..model import Accepted, Connected, Ended, Ignored, Refused
 
 _CLIENT = line("{host} ({address})") | ADDRESS("address")
-_NAME = name(less=" ")("user")
-_WHO = line("{mapped?}user {user}", mapped=pp.Literal("mapped "), user=_NAME)
+_MAPPED = pp.Opt("mapped ")
 
 CONNECTED = line("connect from {client}", client=_CLIENT)
-LOGIN = line("{who} authenticated{apop?}", who=_WHO, apop=pp.Literal(" through APOP"))
+LOGIN = line(
+    "{mapped}user {user} authenticated{apop?}",
+    mapped=_MAPPED,
+    user=name_before(" authenticated")("user"),
+    apop=pp.Literal(" through APOP"),
+)
 LOGIN_EXTENDED = line("{login} - {client}", login=LOGIN, client=_CLIENT)
-_USERS_END = line("session ended for {who}", who=_WHO)
+_NAME = name_before(" - ")("user")
+_USERS_END = line("session ended for {mapped}user {user}", mapped=_MAPPED, user=_NAME)
 # Debian's build names the user here, and does so before anybody has logged in, too.
 _IDLE = line("autologout time elapsed{user?}", user=line(" for user {user?}", user=_NAME))
 _LIMIT = pp.Literal("wrong commands limit exceeded")
 ENDED = _USERS_END | _IDLE | _LIMIT
-ENDED_EXTENDED = line("{ended} - {client}", ended=ENDED, client=_CLIENT)
+# Without the address: a user's name could imitate it, and the process is enough.
+ENDED_EXTENDED = line(
+    "{ended} - {client}", ended=ENDED, client=line("{host} ({ip})", ip=ADDRESS) | ADDRESS
+)
 DROPPED = "read: " + WORD("A-Za-z ,'()-", 80)
 NOBODY = line(
     "session ended{client?}", client=line(" - {host}{address?}", address=line(" ({host})"))
@@ -46,7 +54,7 @@ NOISE = (
     | "auth: "
     | "getpwnam: "
     | "unallowed non-IP based virtual hosting "
-    | ("user " + name(less=" ") + " not found")
+    | ("user " + name_before(" not found") + " not found")
     | "pam_unix("
 ) + TEXT
 
@@ -76,8 +84,10 @@ spop3d[4711]: user bob authenticated through APOP
     -> accepted user=bob protocol=pop3 session=4711
 spop3d[4711]: user bob authenticated -\x20
     not: not the whole line
-spop3d[4711]: user a user bob authenticated
-    not: a blank in the name
+spop3d[4711]: user pat smith authenticated
+    -> accepted user=pat smith protocol=pop3 session=4711
+spop3d[4711]: user a authenticated authenticated
+    not: a name that holds the words behind it
 """)
 
 LOGIN_EXTENDED_LINES = samples("""
@@ -110,25 +120,25 @@ spop3d[4711]: autologout time elapsed for user\x20
     -> ended protocol=pop3 session=4711
 spop3d[4711]: wrong commands limit exceeded
     -> ended protocol=pop3 session=4711
-spop3d[4711]: session ended for user bob 203.0.113.66
-    not: text after the end
+spop3d[4711]: session ended for user pat smith
+    -> ended user=pat smith protocol=pop3 session=4711
 solid-pop3d[4711]: Stats: session ended for user bob
     not: text in front
 """)
 
 ENDED_EXTENDED_LINES = samples("""
 solid-pop3d[4711]: session ended for user bob - dsl7.example.net (192.0.2.7)
-    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> ended user=bob protocol=pop3 session=4711
 solid-pop3d[4711]: session ended for mapped user bob - 192.0.2.7
-    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> ended user=bob protocol=pop3 session=4711
 solid-pop3d[4711]: autologout time elapsed - 192.0.2.7
-    -> ended address=192.0.2.7 protocol=pop3 session=4711
+    -> ended protocol=pop3 session=4711
 solid-pop3d[4711]: autologout time elapsed for user bob - 192.0.2.7
-    -> ended user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> ended user=bob protocol=pop3 session=4711
 solid-pop3d[4711]: autologout time elapsed for user  - 192.0.2.7
-    -> ended address=192.0.2.7 protocol=pop3 session=4711
+    -> ended protocol=pop3 session=4711
 solid-pop3d[4711]: wrong commands limit exceeded - 192.0.2.7
-    -> ended address=192.0.2.7 protocol=pop3 session=4711
+    -> ended protocol=pop3 session=4711
 solid-pop3d[4711]: session ended for user a - 203.0.113.66 - x (192.0.2.7)
     not: a blank in the name
 solid-pop3d[4711]: Stats: session ended for user a - 203.0.113.66

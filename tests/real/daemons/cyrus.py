@@ -46,6 +46,8 @@ class Cyrus(Server):
     packages = ("cyrus-imapd", "cyrus-pop3d", "sasl2-bin")
     service_accounts = (("cyrus", 61141),)
     protocol_in_rfc5424 = False
+    logs_refused_mailboxes = True
+    odd_names = 3  # saslpasswd2 takes no UTF-8, POP3 no backslash, brace or backtick
 
     def configure(self) -> Sequence[Process]:
         self.root.write("/etc/imapd.conf", _IMAPD)

@@ -36,6 +36,8 @@ class Server(ABC):
     """Whether its login lines hold its own address: ::1 is client and server at once."""
     text_hides_pieces: ClassVar[bool] = False
     """Whether its logger cuts lines, so that some logins of a text feed may be pieces of others."""
+    logs_refused_mailboxes: ClassVar[bool] = False
+    """Whether it logs the login of somebody whose mailbox it then finds to have a wrong name."""
     protocol_in_rfc5424: ClassVar[bool] = True
     """Whether a line says so too where its program's name is cut at the slash."""
     odd_names: ClassVar[int] = 5
