@@ -10,7 +10,7 @@ from typing import Any
 
 from ..authorisation.pipeline import Outcome
 from ..config.options import Config
-from ..grammar.matcher import NearMiss
+from ..grammar.matcher import Matcher, NearMiss
 from ..model import Reason, Record
 from ..service.build import pipeline_of
 from ..terminal import json_line
@@ -61,14 +61,22 @@ def run(config: Config, options: argparse.Namespace) -> int:
         if options.json:
             sys.stdout.write(json_line(story_object(number, outcome)))
         else:
-            near = (
-                pipeline.matcher.explain(record)
-                if isinstance(record, Record) and outcome.reason is Reason.NO_RULE
-                else ()
-            )
+            outcome, near = closer(pipeline.matcher, record, outcome)
             sys.stdout.write(story(number, line, record, outcome, near))
     sys.stdout.flush()
     return 0
+
+
+def closer(
+    matcher: Matcher, record: Record | Reason, outcome: Outcome
+) -> tuple[Outcome, Sequence[NearMiss]]:
+    """The outcome with its user's name, if that keeps every rule from the line; the near misses."""
+    if not isinstance(record, Record) or outcome.reason is not Reason.NO_RULE:
+        return outcome, ()
+    user = matcher.explain_user(record)
+    if user is not None:
+        outcome = outcome._replace(detail=odd(user))
+    return outcome, matcher.explain(record)
 
 
 def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
@@ -138,6 +146,14 @@ def observed(observation: object) -> str:
     return f"{type(observation).__name__}({', '.join(fields)})"
 
 
+def odd(user: str) -> str:
+    """What it is in a user's name that keeps every rule from reading the line."""
+    signs = sorted({char for char in user if not (char.isalnum() or char in "._@+-")})
+    if not signs:
+        return f"the user name has {len(user)} characters"
+    return f"the user name holds {' '.join(map(repr, signs))}"
+
+
 def decision(outcome: Outcome) -> str:
     """What was decided, in one sentence."""
     condition = UNPROVEN if outcome.reason is Reason.NOT_VOUCHED else ""
@@ -147,4 +163,6 @@ def decision(outcome: Outcome) -> str:
     if outcome.event == "logout":
         return f"logout: a session of {outcome.address} ended{condition}"
     assert outcome.reason is not None
+    if outcome.reason is Reason.NO_RULE and outcome.detail:
+        return f"nothing: {outcome.detail}: {outcome.reason.value}"
     return f"nothing: {outcome.reason.value}{detail}"

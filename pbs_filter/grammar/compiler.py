@@ -100,6 +100,17 @@ def translate(expression: pp.ParserElement, *, marked: bool = False) -> Pattern:
     return Pattern(text=text, groups=groups, marks=tuple(translator.marks))
 
 
+def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | None:
+    """Returns a pattern that has any text where `result` stands, for messages about a line.
+
+    None where nothing has that name. It tries every way of reading a line: only a short one should
+    be read with it.
+    """
+    translator = _Translator(False, any_text=result)
+    text = translator.of(expression)
+    return re.compile(text) if result in translator.groups else None
+
+
 def any_of(expressions: Iterable[pp.ParserElement]) -> Pattern:
     """Returns the pattern that fits what at least one of `expressions` fits. Raises GrammarError.
 
@@ -113,8 +124,10 @@ def any_of(expressions: Iterable[pp.ParserElement]) -> Pattern:
 class _Translator:
     """One translation: counts groups from left to right."""
 
-    def __init__(self, marked: bool) -> None:
+    def __init__(self, marked: bool, *, any_text: str = "") -> None:
         self.marked = marked
+        self.any_text = any_text
+        self.once = "?:" if any_text else "?>"
         self.count = 0
         self.groups: dict[str, list[int]] = {}
         self.marks: list[Mark] = []
@@ -131,6 +144,8 @@ class _Translator:
             )
         self.count += 1
         self.groups.setdefault(element.resultsName, []).append(self.count)
+        if element.resultsName == self.any_text:
+            return f"(?P<{self.any_text}{self.count}>.{{1,1000}}?)"
         return f"({self._body(element)})"
 
     def _body(self, element: pp.ParserElement) -> str:
@@ -197,13 +212,13 @@ class _Translator:
 
     def _choice(self, element: pp.ParserElement) -> str:
         parts = element.exprs  # type: ignore[attr-defined]
-        return f"(?>{'|'.join(self.of(part) + self._mark(part, optional=False) for part in parts)})"
+        return f"({self.once}{'|'.join(self.of(part) + self._mark(part, optional=False) for part in parts)})"
 
     def _optional(self, element: pp.ParserElement) -> str:
         if element.defaultValue is not pp.Opt("x").defaultValue:  # type: ignore[attr-defined]
             raise _error(element, "an Opt with a default; give the result a rule of its own")
         part = element.expr  # type: ignore[attr-defined]
-        return f"(?>{self.of(part)}{self._mark(part, optional=True)}|)"
+        return f"({self.once}{self.of(part)}{self._mark(part, optional=True)}|)"
 
     def _each(self, element: pp.ParserElement) -> str:
         parts = _parts_of_each(element)
@@ -225,10 +240,10 @@ class _Translator:
                 self.marks.append(Mark(group=self.count, what=str(inner), optional=True))
             # With a literal in front `re` passes over the other parts by their first character.
             head = _literal_head(inner)
-            steps.append(f"{head}(?({self.count})(?!)|(?>{text[len(head) :]})())")
+            steps.append(f"{head}(?({self.count})(?!)|({self.once}{text[len(head) :]})())")
             if not optional:
                 required.append(f"(?({self.count})|(?!))")
-        return f"(?>(?:{'|'.join(steps)}){{0,{len(steps)}}}){''.join(required)}"
+        return f"({self.once}(?:{'|'.join(steps)}){{0,{len(steps)}}}){''.join(required)}"
 
     def _nameless(self, element: pp.ParserElement, where: str) -> str:
         if where == "a Combine" and not element.adjacent:  # type: ignore[attr-defined]

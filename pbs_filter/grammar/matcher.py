@@ -11,19 +11,24 @@ servers, and start-up should not pay for the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import pyparsing as pp
 
-from ..model import Observation, Reason, Record
-from .compiler import Pattern, prepared, translate
+from ..model import Accepted, Ended, Observation, Reason, Record
+from .compiler import Pattern, loosened, prepared, translate
 from .dispatch import Candidate, Table, dispatch
 from .observe import TextMatch, builder
 from .prefixes import literal_prefixes
 from .rules import Rule, Server
 
 _new_reading = tuple.__new__
+_LONGEST_EXPLAINED = 2000
+_NAMING = (Accepted, Ended)
+_is_plain = re.compile(r"[\w.@+-]{0,64}").fullmatch
+"""Every rule reads such a name: what keeps it from reading the line is something else."""
 
 
 class Match(NamedTuple):
@@ -145,6 +150,19 @@ class Matcher:
             for rule in self._rules(server)
         ]
         return sorted(misses, key=lambda miss: -miss.position)
+
+    def explain_user(self, record: Record) -> str | None:
+        """Returns the user's name for which alone no rule reads the message; None if it is not."""
+        if len(record.message) > _LONGEST_EXPLAINED:
+            return None
+        for server in self.servers_of(record.program):
+            for rule in self._rules(server):
+                pattern = loosened(rule.expression, "user") if rule.kind in _NAMING else None
+                match = pattern and pattern.fullmatch(record.message)
+                user = next(filter(None, match.groupdict().values()), "") if match else ""
+                if not _is_plain(user):
+                    return user
+        return None
 
     def _claims_on(self, program: str) -> list[tuple[Server, str | None]]:
         claims = self._claims.get(program, [])

@@ -12,6 +12,8 @@ from ..pipelines import NOW, as_json, new
 from ..reading import read as read_line
 from ..running import login, logout
 
+POPA3D = "Nov 20 10:00:00 mx1 popa3d[4711]: "
+
 
 def told(line: str | bytes, made=None, *, near: bool = False) -> str:
     """The story of one line, read by a new filter."""
@@ -19,8 +21,9 @@ def told(line: str | bytes, made=None, *, near: bool = False) -> str:
     raw = line.rstrip("\n").encode() if isinstance(line, str) else line
     record = read_line(raw)
     outcome = made.read(record, NOW)
-    misses = made.matcher.explain(record) if near else ()
-    return explain.story(1, raw, record, outcome, misses)
+    if near:
+        return explain.story(1, raw, record, *explain.closer(made.matcher, record, outcome))
+    return explain.story(1, raw, record, outcome)
 
 
 def test_a_login_and_its_end():
@@ -48,6 +51,26 @@ def test_a_near_miss_shows_where_reading_stopped():
     assert "  near miss    dovecot, rule login: read up to '" in story
     assert "stopped at 'wip'\n" in story
     assert story.endswith("nothing: no rule reads this line\n")
+
+
+@pytest.mark.parametrize(
+    ("held", "line"),
+    [
+        ("holds ' '", POPA3D + "Authentication passed for pat smith"),
+        ("holds ' ' '('", POPA3D + "Authentication passed for pat (x"),
+        ("has 300 characters", login("192.0.2.7").replace("bob", "b" * 300)),
+        (None, POPA3D + "Authentication passed for pat, smith: " + "x" * 2000),
+        (None, POPA3D + "Session from pat smith"),
+        (None, login("192.0.2.7").replace(", TLS", ", wip")),
+        (None, "Nov 20 10:00:00 mx1 dovecot: something else"),
+    ],
+)
+def test_a_user_name_for_which_alone_no_rule_reads_a_line_is_named(held, line):
+    story = told(line, near=True)
+    if held is None:
+        assert story.endswith("nothing: no rule reads this line\n")
+    else:
+        assert story.endswith(f"nothing: the user name {held}: no rule reads this line\n")
 
 
 @pytest.mark.parametrize("line", [b"", b"nonsense", b"\xff\x00\x1b[31m", b"{broken"])
