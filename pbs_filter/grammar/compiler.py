@@ -212,7 +212,8 @@ class _Translator:
 
     def _choice(self, element: pp.ParserElement) -> str:
         parts = element.exprs  # type: ignore[attr-defined]
-        return f"({self.once}{'|'.join(self.of(part) + self._mark(part, optional=False) for part in parts)})"
+        texts = [self.of(part) + self._mark(part, optional=False) for part in parts]
+        return f"({self.once}{'|'.join(texts)})"
 
     def _optional(self, element: pp.ParserElement) -> str:
         if element.defaultValue is not pp.Opt("x").defaultValue:  # type: ignore[attr-defined]
