@@ -6,6 +6,8 @@ import contextlib
 import random
 import signal
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +19,7 @@ import pytest
 from pbs_filter.errors import PbsFilterError, StoreBusy
 from pbs_filter.lookup.redis_reader import RedisReader
 
-from ..running import Running, login, logout, wait_for
+from ..running import ENVIRONMENT, Running, login, logout, wait_for
 from ..store.store_tools import memory_directory
 from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
 from .packages import CHECKOUT
@@ -226,6 +228,43 @@ def test_filters_share_addresses_and_none_ends_what_another_holds(
         one.mode("--authorise", "192.0.2.8", "--for=100")
         wait_for(lambda: not ours(server, "mx2", ["192.0.2.8"]), "the end of one")
         assert look(server).get("192.0.2.8")
+
+
+def test_a_damaged_field_is_no_no_for_list_and_lookups_and_others_users_send(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    def asked(address: str, sender: str = "") -> int | str:
+        words = [sys.executable, "-m", "pbs_filter.lookup"]
+        text = ""
+        if sender:
+            words += ["policy", "--sender={user}"]
+            text = f"request=smtpd_access_policy\nclient_address={address}\nsender={sender}\n\n"
+        else:
+            words += ["check", address]
+        words.insert(4, f"--map={server.url}")
+        done = subprocess.run(
+            words, input=text, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if sender else done.returncode
+
+    with (
+        started(place, "mx1", server.url) as one,
+        started(place, "mx2", server.url) as two,
+    ):
+        for host, user in ((one, "alice@example.org"), (one, "bob@example.org"), (two, "carol@x")):
+            host.ask(login("192.0.2.7", user=user))
+        wait_for(lambda: len(ours(server, "mx2", ["192.0.2.7"])), "the login")
+        wait_for(lambda: len(one.listed()[0]["users"]) == 3, "all users")
+        for user in ("alice@example.org", "bob@example.org", "carol@x"):
+            assert "action=OK" == asked("192.0.2.7", user)
+        assert "action=DUNNO" == asked("192.0.2.7", "eve@example.org")
+        assert 0 == one.mode("--forget", "--user=bob@example.org").returncode
+        assert "action=DUNNO" == asked("192.0.2.7", "bob@example.org")
+        server.cli("HSET", "pbs:192.0.2.8", "mx9", "not an entry")
+        assert (75, 75) == (asked("192.0.2.8"), one.mode("--list", "192.0.2.8").returncode)
+        done = one.mode("--list")
+        assert (75, True) == (done.returncode, b"entry of 192.0.2.8 is damaged" in done.stderr)
+        assert (1, 1) == (asked("192.0.2.9"), one.mode("--list", "192.0.2.9").returncode)
 
 
 def test_what_is_forgotten_on_one_host_is_forgotten_for_all(
