@@ -55,7 +55,6 @@ EDGES = frozenset(
         "map_format.completeness",
         "map_format.gdbm_reader",
         "map_format.map_clock",
-        "monitor.metrics_file",
         "site_servers.python_file",
     }
 )

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..log import Log
 from ..monitor import status
-from ..monitor.metrics_file import MetricsFile
 from ..monitor.warnings import Warnings
 from .feed import Feed
 from .hooks import Hooks
 from .lookup_counts import LookupCounts
+from .metrics_file import MetricsFile
 
 
 class Monitor:

@@ -21,7 +21,6 @@ from ..errors import ConfigError, PbsFilterError
 from ..export.exporter import Exporter
 from ..log import Log
 from ..map_format.redis_url import is_redis
-from ..monitor.metrics_file import MetricsFile
 from . import build
 from .control import Control
 from .feed import Feed
@@ -29,6 +28,7 @@ from .hooks import Hooks
 from .journald_cursor import Cursor
 from .local_networks import LocalNetworks
 from .lookup_counts import LookupCounts
+from .metrics_file import MetricsFile
 from .monitor import Monitor
 from .persister import Persister
 from .storage import Storage, log_of

@@ -13,10 +13,10 @@ import pytest
 from pbs_filter.errors import ConfigError
 from pbs_filter.log import Log
 from pbs_filter.model import Reason
-from pbs_filter.monitor.metrics_file import INTERVAL_SECONDS, MetricsFile
 from pbs_filter.monitor.prometheus import METRICS, text
 from pbs_filter.monitor.warnings import KINDS
 from pbs_filter.servers import SERVERS
+from pbs_filter.service.metrics_file import INTERVAL_SECONDS, MetricsFile
 
 from ..pipelines import NOW, feed, new, values
 from ..running import Running, login, wait_for

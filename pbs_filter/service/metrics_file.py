@@ -13,7 +13,7 @@ from typing import Any
 from .. import files
 from ..errors import ConfigError
 from ..log import Log
-from . import prometheus
+from ..monitor import prometheus
 
 INTERVAL_SECONDS = 15
 MODE = 0o644
