@@ -16,7 +16,7 @@ chunk of the pipe for the rest of a line):
   blanks off): three messages;
 * lines that were in the buffer between these: they come at once.
 
-So the `FOLLOWING` messages behind a sign, and all that comes within `SECONDS` of it, may be pieces.
+So eight messages behind a sign, and all that comes within `SECONDS` of it, may be pieces.
 A client who sends long names all the time keeps others out for that long each time, and costs them
 more than that in the logger itself, which drops the two lines behind each long one.
 
@@ -32,7 +32,6 @@ from typing import NamedTuple
 from ..grammar.carriage import Carriage
 from ..model import Record
 
-FOLLOWING = 8
 SECONDS = 0.25
 MAX_LOGGERS = 10_000
 RECENT = 8
@@ -52,10 +51,11 @@ class Granted(NamedTuple):
 class _Logger:
     """What was seen of one logger: the messages of one program on one host."""
 
-    __slots__ = ("granted", "left", "until_epoch")
+    __slots__ = ("following", "granted", "left", "until_epoch")
 
     def __init__(self) -> None:
         self.left = 0
+        self.following = 0
         self.until_epoch = 0.0
         self.granted: deque[Granted] = deque(maxlen=RECENT)
 
@@ -81,7 +81,8 @@ class Pieces:
         piece = logger.left > 0 or (at is not None and at < logger.until_epoch)
         forged: list[Granted] = []
         if sign:
-            logger.left = FOLLOWING
+            logger.left = carriage.following
+            logger.following = carriage.following
             if at is not None:
                 logger.until_epoch = max(logger.until_epoch, at + SECONDS)
                 forged = [login for login in logger.granted if login.at_epoch > at]
@@ -127,7 +128,7 @@ class Pieces:
 
     def _payload(self, key: str) -> str:
         logger = self._loggers.get(key)
-        return f"w\t{key}\t{FOLLOWING if logger is not None and logger.left else 0}"
+        return f"w\t{key}\t{logger.following if logger is not None and logger.left else 0}"
 
     def apply(self, payload: str) -> bool:
         """Take one payload of the journal; whether it was one of ours.
@@ -139,5 +140,6 @@ class Pieces:
         if kind != "w":
             return False
         key, left = fields
-        self._logger(key).left = int(left)
+        logger = self._logger(key)
+        logger.left = logger.following = int(left)
         return True

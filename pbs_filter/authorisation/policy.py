@@ -150,11 +150,12 @@ class Policy:
     def pieces_note(self, server: Server) -> str:
         """What an operator should know of lines of `server` that come in pieces; empty: nothing."""
         for way in (server.carriage, *server.carriages.values()):
+            if way.line_breaks:
+                return f"its own log is read; {way.cure}"
             if not way.is_whole and server.name in self.named:
                 return f"read although a piece of a line can look like a login; {way.cure}"
             if way.off:
-                of = "" if way is server.carriage else " of its own log"
-                return f"lines{of} are not read unless servers names it: {way.cure}"
+                return f"not read unless servers names it: {way.cure}"
             if way.shows_pieces:
                 return f"read where the feed shows pieces of lines (a socket); else: {way.cure}"
         return ""

@@ -146,8 +146,8 @@ class Config:
         TEXTS,
         (),
         "The servers whose lines are read, by name. Empty: all that pbs-filter knows, except where "
-        "a piece of a client's text cannot be told from a line (mailutils, mailfront, nginx's own "
-        "log; Courier by journald or UDP), and only root may write them.",
+        "a piece of a client's text cannot be told from a line (mailutils, mailfront; "
+        "Courier by journald or UDP), and only root may write them.",
     )
     programs: Mapping[str, tuple[str, ...]] = option(
         LISTS,

@@ -32,6 +32,10 @@ class Carriage:
     strangers: str = ""
     """A regular expression: what stands in a line that holds text of a client without an account.
     Where the feed does not show lengths, each of these may have been cut."""
+    line_breaks: bool = False
+    """A client's line breaks make lines: each line with such a text is a sign, on any feed."""
+    following: int = 8
+    """The number of messages behind a sign that may be pieces (`authorisation.pieces` has why)."""
     off: bool = False
     """Pieces cannot be told from lines: nothing is read unless the configuration names the server.
     """
@@ -45,7 +49,7 @@ class Carriage:
     has_strangers_text: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        shows_pieces = bool(self.cut_bytes) and not self.off
+        shows_pieces = bool(self.cut_bytes or self.line_breaks) and not self.off
         object.__setattr__(self, "shows_pieces", shows_pieces)
         object.__setattr__(self, "is_whole", not shows_pieces and not self.off)
         object.__setattr__(self, "is_mixed", re.compile(self.mixed or r"(?!)").search)
@@ -57,11 +61,15 @@ class Carriage:
         """
         least = self.cut_bytes - MARGIN_BYTES
         # Bytes, not characters: that is what the logger counts.
-        if len(message) * 4 >= least and len(message.encode("utf-8", "surrogateescape")) >= least:
+        if (
+            self.cut_bytes
+            and len(message) * 4 >= least
+            and len(message.encode("utf-8", "surrogateescape")) >= least
+        ):
             return True
         if self.is_mixed(message):
             return True
-        return not exact and bool(self.has_strangers_text(message))
+        return (self.line_breaks or not exact) and bool(self.has_strangers_text(message))
 
 
 SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")

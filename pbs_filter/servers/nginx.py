@@ -13,8 +13,8 @@ Session         process and connection number, which count up for all workers. T
                 `enable = ["nginx-login-any-port"]` reads these logins, too.
 Travels         by a datagram of nginx's own, one a line, cut off at 2,048 bytes (NGX_MAX_ERROR_STR);
                 the rest is dropped. Line breaks in a name are the syslog daemon's to escape. The
-                error log gets them raw: there a client writes whole lines, and no filter can tell,
-                so that file is not read unless `servers` names nginx.
+                error log gets them raw, up to 60 lines in one: there the 64 lines behind each that
+                holds a stranger's text authorise and end nobody.
 """
 
 from __future__ import annotations
@@ -233,13 +233,18 @@ OWN_LOGS = (
     ),
 )
 
+_OWN_WORDS = (
+    r"[0-9/]{10} [0-9:]{8} \[[a-z]{1,8}\] [0-9]+#[0-9]+: \*[0-9]+ "
+    r"(?:client logged in, client: |proxied session done, client: |client [0-9A-Fa-f.:]+ connected )"
+)
 ERROR_LOG = Carriage(
     how="the error log gets line breaks in a user name raw: a client writes whole lines",
-    cut_bytes=1,
-    off=True,
-    cure="in nginx's error log a client writes whole lines by line breaks in its user name: let "
-    "nginx log to syslog (`error_log syslog:server=unix:/dev/log,nohostname info;`), or name nginx "
-    "in servers if you trust everybody who can connect",
+    line_breaks=True,
+    following=64,
+    strangers=rf"\A(?!{_OWN_WORDS}).*\*[0-9]+ ",
+    cure="in nginx's error log a client writes whole lines by line breaks in its user name, so that "
+    "64 lines behind each refusal do not count: let nginx log to syslog "
+    "(`error_log syslog:server=unix:/dev/log,nohostname info;`)",
 )
 
 SERVER = Server(

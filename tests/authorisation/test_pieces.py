@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.authorisation.correlator import Correlator
 from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.authorisation.pieces import FOLLOWING, MAX_LOGGERS, SECONDS, Pieces
+from pbs_filter.authorisation.pieces import MAX_LOGGERS, SECONDS, Pieces
 from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar.matcher import Matcher
@@ -27,6 +27,7 @@ FULL = FAILED + "A" * (505 - len(FAILED))
 SHORT = "LOGIN FAILED, user=x, ip=[::ffff:198.51.100.7], port=[4711]"
 CONNECTION = "Connection, ip=[::ffff:198.51.100.7], port=[4711]"
 COURIER = next(server for server in SERVERS if server.name == "courier").carriage
+FOLLOWING = COURIER.following
 MATCHER = Matcher(SERVERS)
 
 
@@ -206,13 +207,6 @@ def test_a_line_of_text_is_a_login_where_nothing_hostile_stands_before_it():
                 "pop3front: pop3front-maildir[81]: +OK ",
             ),
         ),
-        (
-            "nginx",
-            (
-                "nginx-error-log: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, "
-                f'client: {CANARY}, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143',
-            ),
-        ),
     ],
 )
 def test_a_server_whose_pieces_cannot_be_told_is_read_only_if_it_is_named(server, lines):
@@ -280,3 +274,82 @@ def test_whatever_the_logger_makes_of_a_name_authorises_nobody(name, at, protoco
     ]
     made = feed(new(), *messages)
     assert set() == addresses(made)
+
+
+NGINX = "2026/11/20 09:11:20 [info] 311#311: *42 "
+NGINX_LOGIN = NGINX + (
+    'client logged in, client: {}, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143'
+)
+
+
+def test_a_line_break_in_a_name_makes_no_login_in_nginxs_own_log():
+    """One write of 2,048 bytes at most: so many lines may be in it."""
+    failed = NGINX + (
+        'client login failed: "Invalid" while in http auth state, client: 198.51.100.7, '
+        'server: 0.0.0.0:143, login: "x"'
+    )
+    forged = NGINX_LOGIN.format(CANARY)
+    short = "2026/11/20 09:11:20 [info] 1#1: "
+    for lines in ((failed, forged), (failed, *[short + "x"] * 55, forged), (failed, "", forged)):
+        made = new()
+        made.block("".join(f"{line}\n" for line in lines).encode(), NOW)
+        assert set() == addresses(made)
+        made = feed(new(), *lines, p="nginx-error-log:")
+        assert set() == addresses(made)
+
+
+def test_nginxs_own_log_is_read_where_no_strangers_name_stands_before_a_login():
+    connected = NGINX + "client 192.0.2.7:4711 connected to 0.0.0.0:143"
+    made = new()
+    for line in (connected, NGINX_LOGIN.format("192.0.2.7")):
+        made.block(f"{line}\n".encode(), NOW)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+def test_an_end_by_a_local_account_is_only_of_its_own_session():
+    """Any local user can write `I/O error` under a pid: others' half sessions stay."""
+    uids = {"bob": 61002, "eve": 61009}
+    made = new("mailutils", uid_of=uids.get, writes_as_user=["mailutils"])
+
+    def line(message, uid):
+        feed(made, message, p="pop3d[4711]:", uid=uid)
+
+    line("connect from 192.0.2.7", 0)
+    line("I/O error", 61009)
+    line("User 'bob' logged in with mailbox '/var/mail/bob'", 61002)
+    assert {"192.0.2.7"} == addresses(made)
+    line("I/O error", 61009)
+    assert 1 == len(made.ledger.sessions)
+    line("session ended for user: bob", 61009)
+    assert 1 == len(made.ledger.sessions)
+    line("I/O error", 61002)
+    assert 0 == len(made.ledger.sessions)
+    assert 3 == made.counts.reasons[Reason.FORGED]
+    assert {"mailutils"} == set(made.counts.forged_servers.values())
+
+
+@pytest.mark.parametrize(
+    ("connected", "end", "login"),
+    [
+        ("popa3d[81]: Session from {}", "Didn't attempt authentication",
+         "Authentication passed for bob"),
+        ("popa3d[81]: Session from {}", "Authentication failed for x",
+         "Authentication passed for bob"),
+        ("vm-pop3d[81]: Connect from {}", "Session ended for no user", "User 'bob' logged in"),
+        ("gnu-pop3d[81]: connect from {}", "session ended for no user",
+         "User 'bob' logged in with mailbox 'x'"),
+        ("spop3d[81]: connect from {}", "session ended", "user bob authenticated"),
+    ],
+)  # fmt: skip
+def test_a_connection_that_ended_without_a_login_gives_its_address_to_nobody(connected, end, login):
+    """Its pid is used again, and the first line of the next connection is lost."""
+    tag = connected.partition(": ")[0]
+    for hangs_up in (False, True):
+        made = new("mailutils")
+        lines = [
+            connected.format(CANARY),
+            *([f"{tag}: {end}"] if hangs_up else []),
+            f"{tag}: {login}",
+        ]
+        made.block("".join(f"Nov 28 10:00:00 mx1 {line}\n" for line in lines).encode(), NOW)
+        assert (set() if hangs_up else {CANARY}) == addresses(made)

@@ -7,6 +7,7 @@ import pytest
 from pbs_filter.authorisation.policy import Policy
 from pbs_filter.errors import ConfigError
 from pbs_filter.model import Accepted, Connected, Ended, Ignored, Reason, Record, Refused
+from pbs_filter.servers import SERVERS
 
 LOGIN = Accepted(user="bob", address="192.0.2.7")
 
@@ -156,3 +157,23 @@ def test_who_writes_as_the_user_ends_only_his_own_session():
 def test_a_bad_network_is_named():
     with pytest.raises(ConfigError, match=r"192\.0\.2\.7/24"):
         Policy.of(proxy_networks=["192.0.2.7/24"])
+
+
+def _server(name: str):
+    return next(server for server in SERVERS if server.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "words"),
+    [
+        ("dovecot", (), ""),
+        ("mailutils", (), "not read unless servers names it: "),
+        ("mailutils", ("mailutils",), "read although a piece of a line can look like a login; "),
+        ("courier", (), "read where the feed shows pieces of lines (a socket); else: "),
+        ("nginx", (), "its own log is read; "),
+    ],
+)
+def test_what_an_operator_should_know_of_pieces_is_one_sentence(name, named, words):
+    note = Policy.of(named=named).pieces_note(_server(name))
+    assert note.startswith(words)
+    assert bool(words) == bool(note)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter.authorisation.pieces import FOLLOWING
 from pbs_filter.grammar.attacks import CANARY, forged_lines
 from pbs_filter.servers import SERVERS as KNOWN
 
@@ -193,7 +192,7 @@ class Attacked:
             names = [b"A" * 300 + rest * 45, b"B" * (1000 + number), b"C" * (100 + 9 * number)]
             at_the_same_moment(courier, "pop3", names * 8)
         for protocol in courier.protocols:
-            for _ in range(FOLLOWING):
+            for _ in range(8):
                 courier.client(protocol).drop()
         time.sleep(0.5)  # not for a result: what comes within a quarter of a second is refused
         self._login(courier, self.behind)
