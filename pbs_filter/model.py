@@ -132,7 +132,7 @@ class Reason(enum.Enum):
     BAD_JSON = "JSON we cannot read"
     # who speaks
     OTHER_PROGRAM = "a program no server file claims"
-    FORGED = "the sender's uid may not speak for this server"
+    FORGED = "written by another account than the server's"
     UNTRUSTED_HOST = "came over the network from a host not in trusted_hosts"
     NOT_VOUCHED = "the feed cannot say who sent it, and require_vouched is on"
     # how the line came
@@ -148,7 +148,7 @@ class Reason(enum.Enum):
     CONNECTED = "connected, not logged in"
     REFUSED = "the server refused the login"
     ENDED = "a session ended"
-    IGNORED = "known, and means nothing"
+    IGNORED = "known, and tells of no login or logout"
     # correlation
     UNKNOWN_SESSION = "no connection line was seen for this session"
     NOBODY_LOGGED_IN = "a session ended that no login was seen for"

@@ -69,7 +69,9 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
     ):
         yield [Span(f"{name:<17}", "dim"), Span(said, style)]
     yield from _section("warnings", map(_warning, values["warnings"]), "yellow")
-    yield from _section("nothing came of", map(_reason, values["reasons"].values()))
+    yield from _section(
+        "lines that led to nothing, and why", map(_reason, values["reasons"].values())
+    )
     yield from _section(
         "lines of known programs that no rule reads (a new version?)",
         (

@@ -162,7 +162,9 @@ def test_a_reason_may_have_no_example():
     made = new()
     made.counts.lines = 3
     made.counts.add(Reason.TOO_LONG, 3)
-    assert text(values(made)).endswith("nothing came of\n           3  line too long\n")
+    assert text(values(made)).endswith(
+        "lines that led to nothing, and why\n           3  line too long\n"
+    )
 
 
 def test_colours_only_when_wanted():
