@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -799,3 +800,35 @@ def test_a_sendmail_on_a_host_without_a_full_name_is_told_why_it_waits() -> None
     assert "waits a minute" in plan.checks[0].hint
     assert not sendmail.plan(machine(), SHIPPED).checks[0].hint
     assert "systemctl restart sendmail" in plan.restart_commands
+
+
+# ---------------------------------------------------------------------- one more
+
+
+def test_one_more_mta_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found by its name, planned, and looked at by --doctor, without a list anywhere."""
+    from pbs_filter import integrations as package
+
+    (tmp_path / "acme.py").write_text(
+        "from .integration import Mta\n"
+        "from .lookups import does_not_ask, untried\n"
+        "from .plan import Plan\n"
+        "INTEGRATION = Mta(\n"
+        '    name="acme",\n'
+        '    plan=lambda machine, shipped: Plan(settings={"group": "acme"}),\n'
+        '    lookups=lambda machine: does_not_ask("acme", "it never does"),\n'
+        '    untried=untried("acme"),\n'
+        ")\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    package.integrations.cache_clear()
+    try:
+        known = machine(versions={"rsyslog": "8.2504.0", "acme": "1"})
+        names = [each.name for each in run.chosen_of([], known)]
+        assert ["rsyslog", "acme"] == names
+        plan = run.plan_of(known, run.chosen_of(names, known))
+        assert "acme" == tomllib.loads(after(plan, SETTINGS))["group"]
+        assert "acme does not ask: it never does" == mtas()["acme"].lookups(known).text  # type: ignore[union-attr]
+    finally:
+        package.integrations.cache_clear()
+        sys.modules.pop("pbs_filter.integrations.acme", None)
