@@ -19,6 +19,7 @@ PURE: dict[str, frozenset[str]] = {
     for name, below in {
         "errors": "",
         "text": "",
+        "modes": "",
         "model": "",
         "terminal": "",
         "addresses": "errors",

@@ -44,7 +44,13 @@ def plain(name: str) -> str:
     text = (CHECKOUT / "examples" / "man" / name).read_text("utf-8")
     text = re.sub(r"\\f[BIRP]|\\&|\\[,/]", "", text)
     text = re.sub(r"(?m)^\.(SH|SS|TP|HP|IP|PP|B|I)\b *", "", text)
-    for sign, roffed in (("-", r"\-"), ("'", r"\(aq"), ('"', r"\(dq"), ("\\", r"\e")):
+    for sign, roffed in (
+        ("-", r"\-"),
+        ("'", r"\(aq"),
+        ('"', r"\(dq"),
+        ("\\", r"\e"),
+        ("`", r"\(ga"),
+    ):
         text = text.replace(roffed, sign)
     return " ".join(text.split())
 

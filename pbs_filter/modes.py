@@ -1,0 +1,119 @@
+"""The modes of pbs-filter and the options that belong to them, as tables. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A mode: the program does this one thing, and ends."""
+
+    name: str
+    run: str
+    """The module, below this package, and its function."""
+    about: str
+    metavar: str = ""
+    nargs: str | None = None
+    needs_config: bool = True
+    """Whether it gets the configuration; else a function that reads it, since the mode also helps
+    where the configuration is wrong."""
+
+
+MODES = (
+    Mode(
+        "list",
+        "commands.listing:run",
+        "who may relay, until when, and why; with an address: exit 0 if it may, 1 if not",
+        "ADDRESS",
+        "?",
+    ),
+    Mode("explain", "commands.explain:run", "tell what each line of stdin leads to, and why"),
+    Mode(
+        "check",
+        "commands.check:run",
+        "check the configuration and every grammar",
+        needs_config=False,
+    ),
+    Mode(
+        "reprocess",
+        "commands.reprocess:run",
+        "read mail logs (FILE..., plain or .gz; stdin without) by the stamps in their lines",
+    ),
+    Mode(
+        "forget",
+        "commands.forget:run",
+        "end the authorisation of an address; with --user NAME instead: of a user, everywhere; "
+        "with --all: of everybody",
+        "ADDRESS",
+        "?",
+    ),
+    Mode("authorise", "commands.authorise:run", "authorise an address by hand", "ADDRESS"),
+    Mode("status", "commands.status:run", "what the running filter did so far"),
+    Mode("watch", "commands.watch:run", "the same on a terminal, live, until q is pressed"),
+    Mode(
+        "history",
+        "commands.history:run",
+        "when and by whom it was authorised, and by which line, as far as the journal knows",
+        "ADDRESS",
+    ),
+    Mode(
+        "setup",
+        "setup.run:run",
+        "look at this machine, and print what to put where for its syslog daemon and its MTA; "
+        "without names: for those that run here",
+        "journal|rsyslog|syslog-ng|courier|exim|opensmtpd|postfix|qmail|sendmail",
+        "*",
+        needs_config=False,
+    ),
+    Mode(
+        "doctor",
+        "doctor.run:run",
+        "check the whole way from a log line to the MTA; exit 0 if all is well, 1 if not",
+        needs_config=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """An option that belongs to some modes."""
+
+    flag: str
+    modes: tuple[str, ...]
+    about: str
+    metavar: str = ""
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def dest(self) -> str:
+        """The attribute of the parsed options."""
+        return {"--for": "for_"}.get(self.flag, self.flag.removeprefix("--"))
+
+
+EXTRAS = (
+    Extra("--all", ("list", "forget"), "list also what has ended; forget everybody"),
+    Extra(
+        "--json",
+        ("list", "explain", "check", "status", "history", "doctor", "dumpconfig"),
+        "JSON (examples/json.md)",
+    ),
+    Extra("--plain", ("list",), "addresses only"),
+    Extra(
+        "--color",
+        ("list", "status", "watch", "history"),
+        "colours; auto: on a terminal, unless NO_COLOR is set",
+        "WHEN",
+        ("auto", "always", "never"),
+    ),
+    Extra("--for", ("authorise",), "for how long (default: the grace)", "TIME"),
+    Extra("--note", ("authorise",), "why; --list shows it as the user", "TEXT"),
+    Extra("--apply", ("setup",), "do it, after showing the difference"),
+    Extra("--undo", ("setup",), "put back all that --apply did"),
+)
+GONE = {
+    "--watchlog": "the syslog daemon pipes its lines into pbs-filter: see rsyslog/ and syslog-ng/; "
+    "a file is read once with --reprocess",
+    "--daemon": "the syslog daemon starts and stops pbs-filter: see rsyslog/ and syslog-ng/",
+}
+"""Options of pop-before-smtp that have no counterpart, and what to use instead."""
