@@ -42,10 +42,19 @@ class Events:
         self.debugging = False
         """Whether every decision is wanted."""
 
-    def add(self, event: Event) -> None:
-        """Keep `event` for the log."""
+    def add(
+        self,
+        name: str,
+        address: str = "",
+        user: str = "",
+        server: str = "",
+        until: int = 0,
+        detail: str = "",
+        uid: int | None = None,
+    ) -> None:
+        """Keep what happened for the log. The arguments are the fields of `Event`."""
         if len(self._waiting) < MAX_WAITING:
-            self._waiting.append(event)
+            self._waiting.append(Event(name, address, user, server, until, detail, uid))
         else:
             self.lost += 1
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ..map_format.entry import MAX_SESSIONS, Entry
 from ..model import Reason
 from .authorisations import MANUAL, Authorisation, Session
-from .events import Event, Events
+from .events import Events
 from .expiry import DueQueue
 from .groups import Terms
 from .map_changes import MapChanges
@@ -126,14 +126,14 @@ class Ledger:
             auth = addresses[address] = Authorisation(until, now, at, at)
             self.version += 1
             changed = True
-            self.events.add(Event("authorised", address, user, server, until))
+            self.events.add("authorised", address, user, server, until)
         else:
             if key and auth.user != user:
                 self.user_limit.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
-                self.events.add(Event("authorised", address, user, server, until))
+                self.events.add("authorised", address, user, server, until)
                 auth.users = None
             elif auth.users is None and (auth.user != user or auth.server == MANUAL):
                 self._list_users(address, auth)
@@ -191,7 +191,7 @@ class Ledger:
             return False  # its work must stay small; those there hold the address
         auth.hold(key)
         sessions[key] = opened = Session(address, at, protocol, user)
-        self.events.add(Event("session", address, user, auth.server))
+        self.events.add("session", address, user, auth.server)
         renewal = self._due_at(auth)
         if auth.due > renewal or not auth.due:
             self._enqueue(address, auth, renewal)
@@ -209,7 +209,7 @@ class Ledger:
         auth = self.authorisations[session.address]
         auth.release(key)
         until = self._end_of(session, at)
-        self.events.add(Event("session-ended", session.address, session.user, "", until))
+        self.events.add("session-ended", session.address, session.user, "", until)
         if until > auth.until:
             auth.until = until
             auth.renewed = now
@@ -379,7 +379,7 @@ class Ledger:
             self._journal_sessions[key] = None
             self._index.remove(key, session)
         del self.authorisations[address]
-        self.events.add(Event("ended", address, auth.user, auth.server))
+        self.events.add("ended", address, auth.user, auth.server)
         if self.user_limit.most:
             self.user_limit.drop(address, user_key(auth.user))
         self.version += 1

@@ -18,7 +18,6 @@ from ..syslog import records
 from ..syslog.scanner import Scanner
 from .authorisations import clean
 from .correlator import Correlator
-from .events import Event
 from .ledger import Ledger
 from .pieces import Granted, Pieces
 from .policy import Policy
@@ -292,14 +291,12 @@ class Pipeline:
         reason = outcome.reason
         detail = ": ".join(filter(None, ("" if reason is None else reason.value, outcome.detail)))
         self.ledger.events.add(
-            Event(
-                "refused" if reason in REFUSALS else "decided",
-                outcome.address or "",
-                outcome.user or "",
-                outcome.server,
-                0,
-                detail or outcome.event,
-            )
+            "refused" if reason in REFUSALS else "decided",
+            outcome.address or "",
+            outcome.user or "",
+            outcome.server,
+            0,
+            detail or outcome.event,
         )
 
     def line(self, line: bytes, now: int, at: int | None = None) -> Outcome:

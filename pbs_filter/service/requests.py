@@ -18,7 +18,6 @@ from typing import Any
 from .. import __version__
 from ..addresses import canonical, widen
 from ..authorisation.authorisations import MANUAL, clean
-from ..authorisation.events import Event
 from ..authorisation.pipeline import Pipeline
 
 MAX_SECONDS = 366 * 86400
@@ -33,15 +32,13 @@ def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str
     if answer.get("changed"):
         is_authorised = request["do"] == "authorise"
         pipeline.ledger.events.add(
-            Event(
-                "authorised" if is_authorised else "forgotten",
-                answer.get("address", ""),
-                str(request.get("user", "")) or clean(str(request.get("note", "")))[:MAX_NOTE],
-                MANUAL if is_authorised else "",
-                answer.get("until", 0),
-                "everybody" if request.get("all") is True else "",
-                request.get("uid"),
-            )
+            "authorised" if is_authorised else "forgotten",
+            answer.get("address", ""),
+            str(request.get("user", "")) or clean(str(request.get("note", "")))[:MAX_NOTE],
+            MANUAL if is_authorised else "",
+            answer.get("until", 0),
+            "everybody" if request.get("all") is True else "",
+            request.get("uid"),
         )
     return answer
 

@@ -70,7 +70,7 @@ def test_what_ended_while_nobody_ran_is_no_news():
 def test_more_than_the_log_takes_is_counted():
     events = Events()
     for number in range(MAX_WAITING + 7):
-        events.add(Event("authorised", f"address {number}"))
+        events.add("authorised", f"address {number}")
     taken, lost = events.take()
     assert (MAX_WAITING, 7) == (len(taken), lost)
     assert ([], 0) == events.take()
