@@ -83,7 +83,7 @@ FROM_OUTSIDE = [
 
 @pytest.mark.parametrize("said", FROM_OUTSIDE, ids=json.dumps)
 def test_what_nobody_vouches_for_is_refused(place: Path, said: dict[str, object]) -> None:
-    pipeline = build.filter_of(
+    pipeline = build.pipeline_of(
         made(place, require_vouched=True, trusted_hosts=["192.0.2.0/24"]), lambda _text: None
     )
     line = json.dumps({"h": "mx1", "p": "dovecot", "msg": " " + LOGIN, **said})
@@ -94,7 +94,7 @@ def test_what_nobody_vouches_for_is_refused(place: Path, said: dict[str, object]
 def test_no_text_a_client_chooses_lets_another_address_in(place: Path) -> None:
     """User names, PTR names, IMAP IDs and whatever else real lines carry, filled with every known
     attack; each line as its server itself writes it."""
-    pipeline = build.filter_of(made(place), lambda _text: None)
+    pipeline = build.pipeline_of(made(place), lambda _text: None)
     now = int(time.time())
     texts = attacks_of(SERVERS)
     lines = 0

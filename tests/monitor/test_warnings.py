@@ -355,3 +355,20 @@ def test_the_lookout_counts_logins():
     made, out = feed(new(), *logins(3)), Warnings()
     out.look(made, NOW, 1)
     assert [3] == out.logins.counts()
+
+
+def test_logins_that_may_be_pieces_are_told_once_with_what_to_do():
+    pipeline, warnings = new(), Warnings()
+    pipeline.cut_unseen["courier"] = "start courierlogger in its one-argument form"
+    (text,) = warnings.look(pipeline, 100, 1)
+    assert text.startswith("logins of courier are refused: a piece of a long user name")
+    assert "one-argument form" in text
+    assert [] == warnings.look(pipeline, 101, 2)
+
+
+def test_an_account_that_may_not_speak_is_told_with_its_server_and_what_to_set():
+    pipeline, warnings = new(), Warnings()
+    pipeline.counts.forged[33, "nginx"] = 1
+    pipeline.counts.forged_servers[33, "nginx"] = "nginx"
+    (text,) = warnings.look(pipeline, 100, 1)
+    assert "trusted_accounts = {nginx = [33]}" in text
