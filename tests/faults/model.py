@@ -24,7 +24,7 @@ from pbs_filter.map_format.map_clock import MapClock
 from pbs_filter.service import build, control, feed, storage
 from pbs_filter.store import gdbm_map, gdbm_state, journal, journal_lines
 
-from ..store.crash_authorisations import Recorder, found_in, make, some_bytes
+from ..store.crash_states import Recorder, found_in, make, some_bytes
 from .lives import Death, Life, made, small_steps
 from .machine import Machine
 

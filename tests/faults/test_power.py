@@ -17,8 +17,8 @@ from pbs_filter.service import build, run
 from pbs_filter.service.storage import Storage
 from pbs_filter.store import journal
 
-from ..store.crash_authorisations import after_a_cut, make, some_bytes
-from ..store.test_crash_authorisations import recording
+from ..store.crash_states import after_a_cut, make, some_bytes
+from ..store.test_crash_states import recording
 from . import figure, number
 from .lives import made, map_of
 

@@ -17,7 +17,7 @@ from pbs_filter.store import gdbm_state as state
 from pbs_filter.store.gdbm_map import GdbmMap
 from pbs_filter.store.journal import Journal
 
-from .crash_authorisations import Recorder, after_a_cut, every_byte, make, some_bytes
+from .crash_states import Recorder, after_a_cut, every_byte, make, some_bytes
 from .store_tools import last_states, memory_directory, replayed
 from .store_writer import value_of
 
