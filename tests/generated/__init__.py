@@ -23,7 +23,7 @@ FILES: dict[str, Callable[[], str]] = {
 REGIONS: dict[tuple[str, str], Callable[[], str]] = {
     ("README.md", "servers"): servers.table,
     ("SECURITY.md", "carriages"): servers.carriages,
-    ("rsyslog/pbs-filter.conf", "programs"): servers.rsyslog,
+    ("rsyslog/pbs-filter.conf", "programs"): servers.rsyslog_of_filter,
     ("rsyslog/client.conf", "programs"): servers.rsyslog,
     ("syslog-ng/pbs-filter/plugin.conf", "programs"): servers.syslog_ng,
     ("examples/grafana/README.md", "metrics"): status.metrics_table,

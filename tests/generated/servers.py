@@ -100,6 +100,12 @@ def names_behind_a_path(servers: Iterable[Server]) -> list[str]:
     )
 
 
+def rsyslog_of_filter() -> str:
+    """Returns that of `rsyslog`, and what rsyslogd says of itself when it has started."""
+    start = """\n     or ($programname == "rsyslogd" and $msg contains "] start")"""
+    return f"{start} then {{".join(rsyslog().rsplit(" then {", 1))
+
+
 def rsyslog(servers: Iterable[Server] = SERVERS) -> str:
     """Returns the beginning of an if statement in RainerScript."""
     servers = tuple(servers)

@@ -146,6 +146,11 @@ class Installed:
 
         return wait_for(ask, "a filter that answers")
 
+    def lines(self) -> int:
+        """Lines of servers that the running filter got: without rsyslogd's own about its start."""
+        status = self.status()
+        return int(status["lines"] - status["reasons"].get("other_program", {"count": 0})["count"])
+
     def holder(self) -> int:
         """The pid of the filter that has the map, 0 where none has had it yet."""
         lock = Path(f"{self.map}.lock")

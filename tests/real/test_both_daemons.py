@@ -90,16 +90,17 @@ def test_exactly_the_lines_of_known_servers_reach_the_filter(
         log.send(b"text that no rule reads", tag=f"{program}[4711]")
     log.send(login(1))
     installed.wait_for_count(1)
-    status = installed.status()
-    assert len(KNOWN) + 1 == status["lines"]
-    assert "other_program" not in status["reasons"]
+    # rsyslogd's own line about its start comes, too, and starts the filter.
+    others = 1 if isinstance(daemon, Rsyslog) else 0
+    assert len(KNOWN) + 1 + others == installed.status()["lines"]
+    assert len(KNOWN) + 1 == installed.lines()
 
 
 def test_no_bytes_disturb_the_feed(daemon: Daemon, installed: Installed, log: LogSocket) -> None:
     log.send(login(1))
     installed.wait_for_count(1)
     running = filter_of(daemon.pid)
-    sent = 1
+    sent = installed.status()["lines"]
     for odd in odd_messages():
         log.send(odd)
         sent += 1

@@ -334,7 +334,7 @@ def test_by_relp_only_a_trusted_host_with_a_certificate_of_ours_is_believed(
         peer = f"conn to clt {ADDRESSES[host.name]}/"
         wait_for(partial(_said, central, "TLS handshake failed", peer), f"no handshake with {peer}")
     assert {} == site.installed.entries()
-    assert 1 == site.installed.status()["lines"]
+    assert 1 == site.installed.lines()
 
 
 @pytest.mark.parametrize("central", ["rsyslog", "syslog-ng"])
@@ -410,5 +410,4 @@ def test_sessions_of_two_hosts_do_not_mix_and_local_users_of_a_pop_host_get_nobo
     assert {"192.0.2.21"} == set(site.installed.entries())
     two.send(b"Authentication passed for alice", tag="popa3d[4711]")
     site.installed.wait_for_address("192.0.2.22")
-    status = site.installed.status()
-    assert 5 == status["lines"], "what a local user wrote has not left its host"
+    assert 5 == site.installed.lines(), "what a local user wrote has not left its host"

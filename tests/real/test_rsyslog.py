@@ -147,6 +147,18 @@ def test_a_stop_with_lines_waiting_loses_none_of_them(
     assert set(addresses(range(LINES))) == set(installed.entries())
 
 
+def test_the_filter_starts_with_rsyslogd_and_not_with_the_first_login(
+    rsyslogd: Rsyslog, installed: Installed, log: LogSocket
+) -> None:
+    for _ in range(2):
+        running = filter_of(rsyslogd.pid)
+        wait_for(lambda running=running: installed.holder() == running, "the filter to be ready")
+        rsyslogd.stop()
+        rsyslogd.start()
+    log.send(login(1))
+    installed.wait_for_count(1)
+
+
 def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
     rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
