@@ -12,6 +12,9 @@ from pbs_filter.authorisation.groups import Group, Terms
 from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.authorisation.policy import Policy
 
+from ..running import login
+from .test_pipeline import NOW, new
+
 START = 1_000_000
 TERMS = {"bob": Terms(100, 450), "alice": Terms(40, 90), "scan": Terms(1000, 0)}
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "2001:db8::1")
@@ -131,3 +134,12 @@ def test_after_a_start_the_terms_are_the_same():
     assert set(ADDRESSES[:2]) == set(again.authorisations)
     again.tick(START + 130)  # the session's 90 seconds, and the grace of 40
     assert {ADDRESSES[1]} == set(again.authorisations)
+
+
+def test_the_pipeline_names_the_group_that_decided():
+    made = new(groups=[Group("scanners", ["scan*"], None, Terms(1000, 0))])
+    lines = [
+        login(f"192.0.2.{n}", user=user).rstrip("\n").encode()
+        for n, user in ((7, "scan-1"), (8, "bob"))
+    ]
+    assert ["group scanners", ""] == [made.line(line, NOW).detail for line in lines]

@@ -280,3 +280,33 @@ def test_how_long_a_login_can_count_at_most():
     assert (False, 1800) == (config.holds, config.longest_seconds)
     config = build({"f": "max_session_seconds = 0\n" + text + "max_session_seconds = 60"})
     assert (True, 1860) == (config.holds, config.longest_seconds)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"command": "x"}, "[[hook]] 1: on is missing"),
+        ({"on": [], "command": "x"}, "on: is empty; write some of warning"),
+        ({"on": ["authorized"], "command": "x"}, "Did you mean 'authorised'?"),
+        ({"on": ["ended"]}, "command is missing"),
+        ({"on": ["ended"], "command": "a\tb"}, "command: 'a\\tb' is not a text"),
+    ],
+)
+def test_a_wrong_hook_is_refused_with_advice(table: dict[str, object], message: str):
+    with pytest.raises(ConfigError) as caught:
+        OPTIONS["hook"].kind.check([table])
+    assert message in str(caught.value)
+
+
+def test_a_hook_has_its_events_and_the_words_of_its_command():
+    (hook,) = OPTIONS["hook"].kind.check([{"on": ["warning", "ended"], "command": "a 'b c'"}])
+    assert (("warning", "ended"), ("a", "b c"), 10) == (
+        hook.on,
+        hook.command,
+        hook.timeout_seconds,
+    )
+
+
+def test_the_servers_own_samples_are_tables():
+    (server,) = OPTIONS["server"].kind.check([{"name": "a", "samples": [{"line": "x"}]}])
+    assert ({"line": "x"},) == server.samples

@@ -6,8 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import pytest
-
 from pbs_filter.config.options import OPTIONS
 from pbs_filter.log import Log
 from pbs_filter.service.hooks import MAX_RUNNING, MAX_WAITING, Hooks
@@ -81,21 +79,6 @@ def test_a_flood_is_bounded_and_counted(tmp_path: Path) -> None:
     assert "24 commands are not run" in (tmp_path / "log").read_text()
     made.stop()
     assert [] == made._running
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ({"command": "x"}, "on is missing"),
-        ({"on": [], "command": "x"}, "on: is empty"),
-        ({"on": ["authorized"], "command": "x"}, "Did you mean 'authorised'?"),
-        ({"on": ["ended"]}, "command is missing"),
-    ],
-)
-def test_a_wrong_hook_is_refused(table: dict[str, object], message: str) -> None:
-    with pytest.raises(Exception, match="hook") as caught:
-        OPTIONS["hook"].kind.check([table])
-    assert message in str(caught.value)
 
 
 def test_a_running_filter_runs_them(tmp_path: Path) -> None:
