@@ -187,10 +187,14 @@ class Life:
             self.status = os.waitpid(self.pid, 0)[1]
         return self.status
 
-    def finish(self) -> int:
-        """End of input; wait for an orderly end."""
+    def end_input(self) -> None:
+        """Close its stdin."""
         os.close(self.stdin)
         self.stdin = -1
+
+    def finish(self) -> int:
+        """End of input; wait for an orderly end."""
+        self.end_input()
         return self.end()
 
 

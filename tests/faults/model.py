@@ -21,7 +21,7 @@ from pbs_filter import clock, files
 from pbs_filter.lookup.answer import NO, YES, Lookup
 from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.map_format.map_clock import MapClock
-from pbs_filter.service import build, control, feed, storage
+from pbs_filter.service import build, control, feed, persister, storage
 from pbs_filter.store import gdbm_map, gdbm_state, journal, journal_lines
 
 from ..store.crash_states import Recorder, found_in, make, some_bytes
@@ -134,6 +134,7 @@ class Site:
         small_steps()
         os.dup2(self.stderr.fileno(), 2)
         feed.CLOSE_SECONDS = 0.3
+        persister.REBUILD_ADDRESSES = 1
         self.machine.be_the_disk()
         disk = _Disk(self.place)
         for module in (journal, files, gdbm_map, gdbm_state, storage):
@@ -212,6 +213,25 @@ class Site:
             f"lip=198.51.100.254, mpid=41, TLS{more}"
         ):
             self._promise(address)
+
+    def last_login(self, address: str) -> None:
+        """A login of Dovecot, and with its line the input ends."""
+        assert self.life is not None
+        self.serial += 1
+        self._allow(address, self.machine.now() + 1)
+        self.history.append(("last_login", address, self.serial))
+        life = self.life
+        life.send(
+            b"Nov 28 09:00:00 mx1 dovecot: imap-login: Login: user=<u%d>, method=PLAIN, rip=%b, "
+            b"lip=198.51.100.254, mpid=41, TLS\n" % (self.serial, address.encode())
+        )
+        life.end_input()
+        if life.reply() == b"OK":
+            self.clock_steps = 0.0
+            self._promise(address)
+        self._hold()
+        life.end()
+        self.life = None
 
     def login_in_two_lines(self, address: str, times: int) -> None:
         """A login of solid-pop3d, whose last line comes again, as after a kill of the filter."""
@@ -378,6 +398,9 @@ class Site:
 
     def _keep_what_can_be_found(self) -> None:
         """The journal is damaged: a promise holds where its login is in what is left."""
+        # The line of a --forget may be left, and not that of the login behind it: then it holds.
+        for address in self.revoked:
+            self.promised.pop(address, None)
         logins: dict[str, set[int]] = {}
         try:
             for payload in journal_lines.read(self.settings.journal):

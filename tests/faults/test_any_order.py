@@ -114,6 +114,12 @@ class Store(RuleBasedStateMachine):
         if self.site.be_with_filter():
             self.site.login(address, session=session)
 
+    @rule(address=addresses)
+    def last_login(self, address: str) -> None:
+        """Its line, and the end of the input."""
+        if self.site.be_with_filter():
+            self.site.last_login(address)
+
     @rule(address=addresses, times=st.integers(1, 2))
     def login_in_two_lines(self, address: str, times: int) -> None:
         if self.site.be_with_filter():
