@@ -32,6 +32,8 @@ class Carriage:
     strangers: str = ""
     """A regular expression: what stands in a line that holds text of a client without an account.
     Where the feed does not show lengths, each of these may have been cut."""
+    ends: str = ""
+    """A regular expression: how a whole line ends, what a cut one mostly does not."""
     line_breaks: bool = False
     """A client's line breaks make lines: each line with such a text is a sign, on any feed."""
     following: int = 8
@@ -47,6 +49,7 @@ class Carriage:
     """A sign stands before the pieces (`authorisation.pieces`)."""
     is_mixed: Callable[[str], object] = field(init=False, repr=False, compare=False)
     has_strangers_text: Callable[[str], object] = field(init=False, repr=False, compare=False)
+    ends_whole: Callable[[str], object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         shows_pieces = bool(self.cut_bytes or self.line_breaks) and not self.off
@@ -54,10 +57,14 @@ class Carriage:
         object.__setattr__(self, "is_whole", not shows_pieces and not self.off)
         object.__setattr__(self, "is_mixed", re.compile(self.mixed or r"(?!)").search)
         object.__setattr__(self, "has_strangers_text", re.compile(self.strangers or r"(?!)").search)
+        object.__setattr__(self, "ends_whole", re.compile(f"(?:{self.ends or '(?!)'})\\Z").search)
 
     def is_sign(self, message: str, exact: bool | None) -> bool:
-        """Whether `message` shows that the messages behind it may be pieces; `exact` as a record
-        has it.
+        """Whether `message` shows that the messages behind it may be pieces.
+
+        Args:
+            message: the record's.
+            exact: whether the feed shows lengths; None: it most likely does (a line of text).
         """
         least = self.cut_bytes - MARGIN_BYTES
         # Bytes, not characters: that is what the logger counts.
@@ -69,7 +76,9 @@ class Carriage:
             return True
         if self.is_mixed(message):
             return True
-        return (self.line_breaks or not exact) and bool(self.has_strangers_text(message))
+        if not self.line_breaks and (exact or (exact is None and self.ends_whole(message))):
+            return False
+        return bool(self.has_strangers_text(message))
 
 
 SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")

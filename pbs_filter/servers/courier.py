@@ -187,6 +187,7 @@ CARRIAGE = Carriage(
     mixed=r"\A(?>LOGIN: |IMAP connect from @ \[[^\]]{2,45}\]|)"
     r".+?(?:INFO|DEBUG|ERR|WARN|ALERT|CRIT): ",
     strangers=r"LOGIN FAILED, |\A(?:INFO: )?ID, |\A, |DEBUG: (?!Connection|Disconnected)",
+    ends=r"ip=\[[0-9A-Fa-f:.]{2,45}\](?:, port=\[[0-9]{1,5}\])?",
     cure="courierlogger cuts long user names into messages that can look like logins, and this "
     "feed (journald, UDP) does not show which: let rsyslog read the socket (imuxsock), or start "
     "courierlogger in its one-argument form (`... 2>&1 | courierlogger imapd`) and name courier in "

@@ -174,13 +174,27 @@ def test_a_feed_that_does_not_show_lengths_needs_the_servers_name():
 def test_where_lengths_are_not_shown_every_clients_text_may_have_been_long():
     """journald and some templates take the blanks at a message's end off."""
     looks_whole = "LOGIN FAILED, user=x, ip=[::ffff:198.51.100.7], port=[4711]"
-    for named in ((), ("courier",)):
-        made = new(*named)
-        for message in (CONNECTION, looks_whole, FORGED):
-            made.block(as_text(message), NOW)
-        assert set() == addresses(made)
     made = feed(new("courier"), looks_whole, FORGED, **{"in": "imjournal"})
     assert set() == addresses(made)
+    made = feed(new(trusted_hosts=["192.0.2.9"]), looks_whole, FORGED, **{"from": "192.0.2.9"})
+    assert set() == addresses(made)
+
+
+@pytest.mark.parametrize("first", ["LOGIN FAILED, user=x", FULL])
+def test_in_text_a_line_that_is_long_or_has_no_end_is_a_sign(first):
+    for named in ((), ("courier",)):
+        made = new(*named)
+        for message in (CONNECTION, first, FORGED):
+            made.block(as_text(message), NOW)
+        assert set() == addresses(made)
+
+
+def test_in_text_a_refused_login_that_looks_whole_keeps_nobody_out():
+    """What comes as text is nobody's proof: `require_vouched` refuses it."""
+    made = new()
+    for message in ("LOGIN FAILED, user=x, ip=[::ffff:198.51.100.7], port=[4711]", GENUINE):
+        made.block(as_text(message), NOW)
+    assert {"192.0.2.7"} == addresses(made)
 
 
 def test_a_line_of_text_is_a_login_where_nothing_hostile_stands_before_it():
