@@ -58,10 +58,30 @@ def password(path: str) -> str | None:
         raise ConfigError(f"password file {path!r}: {error.strerror}") from None
 
 
-def _told(text: str, error: Exception) -> StoreBusy:
-    """What went wrong with the map at `text`, in a sentence with what to do."""
+MAX_REASON = 200
+"""Characters of redis-py's own text that are told."""
+
+
+def _reason(location: Location, error: Exception, secrets: Iterable[str | None]) -> str:
+    """Returns why `error` came, without any of `secrets`.
+
+    redis-py 6.4 and 7.0 put a whole connection pool, its password included, into the text of
+    MasterNotFoundError: of that no word is told.
+    """
+    if isinstance(error, library().sentinel.MasterNotFoundError):
+        hosts = ", ".join(f"{host}:{port}" for host, port in location.hosts)
+        return f"the sentinels at {hosts} name no master of {location.service!r} that answers"
+    reason = str(error) or type(error).__name__
+    for secret in filter(None, secrets):
+        reason = reason.replace(secret, "(a password)")
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 3] + "..."
+
+
+def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -> StoreBusy:
+    """Returns what went wrong with the map at `location`, in a sentence with what to do."""
     redis = library()
-    why = str(error) or type(error).__name__
+    text = location.text
+    why = _reason(location, error, secrets)
     for kinds, todo in (
         (
             (redis.AuthenticationError, redis.exceptions.NoPermissionError),
@@ -99,6 +119,10 @@ class Link:
         self._location = location
         self._prefix = location.prefix.encode()
         self._options = self._common(client_name)
+        self._secrets = (
+            self._options["password"],
+            password(location.sentinel_password_file),
+        )
         self._cluster = False
         self.nodes: tuple[tuple[str, int], ...] = ()
         """The masters of a cluster."""
@@ -152,7 +176,7 @@ class Link:
         try:
             yield
         except (redis.RedisError, redis.cluster.RedisClusterException, OSError) as error:
-            raise _told(self._location.text, error) from None
+            raise _told(self._location, error, self._secrets) from None
 
     # ------------------------------------------------------------------ opening
 

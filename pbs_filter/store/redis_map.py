@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
-from ..errors import StoreBusy, StoreDamaged
+from ..errors import PbsFilterError, StoreBusy, StoreDamaged
 from ..map_format.redis_url import Location
 from .address_map import Behind
 from .redis_client import Link, library, password
@@ -235,7 +235,9 @@ class RedisMap:
                 while (job := self._next()) is not None:
                     job(link)
             except Exception as error:  # whatever redis-py does: the state is ours, begin again
-                self._lost(str(error) or repr(error))
+                # Only our own words: a library's may hold a password.
+                ours = isinstance(error, PbsFilterError)
+                self._lost(str(error) if ours else f"redis-py failed with {type(error).__name__}")
             finally:
                 if link is not None:
                     link.close()
