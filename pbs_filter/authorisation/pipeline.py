@@ -386,23 +386,25 @@ class Pipeline:
         known_as = server.sessions_of or server.name
         session = None if key is None else clean(f"{_sender(record)} {known_as} ") + _key(key)
         address = observation.address
-        judged = False
+        known_already = False
         if address is None and session is not None:
             address = self.correlator.address_of(session, at)
             if address is None:
-                # The same line again: a daemon sends what it had no answer for a second time.
+                # The login is known: the line came once more (a daemon sends what it had no answer
+                # for a second time), or is one that the server writes again (`+OK `, mailfront).
                 address = self.correlator.open_address(session, user)
-                judged = address is not None
+                known_already = address is not None
         detail = ""
         if address is None:
             reason: Reason | None = Reason.UNKNOWN_SESSION
+        elif known_already:
+            reason = Reason.TOLD_TWICE
         else:
-            # What the ledger has was judged and widened when it was learned.
-            refusal = None if judged else self.policy.refuses(address, user, observation.local)
+            refusal = self.policy.refuses(address, user, observation.local)
             if refusal is not None:
                 reason, detail = refusal
             else:
-                if self.ipv6_prefix != 128 and not judged:
+                if self.ipv6_prefix != 128:
                     address = widen(address, self.ipv6_prefix)
                 self._share(address, user)
                 told = session is not None and self.correlator.is_open(session, address, user, at)

@@ -8,9 +8,15 @@ Client's text   the trace: every command, raw. tcpserver writes `?` for `:`, bla
                 8-bit characters in names. The tag is the administrator's choice; ours are two that
                 are not used by accident.
 Session         the pid in the text: the same from tcpserver's child to pop3front-maildir. A success
-                shows only as the change of program: the first `+OK ` of pop3front-maildir. The user
-                is not in it. imapfront-auth writes nothing on success, so that IMAP logins cannot
-                be seen here (the program behind it may log them).
+                shows only as the change of program: the first `+OK ` of pop3front-maildir. Its
+                later ones (DELE, NOOP, QUIT) are the same text: the session is open by then, and
+                they count as told already. imapfront-auth writes nothing on success, so that IMAP
+                logins cannot be seen here (the program behind it may log them).
+User            unknown. The login has no name; `USER bob` stands in an earlier line of the trace,
+                which is neither a connection nor a login, and no observation carries a name
+                between the two. A name taken from there must also be dropped at each AUTH, whose
+                name the trace does not show: else `USER alice` in front of bob's AUTH would make
+                bob's login alice's.
 Travels         by stderr into `logger`, which cuts at 1 KiB (`--size`), svlogd or journald (48 KiB);
                 nothing stands in front of a piece, which is a client's command, of whatever words
                 it likes. So nothing is read unless `servers` names it; shorten the lines first:

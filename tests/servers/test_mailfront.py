@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pbs_filter.model import Reason
+
 from .host import ALICES, BOBS, CANARY, Host
 
 
@@ -26,6 +28,22 @@ def test_mailfront_ties_by_the_pid_in_the_text():
     assert not host.pipeline.counts.unread
     host.logs("pop3front: tcpserver: end 82 status 0")
     host.has(authorised={ALICES: ""}, in_session=set())
+
+
+def test_mailfront_answers_that_look_like_a_login_count_as_none():
+    """DELE, NOOP and QUIT are answered by the very text that shows the login."""
+    host = Host().logs(
+        f"mailfront: tcpserver: ok 82 0:192.0.2.1:110 :{ALICES}::50001",
+        "mailfront: pop3front-maildir[82]: +OK ",
+    )
+    until = host.ledger.authorisations[ALICES].until
+    host.now += 60
+    host.logs("mailfront: pop3front-maildir[82]: QUIT", "mailfront: pop3front-maildir[82]: +OK ")
+    assert {"mailfront": 1} == host.pipeline.counts.logins
+    assert 1 == host.pipeline.counts.reasons[Reason.TOLD_TWICE]
+    assert until == host.ledger.authorisations[ALICES].until
+    host.logs("mailfront: tcpserver: end 82 status 0", "mailfront: pop3front-maildir[82]: +OK ")
+    assert 1 == host.pipeline.counts.reasons[Reason.UNKNOWN_SESSION]
 
 
 @pytest.mark.parametrize(
