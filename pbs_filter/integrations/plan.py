@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config.options import DEFAULT_PATH
 from ..config.render import toml
+from . import dovecot
 from .machine import Machine
 
 PROGRAM = "/opt/pbs-filter/bin/pbs-filter"
@@ -226,7 +227,11 @@ def finished(plan: Plan, machine: Machine) -> Plan:
             directories=directories if plan.accounts else (),
             changes=changes,
             manual_steps=tuple(manual_steps),
-            notes=(*_servers_note(ours), *_uncertain(machine, ours)),
+            notes=(
+                *_servers_note(ours),
+                *_uncertain(machine, ours),
+                *dovecot.notes(machine, OWN_SETTINGS),
+            ),
         ),
         replace(plan, accounts=(), directories=()),
     )

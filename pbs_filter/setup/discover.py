@@ -18,7 +18,7 @@ from dataclasses import replace
 from ..config.options import DEFAULT_PATH, Config
 from ..errors import ConfigError
 from ..held_files import read_regular
-from ..integrations import Integration, feeds, integrations
+from ..integrations import Integration, dovecot, feeds, integrations
 from ..integrations.machine import LogSummary, Machine
 from ..integrations.plan import MAP, SETTINGS
 from ..integrations.rsyslog import LOGROTATE
@@ -101,14 +101,15 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         started=started,
         files=_files(paths),
         directories=frozenset(filter(os.path.isdir, (LOGROTATE,))),
-        answers={
-            " ".join(command): answer.strip()
-            for each in integrations()
-            if each.name in versions
-            for command in each.commands
-            for status, answer in [run_command(command)]
-            if status == 0
-        },
+        answers=_answers(
+            *(
+                command
+                for each in integrations()
+                if each.name in versions
+                for command in each.commands
+            ),
+            *dovecot.COMMANDS,
+        ),
         accounts=frozenset(account.pw_name for account in pwd.getpwall()),
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         systemd=has_systemd(),
@@ -119,6 +120,16 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
     )
     files = {**known.files, **_files(feed.drop_in(known) for feed in feeds().values())}
     return replace(known, files=files, changed=_changed(files))
+
+
+def _answers(*commands: Sequence[str]) -> dict[str, str]:
+    """The outputs of those commands that there are and that succeed."""
+    return {
+        " ".join(command): answer.strip()
+        for command in commands
+        for status, answer in [run_command(command)]
+        if status == 0
+    }
 
 
 def has_systemd() -> bool:

@@ -21,6 +21,7 @@ from pbs_filter.errors import ConfigError
 from pbs_filter.integrations import (
     Integration,
     courier,
+    dovecot,
     exim,
     feeds,
     integrations,
@@ -35,8 +36,16 @@ from pbs_filter.integrations import (
 )
 from pbs_filter.integrations.integration import choose
 from pbs_filter.integrations.machine import LogSummary, Machine, version
-from pbs_filter.integrations.plan import ACCOUNT, SETTINGS, Plan, finished, settings_file, split
-from pbs_filter.setup import render, run, shipped
+from pbs_filter.integrations.plan import (
+    ACCOUNT,
+    OWN_SETTINGS,
+    SETTINGS,
+    Plan,
+    finished,
+    settings_file,
+    split,
+)
+from pbs_filter.setup import discover, render, run, shipped
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = shipped.texts(tuple(name for each in integrations() for name in each.shipped))
@@ -284,6 +293,66 @@ def test_the_servers_are_those_of_the_mail_log_and_of_the_last_time() -> None:
     assert ["dovecot", "popa3d"] == tomllib.loads(after(plan, SETTINGS))["servers"]
     plan = plan_of(machine(log=LogSummary(path="/l", lines=9)), "rsyslog", "postfix")
     assert "servers" not in tomllib.loads(after(plan, SETTINGS))
+
+
+def of_dovecot(**answers: str) -> list[str]:
+    """What --setup says of Dovecot where its commands answer that."""
+    commands = {" ".join(getattr(dovecot, name)): text for name, text in answers.items()}
+    plan = plan_of(machine(answers=commands), "rsyslog", "exim")
+    assert not [change for change in plan.changes if "dovecot" in change.path]
+    return [note for note in plan.notes if "Dovecot" in note]
+
+
+@pytest.mark.parametrize(
+    ("file", "version"),
+    [
+        ("events-2.3.conf", "2.3.7 (494d20bdc)"),
+        ("events-2.3.conf", "2.3.19.1 (9b53102964)"),
+        ("events-2.4.conf", "2.4.1-4 (7d8c0e5759)"),
+        ("events-2.4.conf", "2.5.0"),
+    ],
+)
+def test_dovecots_logins_as_data_are_offered_with_the_file_for_its_version(
+    file: str, version: str
+) -> None:
+    (note,) = of_dovecot(VERSION=version, INSTANCE="dovecot")
+    assert f"Dovecot {version.split()[0]} " in note
+    assert f"{shipped.directory()}/examples/dovecot/README.md" in note
+    command = f"cp {shipped.directory()}/examples/dovecot/{file} /etc/dovecot/"
+    assert command in note
+    assert Path(command.split()[1]).is_file()
+    assert f'"dovecot-events" to it in {OWN_SETTINGS}' in note
+
+
+def test_a_dovecot_that_is_old_or_not_there_is_offered_none() -> None:
+    assert [] == of_dovecot()
+    assert [] == of_dovecot(VERSION="2.3.6 (7eab80676)", INSTANCE="dovecot")
+    assert [] == of_dovecot(VERSION="2.2.22 (fe789d2)")
+
+
+def test_a_dovecot_of_another_instance_name_needs_programs() -> None:
+    (note,) = of_dovecot(VERSION="2.2.22 (fe789d2)", INSTANCE="dovecot-b")
+    table = re.search(r"programs = \{.*?\}", note)
+    assert table is not None
+    config = build({"a": table[0]})
+    assert {"dovecot": ("dovecot-b",), "dovecot-events": ("dovecot-b",)} == config.programs
+
+
+def test_setup_asks_a_dovecot_that_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for (name, *arguments), answer in (
+        (dovecot.VERSION, "2.3.19.1 (9b53102964)"),
+        (dovecot.INSTANCE, "dovecot-b"),
+    ):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n[ \"$*\" = '{' '.join(arguments)}' ] && echo '{answer}'\n")
+        program.chmod(0o755)
+    monkeypatch.setattr(discover, "PATH", str(tmp_path))
+    monkeypatch.setattr(discover, "program", lambda: PROGRAM)
+    answers = discover.machine(None).answers
+    assert "2.3.19.1 (9b53102964)" == answers["dovecot --version"]
+    assert "dovecot-b" == answers["doveconf -h instance_name"]
 
 
 @pytest.mark.parametrize(

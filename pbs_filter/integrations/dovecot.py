@@ -1,0 +1,42 @@
+"""Dovecot can write logins as data: what --setup says of that, and of other names. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .machine import Machine, version
+
+VERSION = ("dovecot", "--version")
+INSTANCE = ("doveconf", "-h", "instance_name")
+COMMANDS = (VERSION, INSTANCE)
+"""The commands whose answers are read. Neither changes anything."""
+USUAL_NAME = "dovecot"
+EVENTS_SINCE = (2, 3, 7)
+
+
+def notes(machine: Machine, own_settings: str) -> Iterator[str]:
+    """What a person should know of the Dovecot of this machine, if there is one.
+
+    Args:
+        machine: what is installed.
+        own_settings: the file of pbs-filter's settings that are the administrator's own.
+    """
+    answer = machine.answers.get(" ".join(VERSION), "")
+    number = version(answer)
+    if number >= EVENTS_SINCE:
+        examples = f"{machine.share}/examples/dovecot"
+        file = f"{examples}/events-{'2.4' if number >= (2, 4) else '2.3'}.conf"
+        yield (
+            f"Dovecot {answer.split()[0]} can write its logins as data, too, in which no name and "
+            f"no new wording can be misread ({examples}/README.md); --setup leaves Dovecot's "
+            f"configuration to you: cp {file} /etc/dovecot/conf.d/99-pbs-filter.conf && "
+            "doveconf -n >/dev/null && doveadm reload. Where `servers` is set, add "
+            f'"dovecot-events" to it in {own_settings}'
+        )
+    name = machine.answers.get(" ".join(INSTANCE), "")
+    if name not in ("", USUAL_NAME):
+        yield (
+            f"this Dovecot's lines carry its instance_name, {name!r}, as the program's name: in "
+            f'{own_settings} set programs = {{ dovecot = ["{name}"], "dovecot-events" = '
+            f'["{name}"] }}, and add the name where the syslog daemon selects the lines'
+        )
