@@ -21,7 +21,8 @@ from typing import Any
 from pbs_filter.addresses import canonical
 from pbs_filter.authorisation.correlator import Correlator
 from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.authorisation.pipeline import Outcome, Pipeline
+from pbs_filter.authorisation.outcome import Outcome
+from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.commands.explain import LOGINS_WITHOUT_EFFECT
 from pbs_filter.config.load import build
 from pbs_filter.model import Accepted, Ended, Reason

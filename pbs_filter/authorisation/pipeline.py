@@ -7,7 +7,6 @@ policy, ledger. Every line that leads to nothing has a `Reason`, and is counted 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
 
 from ..addresses import widen
 from ..grammar.carriage import Carriage
@@ -18,157 +17,19 @@ from ..syslog import records
 from ..syslog.scanner import Scanner
 from .authorisations import clean
 from .correlator import Correlator
+from .counters import LINE_BYTES, Counts, line_count
+from .failures import MAX_FAILURES, Failure, place_of
+from .keys import logger_of, sender_of, word_of
 from .ledger import Ledger
+from .noticed import TEST_PROGRAM, Noticed
+from .outcome import REFUSALS, Outcome, new_outcome, tell
 from .pieces import Granted, Pieces
 from .policy import Policy
 from .state import State
 
-_new_outcome = tuple.__new__
-"""Makes one in half the time that its own constructor, which is written in Python, takes."""
-
-MANY_USERS = 5
-"""That many users from one address look like a proxy (or a proxy's backend) to an administrator."""
-
-MAX_SHARED = 1000
-"""Addresses whose users are remembered for that warning."""
-
-REFUSALS = frozenset(
-    {
-        Reason.DENIED_NETWORK,
-        Reason.DENIED_USER,
-        Reason.NOT_AN_ALLOWED_NETWORK,
-        Reason.NOT_AN_ALLOWED_USER,
-        Reason.PROXY,
-        Reason.TOO_MANY,
-        Reason.USER_HAS_TOO_MANY,
-    }
-)
-"""Reasons by which the site's policy refuses a login that succeeded: the log has each."""
-
-MAX_PROGRAMS = 200
-"""Program names (instance paths are anybody's text) whose unread lines are counted."""
-
-EXAMPLE_BYTES = 500
-"""Of a message."""
-
-LINE_BYTES = 2000
-"""Of a line, so that one of JSON is mostly whole and can be read again."""
-
 PAM = "pam_"
 """How lines begin that PAM's modules write under a server's name, `pam_unix(popa3d:auth): ...`: not
 the server's own, they are no sign of a new version of it."""
-
-TEST_PROGRAM = "pbs-filter-doctor"
-"""The name under which `--doctor` writes lines of its own, to see whether they come through."""
-
-MAX_TESTS = 8
-"""Such lines that are remembered, the newest: anybody can write them."""
-
-MAX_TOKEN = 64
-
-MAX_FAILURES = 20
-
-
-def line_count(block: bytes) -> int:
-    """The newlines in `block`. `count` would take 0.13 µs a line, five times as long as this."""
-    return len(block) - len(block.replace(b"\n", b""))
-
-
-def place_of(error: Exception) -> str:
-    """Where in our code `error` was raised: module and line number."""
-    trace = error.__traceback__
-    place = ""
-    while trace is not None:
-        place = f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return place
-
-
-def _sender(record: Record) -> str:
-    """Whose sessions a record is about. A name is only claimed: one host of the network that calls
-    itself as another does must not end that one's sessions, or take its connections over."""
-    return f"{record.peer} {record.host}" if record.peer else record.host
-
-
-def _key(session: str) -> str:
-    """The last word of a session: one word, also where a user's name with blanks is part of it."""
-    return clean(session).replace(" ", "\u2423")
-
-
-def _logger(record: Record) -> str:
-    """Whose messages follow each other: a program's on one host, written by one account."""
-    return clean(f"{_sender(record)} {record.program} {'' if record.uid is None else record.uid}")
-
-
-class Outcome(NamedTuple):
-    """What one line led to: what --explain shows and the counters count."""
-
-    event: Literal["login", "logout", "none"]
-    reason: Reason | None = None
-    """Why not; None for a login that authorises and for a logout."""
-    server: str = ""
-    rule: str = ""
-    observation: Observation | None = None
-    address: str | None = None
-    user: str | None = None
-    protocol: str | None = None
-    detail: str = ""
-    """The network or name that decided."""
-
-
-class TestLine(NamedTuple):
-    """What the feed said of a line of `--doctor`. It leads to nothing else."""
-
-    at_epoch: float | None
-    """When it was written, by the record; None: the feed cannot say."""
-    seen_epoch: int
-    uid: int | None
-    peer: str
-
-
-class Failure(NamedTuple):
-    """A line on which our own code failed: counted, acknowledged, and told to the log."""
-
-    where: str
-    """Module and line number of the fault: each is told once."""
-    error: str
-    line: bytes
-
-
-class Counts:
-    """What happened since the start: numbers for --status and the metrics."""
-
-    def __init__(self) -> None:
-        self.lines = 0
-        self.candidates = 0
-        self.logins: dict[str, int] = {}
-        """Authorised, by server."""
-        self.logouts = 0
-        self.reasons: dict[Reason, int] = {}
-        self.examples: dict[Reason, bytes] = {}
-        """The newest line of each reason, at most `LINE_BYTES` of it."""
-        self.unread: dict[str, int] = {}
-        """Lines of a known program that no rule reads, by program."""
-        self.unread_examples: dict[str, str] = {}
-        self.revoked = 0
-        """Logins taken back, because they turned out to be pieces of a longer line."""
-        self.forged: dict[tuple[int, str], int] = {}
-        """By uid and program."""
-        self.forged_servers: dict[tuple[int, str], str] = {}
-        """For which server such lines spoke."""
-
-    def add(self, reason: Reason, number: int = 1) -> None:
-        """Count lines that led to nothing."""
-        self.candidates += number
-        self.reasons[reason] = self.reasons.get(reason, 0) + number
-
-    def by_reason(self) -> dict[Reason, int]:
-        """Every reason with its count; other programs' lines are what the scan passed over."""
-        counts = dict(self.reasons)
-        passed_over = self.lines - self.candidates
-        if passed_over:
-            counts[Reason.OTHER_PROGRAM] = counts.get(Reason.OTHER_PROGRAM, 0) + passed_over
-        return counts
 
 
 class Pipeline:
@@ -189,20 +50,12 @@ class Pipeline:
         self.correlator = correlator
         self.ipv6_prefix = ipv6_prefix
         self.counts = Counts()
-        self.shared: dict[str, set[str]] = {}
-        """Users of the addresses that more than one user logged in from."""
-        self.crowded: dict[str, set[str]] = {}
-        """Those of them that `MANY_USERS` logged in from."""
-        self.over_limit: dict[str, int] = {}
-        """Users who have `max_addresses_per_user`, and how many further ones were refused."""
-        self.tests: dict[str, TestLine] = {}
-        """The newest lines of `--doctor`, by their tokens."""
+        self.noticed = Noticed(ledger.authorisations)
+        self._notice_login = self.noticed.login
         self.failures: list[Failure] = []
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
         self.pieces = Pieces()
         self.state = State(ledger, correlator, self.pieces)
-        self.cut_unseen: dict[str, str] = {}
-        """Servers whose lines were refused with `Reason.CUT_UNSEEN`, and what to do."""
         self._cut: dict[str, Carriage] = {
             program: carriage
             for program in matcher.program_names
@@ -275,7 +128,7 @@ class Pipeline:
         counts = self.counts
         reason = outcome.reason
         if reason in REFUSALS or self.ledger.events.debugging:
-            self._tell(outcome)
+            tell(outcome, self.ledger.events)
         if reason is not None:
             counts.add(reason)
             counts.examples[reason] = line[:LINE_BYTES]
@@ -285,19 +138,6 @@ class Pipeline:
             counts.logins[outcome.server] = counts.logins.get(outcome.server, 0) + 1
         else:
             counts.logouts += 1
-
-    def _tell(self, outcome: Outcome) -> None:
-        """Keep a refusal by the site's policy, or (debugging) any decision, for the log."""
-        reason = outcome.reason
-        detail = ": ".join(filter(None, ("" if reason is None else reason.value, outcome.detail)))
-        self.ledger.events.add(
-            "refused" if reason in REFUSALS else "decided",
-            outcome.address or "",
-            outcome.user or "",
-            outcome.server,
-            0,
-            detail or outcome.event,
-        )
 
     def line(self, line: bytes, now: int, at: int | None = None) -> Outcome:
         """Take one line, without its newline, and tell everything about it.
@@ -320,9 +160,10 @@ class Pipeline:
             if reading is Reason.NO_RULE:
                 if record.message.startswith(PAM):
                     return Outcome("none", Reason.IGNORED)
-                self._unread(record)
+                self.counts.add_unread(record)
             elif record.program == TEST_PROGRAM:
-                return self._test(record, now)
+                self.noticed.test_line(record, now)
+                return Outcome("none", Reason.IGNORED, detail="a test line of --doctor")
             return Outcome("none", reading)
         server = reading.server.name
         observation = reading.observation
@@ -330,7 +171,7 @@ class Pipeline:
         distrust = self.policy.distrusts(record, server, observation, holder)
         if distrust is not None:
             if distrust is Reason.FORGED:
-                self._forged(record, server)
+                self.counts.add_forged(record, server)
             return Outcome("none", distrust, server, reading.rule.name, observation)
         way = reading.server.carriage
         if reading.server.carriages:
@@ -340,7 +181,7 @@ class Pipeline:
                 return Outcome("none", Reason.PIECE, server, reading.rule.name, observation)
             why = self.policy.cannot_tell(record, reading.server)
             if why:
-                self.cut_unseen[server] = why
+                self.noticed.cut_unseen[server] = why
                 return Outcome(
                     "none", Reason.CUT_UNSEEN, server, reading.rule.name, observation, detail=why
                 )
@@ -351,7 +192,7 @@ class Pipeline:
         return self._other(observation, reading.server, reading.rule.name, record, at, now)
 
     def _may_be_piece(self, record: Record, carriage: Carriage) -> bool:
-        piece, forged = self.pieces.look(_logger(record), record, carriage)
+        piece, forged = self.pieces.look(logger_of(record), record, carriage)
         for login in forged:
             # Its message came before the one in front of it.
             if login.new:
@@ -367,7 +208,7 @@ class Pipeline:
             return None
         if observation.session is None:
             return observation.user
-        key = clean(f"{_sender(record)} {server} ") + _key(observation.session)
+        key = clean(f"{sender_of(record)} {server} ") + word_of(observation.session)
         session = self.ledger.sessions.get(key)
         return None if session is None or key in self.correlator.pending else session.user
 
@@ -384,7 +225,7 @@ class Pipeline:
         protocol = observation.protocol or ""
         key = observation.session
         known_as = server.sessions_of or server.name
-        session = None if key is None else clean(f"{_sender(record)} {known_as} ") + _key(key)
+        session = None if key is None else clean(f"{sender_of(record)} {known_as} ") + word_of(key)
         address = observation.address
         known_already = False
         if address is None and session is not None:
@@ -406,7 +247,7 @@ class Pipeline:
             else:
                 if self.ipv6_prefix != 128:
                     address = widen(address, self.ipv6_prefix)
-                self._share(address, user)
+                self._notice_login(address, user)
                 told = session is not None and self.correlator.is_open(session, address, user, at)
                 cut = record.program in self._cut and record.time_epoch is not None
                 known = cut and address in self.ledger.authorisations
@@ -428,12 +269,12 @@ class Pipeline:
                     detail = f"group {group.name}"
                 if reason is Reason.USER_HAS_TOO_MANY:
                     detail = user
-                    self._over_limit(user)
+                    self.noticed.too_many_addresses(user)
                 if reason is None and cut and record.time_epoch:
                     self.pieces.granted(
-                        _logger(record), Granted(record.time_epoch, address, session, not known)
+                        logger_of(record), Granted(record.time_epoch, address, session, not known)
                     )
-        return _new_outcome(
+        return new_outcome(
             Outcome,
             (
                 "login" if reason is None else "none",
@@ -458,16 +299,16 @@ class Pipeline:
         now: int,
     ) -> Outcome:
         server = teller.name
-        prefix = clean(f"{_sender(record)} {teller.sessions_of or server} ")
+        prefix = clean(f"{sender_of(record)} {teller.sessions_of or server} ")
         if isinstance(observation, Connected):
-            session = prefix + _key(observation.session)
+            session = prefix + word_of(observation.session)
             self.correlator.connected(session, observation.address, at, now)
             return Outcome("none", Reason.CONNECTED, server, rule, observation, observation.address)
         if isinstance(observation, Ended):
             return self._ended(observation, server, rule, prefix, at, now)
         if isinstance(observation, Refused):
             if observation.session is not None:
-                self.correlator.ended(prefix + _key(observation.session), at, now)
+                self.correlator.ended(prefix + word_of(observation.session), at, now)
             return Outcome(
                 "none",
                 Reason.REFUSED,
@@ -484,7 +325,7 @@ class Pipeline:
     ) -> Outcome:
         user = None if observation.user is None else clean(observation.user)
         if observation.session is not None:
-            session = prefix + _key(observation.session)
+            session = prefix + word_of(observation.session)
             known = self.ledger.sessions.get(session)
             if known is not None:
                 user = user or known.user
@@ -503,45 +344,3 @@ class Pipeline:
             user,
             observation.protocol,
         )
-
-    # ------------------------------------------------------------------ what people should hear of
-
-    def _test(self, record: Record, now: int) -> Outcome:
-        token = clean(record.message)[:MAX_TOKEN]
-        self.tests.pop(token, None)
-        if len(self.tests) >= MAX_TESTS:
-            del self.tests[next(iter(self.tests))]
-        self.tests[token] = TestLine(record.time_epoch, now, record.uid, record.peer)
-        return Outcome("none", Reason.IGNORED, detail="a test line of --doctor")
-
-    def _unread(self, record: Record) -> None:
-        counts = self.counts
-        program = clean(record.program)
-        if program in counts.unread or len(counts.unread) < MAX_PROGRAMS:
-            counts.unread[program] = counts.unread.get(program, 0) + 1
-            counts.unread_examples[program] = clean(record.message[:EXAMPLE_BYTES])
-
-    def _forged(self, record: Record, server: str) -> None:
-        assert record.uid is not None
-        who = record.uid, clean(record.program)
-        if who in self.counts.forged or len(self.counts.forged) < MAX_PROGRAMS:
-            self.counts.forged[who] = self.counts.forged.get(who, 0) + 1
-            self.counts.forged_servers[who] = server
-
-    def _over_limit(self, user: str) -> None:
-        if user in self.over_limit or len(self.over_limit) < MAX_SHARED:
-            self.over_limit[user] = self.over_limit.get(user, 0) + 1
-
-    def _share(self, address: str, user: str) -> None:
-        known = self.ledger.authorisations.get(address)
-        if known is None or known.user == user:
-            return
-        users = self.shared.get(address)
-        if users is None:
-            if len(self.shared) >= MAX_SHARED:
-                del self.shared[next(iter(self.shared))]
-            users = self.shared[address] = {known.user}
-        if len(users) < MANY_USERS:
-            users.add(user)
-            if len(users) == MANY_USERS and len(self.crowded) < MAX_SHARED:
-                self.crowded[address] = users

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..authorisation.pipeline import Outcome
+from ..authorisation.outcome import Outcome
 from ..config.options import Config
 from ..grammar.matcher import Matcher, NearMiss
 from ..model import Reason, Record

@@ -12,7 +12,7 @@ import subprocess
 import time
 from typing import Any
 
-from ..authorisation.pipeline import TEST_PROGRAM
+from ..authorisation.noticed import TEST_PROGRAM
 from ..errors import StoreBusy
 from ..service import control
 from ..setup.discover import COMMAND_SECONDS, PATH, read, run_command

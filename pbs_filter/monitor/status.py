@@ -92,7 +92,7 @@ def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[
             {"uid": uid, "program": program, "count": number}
             for (uid, program), number in counts.forged.items()
         ],
-        "crowded": {address: sorted(users) for address, users in pipeline.crowded.items()},
+        "crowded": {address: sorted(users) for address, users in pipeline.noticed.crowded.items()},
         "warnings": [warned._asdict() for warned in warnings.warned.values()],
         "authorised": len(pipeline.ledger.authorisations),
         "open_sessions": len(pipeline.ledger.sessions),

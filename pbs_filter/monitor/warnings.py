@@ -183,8 +183,8 @@ class Warnings:
             )
 
     def _crowded(self, pipeline: Pipeline) -> Iterator[Finding]:
-        for address in self._new("crowded", pipeline.crowded):
-            users = pipeline.crowded[address]
+        for address in self._new("crowded", pipeline.noticed.crowded):
+            users = pipeline.noticed.crowded[address]
             yield (
                 "crowded",
                 address,
@@ -200,7 +200,9 @@ class Warnings:
         if not address or self._alone != (address, ledger.version):
             self._alone = address, ledger.version
             self._logins_then = logins
-        elif logins - self._logins_then >= ONE_ADDRESS_LOGINS and address in pipeline.shared:
+        elif (
+            logins - self._logins_then >= ONE_ADDRESS_LOGINS and address in pipeline.noticed.shared
+        ):
             for name in self._new("one_address", [address]):
                 yield (
                     "one_address",
@@ -240,17 +242,17 @@ class Warnings:
             )
 
     def _pieces(self, pipeline: Pipeline) -> Iterator[Finding]:
-        for server in self._new("pieces", pipeline.cut_unseen):
+        for server in self._new("pieces", pipeline.noticed.cut_unseen):
             yield (
                 "pieces",
                 server,
                 f"logins of {server} are refused: a piece of a long user name can look like one",
-                pipeline.cut_unseen[server],
+                pipeline.noticed.cut_unseen[server],
             )
 
     def _over_limit(self, pipeline: Pipeline) -> Iterator[Finding]:
         most = pipeline.ledger.user_limit.most
-        for user in self._new("over_limit", pipeline.over_limit):
+        for user in self._new("over_limit", pipeline.noticed.over_limit):
             yield (
                 "over_limit",
                 user,

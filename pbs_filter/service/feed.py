@@ -21,7 +21,9 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from ..authorisation.pipeline import Pipeline, line_count, place_of
+from ..authorisation.counters import line_count
+from ..authorisation.failures import place_of
+from ..authorisation.pipeline import Pipeline
 from ..clock import Clock
 from ..log import Log
 from ..model import Reason

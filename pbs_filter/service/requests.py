@@ -48,7 +48,7 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     if do == "status":
         return {}
     if do == "test":
-        found = pipeline.tests.get(str(request.get("token")))
+        found = pipeline.noticed.tests.get(str(request.get("token")))
         return {"test": None if found is None else found._asdict(), "version": __version__}
     if do not in ("forget", "authorise"):
         return {"error": f"unknown request {do!r}"}

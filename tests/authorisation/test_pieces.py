@@ -166,7 +166,7 @@ def test_a_feed_that_does_not_show_lengths_needs_the_servers_name():
         made = feed(new(trusted_hosts=["192.0.2.9"]), GENUINE, **fields)
         assert set() == addresses(made)
         assert {Reason.CUT_UNSEEN: 1} == made.counts.reasons
-        assert "one-argument form" in made.cut_unseen["courier"]
+        assert "one-argument form" in made.noticed.cut_unseen["courier"]
         made = feed(new("courier", trusted_hosts=["192.0.2.9"]), GENUINE, **fields)
         assert {"192.0.2.7"} == addresses(made)
 
@@ -229,7 +229,7 @@ def test_a_server_whose_pieces_cannot_be_told_is_read_only_if_it_is_named(server
     made.block(block, NOW)
     assert set() == addresses(made)
     assert made.counts.reasons[Reason.CUT_UNSEEN]
-    assert "servers" in made.cut_unseen[server]
+    assert "servers" in made.noticed.cut_unseen[server]
     made = new(server)
     made.block(block, NOW)
     assert {CANARY} == addresses(made)

@@ -6,14 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pbs_filter.authorisation.pipeline import (
-    MANY_USERS,
-    MAX_FAILURES,
-    MAX_PROGRAMS,
-    MAX_SHARED,
-    MAX_TESTS,
-    Pipeline,
-)
+from pbs_filter.authorisation.counters import MAX_PROGRAMS
+from pbs_filter.authorisation.failures import MAX_FAILURES
+from pbs_filter.authorisation.noticed import MANY_USERS, MAX_SHARED, MAX_TESTS
+from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.model import Connected, Reason
 from pbs_filter.service import requests
 
@@ -219,18 +215,27 @@ def test_users_who_share_an_address_are_noticed_and_bounded():
     made = new()
     for i in range(MANY_USERS + 3):
         feed(made, COURIER.replace("bob", f"u{i}"))
-    assert MANY_USERS == len(made.shared["192.0.2.7"])
-    assert {"192.0.2.7"} == set(made.crowded)
+    assert MANY_USERS == len(made.noticed.shared["192.0.2.7"])
+    assert {"192.0.2.7"} == set(made.noticed.crowded)
     for i in range(MANY_USERS - 1):
         feed(made, COURIER.replace("bob", f"v{i}").replace("192.0.2.7", "192.0.2.8"))
-    assert {"192.0.2.7"} == set(made.crowded)
-    made.crowded = {f"x{i}": set() for i in range(MAX_SHARED)}
+    assert {"192.0.2.7"} == set(made.noticed.crowded)
+    made.noticed.crowded = {f"x{i}": set() for i in range(MAX_SHARED)}
     for i in range(MANY_USERS):
         feed(made, COURIER.replace("bob", f"v{i}").replace("192.0.2.7", "192.0.2.9"))
-    assert MAX_SHARED == len(made.crowded)
-    made.shared = {f"x{i}": set() for i in range(MAX_SHARED)}
+    assert MAX_SHARED == len(made.noticed.crowded)
+    made.noticed.shared = {f"x{i}": set() for i in range(MAX_SHARED)}
     feed(made, COURIER.replace("bob", "other"))
-    assert MAX_SHARED == len(made.shared)
+    assert MAX_SHARED == len(made.noticed.shared)
+
+
+def test_users_over_their_limit_are_counted_and_bounded():
+    noticed = new().noticed
+    noticed.over_limit = {f"u{i}": 1 for i in range(MAX_SHARED)}
+    noticed.too_many_addresses("u0")
+    noticed.too_many_addresses("other")
+    assert 2 == noticed.over_limit["u0"]
+    assert "other" not in noticed.over_limit
 
 
 def test_what_came_in_pieces_is_in_the_journal_and_comes_back():
@@ -464,8 +469,8 @@ def test_only_the_newest_lines_of_the_doctor_are_remembered():
     lines = [f"{HEAD}pbs-filter-doctor: token-{number}" for number in range(MAX_TESTS + 1)]
     made = feed(new(), *lines, lines[1])
     assert asked(made, "token-0") is None
-    assert MAX_TESTS == len(made.tests)
-    assert "token-1" == [*made.tests][-1]
+    assert MAX_TESTS == len(made.noticed.tests)
+    assert "token-1" == [*made.noticed.tests][-1]
 
 
 def test_a_repeated_login_of_two_lines_is_taken_with_a_prefix():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pbs_filter.authorisation.pipeline import Outcome
+from pbs_filter.authorisation.outcome import Outcome
 from pbs_filter.commands import explain
 from pbs_filter.model import Reason
 

@@ -28,7 +28,8 @@ from hypothesis.stateful import (
 )
 
 from pbs_filter.authorisation.correlator import Correlator
-from pbs_filter.authorisation.pipeline import Outcome, Pipeline
+from pbs_filter.authorisation.outcome import Outcome
+from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.service.persister import Persister
 from pbs_filter.store.gdbm_map import GdbmMap
 from pbs_filter.store.journal import Journal

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 
 from pbs_filter import servers as package
-from pbs_filter.authorisation.pipeline import TEST_PROGRAM
+from pbs_filter.authorisation.noticed import TEST_PROGRAM
 from pbs_filter.grammar import Rule, Server
 from pbs_filter.model import Accepted, Connected, Ended
 from pbs_filter.servers import SERVERS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import __version__
-from pbs_filter.authorisation.pipeline import Outcome
+from pbs_filter.authorisation.outcome import Outcome
 from pbs_filter.commands import explain, listing
 from pbs_filter.commands.history import History
 from pbs_filter.commands.status import SHOWN, size, text

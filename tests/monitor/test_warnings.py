@@ -82,7 +82,7 @@ def test_a_user_over_the_limit_is_told_once_with_the_number():
     (text,) = out.look(feed(made, *lines), NOW, 1)
     assert text.startswith("bob has 3 addresses that may relay, and logs in from more, refused; ")
     assert "max_addresses_per_user" in text
-    assert {"bob": 5} == made.over_limit
+    assert {"bob": 5} == made.noticed.over_limit
     assert 5 == made.counts.reasons[Reason.USER_HAS_TOO_MANY]
     assert [] == out.look(feed(made, *lines), NOW, 2)
 
@@ -359,7 +359,7 @@ def test_the_lookout_counts_logins():
 
 def test_logins_that_may_be_pieces_are_told_once_with_what_to_do():
     pipeline, warnings = new(), Warnings()
-    pipeline.cut_unseen["courier"] = "start courierlogger in its one-argument form"
+    pipeline.noticed.cut_unseen["courier"] = "start courierlogger in its one-argument form"
     (text,) = warnings.look(pipeline, 100, 1)
     assert text.startswith("logins of courier are refused: a piece of a long user name")
     assert "one-argument form" in text

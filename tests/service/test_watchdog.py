@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pbs_filter.authorisation.pipeline import Counts
+from pbs_filter.authorisation.counters import Counts
 from pbs_filter.service import watchdog as module
 from pbs_filter.service.watchdog import LineTooSlow, Watchdog
 

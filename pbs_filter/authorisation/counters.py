@@ -1,0 +1,72 @@
+"""Counters count lines, logins and reasons since the start. Pure."""
+
+from __future__ import annotations
+
+from ..model import Reason, Record
+from .authorisations import clean
+
+MAX_PROGRAMS = 200
+"""Program names (instance paths are anybody's text) whose unread lines are counted."""
+
+EXAMPLE_BYTES = 500
+"""The example of an unread message has so many characters at most."""
+
+LINE_BYTES = 2000
+"""The example of a reason has so many bytes of its line at most: one of JSON is mostly whole, and
+can be read again."""
+
+
+def line_count(block: bytes) -> int:
+    """Return how many newlines `block` has. `count` takes 0.13 µs a line, five times as long."""
+    return len(block) - len(block.replace(b"\n", b""))
+
+
+class Counts:
+    """Counts tell what happened since the start: numbers for --status and the metrics."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.candidates = 0
+        self.logins: dict[str, int] = {}
+        """Authorised, by server."""
+        self.logouts = 0
+        self.reasons: dict[Reason, int] = {}
+        self.examples: dict[Reason, bytes] = {}
+        """The newest line of each reason, at most `LINE_BYTES` of it."""
+        self.unread: dict[str, int] = {}
+        """Lines of a known program that no rule reads, by program."""
+        self.unread_examples: dict[str, str] = {}
+        self.revoked = 0
+        """Logins taken back, because they turned out to be pieces of a longer line."""
+        self.forged: dict[tuple[int, str], int] = {}
+        """By uid and program."""
+        self.forged_servers: dict[tuple[int, str], str] = {}
+        """For which server such lines spoke."""
+
+    def add(self, reason: Reason, number: int = 1) -> None:
+        """Count lines that led to nothing."""
+        self.candidates += number
+        self.reasons[reason] = self.reasons.get(reason, 0) + number
+
+    def by_reason(self) -> dict[Reason, int]:
+        """Every reason with its count; other programs' lines are what the scan passed over."""
+        counts = dict(self.reasons)
+        passed_over = self.lines - self.candidates
+        if passed_over:
+            counts[Reason.OTHER_PROGRAM] = counts.get(Reason.OTHER_PROGRAM, 0) + passed_over
+        return counts
+
+    def add_unread(self, record: Record) -> None:
+        """Count a line of a known program that no rule reads, and keep it as the example."""
+        program = clean(record.program)
+        if program in self.unread or len(self.unread) < MAX_PROGRAMS:
+            self.unread[program] = self.unread.get(program, 0) + 1
+            self.unread_examples[program] = clean(record.message[:EXAMPLE_BYTES])
+
+    def add_forged(self, record: Record, server: str) -> None:
+        """Count a line by which an account that is not trusted spoke for `server`."""
+        assert record.uid is not None
+        writer = record.uid, clean(record.program)
+        if writer in self.forged or len(self.forged) < MAX_PROGRAMS:
+            self.forged[writer] = self.forged.get(writer, 0) + 1
+            self.forged_servers[writer] = server

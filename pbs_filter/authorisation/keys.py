@@ -1,0 +1,25 @@
+"""Keys name sessions, and the loggers whose messages follow each other. Pure."""
+
+from __future__ import annotations
+
+from ..model import Record
+from .authorisations import clean
+
+
+def sender_of(record: Record) -> str:
+    """Return the sender to whom the sessions of a record belong.
+
+    A host's name is only claimed: one host of the network that calls itself as another does must
+    not end that one's sessions, or take its connections over.
+    """
+    return f"{record.peer} {record.host}" if record.peer else record.host
+
+
+def word_of(session: str) -> str:
+    """Return the last word of a session's key: one word, also where a user's name has blanks."""
+    return clean(session).replace(" ", "\u2423")
+
+
+def logger_of(record: Record) -> str:
+    """Return the key of a program on one host, written by one account: its messages follow."""
+    return clean(f"{sender_of(record)} {record.program} {'' if record.uid is None else record.uid}")
