@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.authorisation.correlator import Correlator
 from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.authorisation.pieces import MAX_LOGGERS, SECONDS, Pieces
+from pbs_filter.authorisation.pieces import MAX_LOGGERS, SECONDS, Granted, Pieces
 from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar.matcher import Matcher
@@ -154,6 +154,22 @@ def test_who_was_authorised_before_stays_so_when_a_login_is_taken_back():
     feed(made, FULL)
     assert {CANARY} == addresses(made)
     assert 1 == len(made.ledger.sessions)
+
+
+def test_a_login_without_a_session_that_is_taken_back_leaves_what_was_there_before():
+    made = feed(new(), f"LOGIN, user=bob, ip=[{CANARY}], port=[7]", start=NOW - 60)
+    made.pieces.granted("mx1 imapd 0", Granted(NOW + 0.001, CANARY, None, False))
+    feed(made, FULL)
+    assert {CANARY} == addresses(made)
+    assert 1 == made.counts.revoked
+
+
+def test_an_end_that_names_its_user_is_no_local_accounts_word():
+    made = new(uid_of={"bob": 1000}.get, writes_as_user=["dovecot"])
+    end = "IMAP(bob): Disconnected: Logged out bytes=59/566"
+    for uid, reason in ((1001, Reason.FORGED), (1000, Reason.NOBODY_LOGGED_IN)):
+        feed(made, end, p="dovecot:", uid=uid)
+        assert 1 == made.counts.reasons[reason]
 
 
 def test_logins_before_a_long_name_stay():

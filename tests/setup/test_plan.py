@@ -295,6 +295,27 @@ def test_the_servers_are_those_of_the_mail_log_and_of_the_last_time() -> None:
     assert "servers" not in tomllib.loads(after(plan, SETTINGS))
 
 
+def test_a_server_in_the_log_whose_pieces_look_like_lines_is_told_with_the_cure() -> None:
+    log = LogSummary(
+        path="/l",
+        lines=9,
+        logins={"dovecot": 3},
+        uncertain={"mailutils": "name it", "dovecot": "never told: it is named"},
+    )
+    plan = plan_of(machine(log=log), "rsyslog", "postfix")
+    told = [note for note in plan.notes if "will not count" in note]
+    assert ["logins of mailutils, which are in the mail log, will not count: name it"] == told
+
+
+def test_postfix_tells_its_networks_if_it_has_any() -> None:
+    assert [] == [row for row in postfix.facts(machine(answers={})) if row[0] == "mynetworks"]
+    assert ("mynetworks", "127.0.0.0/8 [::1]/128") in postfix.facts(machine())
+
+
+def test_the_unit_of_an_integration_has_its_name_or_one_of_its_own() -> None:
+    assert all(each.unit == (each.service or each.name) for each in chosen("rsyslog", "postfix"))
+
+
 def of_dovecot(**answers: str) -> list[str]:
     """What --setup says of Dovecot where its commands answer that."""
     commands = {" ".join(getattr(dovecot, name)): text for name, text in answers.items()}
