@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..config.render import toml
 from .machine import Machine, version
 
 VERSION = ("dovecot", "--version")
@@ -33,10 +34,13 @@ def notes(machine: Machine, own_settings: str) -> Iterator[str]:
             "doveconf -n >/dev/null && doveadm reload. Where `servers` is set, add "
             f'"dovecot-events" to it in {own_settings}'
         )
-    name = machine.answers.get(" ".join(INSTANCE), "")
+    # doveconf's own warnings and errors stand before or behind the name.
+    rows = machine.answers.get(" ".join(INSTANCE), "").splitlines()
+    name = next((row for row in rows if row and not row.startswith("doveconf: ")), "")
     if name not in ("", USUAL_NAME):
+        names = toml((name,))
         yield (
             f"this Dovecot's lines carry its instance_name, {name!r}, as the program's name: in "
-            f'{own_settings} set programs = {{ dovecot = ["{name}"], "dovecot-events" = '
-            f'["{name}"] }}, and add the name where the syslog daemon selects the lines'
+            f"{own_settings} set programs = {{ dovecot = {names}, dovecot-events = {names} }}, "
+            "and add the name where the syslog daemon selects the lines"
         )

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.integrations import dovecot
+from pbs_filter.integrations.machine import Machine as Found
 from pbs_filter.monitor.warnings import UNREAD_LINES
 
 from .daemons.process import wait_for
 from .machines import PROGRAM, Machine
 from .mtas import SERVER, STRANGER
 from .mtas.exim import _DEBCONF
+from .roots import PrivateRoot
 
 PLACES = ("etc", "opt", "usr/libexec", "var/lib")
 LOGIN = f"imap-login: Login: user=<bob>, method=PLAIN, rip={STRANGER}, lip={SERVER}, mpid=7, TLS"
@@ -398,3 +401,35 @@ def test_sendmail_and_one_that_asks_nobody_and_relays_for_everybody(tmp_path: Pa
         assert "Relaying denied" in found["relay"][1]
         machine.root.write("/etc/mail/relay-domains", "192.0.2\n")
         assert "OPEN: sendmail lets 192.0.2.254 relay: RELAY" in wrong(machine)["relay"]
+
+
+# ---------------------------------------------------------------------- Dovecot
+
+
+@pytest.mark.parametrize(
+    ("file", "suite", "config"),
+    [
+        ("events-2.3.conf", "", "# 2.3\n"),
+        (
+            "events-2.4.conf",
+            "trixie",
+            "dovecot_config_version = 2.4.1\ndovecot_storage_version = 2.4.1\n",
+        ),
+    ],
+)
+def test_a_real_dovecot_answers_what_setup_asks_it(file: str, suite: str, config: str) -> None:
+    root = PrivateRoot("dovecot-imapd", "dovecot-pop3d", suite=suite)
+    with contextlib.closing(root):
+        root.write("/etc/dovecot/dovecot.conf", config + "instance_name = dovecot-b\n")
+        known = Found(
+            program=PROGRAM,
+            lookup="",
+            share="/usr/share/pbs-filter",
+            map="",
+            state="",
+            versions={},
+            answers={" ".join(argv): root.run(*argv).strip() for argv in dovecot.COMMANDS},
+        )
+    offer, names = dovecot.notes(known, "90-local.toml")
+    assert f"/usr/share/pbs-filter/examples/dovecot/{file} " in offer
+    assert """programs = { dovecot = ["dovecot-b"], dovecot-events = ["dovecot-b"] }""" in names

@@ -352,7 +352,9 @@ def test_a_dovecot_that_is_old_or_not_there_is_offered_none() -> None:
 
 
 def test_a_dovecot_of_another_instance_name_needs_programs() -> None:
-    (note,) = of_dovecot(VERSION="2.2.22 (fe789d2)", INSTANCE="dovecot-b")
+    warnings = "doveconf: Warning: Obsolete setting in /etc/dovecot/dovecot.conf:9: ...\n"
+    assert [] == of_dovecot(VERSION="2.2.22 (fe789d2)", INSTANCE=warnings + "dovecot")
+    (note,) = of_dovecot(VERSION="2.2.22 (fe789d2)", INSTANCE=warnings + "dovecot-b")
     table = re.search(r"programs = \{.*?\}", note)
     assert table is not None
     config = build({"a": table[0]})
