@@ -11,6 +11,7 @@ VERSION = ("dovecot", "--version")
 INSTANCE = ("doveconf", "-h", "instance_name")
 COMMANDS = (VERSION, INSTANCE)
 """The commands whose answers are read. Neither changes anything."""
+DROP_IN = "/etc/dovecot/conf.d/99-pbs-filter.conf"
 USUAL_NAME = "dovecot"
 EVENTS_SINCE = (2, 3, 7)
 
@@ -24,14 +25,14 @@ def notes(machine: Machine, own_settings: str) -> Iterator[str]:
     """
     answer = machine.answers.get(" ".join(VERSION), "")
     number = version(answer)
-    if number >= EVENTS_SINCE:
+    if number >= EVENTS_SINCE and DROP_IN not in machine.files:
         examples = f"{machine.share}/examples/dovecot"
         file = f"{examples}/events-{'2.4' if number >= (2, 4) else '2.3'}.conf"
         yield (
             f"Dovecot {answer.split()[0]} can write its logins as data, too, in which no name and "
             f"no new wording can be misread ({examples}/README.md); --setup leaves Dovecot's "
-            f"configuration to you: cp {file} /etc/dovecot/conf.d/99-pbs-filter.conf && "
-            "doveconf -n >/dev/null && doveadm reload. Where `servers` is set, add "
+            f"configuration to you: cp {file} {DROP_IN} && doveconf -n >/dev/null && "
+            "doveadm reload. Not on a proxy that checks no passwords. Where `servers` is set, add "
             f'"dovecot-events" to it in {own_settings}'
         )
     # doveconf's own warnings and errors stand before or behind the name.

@@ -88,7 +88,12 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
     versions = _versions()
     here = program()
     started = _started()
-    paths = [DEFAULT_PATH, SETTINGS, *(path for each in integrations() for path in each.files)]
+    paths = [
+        DEFAULT_PATH,
+        SETTINGS,
+        dovecot.DROP_IN,
+        *(path for each in integrations() for path in each.files),
+    ]
     known = Machine(
         program=here,
         lookup=os.path.join(os.path.dirname(here), "pbs-lookup"),

@@ -316,10 +316,10 @@ def test_the_unit_of_an_integration_has_its_name_or_one_of_its_own() -> None:
     assert all(each.unit == (each.service or each.name) for each in chosen("rsyslog", "postfix"))
 
 
-def of_dovecot(**answers: str) -> list[str]:
+def of_dovecot(files: dict[str, str] = FILES, **answers: str) -> list[str]:
     """What --setup says of Dovecot where its commands answer that."""
     commands = {" ".join(getattr(dovecot, name)): text for name, text in answers.items()}
-    plan = plan_of(machine(answers=commands), "rsyslog", "exim")
+    plan = plan_of(machine(answers=commands, files=files), "rsyslog", "exim")
     assert not [change for change in plan.changes if "dovecot" in change.path]
     return [note for note in plan.notes if "Dovecot" in note]
 
@@ -345,7 +345,9 @@ def test_dovecots_logins_as_data_are_offered_with_the_file_for_its_version(
     assert f'"dovecot-events" to it in {OWN_SETTINGS}' in note
 
 
-def test_a_dovecot_that_is_old_or_not_there_is_offered_none() -> None:
+def test_a_dovecot_that_is_old_or_not_there_or_has_them_is_offered_none() -> None:
+    there = {**FILES, dovecot.DROP_IN: "event_exporter pbs-filter {}\n"}
+    assert [] == of_dovecot(files=there, VERSION="2.4.1", INSTANCE="dovecot")
     assert [] == of_dovecot()
     assert [] == of_dovecot(VERSION="2.3.6 (7eab80676)", INSTANCE="dovecot")
     assert [] == of_dovecot(VERSION="2.2.22 (fe789d2)")
