@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import ssl
 import struct
 import zlib
 from types import TracebackType
@@ -16,10 +17,19 @@ SECONDS = 10.0
 class Client:
     """A connection; subclasses speak. Every wait ends after SECONDS with TimeoutError."""
 
-    def __init__(self, address: str, port: int, *, source: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        source: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._socket = socket.create_connection(
             (address, port), SECONDS, source_address=(source, 0) if source else None
         )
+        if tls is not None:
+            self._socket = tls.wrap_socket(self._socket)
         self._stream = self._socket.makefile("rb")
         self.source: str = self._socket.getsockname()[0]
         try:
@@ -102,8 +112,15 @@ class Imap(Client):
 
     protocol = "imap"
 
-    def __init__(self, address: str, port: int, *, source: str | None = None) -> None:
-        super().__init__(address, port, source=source)
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        source: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(address, port, source=source, tls=tls)
         self._tag = 0
 
     def command(self, *parts: bytes) -> bool:

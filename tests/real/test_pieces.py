@@ -21,7 +21,7 @@ from pbs_filter.grammar.attacks import CANARY, forged_lines
 from pbs_filter.servers import SERVERS as KNOWN
 
 from .clients import Client
-from .daemons.courier import Courier
+from .daemons.courier import Courier, Courier14, CourierTls, CourierTls14
 from .daemons.journald import Journald
 from .daemons.mailutils import Mailutils
 from .daemons.process import wait_for
@@ -211,9 +211,15 @@ class Attacked:
                 client.logout()
 
 
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    with Courier(tmp_path_factory.mktemp("courier")) as courier:
+@pytest.fixture(
+    scope="module",
+    params=[Courier, Courier14, CourierTls, CourierTls14],
+    ids=lambda kind: kind.__name__,
+)
+def attacked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Attacked]:
+    with request.param(tmp_path_factory.mktemp("courier")) as courier:
         yield Attacked(courier)
 
 
