@@ -3,10 +3,12 @@
 Printed by      tcpserver.c of ucspi-tcp (`tcpserver: ok PID LHOST:LIP:LPORT RHOST:RIP:RUSER:RPORT`,
                 `tcpserver: end PID status S`); `respond` and `logmsg` in pop3-response.c (the
                 protocol trace `PROGRAM[PID]: ...`), for pop3front-auth and, in the same process
-                after the login, pop3front-maildir.
-Client's text   the trace: every command, raw. tcpserver writes `?` for `:`, blanks, controls and
-                8-bit characters in names. The tag is the administrator's choice; ours are two that
-                are not used by accident.
+                after the login, pop3front-maildir; `respond` in imapfront-auth.c (SME server's
+                multilog has that in front, as the program's name).
+Client's text   the trace: every command, raw; of IMAP only the tag, which has no blank and stands
+                before `OK`, `NO` or `BAD`: it spells no other line. tcpserver writes `?` for `:`,
+                blanks, controls and 8-bit characters in names. The program's name is the
+                administrator's choice; ours are three that are not used by accident.
 Session         the pid in the text: the same from tcpserver's child to pop3front-maildir. A success
                 shows only as the change of program: the first `+OK ` of pop3front-maildir. Its
                 later ones (DELE, NOOP, QUIT) are the same text: the session is open by then, and
@@ -50,6 +52,8 @@ TRACE = (
     line("pop3front-auth[{number}]: {no_failure}", **_PARTS)
     | line("pop3front-maildir[{number}]: {no_success}", **_PARTS)
     | line("imapfront-auth[{number}]: ")
+    | "* "
+    | line("{tag} {answer} ", tag=WORD("!-~", 4096), answer=pp.Literal("OK") | "NO" | "BAD")
     | line("tcpserver: pid {number} from ")
     | "tcpserver: status: "
     | "tcpserver: warning: "
@@ -116,6 +120,16 @@ pop3front: pop3front-maildir[4711]: +OK 2 7120
     -> ignored
 pop3front: imapfront-auth[4711]: * OK imapfront ready.
     -> ignored
+imapfront-auth[4711]: * OK imapfront ready.
+    -> ignored
+imapfront-auth[4711]: a1 NO LOGIN failed
+    -> ignored
+imapfront-auth[4711]: a2 OK LOGOUT completed
+    -> ignored
+imapfront-auth[4711]: tcpserver: BAD Syntax error
+    -> ignored
+imapfront-auth[4711]: pop3front-maildir[4711]: BAD Unimplemented command
+    not: the client's tag
 pop3front: tcpserver: pid 4711 from 198.51.100.7
     -> ignored
 pop3front: tcpserver: status: 1/40
@@ -139,7 +153,7 @@ SERVER = Server(
     name="mailfront",
     title="mailfront (pop3front)",
     versions="1.x, 2.x",
-    programs={"pop3front": "pop3", "mailfront": "pop3"},
+    programs={"pop3front": "pop3", "mailfront": "pop3", "imapfront-auth": "imap"},
     carriage=CARRIAGE,
     rules=(
         Rule("connected", Connected, CONNECTED, CONNECTED_LINES, session=("child",)),

@@ -69,3 +69,17 @@ def test_mailfront_connection_that_tcpserver_denies_is_none():
         "pop3front: pop3front-maildir[81]: +OK ",
     )
     assert not host.authorised
+
+
+@pytest.mark.parametrize("tag", ["tcpserver:", "pop3front-maildir[81]:", "+OK", "*", "a1"])
+@pytest.mark.parametrize("answer", ["OK NOOP completed", "NO LOGIN failed", "BAD Syntax error"])
+def test_imapfronts_answers_behind_its_own_name_are_known_and_tell_of_nothing(tag, answer):
+    """SME server: multilog has imapfront-auth as the program; the tag is the client's."""
+    host = Host().logs(
+        f"mailfront: tcpserver: ok 81 0:192.0.2.1:110 :{CANARY}::50001",
+        "imapfront-auth[81]: * OK imapfront ready.",
+        f"imapfront-auth[81]: {tag} {answer}",
+    )
+    assert not host.authorised
+    assert not host.pipeline.counts.unread
+    assert 2 == host.pipeline.counts.reasons[Reason.IGNORED]
