@@ -13,7 +13,7 @@ from ..grammar import contract
 from ..map_format.redis_url import is_redis
 from ..privileges import accounts
 from ..service.build import pipeline_of, servers_of
-from ..store.gdbm_map import NO_GDBM, has_gdbm
+from ..store.gdbm_file import NO_GDBM, has_gdbm
 from ..terminal import json_line
 from .arguments import complain
 

@@ -29,7 +29,7 @@ from ..integrations.machine import Machine
 from ..service import control
 from ..setup import discover
 from ..setup.run import plan_of
-from ..store.gdbm_map import NO_GDBM
+from ..store.gdbm_file import NO_GDBM
 from ..terminal import json_line
 from . import findings as judge
 from . import probe

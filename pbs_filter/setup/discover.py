@@ -23,7 +23,7 @@ from ..integrations.machine import LogSummary, Machine
 from ..integrations.plan import MAP, SETTINGS
 from ..integrations.rsyslog import LOGROTATE
 from ..map_format.redis_url import is_redis
-from ..store.gdbm_map import has_gdbm
+from ..store.gdbm_file import has_gdbm
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/sendmail"
 """The PATH of every command that is run."""

@@ -14,7 +14,7 @@ from ..integrations import Integration, feeds, integrations, mtas
 from ..integrations.integration import choose
 from ..integrations.machine import Machine
 from ..integrations.plan import Plan, finished, joined
-from ..store.gdbm_map import NO_GDBM
+from ..store.gdbm_file import NO_GDBM
 from ..text import nearest
 from . import discover, render
 from .shipped import texts

@@ -1,7 +1,7 @@
 """The address map in a GDBM file, for one host's lookups.
 
-A GDBM file is open only for as long as a batch takes: a reader that keeps it open misses new keys,
-and one that finds a writer has to wait. What GDBM does not do by itself:
+`gdbm_file` opens, reads and changes the file, `gdbm_rebuild` makes a new one. What GDBM does not do
+by itself:
 
 * **A writer that dies inside a change leaves a file that looks whole and lacks addresses.** So a
   file beside the map tells whether it has everything: see `state`.
@@ -19,79 +19,24 @@ none where the map lies on a tmpfs such as /run. Nothing rests on that sync.
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from errno import EAGAIN, EISDIR, ENOENT, ENOSPC
-from fcntl import LOCK_NB, LOCK_SH, LOCK_UN, flock
 from itertools import islice
-from operator import mul
-from typing import Any, TypeVar
 
 from .. import files
-from ..errors import ConfigError, StoreBusy, StoreDamaged
-from ..held_files import described_holders
+from ..errors import StoreBusy, StoreDamaged
+from .gdbm_file import LOCK_WAIT_SECONDS, GdbmFile, Locked
+from .gdbm_rebuild import NewMap, changed_copy
 from .gdbm_state import State
 
-LOCK_WAIT_SECONDS = 0.2
 WRITER_WAIT_SECONDS = 0.02
 """The writer waits so long for readers that follow one another without a gap; then it changes a
 copy of the map, which needs no lock."""
-PAUSE_SECONDS = 0.001
-"""Between two attempts at the lock: a reader holds it for 0.03 ms."""
-RESERVE_BYTES = 1 << 20
-"""A batch is not begun with less room than this on the file system: one address can split a bucket
-and double the directory."""
 BYTES_PER_ADDRESS = 320
 SPARE_BYTES = 1 << 20
 """A map is worth rebuilding beyond BYTES_PER_ADDRESS for each address, and SPARE_BYTES."""
 
-_Database = Any
-"""What `dbm.gnu.open` returns: the type has no public name."""
 _SORTED_ENTRIES = 1 << 16
-_SHIFTS = tuple(1 << place * 5 % 24 for place in range(64))
-
-
-_Found = TypeVar("_Found")
-
-NO_GDBM = (
-    "this Python has no GDBM module; install it (Debian, Ubuntu: python3-gdbm; openSUSE: "
-    "python3-dbm; Fedora's own python3 has it) and use /usr/bin/python3: those of pyenv, uv or "
-    "conda are mostly built without"
-)
-
-
-class _Incomplete(StoreBusy):
-    """An address is missing, or may be."""
-
-
-class _Locked(StoreBusy):
-    """Another process holds the map's lock."""
-
-
-def has_gdbm() -> bool:
-    """Whether this Python can use GDBM files; NO_GDBM says what to do if not."""
-    return importlib.util.find_spec("_gdbm") is not None
-
-
-def _gnu() -> Any:
-    try:
-        from dbm import gnu
-    except ImportError:
-        raise ConfigError(NO_GDBM) from None
-    return gnu
-
-
-def _bucket(entry: tuple[str, bytes]) -> int:
-    """GDBM's hash of the address, by which it finds the bucket.
-
-    Stored in this order a million entries take three seconds, in any other ten. If a later GDBM
-    hashes differently nothing but that is lost.
-    """
-    key = entry[0].encode("ascii")
-    mixed: int = (0x238F13AF * len(key) + sum(map(mul, key, _SHIFTS))) & 0x7FFFFFFF
-    return (1103515243 * mixed + 12345) & 0x7FFFFFFF
 
 
 class GdbmMap:
@@ -123,16 +68,15 @@ class GdbmMap:
         genuine: Callable[[str, bytes], bool] = lambda _address, _value: True,
         on_replace: Callable[[int], None] = lambda _inode: None,
     ) -> None:
-        self._gnu = _gnu()
         self._path = path
-        self._unlocked = "" if flock else "u"
         self._say = say
         self._mode = mode
         self._gid = files.gid_of(group)
-        self._wait = lock_wait_seconds
-        self._genuine = genuine
         self._on_replace = on_replace
         self._state = State(path, mode=mode, gid=self._gid)
+        self._file = GdbmFile(
+            path, self._state, flock=flock, lock_wait_seconds=lock_wait_seconds, genuine=genuine
+        )
         self._broken: str | None = None
         """Why the file at `path` must not be written any more."""
         self._complete = False
@@ -141,40 +85,7 @@ class GdbmMap:
         """The journal knows more than the map, and the state says so."""
         self._fd: int | None = None
         """The map, open since the first batch: a failed sync is told only to who had it open."""
-        self._next: _Database | None = None
-        self._next_fd = -1
-        self._syncing: files.Apart | None = None
-
-    # ------------------------------------------------------------------ opening
-
-    def _open(self, flag: str, path: str = "", wait: float | None = None) -> _Database:
-        """Raises: StoreBusy, StoreDamaged."""
-        end = 0.0
-        wait = self._wait if wait is None else wait
-        while True:
-            try:
-                return self._gnu.open(path or self._path, flag + self._unlocked)
-            except OSError as error:  # dbm.gnu.error is one
-                if error.errno != EAGAIN:
-                    raise self._failed("open", error) from error
-            if not end:
-                end = time.monotonic() + wait
-            elif time.monotonic() >= end:
-                raise self._locked()
-            time.sleep(PAUSE_SECONDS)
-
-    def _locked(self) -> _Locked:
-        holders = described_holders(self._path) or "another program"
-        return _Locked(
-            f"the map {self._path!r} has been locked by {holders} for {self._wait:g} s, it is "
-            "tried again; end a program that keeps the lock"
-        )
-
-    def _failed(self, doing: str, error: OSError) -> StoreBusy | StoreDamaged:
-        if error.errno in (None, 0, EISDIR, ENOENT):
-            why = os.strerror(error.errno) if error.errno else str(error)
-            return StoreDamaged(f"the map {self._path!r} cannot be used: {why}; it is made again")
-        return files.busy(f"{doing} the map", self._path, error)
+        self._next: NewMap | None = None
 
     # ------------------------------------------------------------------ writing
 
@@ -185,7 +96,7 @@ class GdbmMap:
         try:
             self._state.writing()
         except OSError as error:
-            raise self._failed("note the state of", error) from error
+            raise self._file.failed("note the state of", error) from error
         self._lacking = True
 
     def give_up(self, why: str) -> None:
@@ -207,8 +118,8 @@ class GdbmMap:
                 raise  # else the new one will be right
         if self._next is not None:
             try:
-                self._make_sure_of_room(changes)
-                self._put(self._next, changes)
+                self._file.make_sure_of_room(changes)
+                self._file.put(self._next.database, changes)
             except OSError as error:
                 self.abort_rebuild()
                 self._say(f"{files.busy('write', self._path + '.new', error)}")
@@ -219,26 +130,26 @@ class GdbmMap:
         begun = False
         try:
             self._make_sure_of_place()
-            self._make_sure_of_room(changes)
+            self._file.make_sure_of_room(changes)
         except OSError as error:
-            raise self._failed("write", error) from error
+            raise self._file.failed("write", error) from error
         try:
-            database = self._open("w", wait=min(self._wait, WRITER_WAIT_SECONDS))
-        except _Locked:
+            database = self._file.open("w", wait=WRITER_WAIT_SECONDS)
+        except Locked:
             self._write_to_copy(changes, complete=complete)
             return
         try:
             if not self._lacking:
                 self._state.writing()
             begun = True
-            self._put(database, changes)
+            self._file.put(database, changes)
             if self._complete and complete:
                 assert self._fd is not None
                 self._state.ready(self._fd)
                 self._lacking = False
         except OSError as error:
             if not begun:
-                raise self._failed("note the state of", error) from error
+                raise self._file.failed("note the state of", error) from error
             self._broken = (
                 f"the map {self._path!r} broke while it was written: "
                 f"{error.strerror or error}; it is made again"
@@ -256,21 +167,7 @@ class GdbmMap:
         path = self._path + ".copy"
         new = -1
         try:
-            try:
-                flock(self._fd, LOCK_SH | LOCK_NB)
-            except BlockingIOError:
-                raise self._locked() from None
-            try:
-                memory = files.copy_of(self._fd)
-            finally:
-                flock(self._fd, LOCK_UN)
-            try:
-                with self._gnu.open(f"/proc/self/fd/{memory}", "wu") as database:
-                    self._put(database, changes)
-                new = files.create(path, self._mode, self._gid)
-                files.send_all(new, memory)
-            finally:
-                os.close(memory)
+            new = changed_copy(self._file, self._fd, path, changes, self._mode, self._gid)
             self._on_replace(os.fstat(new).st_ino)
             self.mark_incomplete()
             os.rename(path, self._path)
@@ -295,119 +192,19 @@ class GdbmMap:
         if not os.path.samestat(found, os.fstat(self._fd)):
             raise StoreDamaged(f"the map {self._path!r} was replaced by somebody; it is made again")
 
-    def _make_sure_of_room(self, changes: Mapping[str, bytes | None]) -> None:
-        """Raises: OSError. What only removes may go on."""
-        room = os.statvfs(os.path.dirname(self._path) or ".")
-        if room.f_bavail * room.f_frsize < RESERVE_BYTES and any(changes.values()):
-            raise OSError(ENOSPC, os.strerror(ENOSPC))
-
-    @staticmethod
-    def _put(database: _Database, changes: Mapping[str, bytes | None]) -> None:
-        for address, value in changes.items():
-            key = address.encode("ascii")
-            if value is not None:
-                database[key] = value
-            else:
-                try:
-                    del database[key]
-                except KeyError:
-                    pass  # done before
-
     # ------------------------------------------------------------------ reading
-
-    def _patiently(self, look: Callable[[], _Found]) -> _Found:
-        """What `look` finds, once it finds a complete map. Raises: StoreBusy, StoreDamaged."""
-        end = 0.0
-        while True:
-            try:
-                return look()
-            except _Incomplete:
-                if not end:
-                    end = time.monotonic() + self._wait
-                elif time.monotonic() >= end:
-                    raise
-            except OSError as error:
-                raise self._failed("read", error) from error
-            time.sleep(PAUSE_SECONDS)
-
-    def _believe(self, inode: int) -> None:
-        if not self._state.complete(inode):
-            raise _Incomplete(
-                f"the map {self._path!r} is not complete; the filter makes it again when it runs"
-            )
 
     def get(self, address: str) -> bytes | None:
         """See `AddressMap`."""
-        value = self._patiently(lambda: self._get(address.encode("ascii")))
-        if value is not None and not self._genuine(address, value):
-            raise StoreDamaged(f"the map {self._path!r}: the entry of {address} is damaged")
-        return value
-
-    def _get(self, key: bytes) -> bytes | None:
-        inode = os.stat(self._path).st_ino
-        with self._open("r") as database:
-            value: bytes | None = database.get(key)
-            if value is None:
-                len(database)  # raises where the file is damaged, which `get` does not
-                self._believe(inode)
-            return value
+        return self._file.get(address)
 
     def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
         """See `AddressMap`. Damaged entries are left out."""
-        fd = self._patiently(lambda: self._copy(whatever=whatever))
-        try:
-            database = self._open("r", f"/proc/self/fd/{fd}")
-            try:
-                left = len(database)
-                key = database.firstkey()
-                while key is not None and left:  # damage can lead GDBM in a circle
-                    left -= 1
-                    value = database.get(key)
-                    address = key.decode("ascii", "replace")
-                    if value is not None and self._genuine(address, value):
-                        yield address, value
-                    key = database.nextkey(key)
-                if left:
-                    raise StoreDamaged(
-                        f"the map {self._path!r} is damaged: {left} addresses cannot be found"
-                    )
-            except OSError as error:
-                raise self._failed("read", error) from error
-            finally:
-                database.close()
-        finally:
-            os.close(fd)
-
-    def _copy(self, *, whatever: bool = False) -> int:
-        """The map as it is now: a walk of a second must not keep a writer waiting."""
-        with open(self._path, "rb") as file:
-            if not self._unlocked:
-                self._share(file.fileno())
-            status = os.fstat(file.fileno())
-            if not whatever:
-                self._believe(status.st_ino)
-            return files.copy_of(file.fileno())
-
-    def _share(self, fd: int) -> None:
-        end = time.monotonic() + self._wait
-        while True:
-            try:
-                flock(fd, LOCK_SH | LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    raise self._locked() from None
-            time.sleep(PAUSE_SECONDS)
+        return self._file.items(whatever=whatever)
 
     def count(self) -> int:
         """See `AddressMap`."""
-        return self._patiently(self._count)
-
-    def _count(self) -> int:
-        inode = os.stat(self._path).st_ino
-        with self._open("r") as database:
-            self._believe(inode)
-            return len(database)
+        return self._file.count()
 
     # ------------------------------------------------------------------ making it again
 
@@ -419,10 +216,7 @@ class GdbmMap:
 
     def size_bytes(self) -> int:
         """Length of the file, 0 where it is missing."""
-        try:
-            return os.stat(self._path).st_size
-        except OSError:
-            return 0
+        return self._file.size_bytes()
 
     def rebuild(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """See `AddressMap`. Three seconds for a million entries."""
@@ -440,52 +234,44 @@ class GdbmMap:
         try:
             if not self._complete:
                 self._state.writing()
-            self._next_fd = files.create(path, self._mode, self._gid)
-            self._next = self._gnu.open(path, "nu")
+            self._next = NewMap(self._file, path, self._mode, self._gid)
         except OSError as error:
             self.abort_rebuild()
             raise files.busy("write", path, error) from error
 
     def rebuild_step(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """See `AddressMap`. A hundred entries take about a millisecond."""
-        database = self._next
-        assert database is not None, "rebuild_step outside a rebuild"
+        new = self._next
+        assert new is not None, "rebuild_step outside a rebuild"
         try:
-            self._make_sure_of_room({"": b"x"})
-            for address, value in sorted(entries, key=_bucket):
-                database[address.encode("ascii")] = value
+            self._file.make_sure_of_room({"": b"x"})
+            new.add(entries)
         except OSError as error:
             self.abort_rebuild()
             raise files.busy("write", self._path + ".new", error) from error
 
     def finish_rebuild(self, wait_seconds: float = 0.0) -> bool:
         """See `AddressMap`. The new file is synced by another thread: that can take a second."""
-        database = self._next
-        assert database is not None, "finish_rebuild outside a rebuild"
-        if self._syncing is None:
-            self._syncing = files.Apart(os.fsync, self._next_fd)
-        if wait_seconds and self._syncing.is_alive():
-            self._syncing.join(wait_seconds)
-        if self._syncing.is_alive():
-            return False
+        new = self._next
+        assert new is not None, "finish_rebuild outside a rebuild"
         try:
-            if self._syncing.error is not None:
-                raise self._syncing.error
+            if not new.is_synced(wait_seconds):
+                return False
             if not self._complete:
                 self._put_away_damaged()
-            database.close()
-            self._on_replace(os.fstat(self._next_fd).st_ino)
+            new.database.close()
+            self._on_replace(os.fstat(new.fd).st_ino)
             os.rename(self._path + ".new", self._path)
             if not self._lacking:
-                self._state.ready(self._next_fd)
+                self._state.ready(new.fd)
             files.sync_directory(self._path)
         except OSError as error:
             self.abort_rebuild()
             raise files.busy("replace the map", self._path, error) from error
         if self._fd is not None:
             files.Apart(os.close, self._fd)
-        self._fd, self._next_fd = self._next_fd, -1
-        self._next = self._syncing = self._broken = None
+        self._fd = new.fd
+        self._next = self._broken = None
         self._complete = True
         return True
 
@@ -499,15 +285,9 @@ class GdbmMap:
 
     def abort_rebuild(self) -> None:
         """See `AddressMap`."""
-        if self._syncing is not None:
-            self._syncing.join()
-            self._syncing = None
         if self._next is not None:
-            self._next.close()
+            self._next.give_up()
             self._next = None
-        if self._next_fd >= 0:
-            os.close(self._next_fd)
-            self._next_fd = -1
         for name in (".new", ".copy"):
             try:
                 files.remove(self._path + name)
@@ -523,23 +303,7 @@ class GdbmMap:
         """See `AddressMap`. Walks the buckets: 9 ms for a million addresses."""
         if self._broken is not None:
             return self._broken
-        try:
-            if not os.path.isfile(self._path):
-                raise StoreDamaged(f"the map {self._path!r} is not there, or not a file")
-            if self._fd is None and self._state.changed_since_closed():
-                raise StoreDamaged(f"the map {self._path!r} is not what it was when it was closed")
-            database = self._open("r")
-            try:
-                len(database)
-            except OSError as error:
-                raise self._failed("read", error) from error
-            finally:
-                database.close()
-        except StoreDamaged as error:
-            return str(error)
-        except StoreBusy:
-            return None  # nothing is known
-        return None
+        return self._file.damaged(is_open=self._fd is not None)
 
     def mark_clean(self, of: str) -> None:
         """See `AddressMap`."""

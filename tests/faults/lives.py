@@ -22,11 +22,11 @@ from pbs_filter.config import options as config
 from pbs_filter.map_format.entry import Entry, decode
 from pbs_filter.service import build, persister, run, storage
 from pbs_filter.store import gdbm_map, journal, journal_lines
-from pbs_filter.store.gdbm_map import GdbmMap
+from pbs_filter.store.gdbm_file import GdbmFile
 
 PATIENCE = 120.0
 POINTS = ("pwrite", "fdatasync", "fsync", "rename", "link", "unlink", "ftruncate", "write",
-          "posix_fallocate", "_put", "one of _put", "open")  # fmt: skip
+          "posix_fallocate", "put", "one of put", "open")  # fmt: skip
 """Calls of `os` that change something, and of the map's batches."""
 
 
@@ -41,7 +41,7 @@ class Death(NamedTuple):
     def chosen(chance: random.Random) -> Death:
         """Any of them."""
         point = chance.choice(POINTS)
-        most = {"pwrite": 300, "fdatasync": 150, "write": 150, "one of _put": 200, "_put": 60}
+        most = {"pwrite": 300, "fdatasync": 150, "write": 150, "one of put": 200, "put": 60}
         count = int(chance.triangular(1, most.get(point, 12), 1))
         return Death(point, count, chance.choice(("before", "after", "within")))
 
@@ -53,8 +53,8 @@ def _die() -> None:
 def _arm(death: Death) -> None:
     """Let this process die as `death` says."""
     left = [death.count]
-    name = "_put" if death.point == "one of _put" else death.point
-    holder: Any = GdbmMap if name == "_put" else os
+    name = "put" if death.point == "one of put" else death.point
+    holder: Any = GdbmFile if name == "put" else os
     real: Callable[..., Any] = getattr(holder, name)
 
     def call(*arguments: Any, **keywords: Any) -> Any:
@@ -77,10 +77,10 @@ def _arm(death: Death) -> None:
             if not left[0]:
                 _die()
 
-    if death.point == "one of _put":
-        GdbmMap._put = staticmethod(some)  # type: ignore[method-assign,assignment]
+    if death.point == "one of put":
+        GdbmFile.put = staticmethod(some)  # type: ignore[method-assign,assignment]
     else:
-        setattr(holder, name, staticmethod(call) if holder is GdbmMap else call)
+        setattr(holder, name, staticmethod(call) if holder is GdbmFile else call)
 
 
 def made(directory: Path, **options: Any) -> config.Config:

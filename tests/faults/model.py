@@ -22,9 +22,10 @@ from pbs_filter.lookup.answer import NO, YES, Lookup
 from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.map_format.map_clock import MapClock
 from pbs_filter.service import build, control, feed, persister, storage
-from pbs_filter.store import gdbm_map, gdbm_state, journal, journal_lines
+from pbs_filter.store import journal_lines
 
 from ..store.crash_states import Recorder, found_in, make, some_bytes
+from ..store.store_tools import store_modules_with_os
 from .lives import Death, Life, made, small_steps
 from .machine import Machine
 
@@ -137,7 +138,7 @@ class Site:
         persister.REBUILD_ADDRESSES = 1
         self.machine.be_the_disk()
         disk = _Disk(self.place)
-        for module in (journal, files, gdbm_map, gdbm_state, storage):
+        for module in (files, storage, *store_modules_with_os()):
             module.os = disk  # type: ignore[attr-defined]
         signal.signal(signal.SIGUSR1, lambda *_: disk.lose_power(random.Random(self.machine.seed)))
 

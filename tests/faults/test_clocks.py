@@ -146,8 +146,9 @@ class Site:
         assert isinstance(address_map, GdbmMap)
         for _ in range(200):
             feed._housekeeping(quiet=True)
-            if address_map._syncing is not None:
-                address_map._syncing.join()
+            new = address_map._next
+            if new is not None and new._syncing is not None:
+                new._syncing.join()
             schedule = persister.schedule
             if not (schedule.rebuilding or schedule.given_up or schedule.dirty_since is not None):
                 return

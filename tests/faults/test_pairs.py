@@ -257,7 +257,7 @@ def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
     log_in(life, ["192.0.2.1"])
     assert 0 == life.finish()
     machine.wait(GRACE - 10)
-    life = started(settings, Death("_put", 1, "before"))
+    life = started(settings, Death("put", 1, "before"))
     assert b"OK" == life.reply()
     life.send(lines(["192.0.2.1", "192.0.2.2"]))
     assert [b"OK", b"OK", None] == [life.reply(), life.reply(), life.reply()]

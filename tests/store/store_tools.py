@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from pbs_filter import store
 from pbs_filter.store.journal import Journal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,6 +32,17 @@ def replayed(path: Path, **options: object) -> tuple[Journal, list[str]]:
 def last_states(payloads: Iterable[str]) -> dict[str, str]:
     """Of payloads `key=value` the last of each key: what a journal means."""
     return dict(payload.split("=", 1) for payload in payloads)
+
+
+def store_modules_with_os() -> list[ModuleType]:
+    """The modules of the store that write journal and map by `os`, for tests that stand in for it.
+
+    A module that is added later is among them; the lock and the reader of lines write nothing.
+    """
+    names = {module.name for module in pkgutil.iter_modules(store.__path__)}
+    others = {"lock", "journal_lines", "redis_client"}
+    modules = [importlib.import_module(f"{store.__name__}.{name}") for name in names - others]
+    return [module for module in modules if hasattr(module, "os")]
 
 
 @contextlib.contextmanager

@@ -12,13 +12,13 @@ import pytest
 
 from pbs_filter import files
 from pbs_filter.errors import StoreBusy
-from pbs_filter.store import gdbm_map, journal, journal_lines
-from pbs_filter.store import gdbm_state as state
+from pbs_filter.store import journal, journal_lines
+from pbs_filter.store.gdbm_file import GdbmFile
 from pbs_filter.store.gdbm_map import GdbmMap
 from pbs_filter.store.journal import Journal
 
 from .crash_states import Recorder, after_a_cut, every_byte, make, some_bytes
-from .store_tools import last_states, memory_directory, replayed
+from .store_tools import last_states, memory_directory, replayed, store_modules_with_os
 from .store_writer import value_of
 
 LONG = bool(os.environ.get("PBS_FILTER_LONG_TESTS"))
@@ -40,7 +40,7 @@ def found() -> Iterator[Path]:
 def recording(directory: Path, patch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     recorder = Recorder(directory)
     with patch.context() as patched:
-        for module in (journal, files, gdbm_map, state):
+        for module in (files, *store_modules_with_os()):
             patched.setattr(module, "os", recorder)
         # Letting go of a file later means nothing to the disk, and the recorder knows one thread.
         patched.setattr(files, "Apart", Now)
@@ -190,14 +190,14 @@ def test_no_power_cut_makes_an_unfinished_map_look_closed(
     """GDBM writes through a mapping that cannot be recorded: between the first change and the sync
     of the whole map it counts as unfinished, and no state of the disk may say `closed` then."""
     path = str(work / "map")
-    real_put = GdbmMap._put
+    real_put = GdbmFile.put
     with recording(work, monkeypatch) as recorder:
 
         def put(database: object, changes: dict[str, bytes | None]) -> None:
             recorder.say("unfinished")
             real_put(database, changes)
 
-        monkeypatch.setattr(GdbmMap, "_put", staticmethod(put))
+        monkeypatch.setattr(GdbmFile, "put", staticmethod(put))
         for run in ("one", "two"):
             address_map = GdbmMap(path)
             if not address_map.was_clean("one"):

@@ -21,7 +21,8 @@ from pbs_filter import files
 from pbs_filter.errors import ConfigError, StoreBusy, StoreDamaged
 from pbs_filter.map_format.check import is_intact
 from pbs_filter.map_format.entry import decode
-from pbs_filter.store import gdbm_map, gdbm_state
+from pbs_filter.store import gdbm_file, gdbm_map, gdbm_rebuild, gdbm_state
+from pbs_filter.store.gdbm_file import GdbmFile
 from pbs_filter.store.gdbm_map import GdbmMap
 
 from .store_tools import ROOT, filled, memory_directory, small_file_system
@@ -81,7 +82,7 @@ def test_a_lock_that_is_let_go_in_time_is_no_trouble(
 ) -> None:
     address_map = made(path, A)
     with contextlib.ExitStack() as holder:
-        monkeypatch.setattr(gdbm_map.time, "sleep", lambda _seconds: holder.close())
+        monkeypatch.setattr(gdbm_file.time, "sleep", lambda _seconds: holder.close())
         for flag, use in (
             ("w", lambda: address_map.get(A)),
             ("r", lambda: address_map.write({A: None})),
@@ -116,7 +117,7 @@ def test_a_miss_in_a_map_whose_writer_died_in_a_batch_is_not_believed(
         raise Dies
 
     with monkeypatch.context() as patch:
-        patch.setattr(GdbmMap, "_put", staticmethod(die))
+        patch.setattr(GdbmFile, "put", staticmethod(die))
         with pytest.raises(Dies):
             address_map.write({B: value_of(B, 2)})
     reader = opened(path)
@@ -342,7 +343,7 @@ def test_a_circle_in_a_damaged_map_ends(path: Path, monkeypatch: pytest.MonkeyPa
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(GdbmMap, "_open", lambda *_: Circle())
+    monkeypatch.setattr(GdbmFile, "open", lambda *_: Circle())
     assert len(list(address_map.items())) == 2
     monkeypatch.setattr(Circle, "nextkey", lambda *_: None)
     with pytest.raises(StoreDamaged, match="1 addresses cannot be found"):
@@ -374,7 +375,7 @@ def test_a_disk_that_fills_inside_a_batch_breaks_the_map_until_it_is_made_again(
     with small_file_system(tmp_path / "small", "4m") as where:
         said: list[str] = []
         address_map = made(where / "map", A, say=said.append)
-        monkeypatch.setattr(gdbm_map, "RESERVE_BYTES", 0)
+        monkeypatch.setattr(gdbm_file, "RESERVE_BYTES", 0)
         many = {address_of(i): value_of(address_of(i), i) for i in range(5000)}
         with filled(where, leaving=500_000):
             with pytest.raises(StoreDamaged, match="broke while it was written: No space left"):
@@ -400,15 +401,16 @@ def test_a_new_map_that_cannot_be_written_leaves_the_old_one_in_use(
     said: list[str] = []
     address_map = made(path, A, say=said.append)
     address_map.begin_rebuild()
-    new = address_map._next
-    real = GdbmMap._put
+    assert address_map._next is not None
+    new = address_map._next.database
+    real = GdbmFile.put
 
     def full(database: object, changes: dict[str, bytes | None]) -> None:
         if database is new:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(database, changes)
 
-    monkeypatch.setattr(GdbmMap, "_put", staticmethod(full))
+    monkeypatch.setattr(GdbmFile, "put", staticmethod(full))
     address_map.write({B: value_of(B, 1)})
     assert address_map._next is None
     assert "make room" in said[0]
@@ -536,7 +538,7 @@ def test_the_order_of_storing_is_that_of_the_buckets(path: Path) -> None:
     made(path, *addresses)
     with gnu.open(str(path), "r") as database:
         found = [key.decode() for key in database.keys()]  # noqa: SIM118
-    ranks = [gdbm_map._bucket((address, b"")) >> 24 for address in found]
+    ranks = [gdbm_rebuild._bucket((address, b"")) >> 24 for address in found]
     assert sum(a > b for a, b in itertools.pairwise(ranks)) < len(ranks) * 0.5
     low, high = ranks[: len(ranks) // 4], ranks[-len(ranks) // 4 :]
     assert max(low) <= min(high)
