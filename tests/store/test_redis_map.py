@@ -19,7 +19,7 @@ import pytest
 from pbs_filter.errors import ConfigError, StoreBusy, StoreDamaged
 from pbs_filter.map_format import redis_url
 from pbs_filter.map_format.check import is_intact
-from pbs_filter.store import redis_map as redis_module
+from pbs_filter.store import redis_queue, redis_sender
 from pbs_filter.store.redis_client import TIMEOUT_SECONDS, Link
 from pbs_filter.store.redis_map import RedisMap
 
@@ -48,8 +48,8 @@ def open_map(
     server: RedisServer, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., RedisMap]]:
     """Opens a map, with nothing in it and connected unless `away`; quick to try again."""
-    monkeypatch.setattr(redis_module, "RETRY_SECONDS", 0.02)
-    monkeypatch.setattr(redis_module, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(redis_sender, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(redis_sender, "RENEW_SECONDS", 0.05)
     opened = []
 
     def open_map(
@@ -141,7 +141,7 @@ def test_after_a_lost_connection_only_what_waits_is_sent(
 def test_what_waits_while_redis_is_away_is_bounded_by_the_whole_state(
     open_map: Callable[..., RedisMap], server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_module, "MAX_WAITING", 20)
+    monkeypatch.setattr(redis_queue, "MAX_WAITING", 20)
     state = entries(60)
     address_map = open_map()
     away(address_map, server)
@@ -153,7 +153,7 @@ def test_what_waits_while_redis_is_away_is_bounded_by_the_whole_state(
     behind = address_map.behind()
     assert behind is not None
     assert behind.waiting is None
-    assert not address_map._fresh
+    assert not address_map._queue.fresh
     server.start()
     given_again(address_map, state)
     assert state == dict(address_map.items())
@@ -321,11 +321,11 @@ def test_a_whole_state_is_marked_although_changes_never_cease(
     address_map.rebuild(entries(2000).items())
     numbers = itertools.count()
     with hang.ends():
-        while address_map._whole is not None:
+        while address_map._queue.whole is not None:
             address_map.write(
                 {address_of(number): None for number in (next(numbers), next(numbers))}
             )
-    assert address_map._fresh, "there was always something"
+    assert address_map._queue.fresh, "there was always something"
 
 
 def test_what_could_not_be_written_is_written_later(

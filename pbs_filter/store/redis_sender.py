@@ -1,0 +1,289 @@
+"""The thread that sends to Redis what waits in a `redis_queue`.
+
+* **The whole state is sent again** to a server that may lack some of it: one that we never sent it
+  to, one that was restarted, and a replica that became the master (replication is asynchronous).
+  All of these have another replication id.
+* **A marker** (`PREFIX!filters`, one field a filter) with the replication id is set when the server
+  has everything, and renewed; lookups believe a "not there" by it. After that, fields of our name
+  that we know nothing of are removed (a `--forget` which an earlier run could not send).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from ..errors import PbsFilterError
+from ..map_format.redis_url import Location
+from .redis_client import Link
+from .redis_queue import SendQueue
+
+BATCH = 500
+"""Addresses in one round trip: some ten milliseconds."""
+RETRY_SECONDS = 1.0
+RENEW_SECONDS = 2.0
+"""How often the marker is renewed, and the server asked who it is."""
+SAY_SECONDS = 60.0
+
+
+class Sender:
+    """The sending thread of a map.
+
+    Args:
+        queue: what it sends.
+        location: where the map is.
+        name: of this filter.
+        say: takes a sentence the operator should read; called by the thread.
+        ends: when a value ends, seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        queue: SendQueue,
+        location: Location,
+        name: str,
+        *,
+        say: Callable[[str], None],
+        ends: Callable[[bytes], int],
+    ) -> None:
+        self._queue = queue
+        self._location = location
+        self._name = name
+        self._say = say
+        self._ends = ends
+        self._thread: threading.Thread | None = None
+        # The thread's own:
+        self._nodes: tuple[tuple[str, int], ...] = ()
+        self._slices: Iterator[list[str]] | None = None
+        self._mark = ""
+        self._renew_at = 0.0
+        self._said: dict[str, float] = {}
+        """What was said, and when."""
+
+    def wake(self) -> None:
+        """Tell the thread that something waits; start it before the first time."""
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="pbs-filter redis", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads for this account: the next call tries
+                self._note(f"the map {self._location.text!r} cannot be written: {error}")
+                return
+            self._thread = thread
+        self._queue.changed.notify_all()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether there was anything to send yet."""
+        return self._thread is not None
+
+    def close(self) -> None:
+        """Let the thread end."""
+        with self._queue.changed:
+            self._queue.closing = True
+            self._queue.changed.notify_all()
+        if self._thread is not None:
+            # One that waits for a hung server is left behind: it holds nothing that matters.
+            self._thread.join(0 if self._queue.trouble else 1)
+
+    def _run(self) -> None:
+        while not self._queue.closing:
+            link = None
+            try:
+                link = Link(self._location, f"pbs-filter-{self._name}", self._nodes)
+                self._connected(link)
+                while (job := self._next()) is not None:
+                    job(link)
+            except Exception as error:  # whatever redis-py does: the state is ours, begin again
+                # Only our own words: a library's may hold a password.
+                ours = isinstance(error, PbsFilterError)
+                self._lost(str(error) if ours else f"redis-py failed with {type(error).__name__}")
+            finally:
+                if link is not None:
+                    link.close()
+
+    def _connected(self, link: Link) -> None:
+        self._nodes = link.nodes or self._nodes
+        self._slices = None
+        self._renew_at = time.monotonic() + RENEW_SECONDS
+        if link.warning:
+            self._once("warning", link.warning)
+        server = link.identity()
+        with self._queue.changed:
+            self._queue.trouble, self._queue.away_since = "", None
+            waiting = len(self._queue.fresh)
+        self._see(server)
+        if self._said.pop("away", None) is not None:
+            self._say(f"the map {self._location.text!r} is there again; {waiting} changes waited")
+
+    def _see(self, server: str) -> None:
+        """We are connected to the server with these ids."""
+        with self._queue.changed:
+            if self._queue.synced and self._queue.synced != server:
+                self._say(
+                    f"the map {self._location.text!r} is on another server, or was restarted: all "
+                    "of the state is sent again"
+                )
+                self._queue.synced = ""
+            self._queue.server = server
+            whole = self._queue.whole
+            if whole is not None and whole.server != server:
+                if whole.server:
+                    self._queue.void()
+                else:
+                    whole.server = server
+
+    def _lost(self, why: str) -> None:
+        self._note(why)
+        with self._queue.changed:
+            self._queue.changed.wait_for(lambda: self._queue.closing, RETRY_SECONDS)
+
+    def _note(self, why: str) -> None:
+        """Redis is away."""
+        with self._queue.changed:
+            self._queue.trouble = why
+            self._queue.server = ""
+            if self._queue.away_since is None:
+                self._queue.away_since = int(time.time())
+            self._queue.bound()
+            self._queue.changed.notify_all()
+        self._once(
+            "away", f"{why}; logins are kept and sent later, lookups elsewhere do not see them"
+        )
+
+    def _once(self, key: str, text: str) -> None:
+        """Say `text`, unless something with this key was said within `SAY_SECONDS`."""
+        now = time.monotonic()
+        if now - self._said.get(key, -SAY_SECONDS) >= SAY_SECONDS:
+            self._said[key] = now
+            self._say(text)
+
+    def _next(self) -> Callable[[Link], None] | None:
+        """What is to be done next; None: nothing any more."""
+        with self._queue.changed:
+            while not self._queue.closing:
+                now = time.monotonic()
+                whole = self._queue.whole
+                if whole is not None and not whole.claimed:
+                    return self._claim
+                if now >= self._renew_at:
+                    return self._renew
+                if whole is not None and whole.complete and not self._queue.again:
+                    # More may come for ever, so it is not waited until there are none.
+                    if whole.ahead is None:
+                        whole.ahead = len(self._queue.fresh)
+                    if whole.ahead <= 0:
+                        return self._finish
+                if self._queue.fresh or self._queue.again:
+                    return self._send
+                if whole is None and self._queue.known is not None:
+                    return self._sweep
+                self._queue.changed.wait(self._renew_at - now)
+            return None
+
+    def _claim(self, link: Link) -> None:
+        link.claim(self._name)
+        with self._queue.changed:
+            if self._queue.whole is not None:
+                self._queue.whole.server = self._queue.whole.server or self._queue.server
+                self._queue.whole.claimed = True
+
+    def _send(self, link: Link) -> None:
+        with self._queue.changed:
+            fresh = {a: self._queue.fresh.pop(a) for a in list(islice(self._queue.fresh, BATCH))}
+            again: dict[str, bytes | None] = {}
+            while self._queue.again and len(fresh) + len(again) < BATCH:
+                # Not the oldest: to find the first key of a dict that lost many takes long.
+                address, value = self._queue.again.popitem()
+                again[address] = value
+            self._queue.sending = len(fresh) + len(again)
+            whole = self._queue.whole
+            if whole is not None and whole.ahead is not None:
+                whole.ahead -= len(fresh)
+        now = time.time()
+        values = {}
+        for address, value in (*again.items(), *fresh.items()):
+            end = 0 if value is None else self._ends(value)
+            # What has ended must not end the key under other filters' fields.
+            values[address] = (value, end) if value is not None and end > now else None
+        try:
+            wrong = link.write(self._name, values)
+        except BaseException:
+            with self._queue.changed:
+                self._queue.fresh = {**fresh, **self._queue.fresh}
+                if whole is not None and whole is self._queue.whole:  # else it was given up
+                    whole.ahead = None
+                    for address, value in again.items():
+                        if address not in self._queue.fresh:
+                            self._queue.again.setdefault(address, value)
+            raise
+        finally:
+            with self._queue.changed:
+                self._queue.sending = 0
+                self._queue.changed.notify_all()
+        if wrong:
+            self._once(
+                "wrong",
+                f"the map {self._location.text!r}: the key of {wrong[0]} is not a hash, so it was "
+                "not made by a filter; remove it, or choose another prefix",
+            )
+
+    def _finish(self, link: Link) -> None:
+        """The server has everything: say so to the lookups."""
+        whole = self._queue.whole
+        server = link.identity()
+        self._see(server)
+        if self._queue.whole is not whole:
+            return  # it went to another server
+        self._mark = f"{int(time.time())} {server}"
+        there = link.mark(self._name, self._mark)
+        with self._queue.changed:
+            if self._queue.whole is not whole:
+                return  # another one has been begun
+            if there:
+                self._queue.whole = None
+                self._queue.synced = server
+                self._slices = None
+            else:
+                self._queue.void()
+            self._queue.changed.notify_all()
+
+    def _renew(self, link: Link) -> None:
+        self._renew_at = time.monotonic() + RENEW_SECONDS
+        server = link.identity()
+        self._see(server)
+        with self._queue.changed:
+            if self._queue.synced != server:
+                return
+        seen = link.marked(self._name)
+        if seen is not None and seen != self._mark:
+            self._once(
+                "name",
+                f"the map {self._location.text!r}: another filter writes as {self._name!r} and "
+                "removes our entries; give each its own redis_name",
+            )
+        mark = f"{int(time.time())} {server}"
+        if seen is None or not link.mark(self._name, mark):
+            self._say(
+                f"the map {self._location.text!r} was emptied; all of the state is sent again"
+            )
+            with self._queue.changed:
+                self._queue.void()
+            return
+        self._mark = mark
+
+    def _sweep(self, link: Link) -> None:
+        """Remove the next of the fields that have our name and that we know nothing of."""
+        if self._slices is None:
+            self._slices = link.addresses()
+        addresses = next(self._slices, None)
+        with self._queue.changed:
+            known = self._queue.known
+            if addresses is None or known is None:
+                self._queue.known = self._slices = None
+                self._queue.changed.notify_all()
+                return
+            strangers = [address for address in addresses if address not in known]
+        link.write(self._name, dict.fromkeys(strangers))
