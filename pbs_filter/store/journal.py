@@ -2,7 +2,7 @@
 
 The format is in `lines`. What a payload means is the caller's affair, but it must be a *state*
 ("192.0.2.7 is now so"), never an event: later wins, and reading one twice changes nothing. Repair
-and rewriting rest on that.
+and rewriting rest on that. The files are made and changed in `journal_file`.
 
 **Durable.** A block of lines is written by one pwrite and one fdatasync. Room for the next mebibyte
 is claimed ahead (zero bytes after the last line mean nothing): an fdatasync that need not record a
@@ -18,16 +18,10 @@ and is dropped; any other unreadable line is skipped, and the rest on both sides
 `start` keeps the damaged file under a dated name and writes the journal anew. What was lost and is
 known from elsewhere (the map) goes into the new file before that takes the name: whoever is killed
 on the way leaves the old one to the next start.
-
-**Rewriting.** Live state is written to `PATH.new` in slices between other work. What is appended
-meanwhile goes durably to the journal and also to the new file, where it stands after every slice
-that was older: later wins. The end is sync, rename, sync of the directory: at each instant one
-complete journal has the name. The old one stays as `PATH.1`.
 """
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,33 +29,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from .. import files
 from ..errors import StoreBusy
 from . import journal_lines
+from .journal_file import Part, keep_old, new_part, open_present, put_aside
 
 AHEAD_BYTES = 1 << 20
 """Room claimed beyond the last line."""
 SPARE_LINES = 10_000
 """A journal is rewritten when it has this many lines beside two for each live state."""
-
-
-class _Part:
-    """An open journal file."""
-
-    def __init__(self, fd: int, mark: int) -> None:
-        self.fd = fd
-        self.mark = mark
-        status = os.fstat(fd)
-        self.inode = (status.st_dev, status.st_ino)
-        self.length = 0
-        """Bytes that are known to be good; the next line goes there."""
-        self.room = 0
-        """Bytes claimed on the disk."""
-        self.lines = 0
-
-    def add(self, payloads: Iterable[str]) -> None:
-        """Write lines, without making them durable. Raises: OSError, ValueError."""
-        data, number = journal_lines.encode(payloads, self.mark)
-        files.write_all(self.fd, data, self.length)
-        self.length += len(data)
-        self.lines += number
 
 
 class Journal:
@@ -89,18 +62,14 @@ class Journal:
         self._say = say
         self._mode = mode
         self._gid = files.gid_of(group)
-        self._part: _Part | None = None
+        self._part: Part | None = None
         self._scan: journal_lines.Scan | None = None
         """How the journal was read, until `start`."""
         self._whole = True
         """Its first line could be read."""
-        self._next: _Part | None = None
-        self._cut = False
-        """What stands behind `length` must go before the next append."""
+        self._next: Part | None = None
         self._names_unsure = False
         """The directory was not synced after a rename."""
-        self._suspect = False
-        """A sync failed once: parts of the file may not be on the disk."""
         self.lost_lines = False
         """There was no journal, or not all of it can be read: the map may know more."""
         self.may_be_cut = False
@@ -119,7 +88,7 @@ class Journal:
         files.check_file(self._path)
         try:
             files.remove(self._path + ".new")
-            fd = self._open()
+            fd = open_present(self._path, self._mode, self._say)
             if fd is not None:
                 yield from self._replay(fd)
             if self._part is None:
@@ -127,37 +96,15 @@ class Journal:
         except OSError as error:
             raise files.busy("open the journal", self._path, error) from error
 
-    def _open(self) -> int | None:
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            try:
-                fd = os.open(self._path, flags)
-            except PermissionError:
-                os.chmod(self._path, self._mode)  # it is ours, `check_file` looked
-                fd = os.open(self._path, flags)
-            if os.fstat(fd).st_size:
-                return fd
-            os.close(fd)
-            self._say(f"the journal {self._path!r} is empty; starting a new one")
-        except FileNotFoundError:
-            pass
-        except IsADirectoryError:
-            self._put_aside("a directory")
-        return None
-
-    def _put_aside(self, why: str) -> None:
-        name = files.set_aside(self._path)
-        self._say(f"the journal {self._path!r}: {why}; kept as {name!r}, starting a new one")
-
     def _replay(self, fd: int) -> Iterator[str]:
         start, mark, whole = journal_lines.find_mark(fd, self._path)
         if not start:
             os.close(fd)
-            self._put_aside("not a journal")
+            put_aside(self._path, "not a journal", self._say)
             return
         scan = journal_lines.Scan(fd, start, mark)
         yield from scan
-        part = _Part(fd, mark)
+        part = Part(fd, mark)
         part.length = part.room = scan.end
         part.lines = scan.good
         self._part, self._scan, self._whole = part, scan, whole
@@ -173,7 +120,7 @@ class Journal:
         try:
             part, scan = self._part, self._scan
             if part is None or scan is None:
-                self._next = self._start_new()
+                self._next = new_part(self._path + ".new", self._mode, self._gid)
                 self._next.add(recovered)
                 self.finish_rewrite()
                 return
@@ -240,14 +187,14 @@ class Journal:
             self._make_sure_of_place(part)
             end = part.length + len(data)
             if end > part.room:
-                self._claim(part, end + AHEAD_BYTES)
-            self._cut = True
+                part.claim(end + AHEAD_BYTES)
+            part.must_be_cut = True
             files.write_all(part.fd, data, part.length)
-            self._sync(part.fd)
-            self._cut = False
+            part.sync()
+            part.must_be_cut = False
         except OSError as error:
             try:
-                self._cut_back(part)
+                part.cut_back()
             except OSError:
                 pass  # tried again before the next append
             raise files.busy("append to the journal", self._path, error) from error
@@ -256,7 +203,7 @@ class Journal:
         if self._next is not None:
             self._also(payloads)
 
-    def _make_sure_of_place(self, part: _Part) -> None:
+    def _make_sure_of_place(self, part: Part) -> None:
         """What we append to is still the file that the next start will read. Raises: OSError."""
         try:
             found = os.stat(self._path, follow_symlinks=False)
@@ -273,67 +220,20 @@ class Journal:
         if self._names_unsure:
             files.sync_directory(self._path)
             self._names_unsure = False
-        if self._cut:
-            self._cut_back(part)
+        if part.must_be_cut:
+            part.cut_back()
 
-    def _go_on_behind_a_hole(self, part: _Part) -> None:
+    def _go_on_behind_a_hole(self, part: Part) -> None:
         """Somebody cut the file short. The caller knows what was in it: `should_rewrite`."""
         self._say(f"the journal {self._path!r} was cut short by somebody; it is written anew")
-        self._suspect = True
-        part.room = 0
-        files.write_all(part.fd, journal_lines.header(part.mark), 0)
-        files.write_all(part.fd, b"\n", part.length)
-        part.length += 1
+        part.go_on_behind_a_hole()
 
-    def _put_back(self, part: _Part) -> None:
+    def _put_back(self, part: Part) -> None:
         """Somebody removed the file; what was in it is still behind our descriptor."""
         self.abort_rewrite()
-        copy = _Part(files.create(self._path + ".new", self._mode, self._gid), part.mark)
-        try:
-            while copy.length < part.length:
-                left = part.length - copy.length
-                sent = os.sendfile(copy.fd, part.fd, copy.length, left)
-                if not sent:  # cut short as well, before it was removed
-                    os.ftruncate(copy.fd, 0)
-                    files.write_all(copy.fd, journal_lines.header(part.mark), 0)
-                    copy.length = len(journal_lines.header(part.mark))
-                    self._suspect = True
-                    break
-                copy.length += sent
-            os.fsync(copy.fd)
-            os.rename(self._path + ".new", self._path)
-        except OSError:
-            os.close(copy.fd)
-            raise
-        part.length = part.room = copy.length
-        # The caller's part becomes the copy; its own file goes when the descriptor is replaced.
-        os.dup2(copy.fd, part.fd, inheritable=False)
-        os.close(copy.fd)
-        part.inode = copy.inode
-        self._cut = False
+        part.put_back(self._path, self._mode, self._gid)
         self._names_unsure = True
         self._say(f"the journal {self._path!r} was removed; it is back")
-
-    @staticmethod
-    def _claim(part: _Part, room: int) -> None:
-        try:
-            os.posix_fallocate(part.fd, part.length, room - part.length)
-        except OSError as error:
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-        part.room = room
-
-    def _sync(self, fd: int) -> None:
-        try:
-            os.fdatasync(fd)
-        except OSError:
-            self._suspect = True
-            raise
-
-    def _cut_back(self, part: _Part) -> None:
-        os.ftruncate(part.fd, part.length)
-        part.room = part.length
-        self._cut = False
 
     def _also(self, payloads: Sequence[str]) -> None:
         """The same lines to the new journal; they become durable with it."""
@@ -356,25 +256,13 @@ class Journal:
         part = self._part
         assert part is not None
         too_long = part.lines > 2 * live + SPARE_LINES
-        return self._next is None and (too_long or self._suspect)
-
-    def _start_new(self) -> _Part:
-        mark = int.from_bytes(os.urandom(4), "big")
-        new = _Part(files.create(self._path + ".new", self._mode, self._gid), mark)
-        try:
-            header = journal_lines.header(mark)
-            files.write_all(new.fd, header, 0)
-        except OSError:
-            os.close(new.fd)
-            raise
-        new.length = len(header)
-        return new
+        return self._next is None and (too_long or part.suspect)
 
     def begin_rewrite(self) -> None:
         """Start a new journal. Raises: StoreBusy."""
         self.abort_rewrite()
         try:
-            self._next = self._start_new()
+            self._next = new_part(self._path + ".new", self._mode, self._gid)
         except OSError as error:
             raise files.busy("write", self._path + ".new", error) from error
 
@@ -399,15 +287,14 @@ class Journal:
         try:
             os.fsync(new.fd)
             if old is not None:
-                self._cut_back(old)
-                self._keep_old()
+                old.cut_back()
+                keep_old(self._path, self._say)
             os.rename(self._path + ".new", self._path)
         except OSError as error:
             self.abort_rewrite()
             raise files.busy("replace the journal", self._path, error) from error
         self._part, self._next = new, None
         new.room = new.length
-        self._cut = self._suspect = False
         self._names_unsure = True
         if old is not None:
             os.close(old.fd)
@@ -416,15 +303,6 @@ class Journal:
             self._names_unsure = False
         except OSError as error:  # the next append tries again, and fails while this does
             raise files.busy("make the new name durable of", self._path, error) from error
-
-    def _keep_old(self) -> None:
-        """Give the old journal its second name, for --history. Not worth failing for."""
-        older = self._path + ".1"
-        try:
-            files.remove_big(older)
-            os.link(self._path, older)
-        except OSError as error:
-            self._say(f"{files.busy('keep the old journal as', older, error)}")
 
     def abort_rewrite(self) -> None:
         """Give the new journal up, if one is being written; the old one is complete."""
@@ -445,7 +323,7 @@ class Journal:
         if self._part is None:
             return
         try:
-            self._cut_back(self._part)
+            self._part.cut_back()
         except OSError:
             pass  # zero bytes at the end mean nothing
         os.close(self._part.fd)

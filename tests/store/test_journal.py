@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from pbs_filter import files
 from pbs_filter.errors import ConfigError, StoreBusy
-from pbs_filter.store import journal, journal_lines
+from pbs_filter.store import journal, journal_file, journal_lines
 from pbs_filter.store.journal import Journal
 
 from .store_tools import ROOT, filled, last_states, memory_directory, replayed, small_file_system
@@ -152,7 +152,7 @@ def test_damage_that_cannot_be_repaired_now_does_not_keep_the_filter_from_starti
     path.write_bytes(path.read_bytes().replace(b" k=5\n", b" k=6\n") + b"torn")
     said: list[str] = []
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "os", Failing("fdatasync", errno.ENOSPC))
+        let_the_journal_fail(patch, Failing("fdatasync", errno.ENOSPC))
         log, payloads = replayed(path, say=said.append)
     assert payloads == [f"k={i}" for i in range(9) if i != 5]
     assert "could not be written anew" in said[-1]
@@ -342,6 +342,12 @@ print(list(Journal(sys.argv[1]).replay()))
 # ---------------------------------------------------------------------- trouble while running
 
 
+def let_the_journal_fail(patch: pytest.MonkeyPatch, failing: object) -> None:
+    """Let `failing` stand in for `os` in all of the journal's modules that write."""
+    for module in (journal, journal_file):
+        patch.setattr(module, "os", failing)
+
+
 class Failing:
     """`os`, but the named call fails until told otherwise; a failed write writes half of it."""
 
@@ -374,7 +380,7 @@ def test_after_a_failed_append_nothing_of_it_counts_and_the_next_one_is_whole(
     position = log.position
     failing = Failing(call, errno.ENOSPC)
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "os", failing)
+        let_the_journal_fail(patch, failing)
         patch.setattr(files, "os", failing)
         for _ in range(2):
             with pytest.raises(StoreBusy, match=r"cannot append .*No space left.*make room"):
@@ -393,7 +399,7 @@ def test_if_even_cutting_back_fails_it_is_done_before_the_next_append(
     log.append(["k=1"])
     with monkeypatch.context() as patch:
         patch.setattr(files, "os", Failing("pwrite", errno.EIO))
-        patch.setattr(journal, "os", Failing("ftruncate", errno.EIO))
+        let_the_journal_fail(patch, Failing("ftruncate", errno.EIO))
         with pytest.raises(StoreBusy, match="Input/output error"):
             log.append(["k=2"])
     log.append(["k=3"])
@@ -407,7 +413,7 @@ def test_a_file_system_without_fallocate_is_good_enough(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log, _ = replayed(path)
-    monkeypatch.setattr(journal, "os", Failing("posix_fallocate", errno.EOPNOTSUPP))
+    let_the_journal_fail(monkeypatch, Failing("posix_fallocate", errno.EOPNOTSUPP))
     log.append(["k=1"])
     assert list(journal_lines.read(str(path))) == ["k=1"]
 
@@ -449,7 +455,7 @@ def test_a_removed_journal_takes_its_name_back_only_when_it_is_durable(
     log.append(["k=1"])
     path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "os", Failing("fsync", errno.EIO))
+        let_the_journal_fail(patch, Failing("fsync", errno.EIO))
         with pytest.raises(StoreBusy, match="look at the disk"):
             log.append(["k=2"])
     assert not path.exists()
@@ -585,7 +591,7 @@ def test_a_rewriting_that_fails_leaves_the_old_journal_in_use(
     log, _ = replayed(path)
     log.append(["k=1"])
     failing = Failing(call, errno.ENOSPC)
-    monkeypatch.setattr(journal, "os", failing)
+    let_the_journal_fail(monkeypatch, failing)
     monkeypatch.setattr(files, "os", failing)
 
     def rewrite() -> None:
@@ -664,7 +670,7 @@ def test_a_file_system_without_hard_links_costs_the_history_alone(
     log.append(["k=1"])
     log.begin_rewrite()
     log.rewrite_step(["k=1"])
-    monkeypatch.setattr(journal, "os", Failing("link", errno.EPERM))
+    let_the_journal_fail(monkeypatch, Failing("link", errno.EPERM))
     log.finish_rewrite()
     assert "cannot keep the old journal" in said[0]
     log.append(["k=2"])

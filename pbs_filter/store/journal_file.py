@@ -1,0 +1,149 @@
+"""A journal's files are opened, made and changed here; `journal` says when.
+
+**Rewriting.** Live state is written to `PATH.new` in slices between other work. What is appended
+meanwhile goes durably to the journal and also to the new file, where it stands after every slice
+that was older: later wins. The end is sync, rename, sync of the directory: at each instant one
+complete journal has the name. The old one stays as `PATH.1`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+
+from .. import files
+from . import journal_lines
+
+
+class Part:
+    """An open journal file."""
+
+    def __init__(self, fd: int, mark: int) -> None:
+        self.fd = fd
+        self.mark = mark
+        status = os.fstat(fd)
+        self.inode = (status.st_dev, status.st_ino)
+        self.length = 0
+        """Bytes that are known to be good; the next line goes there."""
+        self.room = 0
+        """Bytes claimed on the disk."""
+        self.lines = 0
+        self.must_be_cut = False
+        """What stands behind `length` must go before the next append."""
+        self.suspect = False
+        """A sync failed once: parts of the file may not be on the disk."""
+
+    def add(self, payloads: Iterable[str]) -> None:
+        """Write lines, without making them durable. Raises: OSError, ValueError."""
+        data, number = journal_lines.encode(payloads, self.mark)
+        files.write_all(self.fd, data, self.length)
+        self.length += len(data)
+        self.lines += number
+
+    def claim(self, room: int) -> None:
+        """Claim so many bytes on the disk. Raises: OSError."""
+        try:
+            os.posix_fallocate(self.fd, self.length, room - self.length)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+        self.room = room
+
+    def sync(self) -> None:
+        """Make all lines durable. Raises: OSError."""
+        try:
+            os.fdatasync(self.fd)
+        except OSError:
+            self.suspect = True
+            raise
+
+    def cut_back(self) -> None:
+        """Cut off what stands behind `length`. Raises: OSError."""
+        os.ftruncate(self.fd, self.length)
+        self.room = self.length
+        self.must_be_cut = False
+
+    def go_on_behind_a_hole(self) -> None:
+        """Begin a line at `length`, although the file is shorter. Raises: OSError."""
+        self.suspect = True
+        self.room = 0
+        files.write_all(self.fd, journal_lines.header(self.mark), 0)
+        files.write_all(self.fd, b"\n", self.length)
+        self.length += 1
+
+    def put_back(self, path: str, mode: int, gid: int | None) -> None:
+        """Copy the file, which was removed, to `path`, and go on in the copy. Raises: OSError."""
+        copy = Part(files.create(path + ".new", mode, gid), self.mark)
+        try:
+            while copy.length < self.length:
+                left = self.length - copy.length
+                sent = os.sendfile(copy.fd, self.fd, copy.length, left)
+                if not sent:  # cut short as well, before it was removed
+                    os.ftruncate(copy.fd, 0)
+                    files.write_all(copy.fd, journal_lines.header(self.mark), 0)
+                    copy.length = len(journal_lines.header(self.mark))
+                    self.suspect = True
+                    break
+                copy.length += sent
+            os.fsync(copy.fd)
+            os.rename(path + ".new", path)
+        except OSError:
+            os.close(copy.fd)
+            raise
+        self.length = self.room = copy.length
+        # This part becomes the copy; its own file goes when the descriptor is replaced.
+        os.dup2(copy.fd, self.fd, inheritable=False)
+        os.close(copy.fd)
+        self.inode = copy.inode
+        self.must_be_cut = False
+
+
+def new_part(path: str, mode: int, gid: int | None) -> Part:
+    """Make an empty journal at `path`. Raises: OSError."""
+    mark = int.from_bytes(os.urandom(4), "big")
+    new = Part(files.create(path, mode, gid), mark)
+    try:
+        header = journal_lines.header(mark)
+        files.write_all(new.fd, header, 0)
+    except OSError:
+        os.close(new.fd)
+        raise
+    new.length = len(header)
+    return new
+
+
+def open_present(path: str, mode: int, say: Callable[[str], None]) -> int | None:
+    """Open the journal at `path`; None: there is none with anything in it. Raises: OSError."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        try:
+            fd = os.open(path, flags)
+        except PermissionError:
+            os.chmod(path, mode)  # it is ours, `check_file` looked
+            fd = os.open(path, flags)
+        if os.fstat(fd).st_size:
+            return fd
+        os.close(fd)
+        say(f"the journal {path!r} is empty; starting a new one")
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:
+        put_aside(path, "a directory", say)
+    return None
+
+
+def put_aside(path: str, why: str, say: Callable[[str], None]) -> None:
+    """Keep what is no journal under a dated name. Raises: OSError."""
+    name = files.set_aside(path)
+    say(f"the journal {path!r}: {why}; kept as {name!r}, starting a new one")
+
+
+def keep_old(path: str, say: Callable[[str], None]) -> None:
+    """Give the old journal its second name, for --history. Not worth failing for."""
+    older = path + ".1"
+    try:
+        files.remove_big(older)
+        os.link(path, older)
+    except OSError as error:
+        say(f"{files.busy('keep the old journal as', older, error)}")
