@@ -16,7 +16,9 @@ chunk of the pipe for the rest of a line):
   blanks off): three messages;
 * lines that were in the buffer between these: they come at once.
 
-So eight messages behind a sign, and all that comes within `SECONDS` of it, may be pieces.
+So eight messages behind a sign, and all that comes within `SECONDS` of it, may be pieces; where the
+feed has no time, `BUFFER_BYTES`. (Debian's courierlogger, fed with 56 short lines between a long
+name and its piece, wrote that 57 messages behind the sign.)
 A client who sends long names all the time keeps others out for that long each time, and costs them
 more than that in the logger itself, which drops the two lines behind each long one.
 
@@ -32,9 +34,11 @@ from typing import NamedTuple
 from ..grammar.carriage import Carriage
 from ..model import Record
 
-SECONDS = 0.25
+SECONDS = 1.0
+BUFFER_BYTES = 4096 + 1023
+"""Bytes that the logger may have read at once behind a sign, where no time tells how long ago."""
 MAX_LOGGERS = 10_000
-RECENT = 8
+RECENT = 32
 """Logins of one logger that are remembered: a daemon with several workers changes places."""
 
 
@@ -48,13 +52,25 @@ class Granted(NamedTuple):
     """Whether the address was not authorised before."""
 
 
+class Look(NamedTuple):
+    """The answer about one message."""
+
+    piece: bool
+    """It may be a piece."""
+    sign: bool
+    """What follows it may be pieces."""
+    forged: list[Granted]
+    """Logins that it shows to have been pieces: they came first, and were not written before it."""
+
+
 class _Logger:
     """What was seen of one logger: the messages of one program on one host."""
 
-    __slots__ = ("following", "granted", "left", "until_epoch")
+    __slots__ = ("following", "granted", "left", "left_bytes", "until_epoch")
 
     def __init__(self) -> None:
         self.left = 0
+        self.left_bytes = 0
         self.following = 0
         self.until_epoch = 0.0
         self.granted: deque[Granted] = deque(maxlen=RECENT)
@@ -67,35 +83,45 @@ class Pieces:
         self._loggers: OrderedDict[str, _Logger] = OrderedDict()
         self._changed: dict[str, None] = {}
 
-    def look(self, key: str, record: Record, carriage: Carriage) -> tuple[bool, list[Granted]]:
-        """Whether `record`, the next message of the logger `key`, may be a piece, and the logins
-        that it shows to have been pieces: they came first, and were written later.
+    def look(self, key: str, record: Record, carriage: Carriage, *, is_odd: bool = False) -> Look:
+        """Take `record`, the next message of the logger `key`, and tell what it may be.
+
+        `is_odd` makes it a sign whatever its length.
         """
         logger = self._loggers.get(key)
         # A line of text shows its length where rsyslog wrote it from the log socket; where journald
         # took the blanks off, nobody can tell. Text proves no sender either: `require_vouched`
         # refuses it.
-        sign = carriage.is_sign(record.message, None if not record.vouched else bool(record.exact))
+        exact = None if not record.vouched else bool(record.exact)
+        sign = is_odd or carriage.is_sign(record.message, exact)
         if logger is None:
             if not sign:
-                return False, []
+                return Look(False, False, [])
             logger = self._logger(key)
         at = record.time_epoch
-        piece = logger.left > 0 or (at is not None and at < logger.until_epoch)
+        piece = (
+            logger.left > 0 or logger.left_bytes > 0 or (at is not None and at < logger.until_epoch)
+        )
         forged: list[Granted] = []
         if sign:
             logger.left = carriage.following
             logger.following = carriage.following
-            if at is not None:
-                logger.until_epoch = max(logger.until_epoch, at + SECONDS)
-                forged = [login for login in logger.granted if login.at_epoch > at]
+            if at is None:
+                logger.left_bytes = BUFFER_BYTES
+            else:
+                # A time in whole seconds may be up to one later.
+                seconds = SECONDS + (1 if at == int(at) else 0)
+                logger.until_epoch = max(logger.until_epoch, at + seconds)
+                forged = [login for login in logger.granted if login.at_epoch >= at]
                 logger.granted.clear()
             self._changed[key] = None
-        elif logger.left:
-            logger.left -= 1
-            if not logger.left:
-                self._changed[key] = None
-        return piece, forged
+        else:
+            logger.left_bytes -= len(record.message)
+            if logger.left:
+                logger.left -= 1
+                if not logger.left:
+                    self._changed[key] = None
+        return Look(piece, sign, forged)
 
     def granted(self, key: str, granted: Granted) -> None:
         """A login of the logger `key` was believed."""
@@ -105,7 +131,9 @@ class Pieces:
         logger = self._loggers.get(key)
         if logger is None:
             if len(self._loggers) >= MAX_LOGGERS:
-                self._loggers.popitem(last=False)
+                # One behind a sign is forgotten last.
+                quiet = (name for name, each in self._loggers.items() if not each.left)
+                del self._loggers[next(quiet, next(iter(self._loggers)))]
             logger = self._loggers[key] = _Logger()
         return logger
 
@@ -145,4 +173,5 @@ class Pieces:
         key, left = fields
         logger = self._logger(key)
         logger.left = logger.following = int(left)
+        logger.left_bytes = BUFFER_BYTES if logger.left else 0
         return True

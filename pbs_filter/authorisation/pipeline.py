@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from ..addresses import widen
 from ..grammar.carriage import Carriage
-from ..grammar.matcher import Matcher
+from ..grammar.matcher import Match, Matcher
 from ..grammar.rules import Rule, Server, own_logs_of
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from ..syslog import records
@@ -56,13 +56,21 @@ class Pipeline:
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
         self.pieces = Pieces()
         self.state = State(ledger, correlator, self.pieces)
-        self._cut: dict[str, Carriage] = {
-            program: carriage
+        ways = [
+            (program, server.carriage_of(program), server.name)
             for program in matcher.program_names
             for server in matcher.servers_of(program)
-            if (carriage := server.carriage_of(program)).shows_pieces
-        }
+        ]
+        self._off = frozenset(
+            program for program, way, name in ways if way.off and name not in policy.named
+        )
+        """Programs one of whose servers is not read, since its pieces show no sign."""
+        self._cut: dict[str, Carriage] = {
+            program: way for program, way, _ in ways if way.off and program in self._off
+        } | {program: way for program, way, _ in ways if way.shows_pieces}
         """Programs whose logger cuts lines."""
+        self._broken = 0
+        """Lines of the feed that a client's line breaks may have made."""
         self.own_logs = own_logs_of(matcher.servers)
         self.read_record = records.reader(self.own_logs)
         self.scanner = Scanner(
@@ -153,9 +161,14 @@ class Pipeline:
         """Take one record, or why there is none. See `line`."""
         if isinstance(record, Reason):
             return Outcome("none", record)
-        carriage = self._cut.get(record.program)
-        piece = carriage is not None and self._may_be_piece(record, carriage)
         reading = self.matcher.read(record)
+        carriage = self._cut.get(record.program)
+        piece = carriage is not None and self._may_be_piece(record, carriage, reading)
+        is_broken = self._broken > 0
+        if is_broken:
+            # A client's line breaks made lines of the feed, which may look like anything.
+            self._broken -= 1
+            piece = True
         if isinstance(reading, Reason):
             if reading is Reason.NO_RULE:
                 if record.message.startswith(PAM):
@@ -173,13 +186,17 @@ class Pipeline:
             if distrust is Reason.FORGED:
                 self.counts.add_forged(record, server)
             return Outcome("none", distrust, server, reading.rule.name, observation)
-        way = reading.server.carriage
-        if reading.server.carriages:
+        if (carriage is not None or piece) and isinstance(
+            observation, Accepted | Connected | Ended
+        ):
             way = reading.server.carriage_of(record.program)
-        if not way.is_whole and isinstance(observation, Accepted | Connected | Ended):
-            if piece and way.shows_pieces:
+            # The logger of another server of this name writes no pid, or writes as this one does.
+            shared = is_broken or not record.pid or record.program in self._off
+            if piece and (way.shows_pieces or (way.is_whole and shared)):
                 return Outcome("none", Reason.PIECE, server, reading.rule.name, observation)
-            why = self.policy.cannot_tell(record, reading.server)
+            why = self.policy.cannot_tell(record, server, way)
+            if not why and carriage is not None and carriage.shows_pieces and not record.pid:
+                why = self.policy.cannot_tell(record, server, carriage)
             if why:
                 self.noticed.cut_unseen[server] = why
                 return Outcome(
@@ -191,16 +208,29 @@ class Pipeline:
             return self._accepted(observation, reading.server, reading.rule, record, at, now)
         return self._other(observation, reading.server, reading.rule.name, record, at, now)
 
-    def _may_be_piece(self, record: Record, carriage: Carriage) -> bool:
-        piece, forged = self.pieces.look(logger_of(record), record, carriage)
-        for login in forged:
+    def _may_be_piece(self, record: Record, carriage: Carriage, reading: Match | Reason) -> bool:
+        if not self.policy.may_speak(record):
+            return False  # it is refused, and must not make us forget what others wrote
+        # A line of the server whose pieces show no sign, or that nobody reads, is one.
+        is_odd = (
+            record.program in self._off
+            and bool(record.pid)
+            and (
+                reading is Reason.NO_RULE
+                or (isinstance(reading, Match) and reading.server.carriage_of(record.program).off)
+            )
+        )
+        look = self.pieces.look(logger_of(record), record, carriage, is_odd=is_odd)
+        if look.sign and carriage.line_breaks and not record.vouched:
+            self._broken = carriage.following
+        for login in look.forged:
             # Its message came before the one in front of it.
             if login.new:
                 self.ledger.forget(login.address)
             elif login.session is not None:
                 self.ledger.logout(login.session, int(login.at_epoch), int(login.at_epoch))
             self.counts.revoked += 1
-        return piece
+        return look.piece
 
     def _holder(self, record: Record, server: str, observation: Observation) -> str | None:
         """The user who holds the session that `observation` ends; None: nobody logged in."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..addresses import Networks, special
+from ..grammar.carriage import Carriage
 from ..grammar.rules import Server
 from ..model import Accepted, Connected, Ended, Observation, Reason, Record
 from .groups import Group, Terms
@@ -138,12 +139,18 @@ class Policy:
             return getattr(observation, "session", None) is None
         return holder is not None and self.uid_of is not None and self.uid_of(holder) == uid
 
-    def cannot_tell(self, record: Record, server: Server) -> str:
-        """Why a line of `server` may be a piece of another, as far as this feed shows; empty: it
-        shows enough, or the configuration names the server.
+    def may_speak(self, record: Record) -> bool:
+        """Whether the sender of `record` is trusted for some server."""
+        if record.peer:
+            return self.trusted_hosts.find(record.peer) is not None
+        uid = record.uid
+        return not uid or any(uid in uids for uids in self.trusted_uids.values())
+
+    def cannot_tell(self, record: Record, server: str, carriage: Carriage) -> str:
+        """Why a line of `server`, which travels by `carriage`, may be a piece of another, as far as
+        this feed shows; empty: it shows enough, or the configuration names the server.
         """
-        carriage = server.carriage_of(record.program)
-        if carriage.is_whole or server.name in self.named:
+        if carriage.is_whole or server in self.named:
             return ""
         return carriage.cure if carriage.off or record.exact is False else ""
 

@@ -132,6 +132,8 @@ CARRIAGE = Carriage(
     how="mailbox.log, followed by the syslog daemon: a message for each 8 KiB (imfile), with nothing "
     "in front of a piece",
     cut_bytes=2048,
+    strangers=r"authentication failed for \[",
+    line_breaks=True,
     cure="let rsyslog follow mailbox.log by imfile with discardTruncatedMsg, and name zimbra in "
     "servers",
 )

@@ -137,7 +137,9 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
         name,
         bare(message.removeprefix(" ")),
         _text(values.get("_HOSTNAME")),
-        _text(values.get("SYSLOG_PID")) or _text(values.get("_PID")),
+        # What came by syslog(3) without a pid of its own has none: courierlogger's lines.
+        _text(values.get("SYSLOG_PID"))
+        or ("" if values.get("_TRANSPORT") == "syslog" else _text(values.get("_PID"))),
         min(
             _seconds(values["__REALTIME_TIMESTAMP"]),
             _seconds(values.get("_SOURCE_REALTIME_TIMESTAMP", "9" * 17)),

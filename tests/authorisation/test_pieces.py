@@ -112,7 +112,7 @@ def test_a_piece_may_come_long_after_its_line_began():
 
 def test_others_log_in_after_the_pieces():
     made = feed(new(), FULL, FORGED, "z", *[CONNECTION] * FOLLOWING, step=0.001)
-    feed(made, GENUINE, start=NOW + SECONDS + 0.1)
+    feed(made, GENUINE, start=NOW + SECONDS + 1.1)
     assert {"192.0.2.7"} == addresses(made)
 
 
@@ -170,6 +170,99 @@ def test_an_end_that_names_its_user_is_no_local_accounts_word():
     for uid, reason in ((1001, Reason.FORGED), (1000, Reason.NOBODY_LOGGED_IN)):
         feed(made, end, p="dovecot:", uid=uid)
         assert 1 == made.counts.reasons[reason]
+
+
+CYRUS = f"login: client.example.org [{CANARY}] bob plaintext User logged in"
+UW = f"Login user=bob host=client.example.org [{CANARY}]"
+
+
+@pytest.mark.parametrize("forged", [CYRUS, UW])
+def test_a_piece_in_another_servers_words_is_a_piece(forged):
+    assert set() == addresses(feed(new(), FULL, forged))
+    assert {CANARY} == addresses(feed(new(), forged, pid="77"))
+    assert {CANARY} == addresses(feed(new(), FULL, forged, pid="77"))  # courierlogger has no pid
+
+
+@pytest.mark.parametrize("forged", [CYRUS, UW])
+def test_over_journald_another_servers_words_need_a_pid_of_the_senders(forged):
+    entry = {
+        "__REALTIME_TIMESTAMP": str(NOW * 1_000_000),
+        "_TRANSPORT": "syslog",
+        "_UID": "0",
+        "_PID": "77",
+        "_HOSTNAME": "mx1",
+        "SYSLOG_IDENTIFIER": "imapd",
+        "MESSAGE": forged,
+    }
+    made = new()
+    made.block(json.dumps(entry).encode() + b"\n", NOW)
+    assert {Reason.CUT_UNSEEN: 1} == made.counts.reasons
+    made.block(json.dumps(entry | {"SYSLOG_PID": "77"}).encode() + b"\n", NOW)
+    assert {CANARY} == addresses(made)
+
+
+def test_a_server_that_is_not_read_does_not_speak_in_anothers_words():
+    made = new()
+    for message in ("[A user `x' nonexistent", CYRUS):
+        feed(made, message, p="pop3d[77]:", pid="77")
+    assert set() == addresses(made)
+    feed(made, CYRUS, p="pop3d[78]:", pid="78", start=NOW + 60)
+    assert Reason.PIECE in made.counts.reasons
+
+
+def test_in_text_all_that_the_logger_may_have_read_at_once_may_be_pieces():
+    made = new()
+    for message in (FULL, *[CONNECTION] * 57, FORGED):
+        made.block(as_text(message), NOW)
+    assert set() == addresses(made)
+    for message in (*[CONNECTION] * 60, GENUINE):
+        made.block(as_text(message), NOW)
+    assert {"192.0.2.7"} == addresses(made)
+
+
+def test_a_time_in_whole_seconds_may_be_one_later():
+    made = feed(new(), FULL, *[CONNECTION] * 20, start=NOW, step=0)
+    assert set() == addresses(feed(made, FORGED, start=NOW + 1))
+
+
+def test_strangers_do_not_make_us_forget_a_sign():
+    made = feed(new(), FULL)
+    for number in range(MAX_LOGGERS + 1):
+        made.block(as_json(FULL, NOW, uid=1000 + number), NOW)
+    assert set() == addresses(feed(made, FORGED))
+
+
+def test_a_logger_behind_a_sign_is_forgotten_last():
+    pieces = Pieces()
+    pieces.look("sign", Record("imapd", FULL, exact=True), COURIER)
+    for number in range(MAX_LOGGERS + 5):
+        pieces.granted(str(number), Granted(NOW, CANARY, None, True))
+    assert pieces.look("sign", Record("imapd", FORGED, exact=True), COURIER).piece
+
+
+def test_lines_that_a_line_break_in_nginx_own_log_made_are_nobodys_word():
+    refused = (
+        '2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "x" while in http auth '
+        'state, client: 192.0.2.9, server: 0.0.0.0:143, login: "x'
+    )
+    made = new("dovecot")
+    made.block(refused.encode() + b"\n", NOW)
+    login = f"imap-login: Login: user=<b>, rip={CANARY}, lip=192.0.2.1, session=<x>"
+    made.block(as_json(login, NOW, p="dovecot:"), NOW)
+    assert {Reason.PIECE} == {Reason.PIECE} & set(made.counts.reasons)
+    assert set() == addresses(made)
+
+
+def test_lines_that_a_line_break_in_zimbras_log_made_are_nobodys_word():
+    made = new()
+    for line in (
+        "2026-11-20 09:11:20,123 INFO  [ImapServer-1] [ip=192.0.2.9;] imap - authentication failed "
+        "for [x",
+        f"2026-11-20 09:11:20,123 INFO  [ImapServer-1] [ip={CANARY};] imap - user y authenticated, "
+        "mechanism=LOGIN",
+    ):
+        made.block(line.encode() + b"\n", NOW)
+    assert set() == addresses(made)
 
 
 def test_logins_before_a_long_name_stay():

@@ -604,3 +604,10 @@ def test_the_longest_line_takes_no_longer_than_it_is_long(start, more):
     read(line)
     scanner.candidates(line + b"\n")
     assert time.process_time() - began < 0.2
+
+
+def test_a_repeated_message_that_may_be_cut_stays_as_it_is():
+    """rsyslog's `message repeated %d times: [%.800s]` (ratelimit.c)."""
+    wrapped = f"message repeated 3 times: [ {'x' * 795}]"
+    record = read(f"Nov 20 09:11:13 mx1 imapproxyd: {wrapped}".encode())
+    assert wrapped == record.message
