@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.authorisation.pieces import SECONDS
 from pbs_filter.grammar.attacks import CANARY, forged_lines
 from pbs_filter.servers import SERVERS as KNOWN
 
@@ -194,7 +195,7 @@ class Attacked:
         for protocol in courier.protocols:
             for _ in range(8):
                 courier.client(protocol).drop()
-        time.sleep(0.5)  # not for a result: what comes within a quarter of a second is refused
+        time.sleep(SECONDS + 0.25)  # not for a result: what comes within SECONDS is refused
         self._login(courier, self.behind)
         courier.stop()
         self.lines = {form: courier.lines(form) for form in ("json", "iso", "bsd")}
