@@ -69,7 +69,9 @@ def test_started_as_root_it_is_somebody_else_before_the_first_line(
             found = entry.lstat()
             assert NOBODY.pw_uid == found.st_uid, entry
             assert NOBODY.pw_gid == found.st_gid, entry
-            assert 0 == stat.S_IMODE(found.st_mode) & 0o027, entry
+            # Lookups, who are in the group, send their counts to that socket.
+            closed = 0o007 if entry.name == "map.lookups" else 0o027
+            assert 0 == stat.S_IMODE(found.st_mode) & closed, entry
         for uid, gid, expected in (
             (READER.pw_uid, NOBODY.pw_gid, 0),
             (READER.pw_uid, READER.pw_gid, 75),
