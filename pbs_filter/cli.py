@@ -190,7 +190,10 @@ def _parse_word(
     names = [*(each.name for each in MODES), "dumpconfig", "version", "help"]
     if mode is not None or word not in names:
         guess = nearest(word, names) if mode is None else ""
-        raise UsageError(f"{word!r}: a file is read with --reprocess.{guess}")
+        raise UsageError(
+            f"{word!r} is no mode; to look at a file: pbs-filter --explain < FILE, to take its "
+            f"logins: --reprocess FILE.{guess}"
+        )
     at = words.index(word)
     return parse([*words[:at], f"--{word}", *words[at + 1 :]])
 

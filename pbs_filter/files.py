@@ -68,9 +68,12 @@ def check_directory(path: str, uids: Collection[int] = ()) -> None:
                 f"in it; give it to uid {os.geteuid()} or to root"
             )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        # A sticky directory is everybody's, as /tmp is: its mode must stay.
+        sticky = found.st_mode & stat.S_ISVTX
         raise ConfigError(
             f"the directory {path!r} has mode {stat.S_IMODE(found.st_mode):04o}, so that others "
-            f"could swap the files in it; chmod 0750 {path}"
+            f"could swap the files in it; "
+            + ("use a directory of its own, mode 0750" if sticky else f"chmod 0750 {path}")
         )
     if not os.access(path, os.W_OK | os.X_OK):
         raise ConfigError(

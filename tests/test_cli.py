@@ -510,7 +510,7 @@ def test_options_of_pop_before_smtp_keep_their_names(options, attribute, expecte
         (["--user=nosuchuser", NO_CONFIG], b"nosuchuser"),
         (["--logto=-", "--confirm=yes", NO_CONFIG], b"stdout, which belongs to the replies"),
         (["--logto=log", NO_CONFIG], b"--logto: 'log' is not an absolute path"),
-        (["some.log"], b"a file is read with --reprocess"),
+        (["some.log"], b"--reprocess FILE"),
         (["--frobnicate"], b"--frobnicate"),
     ],
 )

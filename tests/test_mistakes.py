@@ -258,9 +258,8 @@ def test_nothing_was_fed_yet(place: Path) -> None:
 def test_no_filter_is_running(place: Path) -> None:
     assert (
         75,
-        "pbs-filter: no filter is running on 'DIR/state/map.gdbm': rsyslog starts it with the first"
-        " line of a POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line,"
-        " and looks for what is missing\n",
+        "pbs-filter: no filter is running on 'DIR/state/map.gdbm': the syslog daemon starts it with"
+        " itself; pbs-filter --doctor sends a line, and looks for what is missing\n",
     ) == said(place, MAP, "--status")
 
 
@@ -312,7 +311,11 @@ TYPED = {
     ),
     "a mode that is near": (
         ("lst",),
-        (2, "'lst': a file is read with --reprocess. Did you mean 'list'?"),
+        (
+            2,
+            "'lst' is no mode; to look at a file: pbs-filter --explain < FILE, to take its logins: "
+            "--reprocess FILE. Did you mean 'list'?",
+        ),
     ),
     "an option without its mode": (
         ("--status", "--plain"),
@@ -324,7 +327,11 @@ TYPED = {
     ),
     "a file without --reprocess": (
         ("/var/log/mail.log",),
-        (2, "'/var/log/mail.log': a file is read with --reprocess."),
+        (
+            2,
+            "'/var/log/mail.log' is no mode; to look at a file: pbs-filter --explain < FILE, to "
+            "take its logins: --reprocess FILE.",
+        ),
     ),
     "an address that is none": (
         ("--list", "192.0.2.300"),

@@ -28,9 +28,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
     answer = control.ask(config.control, {"do": "status"})
     if answer is None or "status" not in answer:
         raise StoreBusy(
-            f"no filter is running on {config.map!r}: rsyslog starts it with the first line of a "
-            "POP or IMAP server, syslog-ng with itself; pbs-filter --doctor sends a line, and "
-            "looks for what is missing"
+            f"no filter is running on {config.map!r}: the syslog daemon starts it with "
+            "itself; pbs-filter --doctor sends a line, and looks for what is missing"
         )
     values = answer["status"]
     sys.stdout.write(json_line(values) if options.json else text(values, colour=colour_of(options)))
