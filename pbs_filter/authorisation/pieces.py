@@ -83,10 +83,18 @@ class Pieces:
         self._loggers: OrderedDict[str, _Logger] = OrderedDict()
         self._changed: dict[str, None] = {}
 
-    def look(self, key: str, record: Record, carriage: Carriage, *, is_odd: bool = False) -> Look:
+    def look(
+        self,
+        key: str,
+        record: Record,
+        carriage: Carriage,
+        *,
+        is_odd: bool = False,
+        is_unread: bool = False,
+    ) -> Look:
         """Take `record`, the next message of the logger `key`, and tell what it may be.
 
-        `is_odd` makes it a sign whatever its length.
+        `is_odd` makes it a sign whatever its length, `is_unread` does so behind another sign.
         """
         logger = self._loggers.get(key)
         # A line of text shows its length where rsyslog wrote it from the log socket; where journald
@@ -94,6 +102,7 @@ class Pieces:
         # refuses it.
         exact = None if not record.vouched else bool(record.exact)
         sign = is_odd or carriage.is_sign(record.message, exact)
+        sign = sign or (is_unread and logger is not None and logger.left > 0)
         if logger is None:
             if not sign:
                 return Look(False, False, [])

@@ -211,16 +211,17 @@ class Pipeline:
     def _may_be_piece(self, record: Record, carriage: Carriage, reading: Match | Reason) -> bool:
         if not self.policy.may_speak(record):
             return False  # it is refused, and must not make us forget what others wrote
-        # A line of the server whose pieces show no sign, or that nobody reads, is one.
-        is_odd = (
-            record.program in self._off
-            and bool(record.pid)
-            and (
-                reading is Reason.NO_RULE
-                or (isinstance(reading, Match) and reading.server.carriage_of(record.program).off)
-            )
+        # A line of the server whose pieces show no sign is one itself.
+        may_be_off = record.program in self._off and bool(record.pid)
+        look = self.pieces.look(
+            logger_of(record),
+            record,
+            carriage,
+            is_odd=may_be_off
+            and isinstance(reading, Match)
+            and reading.server.carriage_of(record.program).off,
+            is_unread=may_be_off and reading is Reason.NO_RULE,
         )
-        look = self.pieces.look(logger_of(record), record, carriage, is_odd=is_odd)
         if look.sign and carriage.line_breaks and not record.vouched:
             self._broken = carriage.following
         for login in look.forged:

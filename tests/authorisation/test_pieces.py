@@ -203,11 +203,15 @@ def test_over_journald_another_servers_words_need_a_pid_of_the_senders(forged):
 
 def test_a_server_that_is_not_read_does_not_speak_in_anothers_words():
     made = new()
-    for message in ("[A user `x' nonexistent", CYRUS):
-        feed(made, message, p="pop3d[77]:", pid="77")
-    assert set() == addresses(made)
-    feed(made, CYRUS, p="pop3d[78]:", pid="78", start=NOW + 60)
+    # The first line is mailutils', the others are what a client's line breaks made of a name.
+    feed(made, "2AK8nIji 192.0.2.9", *["no rule reads this"] * 20, p="pop3d:", pid="77")
+    assert set() == addresses(feed(made, CYRUS, p="pop3d:", pid="77", start=NOW + 60))
     assert Reason.PIECE in made.counts.reasons
+
+
+def test_where_that_server_does_not_run_unread_lines_keep_nobody_out():
+    made = feed(new(), "no rule reads this", CYRUS, p="pop3d:", pid="77")
+    assert {CANARY} == addresses(made)
 
 
 def test_in_text_all_that_the_logger_may_have_read_at_once_may_be_pieces():
