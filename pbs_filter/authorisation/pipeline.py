@@ -295,7 +295,7 @@ class Pipeline:
                 )
                 if told and reason is None:
                     reason = Reason.TOLD_TWICE
-                group = self.policy.group_of(user, address)
+                group = self.policy.group_of(user, address) if self.policy.groups else None
                 if group is not None:
                     detail = f"group {group.name}"
                 if reason is Reason.USER_HAS_TOO_MANY:

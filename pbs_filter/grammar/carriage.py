@@ -28,7 +28,8 @@ class Carriage:
     longest_bytes: int = 0
     """The most that may stand in a line whose text a client without an account chooses."""
     mixed: str = ""
-    """A regular expression: what stands in a message into which two lines have got."""
+    """A regular expression: what stands in a message into which two lines have got. It demands a
+    colon and a blank."""
     strangers: str = ""
     """A regular expression: what stands in a line that holds text of a client without an account.
     Where the feed does not show lengths, each of these may have been cut."""
@@ -74,7 +75,8 @@ class Carriage:
             and len(message.encode("utf-8", "surrogateescape")) >= least
         ):
             return True
-        if self.is_mixed(message):
+        # Asked first, because it is 20 times as quick, and says no to a usual login.
+        if ": " in message and self.is_mixed(message):
             return True
         if not self.line_breaks and (exact or (exact is None and self.ends_whole(message))):
             return False
