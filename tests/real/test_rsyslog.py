@@ -135,9 +135,14 @@ def test_a_stop_with_more_lines_than_memory_takes_in_a_time_of_trouble_ends_and_
 def test_a_stop_with_lines_waiting_loses_none_of_them(
     rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
+    pid = filter_of(rsyslogd.pid)
+    wait_for(lambda: installed.holder() == pid, "the filter to be ready")
+    os.kill(pid, signal.SIGSTOP)  # however quick it is, lines wait
     for number in range(LINES):
         log.send(login(number))
     rsyslogd.wait_for_line(login(LINES - 1))
+    assert installed.count() < LINES, "nothing was waiting; the test shows nothing"
+    os.kill(pid, signal.SIGCONT)
     began = time.monotonic()
     rsyslogd.stop()
     print(f"stopped in {time.monotonic() - began:.1f} s with {installed.count()} in the map")
