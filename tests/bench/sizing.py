@@ -41,6 +41,10 @@ def main() -> None:
         print(f"{what:58} {value:12.1f}", flush=True)
 
 
+def _has_it_all(replica: RedisServer, master: RedisServer) -> bool:
+    return replica.info("slave_repl_offset") == master.info("master_repl_offset")
+
+
 def redis() -> Iterator[tuple[str, float]]:
     """Memory and wire, from the server's own counters."""
     shipped = (CHECKOUT / "examples/redis/redis-pop.conf").read_text()
@@ -78,6 +82,7 @@ def redis() -> Iterator[tuple[str, float]]:
             for at in range(0, ADDRESSES, BATCH):
                 writer.write({a: values[a] for a in addresses[at : at + BATCH]})
                 writer.flush(60)
+            wait_for(lambda: _has_it_all(replica, server), "the replica to have it all")
             after = _counters(server)
             yield f"Redis: bytes to it for a login, {host}", _each(before, after, 1, ADDRESSES)
             yield f"Redis: bytes from it for a login, {host}", _each(before, after, 2, ADDRESSES)
