@@ -8,6 +8,7 @@ import re
 import secrets
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 from typing import Any
@@ -23,6 +24,9 @@ FEED_SECONDS = 15.0
 """A daemon may wait up to ten seconds before it starts a filter again that had failed."""
 LOOK_SECONDS = 0.1
 ANSWER_SECONDS = 5.0
+TLS_PORT = 465
+PORTS = (25, TLS_PORT, 587)
+MUST_STARTTLS = 530
 KERNEL_LOG = "/var/log/kern.log"
 
 
@@ -144,21 +148,52 @@ def own_addresses() -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def rcpt(source: str) -> str:
+def listening() -> list[int]:
+    """The ports of SMTP at which something listens here, looked up and not tried."""
+    rows = (read("/proc/net/tcp") or "") + (read("/proc/net/tcp6") or "")
+    return [port for port in PORTS if re.search(rf":{port:04X} [0-9A-F:]+ 0A ", rows)]
+
+
+def rcpt(source: str, port: int = 25) -> str:
     """What the SMTP server at `source`, an address of this machine, says to a client there that
     wants to send elsewhere; "" where there is none. The conversation ends before any mail.
+
+    Port 465 is spoken to by TLS, another one where the server insists; whose certificate it has is
+    no matter here, since nothing secret is sent.
     """
     try:
-        with smtplib.SMTP(
-            source, 25, timeout=COMMAND_SECONDS, source_address=(source, 0)
-        ) as client:
+        with _connected(source, port) as client:
             client.ehlo("pbs-filter-doctor.invalid")
-            client.mail("pbs-filter-doctor@example.org")
-            code, text = client.rcpt("pbs-filter-doctor@example.com")
-            client.rset()
+            code, text = client.mail("pbs-filter-doctor@example.org")
+            if code == MUST_STARTTLS and client.has_extn("starttls"):
+                client.starttls(context=_any_certificate())
+                client.ehlo("pbs-filter-doctor.invalid")
+                code, text = client.mail("pbs-filter-doctor@example.org")
+            if code < 400:
+                code, text = client.rcpt("pbs-filter-doctor@example.com")
+                client.rset()
     except (OSError, smtplib.SMTPException):
         return ""
     return f"{code} {text.decode('utf-8', 'replace')}"
+
+
+def _connected(source: str, port: int) -> smtplib.SMTP:
+    if port == TLS_PORT:
+        return smtplib.SMTP_SSL(
+            source,
+            port,
+            timeout=COMMAND_SECONDS,
+            source_address=(source, 0),
+            context=_any_certificate(),
+        )
+    return smtplib.SMTP(source, port, timeout=COMMAND_SECONDS, source_address=(source, 0))
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def kernel_log() -> str:

@@ -23,6 +23,7 @@ from ..integrations.lookups import (
     answer,
     conversation,
     question,
+    some_ports,
     strangers,
 )
 from ..integrations.machine import Machine
@@ -214,6 +215,9 @@ def _lookups(config: Config, machine: Machine, asked: LookupConfig) -> Iterator[
         yield answer(asked, *probe.ask(asked.where, question(asked)))
     else:
         yield ok("MTA", f"{asked.mta} asks pbs-lookup")
+    partly = some_ports(asked)
+    if partly is not None:
+        yield partly
     if asked.program not in ("", machine.lookup):
         text = f"{asked.mta} runs {asked.program}, beside {machine.program} is another"
         yield note("lookup", text)
@@ -234,20 +238,28 @@ def _relay(config: Config, machine: Machine, mta: Mta) -> Iterator[Finding]:
     yield from wrongs
     if wrongs:
         return
+    ports = probe.listening() or [25]
     if mta.session is not None:
-        _, output = discover.run_command(mta.session.argv, text=mta.session.text)
-        yield mta.session.judge(output)
+        for port in ports if mta.session.at_port else [25]:
+            added = () if port == 25 else (word.format(port=port) for word in mta.session.at_port)
+            _, output = discover.run_command([*mta.session.argv, *added], text=mta.session.text)
+            yield mta.session.judge(output, port)
         return
-    tried = _tried(config, mta.trusted(machine)) if mta.trusted is not None else None
-    yield tried or mta.untried
+    if mta.trusted is not None:
+        tried = [_tried(config, mta.trusted(machine), port) for port in ports]
+        if any(tried):
+            for port, finding in zip(ports, tried, strict=True):
+                yield finding or note("relay", f"port {port}: not tried, nothing answered there")
+            return
+    yield mta.untried
 
 
-def _tried(config: Config, trusted: str) -> Finding | None:
+def _tried(config: Config, trusted: str, port: int) -> Finding | None:
     """The outcome of a conversation from an address of this machine outside of `trusted`."""
     for address in strangers(probe.own_addresses(), trusted):
-        reply = "" if _may_relay(config, address) else probe.rcpt(address)
+        reply = "" if _may_relay(config, address) else probe.rcpt(address, port)
         if reply:
-            return conversation(address, reply)
+            return conversation(address, reply, port)
     return None
 
 

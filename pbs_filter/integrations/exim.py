@@ -76,13 +76,13 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
     return LookupConfig(mta="exim", kind="socketmap", where=match[1])
 
 
-def judge_session(output: str) -> Finding:
+def judge_session(output: str, port: int = 25) -> Finding:
     """What `exim4 -bh` said to RCPT for a recipient elsewhere."""
     replies = re.findall(r"(?m)^([245]\d\d [^\n]*)$", output)
     # greeting, HELO, MAIL, RCPT, QUIT
     if len(replies) < 4:
         return note("relay", "exim4 -bh did not come to an answer", f"exim4 -bh {STRANGER}")
-    return conversation(STRANGER, replies[3])
+    return conversation(STRANGER, replies[3], port)
 
 
 INTEGRATION = Mta(
@@ -100,6 +100,7 @@ INTEGRATION = Mta(
         argv=("exim4", "-bh", STRANGER),
         text=f"HELO x\nMAIL FROM:<a@example.org>\nRCPT TO:<{SOMEBODY}>\nQUIT\n",
         judge=judge_session,
+        at_port=("-oMi", "127.0.0.1.{port}"),
     ),
     untried=note("relay", "exim4 -bh cannot be run", f"exim4 -bh {STRANGER}"),
     read_once=MADE,

@@ -86,8 +86,10 @@ class Session:
     argv: tuple[str, ...]
     text: str
     """What it gets on stdin."""
-    judge: Callable[[str], Finding]
-    """What its output means."""
+    judge: Callable[[str, int], Finding]
+    """What its output means, for a port."""
+    at_port: tuple[str, ...] = ()
+    """What to add to the command for another port, `{port}`, than 25; nothing: it holds for all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,8 @@ class LookupConfig:
         "journalctl -u pbs-lookup",
     )
     """What to type where nobody answers there."""
+    not_asking: str = ""
+    """The ports at which it does not ask, for a sentence."""
 
 
 def does_not_ask(mta: str, why: str) -> Finding:
@@ -81,17 +83,28 @@ def strangers(own: Sequence[str], trusted: str) -> list[str]:
     ]
 
 
-def conversation(source: str, reply: str) -> Finding:
-    """What the MTA said to RCPT for a recipient elsewhere, to a client at `source`."""
+def some_ports(asked: LookupConfig) -> Finding | None:
+    """The finding that an MTA asks at some of its ports only."""
+    if not asked.not_asking:
+        return None
+    text = f"{asked.mta} does not ask at {asked.not_asking}: the map lets nobody relay there"
+    return note("MTA", text, f"pbs-filter --setup {asked.mta}   # says what to put there")
+
+
+def conversation(source: str, reply: str, port: int = 25) -> Finding:
+    """What the MTA said at `port` to RCPT for a recipient elsewhere, to a client at `source`."""
     if reply.startswith("2"):
         return wrong(
             "relay",
-            f"OPEN: the MTA takes mail from {source} to elsewhere: {reply}",
+            f"OPEN: at port {port} the MTA takes mail from {source} to elsewhere: {reply}",
             f"stop the MTA until that is mended; or, if {source} may relay on purpose, put it into "
             "mynetworks",
             "pbs-filter --list",
         )
-    return ok("relay", f"closed for a stranger: from {source} to elsewhere the MTA said {reply}")
+    return ok(
+        "relay",
+        f"closed for a stranger at port {port}: from {source} to elsewhere the MTA said {reply}",
+    )
 
 
 def untried(mta: str) -> Finding:

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Literal
 
 from ..addresses import parse_mynetworks
+from . import postfix_ports
 from .finding import Finding, ok, wrong
 from .integration import Mta, Shipped
 from .lookups import LookupConfig, does_not_ask
 from .machine import Machine
 from .plan import ACCOUNT, LOOKUP_ACCOUNT, Change, Check, Plan, edited, swapped, swaps_of
+from .postfix_ports import CLOSES, LIST, OVERRIDES, RECIPIENT, RELAY, SERVICES
 from .rsyslog import PROFILE
 
 SHIPPED = ("examples/postfix/main.cf", "examples/postfix/master.cf")
 MAIN = "/etc/postfix/main.cf"
 MASTER = "/etc/postfix/master.cf"
 FILES = (MAIN, MASTER)
-LIST = "smtpd_relay_restrictions"
 MYNETWORKS = "postconf -hx mynetworks"
-RELAY = f"postconf -hx {LIST}"
-RECIPIENT = "postconf -hx smtpd_recipient_restrictions"
-SERVICES = "postconf -M"
 QUEUE = "postconf -h queue_directory"
-CLOSES = ("reject_unauth_destination", "defer_unauth_destination", "reject", "defer")
-"""What refuses to relay: the check stands before the first of them."""
+README = "examples/postfix/README.md"
+"""It tells of the ports."""
 _WORD = re.compile(r"[^\s,]+")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -147,7 +143,12 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
     main, master = machine.files.get(MAIN, ""), machine.files.get(MASTER, "")
     shipped_main, shipped_master = (swapped(shipped[n], swaps_of(machine)) for n in SHIPPED)
     check = check_of(shipped_main)
-    if MAIN in machine.files:
+    ports = postfix_ports.ports(machine)
+    asking, others = postfix_ports.told(ports)
+    only_there = asking and not _question(machine.answers.get(RELAY, ""))
+    if only_there:
+        notes.append(f"{MAIN} is left as it is: Postfix asks at {asking}, and not at {others}")
+    elif MAIN in machine.files:
         try:
             after = with_check(main, shipped_main)
             changes += edited(machine, MAIN, after, "Postfix asks before it refuses to relay")
@@ -170,6 +171,12 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
         manual_steps.append(
             f"{MASTER} has a service `pbs` that does not run {machine.lookup}: compare it "
             f"with {machine.share}/{SHIPPED[1]}"
+        )
+    own = " and ".join(port.name for port in ports if port.own and not port.asks)
+    if own and not only_there:
+        notes.append(
+            f"{own} in {MASTER}: restrictions of its own, by which Postfix does not ask there; "
+            f"{machine.share}/{README} has what to put instead"
         )
     if _recipient_list_refuses(machine):
         manual_steps.append(
@@ -223,19 +230,18 @@ def _recipient_list_refuses(machine: Machine) -> bool:
 # ---------------------------------------------------------------------- for --doctor
 
 
+def _question(restrictions: str) -> postfix_ports.Question | None:
+    return postfix_ports.question(postfix_ports.words(restrictions))
+
+
 def lookups(machine: Machine) -> LookupConfig | Finding:
     """Where Postfix asks."""
-    words = re.split(r"[\s,{}]+", machine.answers.get(RELAY, ""))
-    kind: Literal["socketmap", "policy"] = "socketmap"
-    service = next((word for word in words if word.startswith("socketmap:unix:")), None)
-    if service is None:
-        kind = "policy"
-        service = next(
-            (w for before, w in pairwise(words) if before == "check_policy_service" and "pbs" in w),
-            None,
-        )
-    if service is None:
+    ports = postfix_ports.ports(machine)
+    lists = (words for port in ports for words in (port.relay, port.recipient))
+    found = next(filter(None, map(postfix_ports.question, lists)), None)
+    if found is None:
         return does_not_ask("postfix", f"{LIST} names neither our socketmap nor our policy")
+    kind, service = found
     path, _, name = service.partition("unix:")[2].partition(":")
     account = group = program = ""
     if path.startswith("private/"):
@@ -258,6 +264,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
         group=group,
         program=program,
         restart=("postfix reload", "tail /var/log/mail.log"),
+        not_asking=postfix_ports.told(ports)[1],
     )
 
 
@@ -273,16 +280,16 @@ def settings(machine: Machine) -> list[Finding]:
                 "postconf -e 'mynetworks = 127.0.0.0/8 [::1]/128'",
             )
         )
-    words = [word for word in re.split(r"[\s,]+", machine.answers.get(RELAY, "")) if word]
-    first = next((i for i, word in enumerate(words) if word in CLOSES), len(words))
-    if "permit" in words[:first] or first == len(words):
-        findings.append(
-            wrong(
-                "relay",
-                f"OPEN: {LIST} does not end with reject_unauth_destination",
-                "pbs-filter --setup postfix",
-            )
+    findings += [
+        wrong(
+            "relay",
+            f"OPEN: {LIST}{f' of {port.name} in {MASTER}' if port.own else ''} does not end with "
+            "reject_unauth_destination",
+            "pbs-filter --setup postfix",
         )
+        for port in postfix_ports.ports(machine)
+        if not port.closed
+    ]
     if _recipient_list_refuses(machine):
         findings.append(
             wrong(
@@ -302,6 +309,9 @@ def facts(machine: Machine) -> list[tuple[str, str]]:
         rows.append(("mynetworks", " ".join(mynetworks)))
     if chrooted(machine):
         rows.append(("smtpd", "in its chroot: it asks at a socket inside its queue directory"))
+    asking, others = postfix_ports.told(postfix_ports.ports(machine))
+    if asking:
+        rows.append(("asks", f"at {asking}" + (f", not at {others}" if others else "")))
     return rows
 
 
@@ -314,7 +324,8 @@ INTEGRATION = Mta(
     shipped=SHIPPED,
     files=FILES,
     commands=tuple(
-        tuple(command.split()) for command in (MYNETWORKS, RELAY, RECIPIENT, SERVICES, QUEUE)
+        tuple(command.split())
+        for command in (MYNETWORKS, RELAY, RECIPIENT, SERVICES, OVERRIDES, QUEUE)
     ),
     facts=facts,
     lookups=lookups,

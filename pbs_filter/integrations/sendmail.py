@@ -70,7 +70,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
     return LookupConfig(mta="sendmail", kind="socketmap", where=match[2], name=match[1])
 
 
-def judge_session(output: str) -> Finding:
+def judge_session(output: str, _port: int = 25) -> Finding:
     """What `sendmail -bt` said of a recipient elsewhere, for a client at STRANGER."""
     results = re.findall(r"(?m)Basic_check_rcpt\s+returns: (.*)$", output)
     if not results:

@@ -86,6 +86,8 @@ class RsyslogPostfix(Machine):
         self.daemon("/usr/sbin/rsyslogd", "-n", name="rsyslogd")
         self.daemon("/usr/sbin/postfix", "start-fg", name="postfix")
         wait_for((self.root.path / "dev/log").exists, "the log socket")
+        # master makes the sockets in the order of master.cf: ours is the last.
+        wait_for((self.root.path / "var/spool/postfix/private/pbs").exists, "Postfix's sockets")
 
     @contextlib.contextmanager
     def other_settings(self, setting: str, *, reload: bool = False) -> Iterator[None]:
@@ -156,7 +158,9 @@ class TestRsyslogAndPostfix:
     ) -> None:
         well = applied.filter("--doctor")
         assert "all is well" in well
-        assert f"closed for a stranger: from {SERVER} to elsewhere the MTA said 454" in well
+        assert (
+            f"closed for a stranger at port 25: from {SERVER} to elsewhere the MTA said 454" in well
+        )
         assert applied.rcpt(STRANGER).startswith("454 4.7.1")
         applied.log(LOGIN)
         wait_for(lambda: applied.rcpt(STRANGER).startswith("250"), "the relay to be open")
@@ -219,7 +223,32 @@ class TestRsyslogAndPostfix:
     ) -> None:
         with applied.other_settings("relay_domains = example.com", reload=True):
             found = wrong(applied)
-        assert f"OPEN: the MTA takes mail from {SERVER} to elsewhere: 250" in found["relay"]
+        open_there = f"OPEN: at port 25 the MTA takes mail from {SERVER} to elsewhere: 250"
+        assert open_there in found["relay"]
+
+    def test_each_port_that_listens_is_asked(self, applied: RsyslogPostfix) -> None:
+        path = applied.root.path / "etc/postfix/master.cf"
+        kept = path.read_text()
+        own = "587 inet n - n - - smtpd -o smtpd_relay_restrictions={}\n"
+        try:
+            path.write_text(kept + own.format("permit_sasl_authenticated,reject"))
+            applied.run("/usr/sbin/postfix", "reload")
+            said = ""
+
+            def is_tried() -> bool:
+                nonlocal said
+                said = applied.filter("--doctor")
+                return "at port 587" in said
+
+            wait_for(is_tried, "the new port to be tried")
+            assert f"closed for a stranger at port 587: from {SERVER} to elsewhere" in said
+            assert "postfix does not ask at 587: the map lets nobody relay there" in said
+            path.write_text(kept + own.format("permit_mynetworks"))
+            found = wrong(applied)
+            assert "OPEN: smtpd_relay_restrictions of 587 in /etc/postfix/mas" in found["relay"]
+        finally:
+            path.write_text(kept)
+            applied.run("/usr/sbin/postfix", "reload")
 
     def test_a_known_program_whose_lines_no_rule_reads(self, applied: RsyslogPostfix) -> None:
         for number in range(UNREAD_LINES):
