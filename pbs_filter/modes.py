@@ -108,6 +108,19 @@ EXTRAS = (
     ),
     Extra("--for", ("authorise",), "for how long (default: the grace)", "TIME"),
     Extra("--note", ("authorise",), "why; --list shows it as the user", "TEXT"),
+    Extra(
+        "--login",
+        ("doctor",),
+        "log in as USER to the POP3 or IMAP server here, and follow that login; asks for the "
+        "password",
+        "USER",
+    ),
+    Extra(
+        "--wait",
+        ("doctor",),
+        "wait so long for the next login of a client, and follow it (default: 60 on a terminal)",
+        "TIME",
+    ),
     Extra("--apply", ("setup",), "do it, after showing the difference"),
     Extra("--undo", ("setup",), "put back all that --apply did"),
 )

@@ -56,6 +56,7 @@ class Pipeline:
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
         self.pieces = Pieces()
         self.state = State(ledger, correlator, self.pieces)
+        self.trace = self.state.trace
         ways = [
             (program, server.carriage_of(program), server.name)
             for program in matcher.program_names
@@ -135,6 +136,8 @@ class Pipeline:
     def _count(self, line: bytes, outcome: Outcome) -> None:
         counts = self.counts
         reason = outcome.reason
+        if self.trace.is_on:
+            self.trace.add(line, outcome)
         if reason in REFUSALS or self.ledger.events.debugging:
             tell(outcome, self.ledger.events)
         if reason is not None:

@@ -11,6 +11,7 @@ from ..map_format.entry import Entry
 from .correlator import Correlator
 from .ledger import Ledger
 from .pieces import Pieces
+from .trace import Trace
 
 
 class State:
@@ -20,6 +21,7 @@ class State:
         self.ledger = ledger
         self.correlator = correlator
         self.pieces = pieces
+        self.trace = Trace()
 
     # ------------------------------------------------------------------ time
 
@@ -27,6 +29,7 @@ class State:
         """Housekeeping: what has ended goes, what is held is renewed."""
         self.ledger.tick(now)
         self.correlator.tick(now)
+        self.trace.tick(now)
 
     def shift(self, seconds: int) -> None:
         """The wall clock was set by `seconds` (negative: back)."""
@@ -109,6 +112,7 @@ class State:
     def mapped(self, written: Mapping[str, bytes | None]) -> None:
         """The map has `written`."""
         self.ledger.mapped(written)
+        self.trace.mapped(written)
 
     def map_forgotten(self) -> None:
         """The map is made anew from `map_values`: nothing has to be told."""

@@ -285,16 +285,20 @@ def with_program(finding: Finding, program: str) -> Finding:
     return replace(finding, todo=todo)
 
 
-def shown(findings: Sequence[Finding]) -> str:
-    """All of them, for people."""
+def rows(findings: Sequence[Finding]) -> str:
+    """The lines of `findings`, for people."""
     width = max(len(finding.subject) for finding in findings)
-    rows = []
+    lines = []
     for finding in findings:
-        rows.append(f"{finding.state:<6} {finding.subject:<{width}}  {finding.text}\n")
-        rows += [f"{'':<6} {'':<{width}}  -> {line}\n" for line in finding.todo]
+        lines.append(f"{finding.state:<6} {finding.subject:<{width}}  {finding.text}\n")
+        lines += [f"{'':<6} {'':<{width}}  -> {line}\n" for line in finding.todo]
+    return "".join(lines)
+
+
+def total(findings: Sequence[Finding]) -> str:
+    """The last line, for people."""
     bad = sum(finding.state == "wrong" for finding in findings)
-    rows.append("\nall is well\n" if not bad else f"\n{bad} wrong\n")
-    return "".join(rows)
+    return "\nall is well\n" if not bad else f"\n{bad} wrong\n"
 
 
 def objects(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -8,12 +8,12 @@ import pwd
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from .. import __version__
 from ..config.options import DEFAULT_PATH, Config
-from ..errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged
+from ..errors import ConfigError, PbsFilterError, StoreBusy, StoreDamaged, UsageError
 from ..integrations import Feed, Mta, feeds, mtas
 from ..integrations.finding import LOG, Finding, note, ok, wrong
 from ..integrations.integration import choose
@@ -27,13 +27,16 @@ from ..integrations.lookups import (
     strangers,
 )
 from ..integrations.machine import Machine
+from ..map_format.entry import decode
 from ..service import control
+from ..service.storage import map_of
 from ..setup import discover
 from ..setup.run import plan_of
 from ..store.gdbm_file import NO_GDBM
 from ..terminal import json_line
+from ..text import duration_seconds
 from . import findings as judge
-from . import probe
+from . import follow, probe
 
 SHOWN = ("LoadState", "ActiveState", "Result", "ExecMainStatus", "NRestarts")
 """The properties of a unit that are looked at."""
@@ -41,29 +44,68 @@ NOT_ROOT = "not root: cannot see whether {} runs"
 
 
 def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
-    """Check everything, print it; 0 if all is well, 1 if not."""
+    """Check everything, follow a login if one is wanted, print it; 0 if all is well, 1 if not.
+
+    Raises:
+        UsageError: the time to wait is not one, or there is no terminal to ask for a password.
+    """
+    wait_seconds = _wait_seconds(options)
+    password = follow.password_of(options.login) if options.login else ""
     try:
         program = discover.program()
     except ConfigError:
         program = "pbs-filter"
-    findings = [judge.with_program(finding, program) for finding in _findings(make_config)]
-    sys.stdout.write(json_line(judge.objects(findings)) if options.json else judge.shown(findings))
+    site: Site | None = None
+
+    def first() -> Iterator[Finding]:
+        nonlocal site
+        site = yield from _findings(make_config)
+
+    def later() -> Iterator[Finding]:
+        if site is None:
+            return
+        if options.login:
+            yield from follow.made_by(*site, options.login, password)
+        elif wait_seconds:
+            yield from follow.client(*site, wait_seconds)
+
+    findings: list[Finding] = []
+    for part in (first(), later()):
+        found = [judge.with_program(finding, program) for finding in part]
+        if found and not options.json:
+            print(judge.rows(found), end="", flush=True)
+        findings += found
+    sys.stdout.write(json_line(judge.objects(findings)) if options.json else judge.total(findings))
     return 0 if all(finding.state != "wrong" for finding in findings) else 1
 
 
-def _findings(make_config: Callable[[], Config]) -> Iterator[Finding]:
+def _wait_seconds(options: argparse.Namespace) -> float:
+    if options.wait is None:
+        is_watched = sys.stdout.isatty() and sys.stdin.isatty() and not options.json
+        return follow.WAIT_SECONDS if is_watched else 0
+    seconds = duration_seconds(options.wait)
+    if seconds is None:
+        raise UsageError(f"--wait: {options.wait!r} is not a time; write 90, 30m, 1h or 2d")
+    return seconds
+
+
+Site = tuple[Config, Machine, Mta | None]
+
+
+def _findings(make_config: Callable[[], Config]) -> Generator[Finding, None, Site | None]:
+    """What the checks find; and what to follow a login with, where that is known."""
     try:
         config = make_config()
     except ConfigError as error:
         yield wrong("configuration", str(error), "pbs-filter --check")
-        return
+        return None
     there = os.path.exists(DEFAULT_PATH)
     yield ok("configuration", DEFAULT_PATH if there else f"no {DEFAULT_PATH}: all defaults")
     try:
         machine = discover.machine(config)
     except ConfigError as error:
         yield wrong("program", str(error))
-        return
+        return None
     if not machine.gdbm:
         yield wrong("Python", NO_GDBM)
     yield from _feed(config, machine)
@@ -71,18 +113,21 @@ def _findings(make_config: Callable[[], Config]) -> Iterator[Finding]:
         yield note("rights", "not root: some checks are left out", "sudo pbs-filter --doctor")
     else:
         yield from _store(config)
+    mta = None
     try:
         name = choose(machine, mtas())
     except ValueError as error:
         yield note("MTA", f"{error}: not checked")
     else:
         if name:
-            yield from _mta(config, machine, mtas()[name])
+            mta = mtas()[name]
+            yield from _mta(config, machine, mta)
         else:
             yield note("MTA", "none of those that pbs-filter works with is installed here")
     denied = judge.denials(probe.kernel_log())
     if denied is not None:
         yield denied
+    return config, machine, mta
 
 
 # ---------------------------------------------------------------------- from the log to the map
@@ -264,9 +309,6 @@ def _tried(config: Config, trusted: str, port: int) -> Finding | None:
 
 
 def _may_relay(config: Config, address: str) -> bool:
-    from ..map_format.entry import decode
-    from ..service.storage import map_of
-
     try:
         value = map_of(config).get(address)
     except PermissionError:

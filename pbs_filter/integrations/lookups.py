@@ -45,11 +45,11 @@ def does_not_ask(mta: str, why: str) -> Finding:
     return wrong("MTA", f"{mta} does not ask: {why}", f"pbs-filter --setup {mta}")
 
 
-def question(asked: LookupConfig) -> bytes:
-    """The question for STRANGER, in the protocol of the socket."""
+def question(asked: LookupConfig, address: str = STRANGER) -> bytes:
+    """The question for `address`, in the protocol of the socket."""
     if asked.kind == "policy":
-        return f"request=smtpd_access_policy\nclient_address={STRANGER}\n\n".encode()
-    key = f"{asked.name} {STRANGER}"
+        return f"request=smtpd_access_policy\nclient_address={address}\n\n".encode()
+    key = f"{asked.name} {address}"
     return f"{len(key)}:{key},".encode()
 
 

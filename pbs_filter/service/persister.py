@@ -134,6 +134,7 @@ class Persister:
                     payloads.insert(0, self.clock.stamp())  # in front of what is told by it
                 journal.append(payloads)
                 state.journaled()
+                state.trace.journaled()
                 self._clock_moved = False
         except StoreBusy as error:
             self.schedule.forget_stamp()

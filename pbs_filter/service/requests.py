@@ -6,6 +6,7 @@
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
     {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
+    {"do": "trace"}                           -> {"logins": [{...}, ...]} (--doctor)
 
 Every answer to a request that makes no sense is {"error": why}.
 """
@@ -19,6 +20,7 @@ from .. import __version__
 from ..addresses import canonical, widen
 from ..authorisation.authorisations import MANUAL, clean
 from ..authorisation.pipeline import Pipeline
+from ..model import Record
 
 MAX_SECONDS = 366 * 86400
 """The longest that somebody can authorise by hand. An end that no calendar has could be shown by
@@ -50,6 +52,8 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     if do == "test":
         found = pipeline.noticed.tests.get(str(request.get("token")))
         return {"test": None if found is None else found._asdict(), "version": __version__}
+    if do == "trace":
+        return {"logins": _logins(pipeline, now)}
     if do not in ("forget", "authorise"):
         return {"error": f"unknown request {do!r}"}
     if do == "forget" and "address" not in request:
@@ -77,6 +81,12 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
         "address": address,
         "until": pipeline.ledger.authorisations[address].until,
     }
+
+
+def _logins(pipeline: Pipeline, now: int) -> list[dict[str, Any]]:
+    """The newest logins, the oldest first."""
+    read = [(login, pipeline.read_record(login.line)) for login in pipeline.trace.ask(now)]
+    return [login.as_object(record) for login, record in read if isinstance(record, Record)]
 
 
 def _forget(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
     networks.start(config.local_networks_command)
     networks.wait(waiting.tick)
     pipeline = build.pipeline_of(config, log.say, networks.answer)
+    pipeline.trace.clock = time.time
     # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
     gc.disable()
     store = Storage(config, pipeline.state, log.say, waiting.tick)
