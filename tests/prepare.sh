@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What tests/run and examples/quickstart need before anything can run. To be sourced by a POSIX shell
 # whose working directory is the checkout:
 #
@@ -9,6 +10,7 @@
 PYTHON=/usr/bin/python3
 
 # What the filter itself needs; tests/run adds to it.
+# shellcheck disable=SC2034  # for those that source this
 FILTER_PACKAGES="python3 python3-venv python3-gdbm ca-certificates"
 
 need_packages() {
