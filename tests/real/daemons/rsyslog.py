@@ -107,7 +107,14 @@ class Rsyslog:
         )
 
     @classmethod
-    def with_files(cls, directory: Path, sockets: Sequence[Path], *, rules: str = "") -> Self:
+    def with_files(
+        cls,
+        directory: Path,
+        sockets: Sequence[Path],
+        *,
+        rules: str = "",
+        within: Sequence[str] = (),
+    ) -> Self:
         """One that writes all it gets to three files, and does `rules` besides."""
         return cls(
             directory,
@@ -117,6 +124,7 @@ class Rsyslog:
             + _FILES.format(directory=directory)
             + rules,
             sockets,
+            within=within,
         )
 
     @classmethod
