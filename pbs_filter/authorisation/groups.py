@@ -25,6 +25,7 @@ class Group:
         users: names and patterns; None: all users.
         networks: addresses and networks; None: all.
         terms: what holds for them.
+        require_tls: whether only their logins by TLS count; None: as everybody's.
 
     Raises:
         ConfigError: a network is not one.
@@ -36,8 +37,10 @@ class Group:
         users: Iterable[str] | None,
         networks: Iterable[str] | None,
         terms: Terms,
+        require_tls: bool | None = None,
     ) -> None:
         self.name = name
+        self.require_tls = require_tls
         self.terms = terms
         self._users = None if users is None else UserPatterns(users)
         self._networks = None if networks is None else Networks(networks)

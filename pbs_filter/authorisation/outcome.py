@@ -16,6 +16,7 @@ REFUSALS = frozenset(
         Reason.PROXY,
         Reason.TOO_MANY,
         Reason.USER_HAS_TOO_MANY,
+        Reason.WITHOUT_TLS,
     }
 )
 """Reasons by which the site's policy refuses a login that succeeded: the log has each."""

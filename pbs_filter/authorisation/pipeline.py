@@ -275,7 +275,7 @@ class Pipeline:
         elif known_already:
             reason = Reason.TOLD_TWICE
         else:
-            refusal = self.policy.refuses(address, user, observation.local)
+            refusal = self.policy.refuses(address, user, observation.local, rule, record)
             if refusal is not None:
                 reason, detail = refusal
             else:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from ..addresses import Networks, special
 from ..grammar.carriage import Carriage
-from ..grammar.rules import Server
+from ..grammar.rules import Rule, Server
+from ..grammar.tls import can_say, tls_of
 from ..model import Accepted, Connected, Ended, Observation, Reason, Record
 from .groups import Group, Terms
 from .user_names import UserPatterns
@@ -34,6 +35,8 @@ class Policy:
     """The only users whose logins may authorise; None: all."""
     trusted_uids: Mapping[str, frozenset[int]] = field(default_factory=dict)
     require_vouched: bool = False
+    require_tls: bool = False
+    """Only logins by TLS may authorise; a group may say otherwise."""
     uid_of: Callable[[str], int | None] | None = None
     """The uid of a user's account, None where there is none: the machine's, told by the edge."""
     writes_as_user: frozenset[str] = frozenset()
@@ -50,6 +53,8 @@ class Policy:
     """The first that holds an address says why it is refused."""
     _refused: Networks = field(init=False)
     """All of them in one: most addresses are in none."""
+    asks_for_tls: bool = field(init=False)
+    """Whether there is a login that must be by TLS."""
 
     def __post_init__(self) -> None:
         self._by_reason = (
@@ -58,6 +63,7 @@ class Policy:
             (self.proxy_networks, Reason.PROXY),
             (self.local_networks, Reason.LOCAL_NETWORK),
         )
+        self.asks_for_tls = self.require_tls or any(group.require_tls for group in self.groups)
         self._refused = Networks(item for networks, _ in self._by_reason for item in networks.items)
 
     @classmethod
@@ -74,6 +80,7 @@ class Policy:
         groups: Iterable[Group] = (),
         trusted_uids: Mapping[str, frozenset[int]] | None = None,
         require_vouched: bool = False,
+        require_tls: bool = False,
         uid_of: Callable[[str], int | None] | None = None,
         writes_as_user: Iterable[str] = (),
         speaks_as_user: Iterable[str] = (),
@@ -95,6 +102,7 @@ class Policy:
             groups=tuple(groups),
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,
+            require_tls=require_tls,
             uid_of=uid_of,
             writes_as_user=frozenset(writes_as_user) | frozenset(speaks_as_user),
             speaks_as_user=frozenset(speaks_as_user),
@@ -167,9 +175,39 @@ class Policy:
                 return f"read where the feed shows pieces of lines (a socket); else: {way.cure}"
         return ""
 
-    def refuses(self, address: str, user: str, local: str | None) -> tuple[Reason, str] | None:
+    def tls_note(self, server: Server) -> str:
+        """What an operator should know of `server` where TLS is required; empty: nothing."""
+        if not self.asks_for_tls or can_say(server):
+            return ""
+        return (
+            "its lines cannot say whether there was TLS: where require_tls holds, its logins "
+            "authorise nobody (unless its program is called imaps, pop3s, or the like)"
+        )
+
+    def _lacks_tls(
+        self, address: str, user: str, rule: Rule, record: Record
+    ) -> tuple[Reason, str] | None:
+        group = self.group_of(user, address)
+        is_of_group = group is not None and group.require_tls is not None
+        if not (group.require_tls if group and is_of_group else self.require_tls):
+            return None
+        said = tls_of(rule, record)
+        if said:
+            return None
+        why = "the line cannot say" if said is None else "the line says that there was none"
+        return Reason.WITHOUT_TLS, f"{why}; group {group.name}" if group and is_of_group else why
+
+    def refuses(
+        self,
+        address: str,
+        user: str,
+        local: str | None,
+        rule: Rule | None = None,
+        record: Record | None = None,
+    ) -> tuple[Reason, str] | None:
         """Why `user` at canonical `address` is never authorised, and the network or name that
-        says so; `local` is the server's own address where the line has it.
+        says so; `local` is the server's own address where the line has it, `rule` has read
+        `record`.
         """
         if self._refused.find(address) is not None:
             return next(
@@ -187,4 +225,6 @@ class Policy:
                 return Reason.DENIED_USER, item
         if self.allow_users is not None and self.allow_users.find(user) is None:
             return Reason.NOT_AN_ALLOWED_USER, user
+        if self.asks_for_tls and rule is not None and record is not None:
+            return self._lacks_tls(address, user, rule, record)
         return None

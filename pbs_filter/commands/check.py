@@ -61,15 +61,18 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
             "samples": sum(len(rule.samples) for rule in server.rules),
             "violations": contract.check(server, servers, read),
             "pieces": pipeline.policy.pieces_note(server),
+            "tls": pipeline.policy.tls_note(server),
         }
         for server in servers
     ]
 
 
-def _print(*, name: str, rules: int, samples: int, violations: list[str], pieces: str) -> None:
+def _print(
+    *, name: str, rules: int, samples: int, violations: list[str], pieces: str, tls: str
+) -> None:
     for violation in violations:
         print(f"{name}: {violation}")
     if not violations:
         print(f"{name}: {rules} rules, {samples} samples: ok")
-    if pieces:
-        print(f"{name}: {pieces}")
+    for note in filter(None, (pieces, tls)):
+        print(f"{name}: {note}")

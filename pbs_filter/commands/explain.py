@@ -32,6 +32,7 @@ LOGINS_WITHOUT_EFFECT = frozenset(
         Reason.TOO_LATE,
         Reason.TOO_MANY,
         Reason.USER_HAS_TOO_MANY,
+        Reason.WITHOUT_TLS,
     }
 )
 """Somebody logged in, and the site's policy is that it authorises nobody."""

@@ -132,6 +132,15 @@ class Config:
         "credentials, or a trusted host.",
         reload=True,
     )
+    require_tls: bool = option(
+        YES_NO,
+        False,
+        "Only logins by TLS authorise: the line says so (Dovecot, Courier, Cyrus, nginx, "
+        "Perdition, Stalwart, Zimbra), or the program or the port is one of TLS (imaps, pop3s, "
+        "imapd-ssl, 993, 995). --check names the servers whose lines cannot say. A proxy's "
+        "connection is not the client's: require it in the proxy's lines.",
+        reload=True,
+    )
     trusted_accounts: Mapping[str, tuple[str | int, ...]] = option(
         LISTS,
         {},

@@ -17,6 +17,7 @@ from .kinds import (
     TEXT,
     TEXT_OR_TEXTS,
     USERS,
+    YES_NO,
     choice,
     file_path,
     seconds,
@@ -73,6 +74,7 @@ class Group:
     max_session_seconds: int | None = option(
         seconds(0, 30 * 86400), None, "As the option of this name, likewise."
     )
+    require_tls: bool | None = option(YES_NO, None, "As the option of this name, likewise.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

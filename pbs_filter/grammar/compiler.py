@@ -64,7 +64,8 @@ class Pattern:
 
     text: str
     groups: dict[str, tuple[int, ...]]
-    """Result name -> the groups one of which holds it, in the order of the expression."""
+    """Result name -> the groups one of which holds it, in the order of the expression; those of
+    `tls` only where they are asked for."""
     marks: tuple[Mark, ...]
 
     def compile(self) -> re.Pattern[str]:
@@ -88,13 +89,14 @@ def prepared(expression: pp.ParserElement) -> pp.ParserElement:
     return whole.parse_with_tabs()
 
 
-def translate(expression: pp.ParserElement, *, marked: bool = False) -> Pattern:
+def translate(expression: pp.ParserElement, *, marked: bool = False, tls: bool = False) -> Pattern:
     """Returns the pattern of `expression`, to be used with `fullmatch`.
 
     `marked` adds empty groups that tell which optional parts and alternatives a match went
-    through; it does not change the meaning. Raises GrammarError.
+    through, `tls` the groups of results whose names begin so: neither changes the meaning, and
+    most logins are read without. Raises GrammarError.
     """
-    translator = _Translator(marked)
+    translator = _Translator(marked, tls=tls)
     text = translator.of(expression)
     groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
     return Pattern(text=text, groups=groups, marks=tuple(translator.marks))
@@ -121,11 +123,17 @@ def any_of(expressions: Iterable[pp.ParserElement]) -> Pattern:
     return Pattern(text=text, groups={}, marks=())
 
 
+def is_of_tls(result: str) -> bool:
+    """Returns whether a result says something of TLS: see `tls`."""
+    return result.startswith("tls")
+
+
 class _Translator:
     """One translation: counts groups from left to right."""
 
-    def __init__(self, marked: bool, *, any_text: str = "") -> None:
+    def __init__(self, marked: bool, *, any_text: str = "", tls: bool = False) -> None:
         self.marked = marked
+        self.tls = tls
         self.any_text = any_text
         self.once = "?:" if any_text else "?>"
         self.count = 0
@@ -134,7 +142,7 @@ class _Translator:
 
     def of(self, element: pp.ParserElement) -> str:
         _refuse_extras(element)
-        if not element.resultsName:
+        if not element.resultsName or (is_of_tls(element.resultsName) and not self.tls):
             return self._body(element)
         if not _is_one_token(element):
             raise _error(
@@ -240,7 +248,7 @@ class _Translator:
             if self.marked and optional:
                 self.marks.append(Mark(group=self.count, what=str(inner), optional=True))
             # With a literal in front `re` passes over the other parts by their first character.
-            head = _literal_head(inner)
+            head = "" if self.tls else _literal_head(inner)
             steps.append(f"{head}(?({self.count})(?!)|({self.once}{text[len(head) :]})())")
             if not optional:
                 required.append(f"(?({self.count})|(?!))")
@@ -284,7 +292,7 @@ def _is_one_token(element: pp.ParserElement) -> bool:
 
 def _literal_head(element: pp.ParserElement) -> str:
     """Returns the pattern of the literal that a sequence begins with; "" where there is none."""
-    if element.resultsName:
+    if element.resultsName and not is_of_tls(element.resultsName):
         return ""
     if type(element) is pp.And:
         return _literal_head(element.exprs[0])

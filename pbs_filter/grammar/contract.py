@@ -11,7 +11,8 @@ servers. What it demands:
 6. a login is one line, and whole: nothing before it, behind it, and no line break anywhere in it
 7. what a client can choose never becomes an address, and never makes a login of a refusal
 8. what is cut off at its end, or in two, logs nobody in (`cuts`)
-9. rules that log in, connect or end read field by field: no token reads past a field's end
+9. a login says of TLS what its sample states, whatever a client chooses (`tls`)
+10. rules that log in, connect or end read field by field: no token reads past a field's end
 
 A violation says what, where, the text in repr, and what to do.
 """
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Reason, Record
-from . import cuts
+from . import cuts, tls
 from .attacks import CANARY, attacks_of, clients_texts, framed, records_of, replaced
 from .compiler import Pattern, tokens, translate
 from .matcher import Matcher
@@ -47,8 +48,7 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
         read: makes a record of a line (`records.reader`); without it headers are not tried.
     """
     servers = tuple(servers)
-    if server not in servers:
-        servers = (*servers, server)
+    servers = servers if server in servers else (*servers, server)
     violations = list(_form(server))
     if violations:
         # What is said below about a server of the wrong form would only confuse.
@@ -64,6 +64,7 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
     violations += _nothing_else(server, matcher)
     violations += _attacks(server, servers, matcher)
     violations += cuts.violations(server, matcher)
+    violations += tls.violations(server, matcher)
     return violations
 
 
@@ -71,8 +72,7 @@ def _matcher_of(servers: Iterable[Server]) -> Matcher:
     """Returns a reader with every rule, also those that are off: they are to be as safe."""
     servers = tuple(servers)
     return Matcher(
-        servers,
-        enable=[f"{server.name}-{rule.name}" for server in servers for rule in server.rules],
+        servers, enable=[f"{one.name}-{rule.name}" for one in servers for rule in one.rules]
     )
 
 
@@ -155,7 +155,7 @@ def _form_of_results(rule: Rule, pattern: Pattern, where: str) -> Iterator[str]:
         yield f"{where}: an Ended needs a session or a user"
 
 
-# ------------------------------------------------------------------ 9. lint
+# ------------------------------------------------------------------ 10. lint
 
 
 def _lint(server: Server) -> Iterator[str]:

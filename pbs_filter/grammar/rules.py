@@ -30,7 +30,8 @@ RESULTS = {
 _SAMPLE = re.compile(r"([^\s:\[\]]{1,80}+)(?:\[([0-9]{1,10}+)\])?: ((?s:.*))")
 
 _KINDS = {kind.__name__.lower(): kind for kind in KINDS}
-_FIELDS = "user|address|protocol|session|local"
+_FIELDS = "user|address|protocol|session|local|tls"
+_TLS = {"yes": True, "no": False}
 _field = re.compile(rf" ({_FIELDS})=(.*?)(?= (?:{_FIELDS})=|\Z)")
 
 is_name = re.compile("[a-z0-9-]{1,12}").fullmatch
@@ -48,6 +49,8 @@ class Sample:
     """Exactly what the line says; None: not a login, connection or session's end."""
     because: str = ""
     """Why a line must not be read, for people."""
+    tls: bool | None = None
+    """Of a login: whether the client spoke TLS; None: the line cannot say. See `tls`."""
 
     def parts(self) -> tuple[str, str, str]:
         """Returns program, pid (may be empty) and message; GrammarError if there are none."""
@@ -66,8 +69,9 @@ def samples(transcript: str) -> tuple[Sample, ...]:
         pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612] and more
             not: text after the end
 
-    `->` is followed by an observation's name and all its fields; a value ends where the next field
-    begins. `not:` is followed by the reason why the line must authorise, connect and end nothing.
+    `->` is followed by an observation's name and all its fields, and of a login by `tls=yes` or
+    `tls=no` where the line says so; a value ends where the next field begins. `not:` is followed by
+    the reason why the line must authorise, connect and end nothing.
     Empty lines and lines that begin with `#` are comments.
 
     Raises:
@@ -108,8 +112,9 @@ def _sample(line: str, verdict: str) -> Sample:
     values = dict(fields)
     if len(values) < len(fields):
         raise GrammarError(f"sample {line!r}: {verdict!r} has a field twice; write each once")
+    tls = _TLS.get(values.pop("tls", ""))
     try:
-        return Sample(line=line, observation=kind(**values))
+        return Sample(line=line, observation=kind(**values), tls=tls)
     except TypeError as error:
         raise GrammarError(f"sample {line!r}: {verdict!r}: {error}") from None
 
@@ -121,7 +126,8 @@ class Rule:
     name: str
     kind: type[Observation]
     expression: pp.ParserElement = field(repr=False)
-    """Made of the kit's tokens. Results: user, address, local, protocol, and parts of `session`."""
+    """Made of the kit's tokens. Results: user, address, local, protocol, parts of `session`, and
+    those of `tls`."""
     samples: tuple[Sample, ...] = field(repr=False)
     _: KW_ONLY
     session: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ AT_PORT = line(", port=[{port}]", port=token("(?>[0-9]{1,5}+|N/A)", "a port")("p
 
 # SMAP1 is spoken by imapd; there the program's name says what the protocol is.
 PROTOCOL = ", protocol=" + (pp.one_of(["IMAP", "POP3"])("protocol") | pp.Literal("SMAP1"))
-TLS = pp.one_of([", stls=1", ", starttls=1"])
+TLS = pp.one_of([", stls=1", ", starttls=1"])("tls")
 
 LOGIN = PLESK + LEVEL + "LOGIN, " + WHO + AT_PORT + pp.Opt(PROTOCOL) + pp.Opt(TLS)
 NO_PORT = PLESK + LEVEL + "LOGIN, " + WHO + pp.Opt(", protocol=IMAP")
@@ -69,28 +69,28 @@ TIE = ("user", "address", "port")
 
 LOGIN_LINES = samples("""
 courier-imaps: LOGIN, user=EXAMPLE\\pat o'neil, {a=b} (`x`: "y"), ip=[192.0.2.7], port=[40612], protocol=IMAP
-    -> accepted user=EXAMPLE\\pat o'neil, {a=b} (`x`: "y") address=192.0.2.7 protocol=imap session=EXAMPLE\\pat o'neil, {a=b} (`x`: "y"),192.0.2.7,40612
+    -> accepted user=EXAMPLE\\pat o'neil, {a=b} (`x`: "y") address=192.0.2.7 protocol=imap session=EXAMPLE\\pat o'neil, {a=b} (`x`: "y"),192.0.2.7,40612 tls=yes
 courier-pop3d: IMAP connect from @ [192.0.2.9]INFO: LOGIN, user=bob, ip=[192.0.2.7], port=[40612]
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612 tls=no
 courier-imapd: LOGIN, user=jürgen, ip=[192.0.2.7], port=[40612], protocol=IMAP
-    -> accepted user=jürgen address=192.0.2.7 protocol=imap session=jürgen,192.0.2.7,40612
+    -> accepted user=jürgen address=192.0.2.7 protocol=imap session=jürgen,192.0.2.7,40612 tls=no
 pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612 tls=no
 imapd: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612], protocol=IMAP
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612 tls=no
 imapd-ssl: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], protocol=IMAP, starttls=1
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,40612 tls=yes
 pop3d-ssl[77]: LOGIN, user=bob@example.org, ip=[2001:db8::7], port=[40612], stls=1
-    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=bob@example.org,2001:db8::7,40612
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=bob@example.org,2001:db8::7,40612 tls=yes
 # pop3login passed the session on to another machine.
 couriertcpd: INFO: LOGIN, user=bob, ip=[192.0.2.7], port=[40612], protocol=POP3
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612 tls=no
 imaplogin: LOGIN, user=bob, ip=[192.0.2.7], port=[N/A], protocol=SMAP1
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,N/A
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=bob,192.0.2.7,N/A tls=no
 pop3d: LOGIN, user=x, ip=[203.0.113.66], port=[1], ip=[192.0.2.7], port=[40612]
     not: an account whose name brings an address along
 imapd: LOGIN, user=<bob>@<example.org>, ip=[192.0.2.7], port=[1]
-    -> accepted user=<bob>@<example.org> address=192.0.2.7 protocol=imap session=<bob>@<example.org>,192.0.2.7,1
+    -> accepted user=<bob>@<example.org> address=192.0.2.7 protocol=imap session=<bob>@<example.org>,192.0.2.7,1 tls=no
 pop3d: LOGIN, user=bob, ip=[203.0.113.66], port=[40612]\x20
     not: a blank after the end
 pop3d: LOGIN, user=bob, ip=[203.0.113.999], port=[1]

@@ -46,8 +46,9 @@ from ..model import Accepted, Ended, Ignored, Refused
 # 2.0 to 2.2 write no blank before the bracket.
 CLIENT = pp.Opt(HOST + pp.Opt(" ")) + line("[{address}]")
 NOT_ANONYMOUS = token(r"(?!(?i:anonymous)(?: |\Z))", "not the user anonymous")
-MECHANISM = token(
-    r"(?!ANONYMOUS)(?>plaintext|nopassword|[A-Z][A-Z0-9_-]{2,39}+)(?>(?:\+TLS|))", "a mechanism"
+PLUS_TLS = pp.Opt(pp.Literal("+TLS")("tls"))
+MECHANISM = (
+    token(r"(?!ANONYMOUS)(?>plaintext|nopassword|[A-Z][A-Z0-9_-]{2,39}+)", "a mechanism") + PLUS_TLS
 )
 SESSION_ID = WORD("0-9A-Za-z._-", 255)
 # Behind the mechanism 2.1 writes nothing; 2.2 and 2.3 may write plaintextloginalert, which is the
@@ -105,7 +106,7 @@ def _logfmt(session_id: pp.ParserElement, *more: pp.ParserElement) -> pp.ParserE
             pp.Opt(pp.one_of(["sessionid=", "r.sessionid=", "session_id="]) + session_id + NEXT),
             pp.Opt(_pair("r.tid", PLAIN | QUOTED)),
             pp.Opt(_pair("login.mech", token(r"(?!ANONYMOUS)[0-9A-Za-z_-]{1,40}+", "a mechanism"))),
-            pp.Opt(_pair("login.tls", WORD("01", 1))),
+            pp.Opt(_pair("login.tls", pp.Literal("0") | pp.Literal("1")("tls"))),
             *more,
         ]
     )
@@ -191,17 +192,19 @@ NOISE = (
 
 LOGIN_LINES = samples(r"""
 cyrus/imap[4711]: login: [192.0.2.7] EXAMPLE\pat o'neil, {a=b} (`x`) PLAIN+TLS User logged in SESSIONID=<mx1-1>
-    -> accepted user=EXAMPLE\pat o'neil, {a=b} (`x`) address=192.0.2.7 protocol=imap session=4711
+    -> accepted user=EXAMPLE\pat o'neil, {a=b} (`x`) address=192.0.2.7 protocol=imap session=4711 tls=yes
 cyrus/imap[4711]: login: client.example.org [192.0.2.7] bob plaintext User logged in SESSIONID=<mx1-4711-1450760746-1-6931901653674999381>
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 tls=no
 pop3s[4711]: login: [2001:db8::7] bob@example.org CRAM-MD5+TLS User logged in
-    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=4711
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=4711 tls=yes
 imapd[4711]: login: client.example.org[192.0.2.7] bob plaintext
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 tls=no
 backend2/pop3[4711]: login: 203.0.113.66 [192.0.2.7] bob APOP User logged in
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 tls=no
+imapd[4711]: login: [192.0.2.7] bob CRAM-MD5+TLS
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 tls=yes
 imap: login: [192.0.2.7] bob+INBOX.a nopassword Please use TLS.
-    -> accepted user=bob+INBOX.a address=192.0.2.7 protocol=imap
+    -> accepted user=bob+INBOX.a address=192.0.2.7 protocol=imap tls=no
 cyrus/imap[4711]: login: client.example.org [203.0.113.66] anonymous x
     not: everybody may log in so
 cyrus/imap[4711]: login: [203.0.113.66] anonymous plaintext User logged in
@@ -222,15 +225,15 @@ cyrus/nntp[4711]: login: x[203.0.113.66] bob PLAIN
 
 IMAP_LINES = samples("""
 imap[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.clienthost="[192.0.2.7]" u.username="EXAMPLE\\\\pat \\"o'neil\\" {a=b}" login.magic=~null~
-    -> accepted user=EXAMPLE\\pat "o'neil" {a=b} address=192.0.2.7 protocol=imap session=mx1-4711-1-1
+    -> accepted user=EXAMPLE\\pat "o'neil" {a=b} address=192.0.2.7 protocol=imap session=mx1-4711-1-1 tls=no
 cyrus/imap[4711]: event=login.good sessionid=mx1-4711-1-1 r.clienthost="client.example.org [192.0.2.7]" u.username=bob login.mech=plaintext login.tls=0 login.magic=~null~
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=mx1-4711-1-1
-imaps[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.tid="a \\"1" r.clienthost="[2001:db8::7]" u.username="bob" login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"
-    -> accepted user=bob address=2001:db8::7 protocol=imap session=mx1-4711-1-1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=mx1-4711-1-1 tls=no
+imaps[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.tid="a \\"1" r.clienthost="[2001:db8::7]" u.username="bob" login.tls=1 login.nopassword=1 login.magic="+a \\\\ = \\x{0b}"
+    -> accepted user=bob address=2001:db8::7 protocol=imap session=mx1-4711-1-1 tls=yes
 imap[4711]: event=login.good r.tid=a1 login.magic=~null~ u.username=bob r.clienthost=[192.0.2.7]
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=no
 imap[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob login.magic=~null~
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=no
 imap[4711]: event=login.good r.clienthost=203.0.113.66 login.tls=0 login.magic=~null~ login.anonymous=1 login.password=x
     not: everybody may log in so
 imap[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.mech=ANONYMOUS login.tls=0 login.magic=~null~
@@ -251,13 +254,13 @@ imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob login.
 
 POP_LINES = samples("""
 pop3[4711]: event=login.good session_id=mx1-4711-1-1 r.tid=a1 r.clienthost="client.example.org [192.0.2.7]" u.username="bob" login.mech=CRAM-MD5 login.tls=1 pop.subfolder=~null~
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
-pop3[4711]: event=login.good r.tid="a 1" r.clienthost=[192.0.2.7] u.username=bob pop.subfolder="a b"
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 tls=yes
+pop3[4711]: event=login.good r.tid="a 1" r.clienthost=[192.0.2.7] u.username=bob login.tls=0 pop.subfolder="a b"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 tls=no
 pop3[4711]: event=login.good r.clienthost="[192.0.2.7]" u.username=bob pop.subfolder=a
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 tls=no
 pop3[4711]: event=login.good r.clienthost=192.0.2.7 u.username=bob pop.subfolder=a
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 tls=no
 pop3[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob pop.subfolder=a b
     not: a blank outside quotes
 pop3[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob pop.subfolder=x
@@ -265,14 +268,16 @@ pop3[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob pop.su
 """)
 
 LOGIN_LOGFMT_LINES = samples("""
+pop3[4711]: event=login.good r.clienthost=[192.0.2.7] u.username=bob login.tls=0
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 imap[4711]: event=login.good r.sessionid=mx1-4711-1-1 r.clienthost=192.0.2.7 u.username=bob login.mech=PLAIN login.tls=1
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=yes
 pop3[4711]: event=login.good r.tid=a1 r.clienthost="[192.0.2.7]" u.username="bob"
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 pop3[4711]: event=login.good r.tid="a 1" r.clienthost="client.example.org [192.0.2.7]" u.username=bob
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 pop3[4711]: event=login.good r.clienthost=[192.0.2.7] u.username=bob
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 imap[4711]: event=login.good r.clienthost=203.0.113.66
     not: no user
 imap[4711]: x event=login.good r.clienthost=[203.0.113.66] u.username=bob
@@ -414,15 +419,15 @@ SERVER = Server(
 
 _CUT_MECHANISM = token(
     "(?>(?>plaintext|nopassword|APOP|KPOP|PLAIN|LOGIN|CRAM-MD5|DIGEST-MD5|GSSAPI|EXTERNAL|OTP"
-    r"|XOAUTH2|OAUTHBEARER)(?>\+TLS|))",
+    r"|XOAUTH2|OAUTHBEARER)(?= |\+TLS))",
     "a mechanism that HTTP has not",
 )
 CUT_LOGIN = (
-    _CLIENT_AND + _NAME + " " + _CUT_MECHANISM + " User logged in SESSIONID=<"
+    _CLIENT_AND + _NAME + " " + _CUT_MECHANISM + PLUS_TLS + " User logged in SESSIONID=<"
     + SESSION_ID + ">"
 )  # fmt: skip
 CUT_OTHER_LOGIN = (
-    _CLIENT_AND + name(less=' <>[]"')("user") + token(rf" (?!{_CUT_MECHANISM.re.pattern} )[!-~]{{1,60}}+", "HTTP's")
+    _CLIENT_AND + name(less=' <>[]"')("user") + token(rf" (?!{_CUT_MECHANISM.re.pattern}(?>\+TLS|) )[!-~]{{1,60}}+", "HTTP's")
     + " User logged in SESSIONID=<" + SESSION_ID + ">"
 )  # fmt: skip
 CUT_NOTHING = (
@@ -436,11 +441,11 @@ CUT_NOTHING = (
 
 CUT_LOGIN_LINES = samples(r"""
 cyrus[4711]: login: client.example.org [192.0.2.7] pat o'neil plaintext User logged in SESSIONID=<cyrus-1-2>
-    -> accepted user=pat o'neil address=192.0.2.7 session=4711
+    -> accepted user=pat o'neil address=192.0.2.7 session=4711 tls=no
 cyrus: login: [2001:db8::7] bob PLAIN+TLS User logged in SESSIONID=<mx1-7881-1>
-    -> accepted user=bob address=2001:db8::7
+    -> accepted user=bob address=2001:db8::7 tls=yes
 cyrus[4711]: login: client.example.org[192.0.2.7] bob CRAM-MD5 User logged in SESSIONID=<mx1-7881-1>
-    -> accepted user=bob address=192.0.2.7 session=4711
+    -> accepted user=bob address=192.0.2.7 session=4711 tls=no
 cyrus[4711]: login: client.example.org [203.0.113.66] bob PLAIN User logged in
     not: sieve, nntp, lmtp, ...: only IMAP, POP3 and HTTP write a session id
 cyrus[4711]: login: client.example.org [203.0.113.66] bob Basic+TLS User logged in SESSIONID=<mx1-7881-1>

@@ -67,7 +67,7 @@ SEPARATOR = token(r"(?>,[ \t]?|[ \t])(?=.)|(?!.)", "the next element, or the end
 MECHANISM = token(r"(?!ANONYMOUS\b)[A-Za-z0-9_-]{1,40}+", "a mechanism that proves who it is")
 CIPHER = line(
     "{version} with cipher {cipher} ({number}/{number} bits){compression?}",
-    version=pp.one_of(["TLSv", "SSLv"]) + WORD("0-9.", 8),
+    version=pp.one_of(["TLSv", "SSLv"])("tls_cipher") + WORD("0-9.", 8),
     cipher=WORD("A-Za-z0-9_-", 80),
     compression=pp.one_of([" zlib compression", " run length compression"]),
 )
@@ -86,7 +86,9 @@ _PARTS = {
     "info": INFO,
 }
 _NAME = name_before(">,", "> ", ">\t", last=">")("user")
-_USER = pp.Opt(_element("user=", line("<{user}>", user=_NAME), USER("user")))
+# Such a name may hold `TLS` between commas, if the site allows them.
+_BARE = token("(?!<)", "a name without brackets")("tls_unknown")
+_USER = pp.Opt(_element("user=", line("<{user}>", user=_NAME), _BARE + USER("user")))
 _METHOD = pp.Opt(_element("method=", MECHANISM))
 _RIP = _element("rip=", ADDRESS("address"))
 
@@ -99,7 +101,7 @@ def _others(more: pp.ParserElement) -> list[pp.ParserElement]:
         _element("mpid=", NUMBER),
         # The last "TLS" of a line stands behind all others: with the end for a separator it would
         # begin like "TLSv1.3 ...", and which of the two is meant must be told by their beginnings.
-        pp.Literal("TLS") + pp.one_of([", ", ",", " ", "\t"]),
+        pp.Literal("TLS")("tls") + pp.one_of([", ", ",", " ", "\t"]),
         pp.Literal("secured") + SEPARATOR,
         _element("session=", line("<{id}>", **_PARTS), SESSION_ID("session")),
         _element("pid=", NUMBER),
@@ -117,7 +119,8 @@ def _others(more: pp.ParserElement) -> list[pp.ParserElement]:
     return [pp.Opt(element + more) for element in elements]
 
 
-ELEMENTS = pp.Each([_USER, _METHOD, _RIP, *_others(pp.Empty())]) + pp.Opt("TLS")
+_LAST_TLS = pp.Opt(pp.Literal("TLS")("tls_last"))
+ELEMENTS = pp.Each([_USER, _METHOD, _RIP, *_others(pp.Empty())]) + _LAST_TLS
 
 _KNOWN = "(?:user|method|rip|lip|mpid|session|pid|rport|lport|real_rip|real_lip|local_name)="
 _KEY = rf"(?!{_KNOWN})[a-z][a-z0-9_]{{0,30}}+"
@@ -130,7 +133,7 @@ _HAS_MORE = token(
     rf"(?=(?>(?:{_UP_TO_NEXT}(?!{_KEY}=)){{0,200}}){_UP_TO_NEXT}{_KEY}=)",
     "an element that is not known",
 )
-MORE_ELEMENTS = _HAS_MORE + _USER + _METHOD + _RIP + _MORE + pp.Each(_others(_MORE)) + pp.Opt("TLS")
+MORE_ELEMENTS = _HAS_MORE + _USER + _METHOD + _RIP + _MORE + pp.Each(_others(_MORE)) + _LAST_TLS
 
 STAMP = pp.Opt(_STAMP)
 START = line("{info}{service}: {info}", **_PARTS)
@@ -142,7 +145,7 @@ USUAL = (
         how=MECHANISM,
         local=ADDRESS("local"),
         mpid=line(", mpid={number}"),
-        tls=pp.Literal(", TLS"),
+        tls=pp.Literal(", TLS")("tls"),
         session=line(", session=<{id}>", **_PARTS),
     )
     + pp.StringEnd()
@@ -278,29 +281,29 @@ OTHERWISE = (
 
 LOGIN_LINES = samples(f"""
 dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, TLS, session=<8n+hC7Ng3tIAAAAB>
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng3tIAAAAB local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng3tIAAAAB local=192.0.2.1 tls=yes
 dovecot[1]: pop3-login: Logged in: user=<bob@example.org>, method=CRAM-MD5, rip=2001:db8::7, lip=2001:db8::1, mpid=4711, secured, session=<8n+hC7Ng3tIAAAAB>
-    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=8n+hC7Ng3tIAAAAB local=2001:db8::1
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=8n+hC7Ng3tIAAAAB local=2001:db8::1 tls=no
 dovecot: pop3-login: Info: Login: user=<bob>, rip=::ffff:192.0.2.7
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 dovecot: Info: imap-login: Login: rip=192.0.2.7,lip=<mx1>, pid=4711, TLS
-    -> accepted user= address=192.0.2.7 protocol=imap
+    -> accepted user= address=192.0.2.7 protocol=imap tls=yes
 dovecot: imap-login: Login: {EVERYTHING}
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1 tls=yes
 dovecot: imap-login: Login: {OTHERWISE}
     -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng
 dovecot: imap-login: Login: user=<bob> rip=192.0.2.7\tlip=192.0.2.1
-    -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1 tls=no
 dovecot: imap-login: Login: user=<EXAMPLE\\pat o'neil, {{a=b}} (`x`: "y")>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, TLS, (proxied), session=<8n+hC7Ng>
-    -> accepted user=EXAMPLE\\pat o'neil, {{a=b}} (`x`: "y") address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=EXAMPLE\\pat o'neil, {{a=b}} (`x`: "y") address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1 tls=yes
 dovecot: imap-login: Login: user=<t<u>>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1
-    -> accepted user=t<u> address=192.0.2.7 protocol=imap local=192.0.2.1
+    -> accepted user=t<u> address=192.0.2.7 protocol=imap local=192.0.2.1 tls=no
 dovecot: Jan 05 10:00:00 imap-login: Info: Login: user=<jürgen>, rip=192.0.2.7, TLS, (proxied)
-    -> accepted user=jürgen address=192.0.2.7 protocol=imap
+    -> accepted user=jürgen address=192.0.2.7 protocol=imap tls=yes
 dovecot: 2026-01-05 10:00:00 Info: pop3-login: Login: user=<bob>, rip=192.0.2.7
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 dovecot: imap-login: Login: user=<bob, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23, lip=192.0.2.1
-    -> accepted user=bob, rip=203.0.113.66 address=198.51.100.23 protocol=imap local=192.0.2.1
+    -> accepted user=bob, rip=203.0.113.66 address=198.51.100.23 protocol=imap local=192.0.2.1 tls=no
 dovecot: imap-login: Login: user=<bob>, rip=203.0.113.66>, method=PLAIN, rip=198.51.100.23
     not: two elements rip=
 dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, rip=203.0.113.66
@@ -329,19 +332,19 @@ dovecot: imap-login: imap-login: Login: user=<bob>, rip=203.0.113.66
 
 LOGIN_MORE_LINES = samples("""
 dovecot: imap-login: Logged in: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=4711, TLS, session=<8n+hC7Ng>, ja3=aa56c057ad164ec4fdcb7a5a283be9fc
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1 tls=yes
 dovecot: pop3-login: Login: user=bob, rip=192.0.2.7, orig_user=<pat smith, x>, listener=pop3s, TLS
     -> accepted user=bob address=192.0.2.7 protocol=pop3
 dovecot: pop3-login: Login: rip=192.0.2.7, listener=x, lip=<mx1>, pid=1, rport=1, lport=1, real_rip=192.0.2.9, real_lip=192.0.2.1, local_name=a, TLSv1.2 with cipher A (1/1 bits) zlib compression, (proxied), TLS, secured, TSL, mpid=1, session=8n
-    -> accepted user= address=192.0.2.7 protocol=pop3 session=8n
+    -> accepted user= address=192.0.2.7 protocol=pop3 session=8n tls=yes
 dovecot: imap-login: Login: user=<bob>, rip=192.0.2.7, SSLv3 with cipher A (1/1 bits), a=b
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=yes
 dovecot: Jan  5 10:00:00 Info: imap-login: Login: rip=192.0.2.7, a=b
-    -> accepted user= address=192.0.2.7 protocol=imap
+    -> accepted user= address=192.0.2.7 protocol=imap tls=no
 dovecot: 2026-01-05 10:00:00 imap-login: Info: Login: rip=192.0.2.7, a=b
-    -> accepted user= address=192.0.2.7 protocol=imap
+    -> accepted user= address=192.0.2.7 protocol=imap tls=no
 dovecot: imap-login: Login: user=<t<u>>, rip=192.0.2.7, a=b
-    -> accepted user=t<u> address=192.0.2.7 protocol=imap
+    -> accepted user=t<u> address=192.0.2.7 protocol=imap tls=no
 dovecot: imap-login: Login: user=<bob>, orig_user=x, rip=203.0.113.66
     not: in front of the address
 dovecot: imap-login: Login: user=<bob>, rip=198.51.100.23, orig_user=x, rip=203.0.113.66
@@ -369,15 +372,15 @@ dovecot: x imap-login: Login: bob [203.0.113.66]
 
 PROXY_LINES = samples(f"""
 dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, session=<8n+hC7Ng>
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng local=192.0.2.1 tls=no
 dovecot: imap-login: proxy(bob): started proxying to imap.example.org:143/bob2 (master root): user=<bob>, rip=192.0.2.7
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=no
 dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to <198.51.100.9> (<imap.example.org>) from <192.0.2.1> as user <bob2> (master <root>) (0.012 secs, 1 reconnects): user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=0, TLS, session=<8n+hC7Ng>
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1 tls=yes
 dovecot: imap-login: proxy(bob,imap.example.org[2001:db8::9]:143): Started proxying to <2001:db8::9>: user=<bob>, rip=192.0.2.7
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=no
 dovecot: imap-login: proxy(bob,198.51.100.9:143): Started proxying to remote host from 192.0.2.1 as user bob2 (master root) (0.012 secs): user=<bob>, rip=192.0.2.7
-    -> accepted user=bob address=192.0.2.7 protocol=imap
+    -> accepted user=bob address=192.0.2.7 protocol=imap tls=no
 dovecot: imap-login: proxy(bob): started proxying to 203.0.113.66:143
     not: the backend's address only
 dovecot: imap-login: proxy(bob): Login failed to 198.51.100.9:143: user=<bob>, rip=203.0.113.66
@@ -385,11 +388,11 @@ dovecot: imap-login: proxy(bob): Login failed to 198.51.100.9:143: user=<bob>, r
 dovecot: managesieve-login: proxy(bob): started proxying to 198.51.100.9:4190: user=<bob>, rip=203.0.113.66
     not: not POP or IMAP
 dovecot: Info: imap-login: proxy(bob): started proxying to 198.51.100.9:143: {EVERYTHING}
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1 tls=yes
 dovecot: pop3-login: Info: proxy(bob): started proxying to 198.51.100.9:110: {OTHERWISE}
     -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
 dovecot: pop3-login: proxy(bob): started proxying to 198.51.100.9:110: rip=192.0.2.7
-    -> accepted user= address=192.0.2.7 protocol=pop3
+    -> accepted user= address=192.0.2.7 protocol=pop3 tls=no
 dovecot: imap-login: proxy(bob): started proxying to 198.51.100.9:143: user=<bob>, rip=203.0.113.66, x
     not: text after the end
 dovecot: x imap-login: proxy(bob): started proxying to 198.51.100.9:143: user=<bob>, rip=203.0.113.66
@@ -593,17 +596,17 @@ SERVER = Server(
 
 TAGGED_LOGIN_LINES = samples(f"""
 imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1
-    -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap local=192.0.2.1 tls=no
 imap-login: Login: user=<bob, rip=203.0.113.66>, rip=198.51.100.23
-    -> accepted user=bob, rip=203.0.113.66 address=198.51.100.23 protocol=imap
+    -> accepted user=bob, rip=203.0.113.66 address=198.51.100.23 protocol=imap tls=no
 imap-login: Login: user=<bob>, rip=203.0.113.66>, rip=198.51.100.23
     not: two elements rip=
 imap-login: Info: Login: {EVERYTHING}
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=8n+hC7Ng local=192.0.2.1 tls=yes
 pop3-login: Login: {OTHERWISE}
     -> accepted user=bob address=192.0.2.7 protocol=pop3 session=8n+hC7Ng
 pop3-login: Login: rip=192.0.2.7
-    -> accepted user= address=192.0.2.7 protocol=pop3
+    -> accepted user= address=192.0.2.7 protocol=pop3 tls=no
 pop3-login: Login: user=<bob>, rip=203.0.113.66 x
     not: text after the end
 pop3-login: x Login: user=<bob>, rip=203.0.113.66

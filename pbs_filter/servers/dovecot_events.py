@@ -67,7 +67,7 @@ _LOGIN = {
     "remote_ip": token(r"[0-9A-Fa-f:.]{2,45}+", "an IP address")("address"),
     "local_ip_": token(r"[0-9A-Fa-f:.]{2,45}+", "an IP address")("local"),
     "session_": SESSION_ID("session"),
-    "transport_": pp.one_of(["insecure", "TLS"]),
+    "transport_": pp.Literal("insecure") | pp.Literal("TLS")("tls"),
     "mechanism_": token(r"(?!ANONYMOUS\b)[A-Z0-9_-]{1,40}+", "a mechanism that proves who it is"),
 }
 # 2.3 calls it service, 2.4 protocol.
@@ -106,11 +106,11 @@ _AUTH = 'dovecot: stats: {"event":"auth_request_finished",' + _ABOUT + '"fields"
 
 LOGIN_23_LINES = samples(rf"""
 {_AUTH}{{"duration":49,"success":"yes","policy_result":"ok","mechanism":"PLAIN","transport":"insecure","service":"imap","session":"sW7cDlRhx+d/AAAL",{_AT},"original_user":"BOB","user":"bob","translated_user":"bob"}}}}
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=sW7cDlRhx+d/AAAL local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=sW7cDlRhx+d/AAAL local=192.0.2.1 tls=no
 dovecot: stats: Info: {{"event":"auth_request_finished","fields":{{"remote_ip":"2001:db8::7","user":"example\\pat \"o'neil\", {{jürgen}}","service":"pop3","success":"yes"}}}}
-    -> accepted user=example\pat "o'neil", {{jürgen}} address=2001:db8::7 protocol=pop3
+    -> accepted user=example\pat "o'neil", {{jürgen}} address=2001:db8::7 protocol=pop3 tls=no
 {_AUTH}{{"success":"yes","service":"imap",{_AT},"user":"x\",\"remote_ip\":\"203.0.113.66","transport":"TLS"}}}}
-    -> accepted user=x","remote_ip":"203.0.113.66 address=192.0.2.7 protocol=imap local=192.0.2.1
+    -> accepted user=x","remote_ip":"203.0.113.66 address=192.0.2.7 protocol=imap local=192.0.2.1 tls=yes
 {_AUTH}{{"success":"yes","service":"imap","remote_ip":"203.0.113.66","user":"bob","remote_ip":"192.0.2.7"}}}}
     not: a field twice
 {_AUTH}{{"success":"yes","service":"imap","remote_ip":"203.0.113.66","user":"bob","transport":"trusted"}}}}
@@ -132,10 +132,12 @@ dovecot: auth: {{"event":"auth_request_finished","fields":{{"success":"yes","ser
 """)
 
 LOGIN_24_LINES = samples(rf"""
+dovecot: stats: {{"event":"auth_request_finished","fields":{{"user":"bob","protocol":"pop3","remote_ip":"192.0.2.7","success":"yes"}}}}
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 {_AUTH}{{"duration":198,"remote_pid":14350,"success":"yes","mechanism":"PLAIN","transport":"TLS","protocol":"imap","session":"nmhUmFRhVax/AAAL",{_AT},"user":"bob"}}}}
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=nmhUmFRhVax/AAAL local=192.0.2.1
-dovecot: stats: Info: {{"event":"auth_request_finished","fields":{{"user":"bob","protocol":"pop3","remote_ip":"192.0.2.7","success":"yes"}}}}
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=nmhUmFRhVax/AAAL local=192.0.2.1 tls=yes
+dovecot: stats: Info: {{"event":"auth_request_finished","fields":{{"user":"bob","protocol":"pop3","remote_ip":"192.0.2.7","transport":"insecure","success":"yes"}}}}
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 {_AUTH}{{"success":"yes","protocol":"sieve","remote_ip":"203.0.113.66","user":"bob"}}}}
     not: ManageSieve
 {_AUTH}{{"success":"yes","protocol":"imap","remote_ip":"203.0.113.66","user":"bob","transport":"secured"}}}}

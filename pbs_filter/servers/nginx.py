@@ -39,6 +39,8 @@ _CONNECTION = line("*{number} ")
 _LISTENER = token(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[0-9.]{7,15}):", "the address the client came to")
 _POP3 = token("(?:110|995)(?![0-9])", "110 or 995")
 _IMAP = token("(?:143|993)(?![0-9])", "143 or 993")
+_POP3_HERE = token("110(?![0-9])", "110") | token("995(?![0-9])", "995")("tls_port")
+_IMAP_HERE = token("143(?![0-9])", "143") | token("993(?![0-9])", "993")("tls_port")
 _SMTP = token("(?:25|465|587|2525)(?![0-9])", "a port of SMTP")
 _OTHER = token(
     "(?!(?:110|995|143|993|25|465|587|2525)(?![0-9]))[0-9]{1,5}+", "a port of no known protocol"
@@ -63,7 +65,7 @@ def _context(port: pp.ParserElement, behind: pp.ParserElement) -> pp.ParserEleme
     return line(
         ', client: {client}{tls?}, server: {listener}{port}, login: "{user}", upstream: {behind}{sockets}',
         client=_CLIENT,
-        tls=pp.Literal(" using starttls"),
+        tls=pp.Literal(" using starttls")("tls"),
         listener=_LISTENER,
         port=port,
         behind=behind,
@@ -72,8 +74,8 @@ def _context(port: pp.ParserElement, behind: pp.ParserElement) -> pp.ParserEleme
 
 
 _LOGGED_IN = _FRAME + "client logged in"
-LOGIN_POP3 = _LOGGED_IN + _context(_POP3, _SOMEWHERE)
-LOGIN_IMAP = _LOGGED_IN + _context(_IMAP, _SOMEWHERE)
+LOGIN_POP3 = _LOGGED_IN + _context(_POP3_HERE, _SOMEWHERE)
+LOGIN_IMAP = _LOGGED_IN + _context(_IMAP_HERE, _SOMEWHERE)
 POP3_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _POP3)
 IMAP_BEHIND = _LOGGED_IN + _context(_OTHER, _BEHIND + _IMAP)
 ANY_PORT = _LOGGED_IN + _context(_OTHER, _BEHIND + _OTHER)
@@ -96,9 +98,9 @@ _TIE = ("worker", "connection")
 
 LOGIN_POP3_LINES = samples("""
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:110, login: "bob", upstream: 10.0.0.5:110
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42 tls=no
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 2001:db8::7 using starttls, server: [::]:995, login: "bob", upstream: unix:/run/pop3
-    -> accepted user=bob address=2001:db8::7 protocol=pop3 session=311,42
+    -> accepted user=bob address=2001:db8::7 protocol=pop3 session=311,42 tls=yes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:1100, login: "a", upstream: 10.0.0.5:25
     not: a port of no known protocol
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:110
@@ -111,23 +113,23 @@ nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0
 
 LOGIN_IMAP_LINES = samples(r"""
 nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 192.0.2.7:57872, server: 0.0.0.0:993, login: "EXAMPLE\pat "o'neil"", upstream: 10.0.0.5:7993 (192.0.2.7:57872->10.7.1.73:993) <=> (10.0.0.5:35026->10.7.1.73:7993)
-    -> accepted user=EXAMPLE\pat "o'neil" address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=EXAMPLE\pat "o'neil" address=192.0.2.7 protocol=imap session=311,42 tls=yes
 nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 2001:db8::7:57872, server: [::]:143, login: "bob", upstream: [2001:db8::5]:7993 ([2001:db8::7]:57872->[::1]:143) <=> (->)
-    -> accepted user=bob address=2001:db8::7 protocol=imap session=311,42
+    -> accepted user=bob address=2001:db8::7 protocol=imap session=311,42 tls=no
 nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143, [192.0.2.7:40001-198.51.100.1:143] <=> [198.51.100.1:51000-10.0.0.5:143]
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=no
 nginx: 2026/12/07 10:28:47 [info] 311#0: *42 client logged in, client: 203.0.113.66:57872, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
     not: a port, which no nginx without the sockets at the end writes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=no
 nginx-error-log: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "bob", upstream: 10.0.0.5:143
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=no
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: [2001:db8::1]:993, login: "bob", upstream: [2001:db8::5]:143
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=yes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "no" while in http auth state, client: 192.0.2.7, server: 0.0.0.0:143, login: "2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143"
     not: a failure whose name holds a login
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:143, login: "a", client: 203.0.113.66, upstream: 10.0.0.5:143", upstream: 10.0.0.5:143
-    -> accepted user=a", client: 203.0.113.66, upstream: 10.0.0.5:143 address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=a", client: 203.0.113.66, upstream: 10.0.0.5:143 address=192.0.2.7 protocol=imap session=311,42 tls=no
 nginx: client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143
     not: without the frame that nginx puts around every message
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:143, login: "a", upstream: 10.0.0.5:143 x
@@ -138,9 +140,9 @@ nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0
 
 POP3_BEHIND_LINES = samples("""
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:11110, login: "bob", upstream: 10.0.0.5:110
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42 tls=no
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:11110, login: "bob", upstream: [2001:db8::5]:995
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42 tls=yes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:25
     not: neither port is one of POP's
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:110 x
@@ -151,9 +153,9 @@ nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0
 
 IMAP_BEHIND_LINES = samples("""
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:143
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=no
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:993
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=yes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11587, login: "a", upstream: 10.0.0.5:25
     not: neither port is one of IMAP's
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11143, login: "a", upstream: 10.0.0.5:143 x
@@ -164,9 +166,9 @@ nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0
 
 ANY_PORT_LINES = samples("""
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:20143, login: "bob", upstream: 10.0.0.5:30143
-    -> accepted user=bob address=192.0.2.7 session=311,42
+    -> accepted user=bob address=192.0.2.7 session=311,42 tls=no
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:20143, login: "bob", upstream: [2001:db8::5]:30143
-    -> accepted user=bob address=192.0.2.7 session=311,42
+    -> accepted user=bob address=192.0.2.7 session=311,42 tls=yes
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:20587, login: "a", upstream: 10.0.0.5:25
     not: the server behind speaks SMTP
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:20143, login: "a", upstream: 10.0.0.5:30143 x

@@ -41,6 +41,9 @@ _PARTS = {
     "user": name_before('" passwd="', '" server="', '" received=', most=100)("user"),
     "server": token(r"[0-9A-Za-z_.:/\[\]-]{1,100}+", "a backend"),
     "protocol": token("(?:IMAP4|POP3)S?+", "IMAP4(S) or POP3(S)")("protocol"),
+    "client": pp.Literal("plaintext")
+    | pp.Literal("starttls")("tls_started")
+    | pp.Literal("ssl")("tls"),
     "secure": pp.Literal("plaintext") | "starttls" | "ssl",
     # A password, or X's in its place.
     "passwd": line(' passwd="{name}"', name=name_before('" server="', most=100)),
@@ -48,7 +51,7 @@ _PARTS = {
 _AUTHORISATION = " authorisation_id=" + (pp.Literal("NONE") | line('"{name}"', **_PARTS))
 _WHO = _AUTHORISATION + line(' authentication_id="{user}"', **_PARTS)
 LOGIN = line(
-    'Auth: {from}->{to} client-secure={secure}{who}{passwd?} server="{server}" '
+    'Auth: {from}->{to} client-secure={client}{who}{passwd?} server="{server}" '
     'protocol={protocol} server-secure={secure} status="ok"',
     who=_WHO,
     **_PARTS,
@@ -64,8 +67,14 @@ _PARTS_1 = _PARTS | {
     "to": _PARTS["to"] | IPV4("local"),
 }
 _LOGIN_1 = 'Auth: {from}->{to} user="{user}"{passwd?} server="{server}" port="{port}" status="ok"'
-POP3_1 = line(_LOGIN_1, **_PARTS_1 | {"port": token("(?:110|995|pop3s?+)", "a port")})
-IMAP_1 = line(_LOGIN_1, **_PARTS_1 | {"port": token("(?:143|993|imap[24]?+s?+)", "a port")})
+_LOGIN_PARTS_1 = _PARTS_1 | {
+    "to": (
+        ADDRESS_BEFORE_PORT("local") + ":" + (token("99[35](?![0-9])", "993 or 995")("tls") | PORT)
+    )
+    | IPV4("local"),
+}
+POP3_1 = line(_LOGIN_1, **_LOGIN_PARTS_1 | {"port": token("(?:110|995|pop3s?+)", "a port")})
+IMAP_1 = line(_LOGIN_1, **_LOGIN_PARTS_1 | {"port": token("(?:143|993|imap[24]?+s?+)", "a port")})
 ENDED_1 = line(
     "Clos{ing}{from}->{to} user={who}{number}",
     ing=pp.Literal("e: ") | "ing: ",
@@ -97,17 +106,17 @@ NOISE = (
 
 LOGIN_LINES = samples(r"""
 perdition.pop3[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=plaintext authorisation_id=NONE authentication_id="EXAMPLE\pat "o'neil" {a=b}" server="10.0.0.5:110" protocol=POP3 server-secure=plaintext status="ok"
-    -> accepted user=EXAMPLE\pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+    -> accepted user=EXAMPLE\pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1 tls=no
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="bob" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1 tls=no
 perdition.pop3s[4711]: Auth: 2001:db8::7:50001->2001:db8::1:995 client-secure=ssl authorisation_id="bob" authentication_id="admin" passwd="XXXXXX" server="mail5.example.org:995" protocol=POP3S server-secure=ssl status="ok"
-    -> accepted user=admin address=2001:db8::7 protocol=pop3 session=4711 local=2001:db8::1
+    -> accepted user=admin address=2001:db8::7 protocol=pop3 session=4711 local=2001:db8::1 tls=yes
 perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 client-secure=starttls authorisation_id=NONE authentication_id="bob" server="[2001:db8::5]:110" protocol=POP3 server-secure=starttls status="ok"
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1 tls=yes
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" server="x:1" protocol=IMAP4 server-secure=plaintext status="ok"" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: Re-Authentication Failure"
     not: a failure whose name holds a verdict
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a"status="ok"" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="ok"
-    -> accepted user=a"status="ok" address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+    -> accepted user=a"status="ok" address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1 tls=no
 perdition.imap4[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 client-secure=plaintext authorisation_id=NONE authentication_id="a" server="10.0.0.5:143" protocol=IMAP4 server-secure=plaintext status="failed: ok"
     not: a failure
 perdition[4711]: Auth: 203.0.113.66:50001->192.0.2.1:4190 client-secure=ssl authorisation_id=NONE authentication_id="a" server="10.0.0.5:4190" protocol=MANAGESIEVE server-secure=plaintext status="ok"
@@ -117,10 +126,12 @@ perdition[4711]: Connect: Auth: 203.0.113.66:50001->192.0.2.1:143 client-secure=
 """)
 
 POP3_1_LINES = samples("""
+perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:110 user="bob" server="10.0.0.5" port="110" status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1 tls=no
 perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="110" status="ok"
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1 tls=no
 perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:995 user="bob" passwd="XXXXXX" server="10.0.0.5" port="995" status="ok"
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=4711 local=192.0.2.1 tls=yes
 perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="110"
     not: no verdict: perhaps cut
 perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="a" server="x" port="110" status="ok"" server="10.0.0.5" port="110" status="failed: Re-Authentication Failure"
@@ -132,10 +143,12 @@ perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="x" port="110" st
 """)
 
 IMAP_1_LINES = samples("""
+perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:143 user="bob" server="10.0.0.5" port="143" status="ok"
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1 tls=no
 perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="bob" server="10.0.0.5" port="143" status="ok"
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1 tls=no
 perdition[4711]: Auth: 192.0.2.7:50001->192.0.2.1:993 user="bob" passwd="XXXXXX" server="10.0.0.5" port="993" status="ok"
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 local=192.0.2.1 tls=yes
 perdition[4711]: Auth: 192.0.2.7->192.0.2.1 user="a" server="10.0.0.5" port="143" status="failed: ok"
     not: a failure
 perdition[4711]: Auth: 203.0.113.66->192.0.2.1 user="a" server="10.0.0.5" port="25" status="ok"

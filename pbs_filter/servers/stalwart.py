@@ -27,18 +27,26 @@ _HEAD = line(
     time=token(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", "a time"),
     level=WORD("A-Z", 5),
 )
-_SPAN = line(
-    'listenerId = "{listener}", localPort = {port}, remoteIp = {address}, '
-    "remotePort = {remote_port}",
-    listener=token("(?:imap|pop3)[0-9a-z-]{0,16}+", "a listener for IMAP or POP3")("protocol"),
-    remote_port=PORT("port"),
-)
+
+
+def _span(local_port: pp.ParserElement) -> pp.ParserElement:
+    """Returns what stands in every line of a connection to `local_port`."""
+    return line(
+        'listenerId = "{listener}", localPort = {local_port}, remoteIp = {address}, '
+        "remotePort = {remote_port}",
+        listener=token("(?:imap|pop3)[0-9a-z-]{0,16}+", "a listener for IMAP or POP3")("protocol"),
+        local_port=local_port,
+        remote_port=PORT("port"),
+    )
+
+
+_TLS_PORT = token("99[35](?![0-9])", "993 or 995")("tls_port")
 _TYPE = WORD("a-z", 16)
 LOGIN = line(
     "{head}Authentication successful (auth.success) {span}, "
     'accountName = "{user}", accountId = {number}{id?}{details?}{type?}',
     head=_HEAD,
-    span=_SPAN,
+    span=_span(_TLS_PORT | PORT),
     user=name_before('", accountId = ')("user"),
     id=line(", id = {number}"),
     details=line(', details = "{details}"', details=name(less='"')),
@@ -49,7 +57,7 @@ ENDED = line(
     head=_HEAD,
     end=pp.Literal("IMAP connection ended (imap.connection-end) ")
     | "POP3 connection ended (pop3.connection-end) ",
-    span=_SPAN,
+    span=_span(PORT),
 )
 FAILED = _HEAD + "Authentication failed (auth.failed) " + TEXT
 NOISE = (
@@ -65,21 +73,21 @@ NOISE = (
 
 LOGIN_LINES = samples(r"""
 stalwart: 2026-01-12T10:00:00Z INFO Authentication successful (auth.success) listenerId = "imaps", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "EXAMPLE\\pat "o'neil"", accountId = 9, id = 3, details = "Authenticated with app password"
-    -> accepted user=EXAMPLE\pat "o'neil" address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+    -> accepted user=EXAMPLE\pat "o'neil" address=192.0.2.7 protocol=imap session=192.0.2.7,50001 tls=yes
 stalwart: 2026-01-12T10:00:00Z INFO Authentication successful (auth.success) listenerId = "pop3s", localPort = 995, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, details = "master@example.org"
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=192.0.2.7,50001
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=192.0.2.7,50001 tls=yes
 stalwart: Authentication successful (auth.success) listenerId = "pop3s", localPort = 995, remoteIp = 203.0.113.66, remotePort = 50001, accountName = "bob", accountId = 9
     not: without the stamp that begins each line: the rest of one that was cut
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, type = individual
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001 tls=yes
 stalwart-mail: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "pop3", localPort = 110, remoteIp = 2001:db8::7, remotePort = 50001, accountName = "bob@example.org", accountId = 9
-    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001 tls=no
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "bob", accountId = 9, type = "individual"
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=192.0.2.7,50001 tls=yes
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "submissions", localPort = 465, remoteIp = 203.0.113.66, remotePort = 50001, accountName = "a", accountId = 9
     not: SMTP authentication is no mail pick-up
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", remoteIp = 203.0.113.66, accountName = "b", accountId = 9
-    -> accepted user=a", remoteIp = 203.0.113.66, accountName = "b address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+    -> accepted user=a", remoteIp = 203.0.113.66, accountName = "b address=192.0.2.7 protocol=imap session=192.0.2.7,50001 tls=yes
 stalwart: 2026-11-20T09:11:20Z INFO Authentication failed (auth.failed) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, remoteIp = 203.0.113.66, accountName = "a", accountId = 9
     not: a failure whose name holds a login
 stalwart: 2026-11-20T09:11:20Z INFO Authentication successful (auth.success) listenerId = "imaptls", localPort = 993, remoteIp = 192.0.2.7, remotePort = 50001, accountName = "a", accountId = 9, remoteIp = 203.0.113.66

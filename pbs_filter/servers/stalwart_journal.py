@@ -40,7 +40,7 @@ NOISE = (
 
 LOGIN_LINES = samples(r"""
 stalwart-journal: Authentication successful LISTENERID=imaps REMOTEIP=192.0.2.7 REMOTEPORT=50001 ACCOUNTNAME=bob@example.org
-    -> accepted user=bob@example.org address=192.0.2.7 protocol=imap session=192.0.2.7,50001
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=imap session=192.0.2.7,50001 tls=yes
 stalwart-mail-journal: Authentication successful LISTENERID=pop3 REMOTEIP=2001:db8::7 REMOTEPORT=50001 ACCOUNTNAME=pat.o'neil
     -> accepted user=pat.o'neil address=2001:db8::7 protocol=pop3 session=2001:db8::7,50001
 stalwart-mail-journal: Authentication successful LISTENERID=pop3 REMOTEIP=192.0.2.7 REMOTEPORT=50001 ACCOUNTNAME=pat REMOTEIP=203.0.113.66

@@ -39,7 +39,7 @@ teapop[4711]: Successful login for EXAMPLE\pat o'neil, {a=b} [192.0.2.1] from ds
 teapop[4711]: Successful login for bob [192.0.2.1] from dsl7.example.net [198.51.100.7]
     -> accepted user=bob address=198.51.100.7 protocol=pop3 session=4711 local=192.0.2.1
 teapop_ssl[4711]: Successful login for bob@example.org [192.0.2.1] from unknown [2001:db8::7]
-    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=4711 local=192.0.2.1
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=pop3 session=4711 local=192.0.2.1 tls=yes
 teapop[4711]: Successful login for bob [192.0.2.1] from 203.0.113.66 [198.51.100.7]
     -> accepted user=bob address=198.51.100.7 protocol=pop3 session=4711 local=192.0.2.1
 teapop[4711]: Successful login for bob [203.0.113.66]

@@ -119,7 +119,7 @@ imapd[4711]: Authenticated user=bob host=[2001:db8::7] mech=CRAM-MD5
 ipop3d: [mail]Admin Login user=bob host=[192.0.2.7] no mailbox
     -> accepted user=bob address=192.0.2.7 protocol=pop3
 imapsd[4711]: [mail.info] Preauthenticated user=bob host=[192.0.2.7]
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711
+    -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 tls=yes
 imapd[4711]: Login failed user=Login user=alice host=evil [203.0.113.66] auth=x host=[198.51.100.23]
     not: refused
 imapd[4711]: Login user=alice host=evil [203.0.113.66] host=[198.51.100.23]

@@ -82,7 +82,7 @@ vpopmail[4711]: vchkpw-pop3: (PLAIN) login success EXAMPLE\pat o'neil, {a=b}@exa
 vpopmail[4711]: vchkpw-pop3: (PLAIN) login success bob@example.org:192.0.2.7
     -> accepted user=bob@example.org address=192.0.2.7 protocol=pop3
 vpopmail[4711]: vchkpw-imaps: (CRAM-MD5) login success bob@example.org:2001:db8::7
-    -> accepted user=bob@example.org address=2001:db8::7 protocol=imap
+    -> accepted user=bob@example.org address=2001:db8::7 protocol=imap tls=yes
 vpopmail[4711]: vchkpw-smtp: (PLAIN) login success bob@example.org:203.0.113.66
     not: SMTP
 vpopmail[4711]: vchkpw-webmail: (PLAIN) login success bob@example.org:203.0.113.66
@@ -101,7 +101,7 @@ vpopmail[4711]: x vchkpw-pop3: (PLAIN) login success bob:203.0.113.66
 
 LOGIN_SYSTEM_LINES = samples("""
 vpopmail[4711]: vchkpw-pop3s: system password login success bob:192.0.2.7
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=yes
 vpopmail[4711]: vchkpw-submission: system password login success bob:203.0.113.66
     not: submission
 vpopmail[4711]: x vchkpw-pop3: system password login success bob:203.0.113.66

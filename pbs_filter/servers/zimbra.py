@@ -40,7 +40,10 @@ _HEAD = line(
 _VALUE = token(r"(?:[^;\[\]\x00-\x1f\x7f]|;;){1,512}+;", "a value and its semicolon")
 _BEFORE = pp.Opt("name=" + _VALUE) + pp.Opt("aname=" + _VALUE) + pp.Opt("mid=" + _VALUE)
 _LATER = pp.Opt("via=" + _VALUE) + pp.Opt("ua=" + _VALUE) + pp.Opt("cid=" + _VALUE)
-_PROXIED = pp.Opt("ip=" + ADDRESS + ";") + "oip=" + ADDRESS("address") + ";"
+# Behind the proxy the line speaks of the proxy's connection.
+_PROXIED = (
+    pp.Opt("ip=" + ADDRESS + ";") + pp.Literal("oip=")("tls_unknown") + ADDRESS("address") + ";"
+)
 _DIRECT = "ip=" + ADDRESS("address") + ";"
 LOGIN = line(
     "{head}{before}{client}{later}] {protocol} - user {user} authenticated{mechanism?}",
@@ -49,7 +52,10 @@ LOGIN = line(
     client=_PROXIED | _DIRECT,
     later=_LATER,
     protocol=(pp.Literal("imap") | "pop3" | "pop")("protocol"),
-    mechanism=", mechanism=" + WORD("0-9A-Za-z_-", 32) + pp.Opt(" ") + pp.Opt("[TLS]"),
+    mechanism=", mechanism="
+    + WORD("0-9A-Za-z_-", 32)
+    + pp.Opt(" ")
+    + pp.Opt(pp.Literal("[TLS]")("tls")),
 )
 _CONTEXT = token(r"[^\[\]\x00-\x1f\x7f]{0,2048}+", "a context")
 _SERVICE = pp.Literal("imap") | "pop3" | "pop"
@@ -67,17 +73,19 @@ NOISE = (
 
 LOGIN_LINES = samples(r"""
 zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - user pat "o'neil" {a=b} authenticated
-    -> accepted user=pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3
+    -> accepted user=pat "o'neil" {a=b} address=192.0.2.7 protocol=pop3 tls=no
 mailboxlog: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [name=bob;ip=10.0.0.9;oip=192.0.2.7;via=Mail/1.0,10.0.0.9(nginx/1.2.0);ua=Zimbra/8.6;cid=9;] imap - user bob@example.org authenticated, mechanism=LOGIN [TLS]
     -> accepted user=bob@example.org address=192.0.2.7 protocol=imap
 zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop3 - user bob authenticated
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 mailboxd: INFO  [Pop3SSLServer-1] [name=bob;aname=admin;mid=9;oip=2001:db8::7;] pop - user bob authenticated, mechanism=USER [TLS]
     -> accepted user=bob address=2001:db8::7 protocol=pop3
 zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-2] [ip=192.0.2.7;ua=a;;oip=203.0.113.66;;;] imap - user bob@example.org authenticated, mechanism=LOGIN
-    -> accepted user=bob@example.org address=192.0.2.7 protocol=imap
+    -> accepted user=bob@example.org address=192.0.2.7 protocol=imap tls=no
+zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3SSLServer-1] [ip=192.0.2.7;] pop - user bob authenticated, mechanism=USER [TLS]
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=yes
 zimbra: 2026-11-20 09:11:20,500 INFO  [Pop3Server-1] [ip=192.0.2.7;] pop - user bob authenticated, mechanism=USER
-    -> accepted user=bob address=192.0.2.7 protocol=pop3
+    -> accepted user=bob address=192.0.2.7 protocol=pop3 tls=no
 zimbra: 2026-11-20 09:11:20,500 INFO  [qtp9-3] [name=a;ip=203.0.113.66;ua=x;] soap - user a authenticated
     not: webmail is no mail pick-up
 zimbra: 2026-11-20 09:11:20,500 INFO  [ImapServer-1] [ip=192.0.2.7;ua=x;;] imap - user bob@example.org authenticated, mechanism=LOGIN;] [ip=203.0.113.66;] imap - authentication failed for [a] (invalid password)

@@ -159,7 +159,7 @@ def groups_of(config: Config) -> list[Group]:
             config.max_session_seconds if longest is None else longest,
         )
         users = users_of(each.users, where) if each.users else None
-        groups.append(Group(each.name, users, each.networks or None, terms))
+        groups.append(Group(each.name, users, each.networks or None, terms, each.require_tls))
     return groups
 
 
@@ -181,6 +181,7 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
         groups=groups_of(config),
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
+        require_tls=config.require_tls,
         uid_of=uid_of,
         writes_as_user=[server.name for server in servers if AS_USER in server.accounts],
         speaks_as_user=[

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pbs_filter.authorisation.groups import Group, Terms
 from pbs_filter.authorisation.ledger import Ledger
 from pbs_filter.authorisation.policy import Policy
+from pbs_filter.model import Reason
 
 from ..running import login
 from .test_pipeline import NOW, new
@@ -39,6 +40,47 @@ def test_a_group_has_its_users_from_its_networks(users, networks, user, address,
     policy = Policy.of(groups=[group])
     assert (group if expected else None) is policy.group_of(user, address)
     assert (Terms(5, 5) if expected else None) == policy.terms(user, address)
+
+
+DOVECOT = "dovecot: imap-login: Login: user=<{}>, method=PLAIN, rip={}, lip=192.0.2.1{}"
+
+
+def test_where_tls_is_required_a_login_without_authorises_nobody_and_says_why():
+    pipeline = new(require_tls=True)
+    lines = [
+        DOVECOT.format("bob", "192.0.2.1", ", TLS"),
+        DOVECOT.format("bob", "192.0.2.2", ""),
+        DOVECOT.format("bob, TLS", "192.0.2.3", ""),
+        DOVECOT.format("bob", "192.0.2.4", ", secured"),
+        "ipop3d[7]: Login user=bob host=[192.0.2.5] nmsgs=0/0",
+        "ipop3sd[7]: Login user=bob host=[192.0.2.6] nmsgs=0/0",
+    ]
+    outcomes = [pipeline.line(f"Nov 20 10:00:00 mx1 {line}".encode(), NOW) for line in lines]
+    none, unknown = "the line says that there was none", "the line cannot say"
+    assert ["192.0.2.6"] == [*pipeline.ledger.authorisations]
+    assert [Reason.OWN_ADDRESS, *[Reason.WITHOUT_TLS] * 4, None] == [o.reason for o in outcomes]
+    assert [none, none, none, unknown, ""] == [outcome.detail for outcome in outcomes[1:]]
+
+
+@pytest.mark.parametrize(
+    ("everybodys", "groups", "expected"),
+    [
+        (True, False, ["192.0.2.7", "198.51.100.8"]),
+        (False, True, ["198.51.100.7", "198.51.100.8"]),
+        (True, None, ["198.51.100.8"]),
+        (False, None, ["192.0.2.7", "198.51.100.7", "198.51.100.8"]),
+    ],
+)
+def test_a_group_may_say_otherwise_of_tls(everybodys, groups, expected):
+    """192.0.2.0/24 is the group's; only the login from 198.51.100.8 is by TLS."""
+    office = Group("office", None, ["192.0.2.0/24"], Terms(5, 5), groups)
+    pipeline = new(require_tls=everybodys, groups=[office])
+    details = {}
+    for address, tls in (("192.0.2.7", ""), ("198.51.100.7", ""), ("198.51.100.8", ", TLS")):
+        line = "Nov 20 10:00:00 mx1 " + DOVECOT.format("eve", address, tls)
+        details[address] = pipeline.line(line.encode(), NOW).detail
+    assert expected == sorted(pipeline.ledger.authorisations)
+    assert bool(groups) == details["192.0.2.7"].endswith("there was none; group office")
 
 
 def test_the_first_group_that_fits_decides_and_none_is_no_terms():

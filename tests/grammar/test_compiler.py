@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.errors import GrammarError
 from pbs_filter.grammar import ADDRESS, NUMBER, USER, WORD, Rule, token
-from pbs_filter.grammar.compiler import any_of, prepared, translate
+from pbs_filter.grammar.compiler import any_of, is_of_tls, prepared, translate
 from pbs_filter.grammar.prefixes import can_begin_alike, literal_prefixes
 from pbs_filter.servers import SERVERS
 from tests.grammar.grammar_strings import read_by, wounded
@@ -40,8 +40,8 @@ def by_pyparsing(expression: pp.ParserElement) -> Reads:
     return read
 
 
-def by_pattern(expression: pp.ParserElement, *, marked: bool = False) -> Reads:
-    pattern = translate(expression, marked=marked)
+def by_pattern(expression: pp.ParserElement, *, marked: bool = False, tls: bool = False) -> Reads:
+    pattern = translate(expression, marked=marked, tls=tls)
     fullmatch = pattern.compile().fullmatch
 
     def read(text: str) -> dict[str, str] | None:
@@ -64,6 +64,7 @@ def test_pattern_and_pyparsing_agree(rule: Rule) -> None:
     """On strings of every rule's grammar, whole and wounded: same verdict, same results."""
     expected, compiled = by_pyparsing(rule.expression), by_pattern(rule.expression)
     marked = by_pattern(rule.expression, marked=True)
+    with_tls = by_pattern(rule.expression, tls=True)
     begins = tuple(literal_prefixes(rule.expression))
     messages = [sample.parts()[2] for sample in rule.samples if sample.observation is not None]
     texts = wounded(read_by(rule.expression, messages))
@@ -73,6 +74,9 @@ def test_pattern_and_pyparsing_agree(rule: Rule) -> None:
     def agree(data: st.DataObject) -> None:
         text = data.draw(texts)
         results = expected(text)
+        assert results == with_tls(text)
+        if results is not None:
+            results = {name: results[name] for name in results if not is_of_tls(name)}
         assert results == compiled(text)
         assert results == marked(text)
         assert results is None or text.startswith(begins)

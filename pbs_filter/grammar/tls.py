@@ -1,0 +1,149 @@
+"""TLS: whether a login's line says that the client spoke it. Looked for only where it is asked.
+
+A rule names the words by which its server says so. All these names begin with `tls`, so that a
+rule can have several:
+
+tls, tls_...   the client spoke TLS
+tls_unknown    it cannot be said: the line speaks of a proxy's connection
+
+A rule that has such a result and did not find it says "no". Besides, the program's name or the
+service's (`imaps`, `pop3d-ssl`) says "yes". The words are read where the rule has them, between the
+first character of the line and the last: what a client chose is in a token of its own. Between an
+unescaped user name and the address they do not count: a name might go on there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from ..model import Accepted, Reason, Record
+from .attacks import clients_texts, replaced
+from .compiler import is_of_tls, translate
+from .matcher import Matcher
+from .rules import Rule, Server
+
+_TLS_PROGRAM = re.compile(r"(?:.*[./_-])?(?:(?:imap|pop3|imap4)s|i?(?:imap|pop3)sd|.*[-_]ssl)")
+"""`imaps`, `cyrus/pop3s`, `perdition.imap4s`, `imapsd`, `ipop3sd`, `imapd-ssl`, `teapop_ssl`."""
+
+_TLS_SERVICES = frozenset({"imaps", "imap4s", "imaptls", "pop3s", "pop3tls"})
+"""Results `protocol` that name a service with TLS from its first byte."""
+
+_UNKNOWN = "tls_unknown"
+
+_WORDS = (
+    "TLS",
+    "+TLS",
+    "[TLS]",
+    "secured",
+    "using starttls",
+    "stls=1",
+    "starttls=1",
+    "login.tls=1",
+    "client-secure=ssl",
+    'client-secure=ssl authorisation_id="x"',
+    "server: 0.0.0.0:993",
+    "localPort = 993",
+    '"transport":"TLS"',
+    "lport=993, TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
+)
+"""How servers say that there was TLS, for attacks."""
+
+_FRAMES = (
+    ("", ""),
+    ("bob ", ""),
+    ("bob, ", ""),
+    ("bob, ", ", x"),
+    ("bob", ""),
+    ("bob>, ", ", user=<x"),
+    ('bob"', '"x'),
+    ('bob", ', ', login: "x'),
+    ("bob' ", " 'x"),
+    ("bob; ", ";"),
+)
+
+
+class _Pattern(NamedTuple):
+    fullmatch: Callable[[str], re.Match[str] | None]
+    yes: tuple[int, ...]
+    unknown: tuple[int, ...]
+    protocol: tuple[int, ...]
+    user: tuple[int, ...]
+    address: tuple[int, ...]
+
+
+@lru_cache(None)
+def _pattern(rule: Rule) -> _Pattern:
+    pattern = translate(rule.expression, tls=True)
+    groups = pattern.groups
+    yes = [n for name in groups if is_of_tls(name) and name != _UNKNOWN for n in groups[name]]
+    return _Pattern(
+        pattern.compile().fullmatch,
+        tuple(yes),
+        groups.get(_UNKNOWN, ()),
+        groups.get("protocol", ()),
+        () if rule.escaped else groups.get("user", ()),
+        groups.get("address", ()),
+    )
+
+
+def tls_of(rule: Rule, record: Record) -> bool | None:
+    """Returns whether the client of a login that `rule` read spoke TLS; None: it cannot be said."""
+    if _TLS_PROGRAM.fullmatch(record.program):
+        return True
+    fullmatch, yes, unknown, protocol, user, address = _pattern(rule)
+    match = fullmatch(record.message) if yes or protocol else None
+    if match is None or any(match[number] is not None for number in unknown):
+        return None
+    places = [match.start(number) for number in yes if match[number] is not None]
+    if places:
+        doubtful = range(_end(match, user), max(map(match.start, address), default=0))
+        return None if any(place in doubtful for place in places) else True
+    if any((match[number] or "").lower() in _TLS_SERVICES for number in protocol):
+        return True
+    return False if yes else None
+
+
+def _end(match: re.Match[str], groups: tuple[int, ...]) -> int:
+    """Returns where the result of these groups ends; the line's end where there is none."""
+    return max((end for number in groups if (end := match.end(number)) >= 0), default=match.end())
+
+
+def can_say(server: Server) -> bool:
+    """Returns whether some login of `server` can say that the client spoke TLS."""
+    return any(_TLS_PROGRAM.fullmatch(program) for program in server.programs) or any(
+        sample.tls for rule in server.rules for sample in rule.samples
+    )
+
+
+def violations(server: Server, matcher: Matcher) -> Iterator[str]:
+    """Returns what is wrong with the words of TLS: a sample's value, or a client who chooses it."""
+    attacks = [f"{before}{word}{after}" for word in _WORDS for before, after in _FRAMES]
+    escaped = [attack.replace('"', r"\"") for attack in attacks]
+    for rule in server.rules:
+        for sample in rule.samples:
+            if not isinstance(sample.observation, Accepted):
+                continue
+            where = f"rule {rule.name!r}: sample {sample.line[:300]!r}"
+            program, pid, message = sample.parts()
+            said = tls_of(rule, Record(program, message, "mx1", pid))
+            if said is not sample.tls:
+                word = {True: "tls=yes", False: "tls=no", None: "no tls="}[said]
+                yield f"{where}: is read as {word}; write so, or mend the rule"
+            if said:
+                continue
+            texts = clients_texts(message, sample.observation)
+            if rule.escaped:  # by the server: what a client writes stays between its quotes
+                texts = {text for text in texts if f'"{text}' in message}
+            for attacked in replaced(message, texts, escaped if rule.escaped else attacks):
+                record = Record(program, attacked, "mx1", pid)
+                reading = matcher.read(record)
+                if (
+                    not isinstance(reading, Reason)
+                    and isinstance(reading.observation, Accepted)
+                    and tls_of(reading.rule, record)
+                ):
+                    yield f"{where}: a client's text makes TLS of it: {attacked[:300]!r}"
+                    break
