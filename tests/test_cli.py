@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from pbs_filter.config.options import OPTIONS
 from pbs_filter.model import Reason
 from pbs_filter.syslog.timestamps import Stamps
 
-from .running import Running, login, logout, run
+from .running import COMMAND, ENVIRONMENT, Running, login, logout, run
 
 NO_CONFIG = "--config=/dev/null"
 
@@ -361,6 +362,24 @@ def test_reprocess_refuses_a_map_that_a_running_filter_holds(place):
         done = pipeline.mode("--reprocess")
     assert 75 == done.returncode
     assert b"another pbs-filter" in done.stderr
+
+
+def test_a_second_filter_by_hand_is_told_at_once_who_holds_the_map(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        terminal, stdin = pty.openpty()
+        done = subprocess.run(
+            [*COMMAND, NO_CONFIG, f"--map={pipeline.map}"],
+            stdin=stdin,
+            capture_output=True,
+            env=ENVIRONMENT,
+            timeout=60,
+            check=False,
+        )
+        os.close(terminal)
+        os.close(stdin)
+    assert 75 == done.returncode
+    assert f"another pbs-filter (pid {pipeline.process.pid}, since".encode() in done.stderr
 
 
 def test_a_json_records_own_time_is_its_time():

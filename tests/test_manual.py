@@ -210,6 +210,9 @@ def bash_offers(*typed: str, script: str = "") -> set[str]:
     ("expected", "typed"),
     [
         ({"--authorise"}, ("pbs-filter", "--au")),
+        ({"list"}, ("pbs-filter", "li")),
+        ({"setup", "status"}, ("pbs-filter", "s")),
+        ({"rsyslog"}, ("pbs-filter", "setup", "rs")),
         ({"auto", "yes", "lines", "no"}, ("pbs-filter", "--confirm", "=")),
         ({"lines"}, ("pbs-filter", "--confirm", "=", "l")),
         ({"lines"}, ("pbs-filter", "--confirm", "l")),

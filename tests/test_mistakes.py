@@ -255,6 +255,15 @@ def test_nothing_was_fed_yet(place: Path) -> None:
     ) == said(place, MAP, "--list")
 
 
+def test_nothing_was_recorded_yet(place: Path) -> None:
+    assert (
+        75,
+        "pbs-filter: nothing was recorded yet: there is no journal 'DIR/state/map.gdbm.journal', "
+        "which the filter makes when it starts first; pbs-filter --doctor looks for what is "
+        "missing\n",
+    ) == said(place, MAP, "--history", "192.0.2.7")
+
+
 def test_no_filter_is_running(place: Path) -> None:
     assert (
         75,

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..config.options import Config
+from ..errors import StoreBusy
 from ..store import journal_lines
 from ..terminal import Span, ansi, json_line, moment, table
 from .arguments import colour_of, key_of
@@ -24,8 +25,18 @@ _FIELDS = 10
 
 
 def run(config: Config, options: argparse.Namespace) -> int:
-    """Show the logins of the address; return 0 if the journal knows one, 1 if not."""
-    history = history_of(config.journal, key_of("--history", options.history, config))
+    """Show the logins of the address; return 0 if the journal knows one, 1 if not.
+
+    Raises:
+        StoreBusy: there is no journal, or it cannot be read.
+    """
+    key = key_of("--history", options.history, config)
+    if not os.path.lexists(config.journal) and not os.path.lexists(config.journal + ".1"):
+        raise StoreBusy(
+            f"nothing was recorded yet: there is no journal {config.journal!r}, which the filter "
+            "makes when it starts first; pbs-filter --doctor looks for what is missing"
+        )
+    history = history_of(config.journal, key)
     if options.json:
         sys.stdout.write(json_line(history.as_object()))
     else:

@@ -143,7 +143,11 @@ def _feed(config: Config, machine: Machine) -> Iterator[Finding]:
     if feed is not None:
         yield from _drop_in(machine, feed)
         unit = feed.unit if feed.last_resort else ""
-    restart = machine.restart(feed.unit if feed is not None else "rsyslog")
+    restart = (
+        "pbs-filter --setup   # no syslog daemon was found; it has the ways to feed the filter"
+    )
+    if feed is not None:
+        restart = machine.restart(feed.unit)
     try:
         tried = probe.feed(config.control, daemon=feed.name if feed else "", restart=restart)
     except PermissionError:

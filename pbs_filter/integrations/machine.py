@@ -57,6 +57,8 @@ class Machine:
     groups: frozenset[str] = frozenset()
     systemd: bool = True
     """Whether systemd runs the services."""
+    service_program: str = "service"
+    """Without systemd: the program that starts and stops services; "" where there is none."""
     root: bool = True
     """Whether root looked: another account does not see whose processes run."""
     gdbm: bool = True
@@ -67,7 +69,11 @@ class Machine:
 
     def restart(self, service: str, verb: str = "restart") -> str:
         """The command that makes `service` read its configuration."""
-        return f"systemctl {verb} {service}" if self.systemd else f"service {service} {verb}"
+        if self.systemd:
+            return f"systemctl {verb} {service}"
+        if self.service_program:
+            return f"{self.service_program} {service} {verb}"
+        return f"{verb} {service} by hand: this machine has no program for its services"
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -1,13 +1,14 @@
 """What an operator should hear of, once for each cause, decided from counters once a second. Pure.
 
 Nothing here is asked for each line. A warning is raised when its cause is first seen, stays in the
-list that --status shows, and is not said again; only a feed that stopped can be over, and stop
-again.
+list that --status shows, and is not said again while it is there. A feed that stopped can be over;
+what is counted (unread and forged lines, refused addresses) leaves the list when it has not
+happened for a day. Both are told anew when they happen again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import tzinfo
 from itertools import chain
 from typing import NamedTuple
@@ -37,6 +38,8 @@ UNREAD_LINES = 5
 ONE_ADDRESS_LOGINS = 50
 """So many logins in a row from one address, while no other one may relay."""
 EXAMPLE_CHARACTERS = 160
+FADE_SECONDS = 86_400
+"""The warnings that count something end so long after it last happened: people look once a day."""
 
 
 _NEVER = (Reason.LOCAL_NETWORK, Reason.OWN_ADDRESS, Reason.PROXY)
@@ -76,6 +79,10 @@ class Warnings:
         self._silence = SilenceDetector()
         self._zones = ZoneDetector()
         self._each = dict.fromkeys(KINDS, 0)
+        self._numbers: dict[str, Mapping[str, int]] = {}
+        """How often what is counted has happened, by kind and name."""
+        self._grew: dict[str, tuple[int, int]] = {}
+        """By cause: that number, and the uptime at which it became so."""
         self._alone: tuple[str, int] | None = None
         """The only address that may relay, and the ledger's version."""
         self._logins_then = 0
@@ -87,6 +94,12 @@ class Warnings:
         """
         counts = pipeline.counts
         logins = sum(counts.logins.values())
+        self._numbers = {
+            "unread": counts.unread,
+            "over_limit": pipeline.noticed.over_limit,
+            "forged": {f"{uid} {name}": number for (uid, name), number in counts.forged.items()},
+        }
+        self._fade(uptime)
         self.logins.look(logins, uptime)
         self._silence.look(counts.candidates, uptime)
         said = [*self._stopped(now, uptime)]
@@ -141,8 +154,26 @@ class Warnings:
         for name in names:
             if self._each[kind] >= MAX_EACH:
                 return
-            if f"{kind} {name}" not in self.warned:
+            cause = f"{kind} {name}"
+            if cause not in self.warned and not self._has_faded(cause, kind, str(name)):
                 yield str(name)
+
+    def _has_faded(self, cause: str, kind: str, name: str) -> bool:
+        """Whether `cause` was warned of, and has not happened again since that was over."""
+        return cause in self._grew and self._grew[cause][0] == self._numbers[kind].get(name)
+
+    def _fade(self, uptime: int) -> None:
+        """Take out of the list what has not happened for `FADE_SECONDS`."""
+        for cause, warned in [*self.warned.items()]:
+            number = self._numbers.get(warned.kind, {}).get(cause.partition(" ")[2])
+            if number is None:
+                continue
+            known, since = self._grew.setdefault(cause, (number, uptime))
+            if number != known:
+                self._grew[cause] = number, uptime
+            elif uptime - since >= FADE_SECONDS:
+                del self.warned[cause]
+                self._each[warned.kind] -= 1
 
     def _raise(self, name: str, warned: Notice) -> str:
         self._each[warned.kind] += 1
@@ -229,10 +260,9 @@ class Warnings:
             )
 
     def _forged(self, pipeline: Pipeline) -> Iterator[Finding]:
-        forged = {f"{uid} {program}": (uid, program) for uid, program in pipeline.counts.forged}
-        for name in self._new("forged", forged):
-            uid, program = forged[name]
-            server = pipeline.counts.forged_servers.get((uid, program), program)
+        for name in self._new("forged", self._numbers["forged"]):
+            uid, _, program = name.partition(" ")
+            server = pipeline.counts.forged_servers.get((int(uid), program), program)
             yield (
                 "forged",
                 name,

@@ -31,7 +31,7 @@ from .lookup_counts import LookupCounts
 from .metrics_file import MetricsFile
 from .monitor import Monitor
 from .persister import Persister
-from .storage import Storage, log_of
+from .storage import LOCK_SECONDS, Storage, log_of
 from .waiting import Waiting
 
 RETRY_SECONDS = 10
@@ -74,7 +74,7 @@ def run(
     waiting = Waiting(confirm=confirming(confirm), greet=confirm != "lines")
     while True:
         try:
-            return _run(make_config, cursor_path, waiting)
+            return _run(make_config, cursor_path, waiting, retry=retry)
         except PbsFilterError as error:
             if not retry:
                 raise
@@ -92,7 +92,9 @@ def run(
             return status
 
 
-def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) -> int:
+def _run(
+    make_config: Callable[[], Config], cursor_path: str, waiting: Waiting, *, retry: bool
+) -> int:
     config = make_config()
     os.umask(0o027)
     log = log_of(config)
@@ -115,7 +117,9 @@ def _run(make_config: Callable[[], Config], cursor_path: str, waiting: Waiting) 
     pipeline.trace.clock = time.time
     # Until the feed runs: all that the store brings stays, and nothing in it is a cycle.
     gc.disable()
-    store = Storage(config, pipeline.state, log.say, waiting.tick)
+    # A person who starts a second filter by hand is told at once; a daemon's new one waits.
+    lock_seconds = 0 if os.isatty(0) and not retry else LOCK_SECONDS
+    store = Storage(config, pipeline.state, log.say, waiting.tick, lock_seconds=lock_seconds)
     try:
         reload = _Reload(make_config, pipeline, networks, log)
         control = Control(config.control) if config.write else None

@@ -102,7 +102,12 @@ class Storage:
         files.check_directory(os.path.dirname(config.files) or ".", privileges.others(config))
         files.check_not_anothers(config.map, (config.journal, f"{config.map}.state"))
         self._lock = Lock(config.lock, group=config.group)
-        waiting = _once(lambda: say(f"waiting for another pbs-filter: {config.lock!r} is locked"))
+        lock = self._lock
+        waiting = _once(
+            lambda: say(
+                f"waiting for another pbs-filter ({lock.holder()}): it holds {config.lock!r}"
+            )
+        )
 
         def wait() -> None:
             waiting()

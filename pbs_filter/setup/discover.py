@@ -118,6 +118,7 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         accounts=frozenset(account.pw_name for account in pwd.getpwall()),
         groups=frozenset(group.gr_name for group in grp.getgrall()),
         systemd=has_systemd(),
+        service_program=next(filter(_which, ("service", "rc-service")), ""),
         root=os.geteuid() == 0,
         gdbm=(config is not None and is_redis(config.map)) or has_gdbm(),
         host=socket.getfqdn(),
@@ -135,6 +136,10 @@ def _answers(*commands: Sequence[str]) -> dict[str, str]:
         for status, answer in [run_command(command)]
         if status == 0
     }
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=PATH)
 
 
 def has_systemd() -> bool:

@@ -7,6 +7,7 @@ who holds it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -19,6 +20,8 @@ from ..held_files import described_holders, lock_holders
 POLL_SECONDS = 0.02
 WORD_SECONDS = 1.0
 """How often a waiting filter calls back."""
+SHARED_SECONDS = 2.0
+"""A lock that is only shared keeps a filter waiting so long: no filter takes such a one."""
 
 
 class Lock:
@@ -43,13 +46,16 @@ class Lock:
             ConfigError: the file is not one we may use.
         """
         files.check_file(self._path)
-        end = time.monotonic() + wait_seconds
-        word = time.monotonic() + WORD_SECONDS
+        began = time.monotonic()
+        end = began + wait_seconds
+        word = began + WORD_SECONDS
         while not self._try():
             now = time.monotonic()
+            if now >= began + SHARED_SECONDS and self._take_over():
+                return
             if now >= end:
                 raise StoreBusy(
-                    f"another pbs-filter ({self._holder()}) holds {self._path!r}; one map takes "
+                    f"another pbs-filter ({self.holder()}) holds {self._path!r}; one map takes "
                     "one filter: stop what feeds that one (systemctl stop syslog.socket rsyslog), "
                     "or give this one another map"
                 )
@@ -67,9 +73,7 @@ class Lock:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if not os.path.samestat(os.fstat(fd), os.stat(self._path)):
                     raise BlockingIOError  # somebody replaced the file; look again
-                files.give(fd, self._path, self._mode, self._gid)
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, self._name().encode(), 0)
+                self._sign(fd)
             except BaseException:
                 os.close(fd)
                 raise
@@ -80,11 +84,45 @@ class Lock:
         self._fd = fd
         return True
 
-    @staticmethod
-    def _name() -> str:
-        return f"pid {os.getpid()}, since {time.strftime('%Y-%m-%dT%H:%M:%S%z')}\n"
+    def _sign(self, fd: int) -> None:
+        """Make the file that is locked ours, and write into it who holds it."""
+        files.give(fd, self._path, self._mode, self._gid)
+        os.ftruncate(fd, 0)
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        os.pwrite(fd, f"pid {os.getpid()}, since {now}\n".encode(), 0)
 
-    def _holder(self) -> str:
+    def _take_over(self) -> bool:
+        """Put a new lock file in the place of one whose lock is only shared; whether we hold it.
+
+        Whoever may read the file can share its lock, for as long as he likes. Our new file is
+        locked before it has the name, and meanwhile we share the old lock: nobody can get that for
+        himself alone, and whoever gets it later finds that the file was replaced.
+        """
+        new = self._path + ".new"
+        with contextlib.ExitStack() as opened:
+            try:
+                old = os.open(
+                    self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+                )
+                opened.callback(os.close, old)
+                fcntl.flock(old, fcntl.LOCK_SH | fcntl.LOCK_NB)  # no filter has it
+                fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                closing = opened.enter_context(contextlib.ExitStack())
+                closing.callback(os.close, fd)
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for held, path in ((fd, new), (old, self._path)):
+                    if not os.path.samestat(os.fstat(held), os.stat(path)):
+                        return False
+                os.rename(new, self._path)
+                self._sign(fd)
+            except OSError:
+                return False
+            closing.pop_all()
+        self._fd = fd
+        return True
+
+    def holder(self) -> str:
+        """What is known of the process that holds it."""
         shared = [pid for pid, kind in lock_holders(self._path) if kind == "READ"]
         if shared:
             # Whoever may read the file can do that; a filter never does.

@@ -40,8 +40,9 @@ def library() -> Any:
         import redis.sentinel
     except ImportError:
         raise ConfigError(
-            "a map in Redis needs redis-py, which this Python does not have; install it (Debian, "
-            "Ubuntu: python3-redis; else: pip install 'pbs-filter[redis]')"
+            "a map in Redis needs redis-py, which this Python does not have; install it (the "
+            "package: apt-get install python3-redis; a venv: /opt/pbs-filter/bin/pip install "
+            "redis; pipx: pipx inject pbs-filter redis)"
         ) from None
     return redis
 

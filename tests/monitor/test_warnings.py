@@ -24,7 +24,13 @@ from pbs_filter.monitor.activity import (
     ZoneDetector,
     stamped,
 )
-from pbs_filter.monitor.warnings import MAX_EACH, ONE_ADDRESS_LOGINS, UNREAD_LINES, Warnings
+from pbs_filter.monitor.warnings import (
+    FADE_SECONDS,
+    MAX_EACH,
+    ONE_ADDRESS_LOGINS,
+    UNREAD_LINES,
+    Warnings,
+)
 
 from ..pipelines import NOW, as_json, feed, new
 from ..running import login
@@ -122,6 +128,23 @@ def test_when_no_login_counts_because_all_are_local_a_proxy_is_suspected():
 def test_local_logins_beside_others_are_nothing_to_tell():
     made, out = feed(new(local_networks=["10.0.0.0/8"]), *logins(99, "10.0.0.1")), Warnings()
     assert [] == out.look(feed(made, *logins(1)), NOW, 1)
+
+
+def test_what_has_not_happened_for_a_day_is_no_longer_warned_of() -> None:
+    made, out = new(), Warnings()
+    forged = as_json("LOGIN, user=bob, ip=[192.0.2.7], port=[1]", uid=7, **{"in": "imuxsock"})
+    made.block(forged + b"\n", NOW)
+    (text,) = out.look(made, NOW, 1)
+    assert text.startswith("forged: uid 7")
+    made.block(forged + b"\n", NOW)
+    for uptime in (2, FADE_SECONDS, FADE_SECONDS + 1):
+        assert [] == out.look(made, NOW, uptime)
+        assert ["forged"] == [each.kind for each in out.warned.values()]
+    assert [] == out.look(made, NOW, FADE_SECONDS + 2)
+    assert {} == out.warned
+    assert [] == out.look(made, NOW, FADE_SECONDS + 3)
+    made.block(forged + b"\n", NOW)
+    assert [text] == out.look(made, NOW, FADE_SECONDS + 4)
 
 
 def test_texts_of_attackers_fill_neither_log_nor_memory():

@@ -711,6 +711,14 @@ def test_the_service_belongs_to_the_group_that_asks() -> None:
         assert any(f"serve --user=pbs-lookup --group={group}" in line for line in plan.manual_steps)
 
 
+def test_a_service_is_restarted_by_the_program_that_is_there() -> None:
+    assert "systemctl restart rsyslog" == machine().restart("rsyslog")
+    bare = machine(systemd=False)
+    assert "service rsyslog reload" == bare.restart("rsyslog", "reload")
+    bare = machine(systemd=False, service_program="")
+    assert bare.restart("rsyslog").startswith("restart rsyslog by hand: this machine has no")
+
+
 def test_a_sendmail_with_the_same_ruleset_is_left() -> None:
     known = with_files(**{sendmail.MAIN: "LOCAL_RULESETS\nSLocal_check_rcpt\n"})
     plan = sendmail.plan(known, SHIPPED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -127,6 +128,61 @@ def test_places_where_no_lock_can_be_are_said_in_one_sentence(path: Path) -> Non
     path.mkdir()
     with pytest.raises(StoreBusy, match="Is a directory"):
         Lock(str(path)).acquire(0)
+
+
+def test_a_lock_that_is_only_shared_does_not_keep_the_filter_out_for_long(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.touch(mode=0o640)
+    monkeypatch.setattr(lock, "SHARED_SECONDS", 0.0)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        first = Lock(str(path))
+        first.acquire(60)
+        # It holds the file that has the name now, alone; the reader has the old one.
+        assert not os.path.samestat(os.fstat(file.fileno()), path.stat())
+        assert path.read_text().startswith(f"pid {os.getpid()}, ")
+        assert 0o640 == path.stat().st_mode & 0o777
+        assert not path.with_name("map.lock.new").exists()
+        with pytest.raises(StoreBusy, match=rf"\(pid {os.getpid()}, since"):
+            Lock(str(path)).acquire(0.05)
+        with path.open() as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    first.release()
+
+
+@pytest.mark.parametrize("when", ["before it is locked", "before it is looked at"])
+def test_of_two_that_take_a_shared_lock_over_one_gets_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    path.touch(mode=0o640)
+    monkeypatch.setattr(lock, "SHARED_SECONDS", 0.0)
+    others: list[Lock] = []
+    name = "flock" if when == "before it is locked" else "rename"
+    module = lock.fcntl if name == "flock" else lock.os
+    real = getattr(module, name)
+    calls = 0
+
+    def late(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        # The second look of the first one: behind its own attempt to have the lock alone.
+        if not others and calls == (3 if name == "flock" else 1):
+            other = Lock(str(path))
+            others.append(other)
+            with contextlib.suppress(StoreBusy):
+                other.acquire(0.01)
+        real(*arguments)
+
+    monkeypatch.setattr(module, name, late)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        calls = 0
+        first = Lock(str(path))
+        with contextlib.suppress(StoreBusy):
+            first.acquire(0.05)
+    assert others
+    assert 1 == sum(each._fd is not None for each in (first, *others))
 
 
 def test_a_process_that_only_reads_the_lock_file_and_keeps_the_filter_out_is_named(

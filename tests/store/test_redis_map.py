@@ -291,7 +291,7 @@ def test_without_redis_py_one_sentence_says_what_to_install(tmp_path: Path) -> N
     )
     assert 78 == done.returncode
     assert "python3-redis" in done.stderr
-    assert "pbs-filter[redis]" in done.stderr
+    assert "pipx inject pbs-filter redis" in done.stderr
     assert 1 == done.stderr.count("\n")
 
 

@@ -8,9 +8,12 @@ function __pbs_words
         else
             $words[1] $words[2] --help | string match -ra -- '--[a-z][a-z0-9-]*'
         end
-    else if contains -- $words[-1] --list --forget --history
+    else if contains -- $words[-1] {--,}{list,forget,history}
         $words[1] --list --plain 2>/dev/null
     else
+        if test (count $words) = 1
+            $words[1] --help | sed -n '/^modes:/,/^$/s/^  --\([a-z]*\).*/\1/p'
+        end
         $words[1] --help | string match -ra -- '--[a-z][a-z0-9-]*'
     end
 end
