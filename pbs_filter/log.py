@@ -63,10 +63,14 @@ class Log(Reporter):
         level: `warning`: what somebody should know; `info`: and what happened to authorisations;
             `debug`: and every decision.
         as_json: one JSON object a line.
+        nowrite: nothing of it is done: each event says so.
     """
 
-    def __init__(self, path: str = "", *, level: str = "info", as_json: bool = False) -> None:
+    def __init__(
+        self, path: str = "", *, level: str = "info", as_json: bool = False, nowrite: bool = False
+    ) -> None:
         super().__init__()
+        self._nowrite = nowrite
         self.path = path
         self.level = level
         self._as_json = as_json
@@ -110,6 +114,8 @@ class Log(Reporter):
         if self.level == "warning":
             return
         for name, fields in events:
+            if self._nowrite:
+                fields = {"nowrite": "yes", **fields}
             words = [name, *(f"{key}={_word(key, value)}" for key, value in fields.items())]
             self._line(_INFO, name, " ".join(words), fields)
         if lost:

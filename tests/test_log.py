@@ -26,6 +26,11 @@ def test_an_event_is_a_line_of_words_that_no_text_can_break(tmp_path: Path) -> N
     assert second.endswith('refused user="a=b\\u001b[31m\\nx" detail=plain')
 
 
+def test_where_nothing_is_written_each_event_says_so(tmp_path: Path) -> None:
+    Log(f"{tmp_path}/log", nowrite=True).events(HAPPENED, 0)
+    assert " authorised nowrite=yes address=192.0.2.7 " in (tmp_path / "log").read_text()
+
+
 def test_json_has_one_object_a_line(tmp_path: Path) -> None:
     written = Log(f"{tmp_path}/log", as_json=True)
     written.events(HAPPENED, 0)

@@ -26,6 +26,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
         StoreBusy: no filter runs, or it does not answer.
     """
     answer = control.ask(config.control, {"do": "status"})
+    if answer is None:
+        answer = control.ask(config.trial_control, {"do": "status"})
     if answer is None or "status" not in answer:
         raise StoreBusy(
             f"no filter is running on {config.map!r}: the syslog daemon starts it with "
@@ -44,6 +46,7 @@ def text(values: Mapping[str, Any], *, colour: bool = False) -> str:
 def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
     journal = values["journal"]
     for name, said, style in (
+        *([] if journal else [("writes", "nothing: --nowrite", "yellow")]),
         ("running since", f"{moment(values['since'])}, version {values['version']}", ""),
         ("last line", _last_line(values), ""),
         ("lines", str(values["lines"]), ""),

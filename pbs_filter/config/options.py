@@ -200,7 +200,12 @@ class Config:
         "pipes. lines: all but the first OK, which somebody else said (rsyslog/pbs-filter.conf "
         "tells why).",
     )
-    write: bool = option(YES_NO, True, "Write journal and map. Off: everything stays in memory.")
+    write: bool = option(
+        YES_NO,
+        True,
+        "Write journal, map and exports, and run hooks. Off: everything stays in memory, the log "
+        "says what would be done, and --status shows it.",
+    )
     flock: bool = option(
         YES_NO,
         True,
@@ -300,7 +305,12 @@ class Config:
     @property
     def control(self) -> str:
         """The path of the socket on which a running filter takes requests."""
-        return self.files + ".control"
+        return self.files + ".control" if self.write else self.trial_control
+
+    @property
+    def trial_control(self) -> str:
+        """The same of a filter with --nowrite, which may run beside one that writes."""
+        return self.files + ".nowrite.control"
 
 
 OPTIONS = options_of(Config)

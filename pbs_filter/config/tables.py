@@ -47,7 +47,8 @@ class Export:
         COMMAND,
         (),
         "A command to run after each change, a text or a list of words, without a shell; it must "
-        "not need one.",
+        "not need one. It is told what a [[hook]] is told: PBS_EVENT is exported, PBS_TEXT names "
+        "the file and how many addresses it has, and the others are of the newest login in it.",
     )
     command_timeout_seconds: int = option(
         seconds(1, 3600), 60, "The command is ended when it takes longer."

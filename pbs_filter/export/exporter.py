@@ -20,7 +20,7 @@ import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..config.tables import Export
@@ -204,7 +204,8 @@ class Exporter:
     def _work(
         self, now: int, living: Callable[[], Iterable[tuple[str, Entry]]], numbers: list[int]
     ) -> None:
-        entries = sorted((address, entry.until) for address, entry in living())
+        whole = sorted(living())
+        entries = [(address, entry.until) for address, entry in whole]
         results = []
         for number in numbers:
             one, digest = self.exports[number], self._states[number].digest
@@ -212,7 +213,7 @@ class Exporter:
             if digest == wanted and os.path.exists(one.path):
                 error = ""
             else:
-                error = _bring_out(one, entries, now)
+                error = _bring_out(one, entries, now, _environment(one, whole))
             results.append((number, "" if error else wanted, error))
         first_end = min((until for _, until in entries), default=None)
         _write_all(_REPORT, json.dumps((first_end, results)).encode())
@@ -248,7 +249,19 @@ def _digest(entries: formats.Living, *, timed: bool) -> str:
     return digest.hexdigest()
 
 
-def _bring_out(one: Export, entries: formats.Living, now: int) -> str:
+def _environment(one: Export, entries: Sequence[tuple[str, Entry]]) -> dict[str, str]:
+    """Tell a command what a hook is told: here of the newest login among the addresses."""
+    told = {"EVENT": "exported", "TEXT": f"{len(entries)} addresses in {one.path}"}
+    address, newest = max(entries, key=lambda each: each[1].last, default=("", None))
+    told |= {"ADDRESS": address, "USER": "", "SERVER": "", "UNTIL": ""}
+    if newest is not None:
+        told |= {"USER": newest.user, "SERVER": newest.server, "UNTIL": str(newest.until)}
+    return os.environ | {f"PBS_{key}": text.replace("\0", "?") for key, text in told.items()}
+
+
+def _bring_out(
+    one: Export, entries: formats.Living, now: int, environment: Mapping[str, str]
+) -> str:
     """Write the file and run its commands; what went wrong, or nothing."""
     try:
         if one.format == SQLITE:
@@ -259,7 +272,7 @@ def _bring_out(one: Export, entries: formats.Living, now: int) -> str:
         text = error.strerror if isinstance(error, OSError) else str(error)
         return f"cannot be written: {text or error}"
     for command in _commands(one):
-        if error_text := _run(command, one.command_timeout_seconds):
+        if error_text := _run(command, one.command_timeout_seconds, environment):
             return error_text
     return ""
 
@@ -300,12 +313,13 @@ def _write_sqlite(one: Export, entries: formats.Living) -> None:
         database.executemany("INSERT INTO pbs VALUES (?, ?)", formats.sqlite_rows(entries))
 
 
-def _run(command: tuple[str, ...], timeout_seconds: int) -> str:
+def _run(command: tuple[str, ...], timeout_seconds: int, environment: Mapping[str, str]) -> str:
     """Run `command`; what went wrong, or nothing."""
     name = shlex.join(command)
     try:
         process = subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from .. import __version__, privileges
 from ..authorisation.pipeline import Pipeline
 from ..config.options import Config
-from ..errors import ConfigError, PbsFilterError
+from ..errors import ConfigError, PbsFilterError, StoreBusy
 from ..export.exporter import Exporter
 from ..log import Log
 from ..map_format.redis_url import is_redis
@@ -122,8 +122,8 @@ def _run(
     store = Storage(config, pipeline.state, log.say, waiting.tick, lock_seconds=lock_seconds)
     try:
         reload = _Reload(make_config, pipeline, networks, log)
-        control = Control(config.control) if config.write else None
-        exporter = Exporter(config.export, log)
+        control = _control(config, log)
+        exporter = Exporter(config.export if config.write else (), log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
         servers = [server.name for server in pipeline.matcher.servers]
         lookup_counts = None
@@ -132,8 +132,8 @@ def _run(
                 lookup_counts = LookupCounts(config.map, config.group)
             except PbsFilterError as error:
                 log.say(f"lookups are not counted: {error}")
-        hooks = Hooks(config.hook, log)
-        metrics_file = MetricsFile(config.metrics, servers, log)
+        hooks = Hooks(config.hook if config.write else (), log)
+        metrics_file = MetricsFile(config.metrics if config.write else "", servers, log)
         monitor = Monitor(log, metrics_file, hooks, lookup_counts)
 
         def every_second(now: int) -> None:
@@ -169,6 +169,8 @@ def _run(
         )
         _say_what_can_be_trusted(config, log)
         log.say(f"started: version {__version__}, map {config.map!r}, write {config.write}")
+        if not config.write:
+            log.say("nothing is written, exported or run; nowrite stands before what would be done")
         pipeline.ledger.events.debugging = log.level == "debug"
         feed.run()
         log.events(*pipeline.ledger.events.take())
@@ -186,6 +188,21 @@ def _run(
         networks.stop()
         store.release()
     return 0
+
+
+def _control(config: Config, log: Log) -> Control | None:
+    """The socket for requests. A filter that writes must have one.
+
+    Raises:
+        StoreBusy: it cannot be made.
+    """
+    try:
+        return Control(config.control)
+    except StoreBusy as error:
+        if config.write:
+            raise
+        log.say(f"{error}; --status cannot ask this filter")
+        return None
 
 
 def _silence(*_: object) -> None:

@@ -266,6 +266,7 @@ def log_of(config: Config) -> Log:
         config.logto,
         level="debug" if config.debug else config.log_level,
         as_json=config.log_format == "json",
+        nowrite=not config.write,
     )
 
 

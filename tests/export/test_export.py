@@ -130,7 +130,8 @@ class Ledger:
         def iterate() -> Iterable[tuple[str, Entry]]:
             for address, until in self.ends.items():
                 if now < until:
-                    yield address, Entry(until, 0, 0, 0, 0, "dovecot", "imap", "bob")
+                    last = list(self.ends).index(address)
+                    yield address, Entry(until, 0, 0, last, 0, "dovecot", "imap", "bob")
 
         return iterate
 
@@ -328,6 +329,29 @@ def test_a_command_runs_after_the_file_is_there_and_speaks_to_nobody(
     pipeline.turn()
     assert "192.0.2.7\n" == (tmp_path / "seen").read_text()
     assert ("", "") == capfd.readouterr()
+
+
+def test_a_command_is_told_what_a_hook_is_told_of_the_newest_login(
+    feed: Callable[..., Feed], tmp_path: Path
+) -> None:
+    """PATH is the filter's own: commands need it."""
+    script = tmp_path / "script"
+    names = "EVENT ADDRESS USER SERVER UNTIL TEXT"
+    words = " ".join(f'"$PBS_{name}"' for name in names.split())
+    script.write_text(f'#!/bin/sh\nprintf "%s\\n" {words} "$PATH" > {tmp_path}/told\n')
+    script.chmod(0o755)
+    pipeline = feed("list", command=str(script))
+    pipeline.turn()
+    told = (tmp_path / "told").read_text().split("\n")
+    path = os.environ["PATH"]
+    assert ["exported", "", "", "", "", f"0 addresses in {tmp_path}/list", path, ""] == told
+    pipeline.ledger.allow("192.0.2.7", NOW + 100)
+    pipeline.ledger.allow("192.0.2.8", NOW + 90)
+    pipeline.sleep()
+    pipeline.turn()
+    told = (tmp_path / "told").read_text().split("\n")
+    assert ["exported", "192.0.2.8", "bob", "dovecot", str(NOW + 90)] == told[:5]
+    assert f"2 addresses in {tmp_path}/list" == told[5]
 
 
 def test_a_command_gets_none_of_the_filters_descriptors(

@@ -63,6 +63,7 @@ def test_a_filter_that_has_seen_nothing_says_so():
     shown = text(found)
     assert "last line        none yet: does the syslog daemon feed us?\n" in shown
     assert "journal          none: --nowrite\n" in shown
+    assert "writes           nothing: --nowrite\n" in shown
     assert "logins           none; 0 in the last hour\n" in shown
     assert "warnings" not in shown
 

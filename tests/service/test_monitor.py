@@ -71,7 +71,31 @@ def test_the_journal_of_a_running_filter_is_told(place):
         assert first["position"].partition("-")[0] == second["position"].partition("-")[0]
     with Running(place, "--nowrite", "--confirm=yes") as pipeline:
         pipeline.reply()
-        assert 75 == pipeline.mode("--status").returncode, "nothing to ask it by"
+        assert pipeline.status()["journal"] is None
+        assert b"nothing: --nowrite" in pipeline.mode("--status").stdout
+
+
+def test_a_filter_that_writes_nothing_says_what_it_would_do_beside_one_that_writes(place):
+    ran = place / "ran"
+    table = f'[[hook]]\non = ["authorised"]\ncommand = "touch {ran}"\n'
+    exports = f'[[export]]\nformat = "list"\npath = "{place}/list"\n'
+    (place / "config.toml").write_text(table + exports)
+    with Running(place) as writing:
+        writing.reply()
+        assert b"OK" == writing.ask(login("192.0.2.8"))
+        log = place / "trial"
+        options = ("--nowrite", f"--config={place}/config.toml", f"--logto={log}")
+        with Running(place, *options) as trial:
+            trial.reply()
+            assert b"OK" == trial.ask(login("192.0.2.7"))
+            assert 1 == json.loads(trial.mode("--status", "--json", "--nowrite").stdout)["lines"]
+            assert writing.status()["journal"] is not None, "each is asked by its own socket"
+            wait_for(lambda: "authorised nowrite=yes address=192.0.2.7" in log.read_text())
+            assert 0 == trial.end()
+        assert {"192.0.2.8"} == writing.addresses()
+        assert not ran.exists()
+        assert not (place / "list").exists()
+        assert not (place / "map.nowrite.control").exists()
 
 
 def test_trouble_with_the_metrics_does_not_stop_the_filter(place):
