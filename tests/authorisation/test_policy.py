@@ -177,3 +177,12 @@ def test_what_an_operator_should_know_of_pieces_is_one_sentence(name, named, wor
     note = Policy.of(named=named).pieces_note(_server(name))
     assert note.startswith(words)
     assert bool(words) == bool(note)
+
+
+def test_where_tls_is_required_a_server_whose_lines_cannot_say_is_named():
+    by_name = {server.name: server for server in SERVERS}
+    notes = {
+        name: Policy.of(require_tls=True).tls_note(by_name[name]) for name in ("popa3d", "dovecot")
+    }
+    assert "cannot say whether there was TLS" in notes["popa3d"]
+    assert "" == notes["dovecot"] == Policy.of().tls_note(by_name["popa3d"])
