@@ -167,3 +167,13 @@ class TestCdb:
         (mta.root.path / "var/lib/pbs-filter/map.cdb").unlink()
         assert mta.rcpt(CLIENT).startswith("451")
         assert "250 Accepted" == mta.rcpt(STRANGER, LOCAL)
+
+
+class Exim13(Exim):
+    """Exim 4.98 of Debian 13."""
+
+    suite = "trixie"
+
+
+class TestReadsocketOfDebian13(TestReadsocket):
+    make = Exim13

@@ -315,3 +315,14 @@ def test_header_and_log_name_the_login_that_let_a_message_out(tmp_path: Path) ->
             with mta.client(CLIENT) as smtp:
                 smtp.sendmail("bob@example.org", [REMOTE], forged)
             wait_for(lambda: len(sink.messages) == 2, "the second message to arrive", 30)
+
+
+class Postfix13(Postfix):
+    """Postfix 3.10 of Debian 13, which fills its chroot by a program in Perl."""
+
+    suite = "trixie"
+    packages = (*Postfix.packages, "perl-base")
+
+
+class TestSocketmapOfDebian13(TestSocketmap):
+    make = Postfix13

@@ -43,6 +43,16 @@ class TestCouriertcpd(Contract):
     inbound_goes_on = False
 
 
+class Courier13(StrictCourier):
+    """Courier 1.4 of Debian 13."""
+
+    suite = "trixie"
+
+
+class TestCouriertcpdOfDebian13(TestCouriertcpd):
+    make = Courier13
+
+
 @pytest.mark.parametrize(
     ("make", "no"), [(Qmail, QMAIL_NO), (Courier, COURIER_NO)], ids=["tcpserver", "couriertcpd"]
 )

@@ -65,3 +65,13 @@ class TestSocketMap(Contract):
             "cannot answer: map /var/lib/pbs-filter/map.gdbm: No such file or directory"
             in mta.processes["pbs-lookup"].said()
         )
+
+
+class Sendmail13(Sendmail):
+    """sendmail 8.18 of Debian 13."""
+
+    suite = "trixie"
+
+
+class TestSocketMapOfDebian13(TestSocketMap):
+    make = Sendmail13

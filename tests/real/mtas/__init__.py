@@ -47,6 +47,8 @@ class Mta(ABC):
 
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]]
+    suite: ClassVar[str] = ""
+    """The Debian that it, pbs-lookup's Python and all else is of; empty: this machine's own."""
     service_accounts: ClassVar[tuple[tuple[str, int], ...]] = ()
     map_group: ClassVar[int] = FILTER_UID
     """The group that may read the map: `group` of pbs-filter's configuration."""
@@ -69,6 +71,7 @@ class Mta(ABC):
                 *self.packages,
                 "python3",
                 "python3-gdbm",
+                suite=self.suite,
                 service_accounts=(
                     ("pbs-filter", FILTER_UID),
                     ("pbs-lookup", LOOKUP_UID),

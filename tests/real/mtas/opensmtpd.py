@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
-
-import pytest
 
 from ..daemons.process import Process
-from ..packages import PackageError
 from . import IPV6_SERVER, SERVER, Mta
-from .suites import provide
 
 _CONFIG = f"""\
 listen on {SERVER}
@@ -48,15 +43,9 @@ class OpenSmtpd7(OpenSmtpd):
     """The one of Debian 13, which asks `pbs-lookup opensmtpd`, here under Debian 13's Python."""
 
     name = "opensmtpd7"
-    packages = ("trixie", "opensmtpd", "dash", "ca-certificates")
+    packages = ("opensmtpd", "dash", "ca-certificates")
+    suite = "trixie"
     map_group = 61251  # smtpd runs its table programs as this user, without other groups
-
-    def start(self) -> Self:
-        try:
-            provide("trixie", *self.packages[1:], "python3", "python3-gdbm")
-        except PackageError as error:  # what is not this machine's own Debian may be out of reach
-            pytest.skip(f"Debian 13's packages cannot be had: {error}")
-        return super().start()
 
     def configure(self) -> Sequence[Process]:
         self.root.write("/etc/smtpd.conf", _CONFIG + self.example("opensmtpd/smtpd.conf"))
