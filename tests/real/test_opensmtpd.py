@@ -75,7 +75,8 @@ class Sqlite(OpenSmtpd):
         return super().configure()
 
     def export(self, ends: dict[str, int]) -> None:
-        assert "" == exporter._bring_out(self.table, sorted(ends.items()), int(time.time()))
+        now = int(time.time())
+        assert "" == exporter._bring_out(self.table, sorted(ends.items()), now, {})
 
 
 class TestSqlite:
