@@ -53,6 +53,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
 
 INTEGRATION = Mta(
     name="courier",
+    package="courier-mta",
     plan=plan,
     witness=MAIN,
     executables=("couriertcpd",),

@@ -87,6 +87,7 @@ def judge_session(output: str, port: int = 25) -> Finding:
 
 INTEGRATION = Mta(
     name="exim",
+    package="exim4-daemon-light",
     other_names=("exim4",),
     plan=plan,
     version_command=("exim4", "-bV"),

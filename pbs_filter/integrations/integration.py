@@ -47,6 +47,8 @@ class Integration:
     """The configuration files that are read."""
     commands: tuple[tuple[str, ...], ...] = ()
     """The commands whose answers are read, where it is installed."""
+    package: str = ""
+    """The package of Debian that has it; "": none."""
     service: str = ""
     """Its unit of systemd, if that has another name."""
     facts: Callable[[Machine], list[tuple[str, str]]] = _nothing

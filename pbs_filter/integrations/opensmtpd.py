@@ -84,6 +84,7 @@ def settings(machine: Machine) -> list[Finding]:
 
 INTEGRATION = Mta(
     name="opensmtpd",
+    package="opensmtpd",
     other_names=("smtpd",),
     plan=plan,
     version_command=("smtpd", "-h"),

@@ -317,6 +317,7 @@ def facts(machine: Machine) -> list[tuple[str, str]]:
 
 INTEGRATION = Mta(
     name="postfix",
+    package="postfix",
     plan=plan,
     version_command=("postconf", "-h", "mail_version"),
     version_pattern=r"(?m)^([0-9][\w.-]*)$",

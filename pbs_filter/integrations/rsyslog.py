@@ -178,6 +178,7 @@ def facts(machine: Machine) -> list[tuple[str, str]]:
 
 INTEGRATION = Feed(
     name="rsyslog",
+    package="rsyslog",
     other_names=("rsyslogd",),
     plan=plan,
     version_command=("rsyslogd", "-v"),

@@ -86,6 +86,7 @@ def judge_session(output: str, _port: int = 25) -> Finding:
 
 INTEGRATION = Mta(
     name="sendmail",
+    package="sendmail",
     plan=plan,
     witness="/usr/share/sendmail/cf",
     executables=("sendmail/sendmail",),

@@ -90,6 +90,7 @@ def facts(machine: Machine) -> list[tuple[str, str]]:
 
 INTEGRATION = Feed(
     name="syslog-ng",
+    package="syslog-ng-core",
     other_names=("syslogng",),
     plan=plan,
     version_command=("syslog-ng", "--version"),

@@ -173,6 +173,15 @@ def plan(machine: Machine, made: Plan, chosen: Sequence[Integration]) -> str:
     return "\n".join(parts)
 
 
+def ways(integrations: Sequence[Integration], machine: Machine) -> str:
+    """The one command for each of `integrations`, none of which is installed here."""
+    rows = []
+    for each in integrations:
+        install = f"apt-get install {each.package} && " if each.package else ""
+        rows.append(f"        {install}{machine.program} --setup {each.name}")
+    return "\n".join(rows)
+
+
 def next_steps(machine: Machine, made: Plan) -> str:
     """The steps for the person: after --apply, too."""
     parts = []

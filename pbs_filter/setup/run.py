@@ -79,17 +79,18 @@ def plan_of(machine: Machine, chosen: Sequence[Integration]) -> Plan:
             Plan(
                 manual_steps=(
                     "no syslog daemon is installed, and no systemd runs, whose journal could be "
-                    "read: install rsyslog, which loses no login, and run this again",
+                    "read. The ways to have one (rsyslog loses no login):\n"
+                    + render.ways([each for each in feeds().values() if each.package], machine),
                 )
             )
         )
     if not any(each.name in mtas() for each in chosen):
-        names = ", ".join(mtas())
         parts.append(
             Plan(
                 manual_steps=(
-                    f"no MTA is installed here: nobody asks the map yet. Install one of {names}, "
-                    "and run this again; or run it on the host that has it",
+                    "no MTA is installed here: nobody asks the map yet. Run this on the host that "
+                    "has one, or choose one (Debian, Ubuntu):\n"
+                    + render.ways([*mtas().values()], machine),
                 )
             )
         )
@@ -120,6 +121,7 @@ def chosen_of(names: Sequence[str], machine: Machine) -> list[Integration]:
         try:
             name = named[0] if named else choose(machine, kind)
         except ValueError as error:
-            raise UsageError(f"--setup: {error}: --setup {'|'.join(kind)}") from None
+            ways = [f"--setup {each}" for each in kind if each in machine.versions]
+            raise UsageError(f"--setup: {error}: {', '.join(ways)}") from None
         chosen += [kind[name]] if name else []
     return chosen

@@ -232,7 +232,10 @@ def test_what_is_not_named_is_what_runs(
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["rsyslog"], "courier and exim and .* are installed: say which MTA: --setup courier"),
+        (
+            ["rsyslog"],
+            "courier and exim and .* are installed: say which MTA: --setup courier, --setup exim",
+        ),
         (["rsyslog", "syslog-ng"], "rsyslog and syslog-ng: one syslog daemon at a time"),
         (["rsyslog", "postfix", "posfix"], "unknown name 'posfix'. Did you mean 'postfix'"),
     ],
@@ -254,7 +257,13 @@ def test_several_that_run_are_not_clear_either() -> None:
 
 
 def test_where_nothing_is_installed_nothing_is_chosen() -> None:
-    assert [] == run.chosen_of([], machine(versions={}))
+    bare = machine(versions={})
+    assert [] == run.chosen_of([], bare)
+    feeding, asking = run.plan_of(bare, []).manual_steps
+    assert f"apt-get install rsyslog && {bare.program} --setup rsyslog\n" in feeding
+    assert "journal" not in feeding.partition(":\n")[2]
+    assert f"apt-get install postfix && {bare.program} --setup postfix\n" in asking
+    assert f"\n        {bare.program} --setup qmail\n" in asking
 
 
 def test_versions_are_compared_as_numbers() -> None:
