@@ -2,8 +2,8 @@
 
 The machine's own clock (CLOCK_BOOTTIME: it also counts while suspended, and nobody sets it) tells
 how much time really goes by; `offset` is what the wall clock had beside it. All of the filter's
-times are the machine's clock plus that offset, so that a clock that is set means nothing until
-`step` is called, and then every time moves with it, at once.
+times are the machine's clock plus that offset, so that a clock that is set changes nothing
+until `step` is called, and then every time moves with it, at once.
 """
 
 from __future__ import annotations

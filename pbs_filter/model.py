@@ -113,7 +113,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """A line that a rule knows, and that means nothing to us."""
+    """A line that a rule knows, and that tells of no login and no end."""
 
 
 Observation = Connected | Accepted | Refused | Ended | Ignored

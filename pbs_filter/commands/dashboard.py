@@ -17,7 +17,7 @@ KEPT = 500
 """Addresses that are remembered for the picture: more than any terminal is high."""
 MINUTE = 60
 QUIET = frozenset({"other_program", "ignored", "connected", "ended", "empty"})
-"""Reasons that are no refusal: most lines of a mail log mean nothing to us."""
+"""Reasons that are no refusal: most lines of a mail log tell of no login."""
 WARNINGS = 3
 CHART_ROWS = 3
 TALL = 24

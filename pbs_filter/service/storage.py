@@ -136,7 +136,7 @@ class Storage:
             if number % 100_000 == 99_999:
                 keep_alive()
         if unknown:
-            self._say(f"{config.journal!r}: {unknown} lines of it mean nothing to this version")
+            self._say(f"{config.journal!r}: {unknown} lines of it are unknown to this version")
         step = clock.between(stamp, self.clock.stamp())
         if step:
             self._say(f"the clock was set by {step} seconds while no filter was running")
