@@ -1,8 +1,8 @@
-"""What rsyslog and syslog-ng, with the shipped files, do alike."""
+"""What rsyslog and syslog-ng, of Debian 12 and of Debian 13, with the shipped files do alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,8 @@ from .shipped import (
 )
 
 Daemon = Rsyslog | SyslogNg
+Another = Callable[[Path], Daemon]
+"""Makes one more daemon of the same kind, in a directory of its own, with the same filter."""
 
 
 @pytest.fixture
@@ -33,11 +35,18 @@ def installed(tmp_path: Path) -> Installed:
     return Installed(tmp_path / "installed", "require_vouched = true\n")
 
 
-@pytest.fixture(params=[Rsyslog, SyslogNg], ids=["rsyslog", "syslog-ng"])
-def daemon(
-    request: pytest.FixtureRequest, tmp_path: Path, installed: Installed
-) -> Iterator[Daemon]:
-    with request.param.with_filter(tmp_path / "first", installed) as running:
+@pytest.fixture(
+    params=[(Rsyslog, ""), (Rsyslog, "trixie"), (SyslogNg, ""), (SyslogNg, "trixie")],
+    ids=["rsyslog 8.2302", "rsyslog 8.2504", "syslog-ng 3.38", "syslog-ng 4.8"],
+)
+def another(request: pytest.FixtureRequest, installed: Installed) -> Another:
+    kind, suite = request.param
+    return lambda directory: kind.with_filter(directory, installed, suite=suite)
+
+
+@pytest.fixture
+def daemon(another: Another, tmp_path: Path) -> Iterator[Daemon]:
+    with another(tmp_path / "first") as running:
         yield running
 
 
@@ -48,14 +57,11 @@ def log(daemon: Daemon) -> Iterator[LogSocket]:
 
 
 def test_a_second_daemon_waits_for_the_filter_of_the_first(
-    tmp_path: Path, daemon: Daemon, installed: Installed, log: LogSocket
+    another: Another, tmp_path: Path, daemon: Daemon, installed: Installed, log: LogSocket
 ) -> None:
     log.send(login(0))
     installed.wait_for_count(1)
-    with (
-        type(daemon).with_filter(tmp_path / "second", installed) as second,
-        second.log() as other_log,
-    ):
+    with another(tmp_path / "second") as second, second.log() as other_log:
         for number in range(1, 1000):
             (log if number % 2 else other_log).send(login(number))
         installed.wait_for_count(501)

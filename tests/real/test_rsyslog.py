@@ -58,9 +58,17 @@ def installed(place: Path) -> Installed:
 
 
 @pytest.fixture
-def rsyslogd(place: Path, installed: Installed) -> Iterator[Rsyslog]:
-    with Rsyslog.with_filter(place / "rsyslog", installed) as daemon:
+def rsyslogd(
+    request: pytest.FixtureRequest, place: Path, installed: Installed
+) -> Iterator[Rsyslog]:
+    suite = getattr(request, "param", "")
+    with Rsyslog.with_filter(place / "rsyslog", installed, suite=suite) as daemon:
         yield daemon
+
+
+of_each_debian = pytest.mark.parametrize(
+    "rsyslogd", ["", "trixie"], ids=["8.2302", "8.2504"], indirect=True
+)
 
 
 @pytest.fixture
@@ -72,6 +80,7 @@ def log(rsyslogd: Rsyslog) -> Iterator[LogSocket]:
 # ------------------------------------------------------------------ nothing is lost
 
 
+@of_each_debian
 def test_a_filter_killed_in_bursts_and_idle_loses_no_login(
     rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
@@ -132,6 +141,7 @@ def test_a_stop_with_more_lines_than_memory_takes_in_a_time_of_trouble_ends_and_
     installed.wait_for_count(DEEP)
 
 
+@of_each_debian
 def test_a_stop_with_lines_waiting_loses_none_of_them(
     rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
@@ -177,6 +187,7 @@ def test_a_session_of_two_lines_is_a_login_though_the_filter_dies_between_them(
 # ------------------------------------------------------------------ nobody is held up
 
 
+@of_each_debian
 def test_a_filter_that_hangs_holds_nobody_up_and_is_replaced(
     rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:
@@ -231,6 +242,7 @@ def test_a_networks_command_that_hangs_holds_no_login_up(tmp_path: Path) -> None
 # ------------------------------------------------------------------ signals, rotation, restarts
 
 
+@of_each_debian
 def test_hups_rotation_and_a_restart_under_load_lose_nothing(
     rsyslogd: Rsyslog, installed: Installed, log: LogSocket
 ) -> None:

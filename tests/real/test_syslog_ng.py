@@ -61,9 +61,15 @@ def installed(place: Path) -> Installed:
 
 
 @pytest.fixture
-def daemon(place: Path, installed: Installed) -> Iterator[SyslogNg]:
-    with SyslogNg.with_filter(place / "syslog-ng", installed) as running:
+def daemon(request: pytest.FixtureRequest, place: Path, installed: Installed) -> Iterator[SyslogNg]:
+    suite = getattr(request, "param", "")
+    with SyslogNg.with_filter(place / "syslog-ng", installed, suite=suite) as running:
         yield running
+
+
+of_each_debian = pytest.mark.parametrize(
+    "daemon", ["", "trixie"], ids=["3.38", "4.8"], indirect=True
+)
 
 
 @pytest.fixture
@@ -75,6 +81,7 @@ def log(daemon: SyslogNg) -> Iterator[LogSocket]:
 # ------------------------------------------------------------------ what is lost, and what is not
 
 
+@of_each_debian
 def test_a_killed_filter_loses_what_is_in_its_pipe_and_nothing_else(
     daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
@@ -101,6 +108,7 @@ def test_a_killed_filter_loses_what_is_in_its_pipe_and_nothing_else(
     assert len(lost) <= KILLS * LOST_PER_KILL
 
 
+@of_each_debian
 def test_a_filter_killed_while_idle_loses_nothing(
     daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
@@ -240,6 +248,7 @@ def test_a_filter_that_hangs_holds_nobody_up(
 # ------------------------------------------------------------------ signals, rotation, restarts
 
 
+@of_each_debian
 def test_reloads_rotation_and_a_restart_under_load(
     daemon: SyslogNg, installed: Installed, log: LogSocket
 ) -> None:
