@@ -64,7 +64,7 @@ def _offset() -> float:
 
 
 def boot_id() -> str:
-    """Which start of this machine this is; empty where it cannot be known."""
+    """Return the id of this start of the machine; empty where it cannot be known."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

@@ -1,4 +1,4 @@
-"""What can go wrong, split by what to do next.
+"""The errors say what can go wrong, split by what to do next.
 
 Untrusted input never raises out of the core: it becomes a `Reason`. These are our own mistakes, the
 operator's, and the machine's.

@@ -1,4 +1,4 @@
-"""What journal, map and lock ask of the file system: places we may trust, sentences for its errors.
+"""Journal, map and lock ask this of the file system: places we may trust, sentences for its errors.
 
 Edge code. Nothing here knows what the files hold.
 """

@@ -1,4 +1,4 @@
-"""What root does to paths that another account may change (edge): always to one certain file.
+"""Root changes paths that another account may change, too (edge): always to one certain file.
 
 The filter's account owns its directory, and an MTA's account may own another: whoever owns a
 directory can put a link, a pipe or another file in the place of any name in it, at any moment.
@@ -82,7 +82,7 @@ def open_to_append(path: str) -> int:
 
 
 def _roots_alone(path: str) -> bool:
-    """Whether root made the link `path`, and nobody else can put another in its place."""
+    """Return whether root made the link `path`, and nobody else can put another in its place."""
     directory = os.stat(os.path.dirname(path) or ".")
     writable = directory.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return not (os.lstat(path).st_uid or directory.st_uid or writable)
@@ -109,7 +109,8 @@ def lock_holders(path: str) -> list[tuple[int, str]]:
 
 
 def described_holders(path: str) -> str:
-    """Who holds a flock(2) of `path`, as text: `process 4711 (flock)`; "" where nobody is seen."""
+    """Return the processes that hold a flock(2) of `path`, as text: `process 4711 (flock)`; ""
+    where nobody is seen."""
     parts = []
     for pid, _kind in lock_holders(path):
         try:

@@ -120,7 +120,7 @@ Observation = Connected | Accepted | Refused | Ended | Ignored
 
 
 class Reason(enum.Enum):
-    """Why a line led to no authorisation. The value is what people and counters see."""
+    """A reason why a line led to no authorisation. People and counters see the value."""
 
     __hash__ = object.__hash__  # each line is counted under one; Enum's own is in Python, and slow
 

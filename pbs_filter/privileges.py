@@ -1,4 +1,4 @@
-"""Whose rights we have (edge): the account and the group of the configuration."""
+"""The filter chooses whose rights it has (edge): the account and the group of the configuration."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def _give(held: int, status: os.stat_result, uid: int, gid: int) -> None:
 
 
 def others(config: Config) -> tuple[int, ...]:
-    """Who beside us may own the directory: the account that we could not become."""
+    """Return the accounts that may own the directory beside us: the account that we could not
+    become."""
     try:
         return (pwd.getpwnam(config.user).pw_uid,) if config.user else ()
     except KeyError:

@@ -41,7 +41,7 @@ def safe(text: str) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns a terminal needs for a safe text (Unicode TR 11: wide ones take two)."""
+    """Return the columns that a safe text needs (Unicode TR 11: wide ones take two)."""
     if text.isascii():
         return len(text)
     return sum(map(_columns, text))
@@ -54,7 +54,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """As much of a safe text as fits; an ellipsis says that there was more."""
+    """Return the beginning of a safe text that fits; an ellipsis says that there was more."""
     if width(text) <= columns:
         return text
     if columns < 1:
@@ -73,7 +73,7 @@ def fit(text: str, columns: int) -> str:
 
 
 def clip(line: Line, columns: int) -> list[Span]:
-    """As much of `line` as fits into so many columns, made safe."""
+    """Return the beginning of `line` that fits into so many columns, made safe."""
     clipped = []
     for text, style in line:
         shown = cut(safe(text), columns)
@@ -147,7 +147,7 @@ def json_line(value: Any) -> str:
 
 
 def wants_colour(choice: str, environ: Mapping[str, str], *, is_terminal: bool) -> bool:
-    """Whether to write colours, by `--color` (`auto`, `always`, `never`), NO_COLOR and TERM."""
+    """Return whether to write colours, by `--color` (auto, always, never), NO_COLOR and TERM."""
     if choice != "auto":
         return choice == "always"
     return is_terminal and not environ.get("NO_COLOR") and environ.get("TERM", "") not in _BARE

@@ -10,7 +10,8 @@ MANUAL = "manual"
 
 
 class Authorisation:
-    """What the ledger knows of one address. Times are whole seconds since the epoch.
+    """An authorisation has all that the ledger knows of one address. Times are whole seconds since
+    the epoch.
 
     A plain class with slots: a million of them are held, and a login touches one in place.
     """

@@ -111,7 +111,7 @@ class Book:
         return 0 if auth is None else auth.until
 
     def _is_held_by(self, user: str, address: str) -> bool:
-        """Whether a session of the user with this key holds `address`."""
+        """Return whether a session of the user with this key holds `address`."""
         auth = self.authorisations.get(address)
         keys = () if auth is None else auth.session_keys()
         return any(user_key(self.sessions[key].user) == user for key in keys)

@@ -1,4 +1,4 @@
-"""What the observations of one session lead to: a login, a logout, or a reason why not.
+"""The correlator joins the observations of one session: a login, a logout, or a reason why not.
 
 A session is (host, server, key), written `host server key`. The pid alone is never the key: two POP
 hosts have the same pids, and so have two servers on one host. A host of the network is its address
@@ -87,7 +87,7 @@ class Correlator:
         return opened.address if opened is not None and opened.user == user else None
 
     def is_open(self, session: str, address: str, user: str, at: int) -> bool:
-        """Whether this login was told a moment before, by the server's other feed for one."""
+        """Return whether this login was told a moment before, as by the server's other feed."""
         opened = self.ledger.sessions.get(session)
         return (
             opened is not None
@@ -123,7 +123,7 @@ class Correlator:
         return self.ledger.login(address, user, server, protocol, session, at, now, line)
 
     def _is_closed(self, session: str, at: int) -> bool:
-        """Whether a login at `at` is that of the last session of this key, which is over."""
+        """Return whether a login at `at` is that of the last session of this key, which is over."""
         known = self._closed.get(session)
         return known is not None and at <= known[0]
 
@@ -205,11 +205,11 @@ class Correlator:
     # ------------------------------------------------------------------ the journal's side
 
     def changes(self) -> int:
-        """How many states the journal has to be told of."""
+        """Return how many payloads the journal lacks."""
         return len(self._changed)
 
     def journal_payloads(self) -> list[str]:
-        """What the journal has to be told. It is told again until `journaled` is called."""
+        """Return the payloads that the journal lacks, until `journaled` is called."""
         return [self._payload(session) for session in self._changed]
 
     def journaled(self) -> None:
@@ -217,7 +217,7 @@ class Correlator:
         self._changed.clear()
 
     def live_payloads(self) -> Iterator[str]:
-        """Everything, for a new journal."""
+        """Return all payloads, for a new journal."""
         for session in self.pending.snapshot():
             yield self._payload(session)
 

@@ -1,4 +1,4 @@
-"""What happened to authorisations and sessions, kept for the log until it takes it. Pure."""
+"""The events keep what happened to authorisations and sessions until the log takes it. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Event(NamedTuple):
     """Who asked for it, by the kernel; None: a line of the log led to it."""
 
     def fields(self) -> dict[str, Any]:
-        """What is told of it, by name."""
+        """Return the fields that are told of the event, by name."""
         values = self._asdict()
         uid = values.pop("uid")
         told = {key: value for key, value in values.items() if value and key != "name"}
@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 class Events:
-    """Those that wait; more than `MAX_WAITING` are counted only."""
+    """The events that wait for the log; more than `MAX_WAITING` are counted only."""
 
     __slots__ = ("_waiting", "debugging", "lost")
 
@@ -59,7 +59,7 @@ class Events:
             self.lost += 1
 
     def take(self) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-        """Those that wait, by name, and how many found no room; none wait afterwards."""
+        """Take the events that wait, by name; return them and how many found no room."""
         taken = [(event.name, event.fields()) for event in self._waiting], self.lost
         self._waiting, self.lost = [], 0
         return taken

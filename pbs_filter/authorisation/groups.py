@@ -10,7 +10,7 @@ from .user_names import UserPatterns
 
 
 class Terms(NamedTuple):
-    """How long a login counts."""
+    """The terms say how long a login counts."""
 
     grace_seconds: int
     max_session_seconds: int
@@ -46,7 +46,8 @@ class Group:
         self._networks = None if networks is None else Networks(networks)
 
     def has(self, user: str, address: str) -> bool:
-        """Whether a login of `user` from `address`, or from a network of `ipv6_prefix`, is meant.
+        """Return whether the group has `user` logging in from `address`, or from a network of
+        `ipv6_prefix`.
 
         Of a network its first address decides.
         """

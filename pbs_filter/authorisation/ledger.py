@@ -228,7 +228,7 @@ class Ledger(Book):
     # ------------------------------------------------------------------ time
 
     def next_due(self) -> int | None:
-        """When `tick` has something to do, seconds since the epoch."""
+        """Return when `tick` has something to do, seconds since the epoch."""
         return self.due.first()
 
     def tick(self, now: int, limit: int = housekeeping.TICK_LIMIT) -> None:
@@ -242,11 +242,11 @@ class Ledger(Book):
     # ------------------------------------------------------------------ the journal's side
 
     def changes(self) -> int:
-        """How many states the journal has to be told of."""
+        """Return how many payloads the journal lacks."""
         return len(self.journal)
 
     def journal_payloads(self) -> list[str]:
-        """What the journal has to be told. It is told again until `journaled` is called."""
+        """Return the payloads that the journal lacks, until `journaled` is called."""
         return self.journal.waiting()
 
     def journaled(self) -> None:
@@ -254,7 +254,8 @@ class Ledger(Book):
         self.journal.written()
 
     def live_payloads(self) -> Iterator[str]:
-        """Everything, for a new journal: a fuzzy snapshot, slices may be taken between changes."""
+        """Return all payloads, for a new journal: a fuzzy snapshot, slices may be taken between
+        changes."""
         return self.journal.live()
 
     def tell_again(self, addresses: Iterable[str]) -> None:
@@ -280,8 +281,8 @@ class Ledger(Book):
     # ------------------------------------------------------------------ the map's side
 
     def map_changes(self, limit: int | None = None) -> dict[str, bytes | None]:
-        """What the map has to be told of the oldest `limit` addresses, until `mapped` is called:
-        key to value (None: delete)."""
+        """Return the changes that the map lacks, of the oldest `limit` addresses, until `mapped` is
+        called: key to value (None: delete)."""
         return self.map.oldest(limit)
 
     def map_forgotten(self) -> None:
@@ -289,7 +290,7 @@ class Ledger(Book):
         self.map.clear()
 
     def map_dirty(self) -> int:
-        """How many addresses the map has to be told of."""
+        """Return how many addresses the map lacks."""
         return len(self.map)
 
     def mapped(self, written: Mapping[str, bytes | None]) -> None:
@@ -297,11 +298,11 @@ class Ledger(Book):
         self.map.written(written)
 
     def map_values(self) -> Iterator[tuple[str, bytes]]:
-        """Everything, for a new map."""
+        """Return all entries, for a new map."""
         return self.map.all()
 
     def living(self, now: int) -> Iterator[tuple[str, Entry]]:
-        """Who may relay at `now`, for exports."""
+        """Return the addresses that may relay at `now`, for exports."""
         for address, auth in self.authorisations.items():
             if auth.until > now:
                 yield address, auth.entry()

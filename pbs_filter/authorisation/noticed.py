@@ -25,7 +25,7 @@ MAX_TOKEN = 64
 
 
 class TestLine(NamedTuple):
-    """What the feed said of a line of `--doctor`. It leads to nothing else."""
+    """A test line of `--doctor`, as the feed described it. It leads to nothing else."""
 
     at_epoch: float | None
     """When it was written, by the record; None: the feed cannot say."""
@@ -35,7 +35,7 @@ class TestLine(NamedTuple):
 
 
 class Noticed:
-    """This memory has shared addresses, users and servers that were refused, and test lines.
+    """The memory has shared addresses, users and servers that were refused, and test lines.
 
     Args:
         authorisations: the ledger's, by address.

@@ -1,4 +1,4 @@
-"""Which messages may be pieces of a longer line, whose beginning a client chose. Pure state.
+"""Pieces of a longer line, whose beginning a client chose, are told from lines here. Pure state.
 
 A logger that cuts a long line makes several messages of it, and the second begins with whatever the
 client put there. A piece cannot be told from a line by its text. But the message before it can be:
@@ -64,7 +64,7 @@ class Look(NamedTuple):
 
 
 class _Logger:
-    """What was seen of one logger: the messages of one program on one host."""
+    """The memory of one logger: the messages of one program on one host."""
 
     __slots__ = ("following", "granted", "left", "left_bytes", "until_epoch")
 
@@ -153,7 +153,7 @@ class Pieces:
         return len(self._changed)
 
     def journal_payloads(self) -> list[str]:
-        """What the journal has to be told. It is told again until `journaled` is called."""
+        """Return the payloads that the journal lacks, until `journaled` is called."""
         return [self._payload(key) for key in self._changed]
 
     def journaled(self) -> None:
@@ -161,7 +161,7 @@ class Pieces:
         self._changed.clear()
 
     def live_payloads(self) -> Iterator[str]:
-        """Everything, for a new journal."""
+        """Return all payloads, for a new journal."""
         for key, logger in list(self._loggers.items()):
             if logger.left:
                 yield self._payload(key)

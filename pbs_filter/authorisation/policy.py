@@ -1,4 +1,4 @@
-"""What the operator decided: who is never authorised, and whose word counts. Pure."""
+"""The policy has the operator's decisions: who is never authorised, whose word counts. Pure."""
 
 from __future__ import annotations
 
@@ -114,14 +114,14 @@ class Policy:
         return next((group for group in self.groups if group.has(user, address)), None)
 
     def terms(self, user: str, address: str) -> Terms | None:
-        """How long a login of `user` from `address` counts; None: as long as most."""
+        """Return how long a login of `user` from `address` counts; None: as long as most."""
         group = self.group_of(user, address) if self.groups else None
         return None if group is None else group.terms
 
     def distrusts(
         self, record: Record, server: str, observation: Observation, holder: str | None = None
     ) -> Reason | None:
-        """Why the sender of `record` may not say `observation` for `server`; None: it may.
+        """Return why the sender of `record` may not say `observation` for `server`; None: it may.
 
         The kernel's uid is the only proof there is (exe, cmdline and the message's own pid are
         not); over the network it is the peer's address. `holder` is the user who logged in, if the
@@ -148,22 +148,22 @@ class Policy:
         return holder is not None and self.uid_of is not None and self.uid_of(holder) == uid
 
     def may_speak(self, record: Record) -> bool:
-        """Whether the sender of `record` is trusted for some server."""
+        """Return whether the sender of `record` is trusted for some server."""
         if record.peer:
             return self.trusted_hosts.find(record.peer) is not None
         uid = record.uid
         return not uid or any(uid in uids for uids in self.trusted_uids.values())
 
     def cannot_tell(self, record: Record, server: str, carriage: Carriage) -> str:
-        """Why a line of `server`, which travels by `carriage`, may be a piece of another, as far as
-        this feed shows; empty: it shows enough, or the configuration names the server.
+        """Return why a line of `server`, which travels by `carriage`, may be a piece of another, as
+        far as this feed shows; empty: it shows enough, or the configuration names the server.
         """
         if carriage.is_whole or server in self.named:
             return ""
         return carriage.cure if carriage.off or record.exact is False else ""
 
     def pieces_note(self, server: Server) -> str:
-        """What an operator should know of lines of `server` that come in pieces; empty: nothing."""
+        """Return a note on lines of `server` that come in pieces; empty: nothing."""
         for way in (server.carriage, *server.carriages.values()):
             if way.line_breaks:
                 return f"its own log is read; {way.cure}"
@@ -176,7 +176,7 @@ class Policy:
         return ""
 
     def tls_note(self, server: Server) -> str:
-        """What an operator should know of `server` where TLS is required; empty: nothing."""
+        """Return a note on `server` where TLS is required; empty: nothing."""
         if not self.asks_for_tls or can_say(server):
             return ""
         return (
@@ -205,8 +205,8 @@ class Policy:
         rule: Rule | None = None,
         record: Record | None = None,
     ) -> tuple[Reason, str] | None:
-        """Why `user` at canonical `address` is never authorised, and the network or name that
-        says so; `local` is the server's own address where the line has it, `rule` has read
+        """Return why `user` at canonical `address` is never authorised, and the network or name
+        that says so; `local` is the server's own address where the line has it, `rule` has read
         `record`.
         """
         if self._refused.find(address) is not None:

@@ -34,7 +34,7 @@ class Shards(MutableMapping[K, V], Generic[K, V]):
         first is full some hundredths before `most` is reached."""
 
     def part(self, key: object) -> dict[K, V]:
-        """Where `key` is, or would be."""
+        """Return the part where `key` is, or would be."""
         return self.parts[hash(key) % len(self.parts)]
 
     def __getitem__(self, key: K) -> V:

@@ -15,7 +15,7 @@ from .trace import Trace
 
 
 class State:
-    """What lines have led to, and what journal and map have not been told of it yet."""
+    """The state is what lines have led to, with the part that journal and map still lack."""
 
     def __init__(self, ledger: Ledger, correlator: Correlator, pieces: Pieces) -> None:
         self.ledger = ledger
@@ -37,22 +37,23 @@ class State:
         self.correlator.shift(seconds)
 
     def next_due(self) -> int | None:
-        """When `tick` has something to do, seconds since the epoch."""
+        """Return when `tick` has something to do, seconds since the epoch."""
         return self.ledger.next_due()
 
     # ------------------------------------------------------------------ the journal
 
     def live(self) -> int:
-        """How many states a new journal would have."""
+        """Return how many payloads a new journal would have."""
         ledger = self.ledger
         return len(ledger.authorisations) + len(ledger.sessions) + len(self.correlator.pending)
 
     def changes(self) -> int:
-        """How many states the journal has to be told of."""
+        """Return how many payloads the journal lacks."""
         return self.ledger.changes() + self.correlator.changes() + self.pieces.changes()
 
     def journal_payloads(self) -> list[str]:
-        """What the journal has to be told before the lines so far are acknowledged."""
+        """Return the payloads that the journal lacks, and needs before the lines so far are
+        acknowledged."""
         return (
             self.ledger.journal_payloads()
             + self.correlator.journal_payloads()
@@ -66,7 +67,7 @@ class State:
         self.pieces.journaled()
 
     def live_payloads(self) -> Iterator[str]:
-        """Everything, for a new journal."""
+        """Return all payloads, for a new journal."""
         yield from self.ledger.live_payloads()
         yield from self.correlator.live_payloads()
         yield from self.pieces.live_payloads()
@@ -98,15 +99,15 @@ class State:
     # ------------------------------------------------------------------ the map
 
     def addresses(self) -> int:
-        """How many addresses a new map would have."""
+        """Return how many addresses a new map would have."""
         return len(self.ledger.authorisations)
 
     def map_dirty(self) -> int:
-        """How many addresses the map has to be told of."""
+        """Return how many addresses the map lacks."""
         return self.ledger.map_dirty()
 
     def map_changes(self, limit: int) -> dict[str, bytes | None]:
-        """What the map has to be told, the oldest `limit` of it; told until `mapped`."""
+        """Return the changes that the map lacks, the oldest `limit`, until `mapped` is called."""
         return self.ledger.map_changes(limit)
 
     def mapped(self, written: Mapping[str, bytes | None]) -> None:
@@ -119,5 +120,5 @@ class State:
         self.ledger.map_forgotten()
 
     def map_values(self) -> Iterator[tuple[str, bytes]]:
-        """Everything, for a new map."""
+        """Return all entries, for a new map."""
         return self.ledger.map_values()

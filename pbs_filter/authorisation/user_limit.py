@@ -38,7 +38,7 @@ class UserAddresses:
         """The users of the addresses that have, or had, more than one."""
 
     def admits(self, user: str, address: str, now: int) -> bool:
-        """Whether `user` may be let in from `address`: it counts already, or there is room."""
+        """Return whether `user` may come from `address`: it counts already, or there is room."""
         known = self._by_user.get(user)
         if known is None or known == address:
             return True
@@ -56,7 +56,7 @@ class UserAddresses:
         return known[address] > now or self._holds(user, address)
 
     def count(self, user: str) -> int:
-        """How many addresses are kept of `user`."""
+        """Return how many addresses of `user` are kept."""
         known = self._by_user.get(user)
         return 0 if known is None else 1 if isinstance(known, str) else len(known)
 

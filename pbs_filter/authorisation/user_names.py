@@ -41,7 +41,8 @@ class UserPatterns:
 
 
 def _fits(parts: list[str], name: str) -> bool:
-    """Whether `name` has these parts in their order, the first at its begin, the last at its end.
+    """Return whether `name` has these parts in their order, the first at its beginning, the last at
+    its end.
 
     Each is taken where it comes first: linear, whatever a client typed.
     """

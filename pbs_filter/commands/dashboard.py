@@ -30,7 +30,7 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 class Dashboard:
-    """What is known, and how it looks.
+    """The dashboard has the values of the live view, and draws them.
 
     Args:
         title: the host and the map, for the first row.
@@ -70,7 +70,7 @@ class Dashboard:
         self._samples.clear()
 
     def map_says(self, entries: Iterable[tuple[str, Entry]], now: int) -> None:
-        """All that is in the map. Only the newest are remembered.
+        """Take all rows of the map. Only the newest are remembered.
 
         Raises: what `entries` raises; then nothing has changed.
         """

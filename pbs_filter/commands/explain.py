@@ -105,7 +105,7 @@ def story(
     outcome: Outcome,
     near: Sequence[NearMiss] = (),
 ) -> str:
-    """Everything about one line, for people."""
+    """Return the explanation of one line, for people."""
     text = line[:400].decode("utf-8", "backslashreplace")
     rows = [f"line {number}: {text if text.isprintable() else repr(text)}"]
     if isinstance(record, Record):
@@ -148,7 +148,7 @@ def observed(observation: object) -> str:
 
 
 def odd(user: str) -> str:
-    """What it is in a user's name that keeps every rule from reading the line."""
+    """Return what in a user's name keeps every rule from reading the line."""
     signs = sorted({char for char in user if not (char.isalnum() or char in "._@+-")})
     if not signs:
         return f"the user name has {len(user)} characters"
@@ -156,7 +156,7 @@ def odd(user: str) -> str:
 
 
 def decision(outcome: Outcome) -> str:
-    """What was decided, in one sentence."""
+    """Return the decision, in one sentence."""
     condition = UNPROVEN if outcome.reason is Reason.NOT_VOUCHED else ""
     detail = f" ({outcome.detail})" if outcome.detail else ""
     if outcome.event == "login":

@@ -79,7 +79,8 @@ class Login:
 
 
 class History:
-    """What journals say of one address: give it the payloads of the older file first."""
+    """The history has what journals say of one address: give it the payloads of the older file
+    first."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -90,7 +91,7 @@ class History:
         self._wanted = (f"a\t{address}\t", f"d\t{address}")
 
     def wants(self, payload: str) -> bool:
-        """Whether `take` has a use for `payload`: almost all lines of a journal are others'."""
+        """Return whether `take` has a use for `payload`: almost none of a journal's lines."""
         return payload.startswith(self._wanted) or (self.since is None and payload[:2] == "a\t")
 
     def take(self, payloads: Iterable[str]) -> None:

@@ -99,7 +99,7 @@ def local_zone() -> tzinfo:
 
 
 def _fixed_zone() -> tzinfo:
-    """What the clock says just now, where the machine cannot name its zone."""
+    """Return the clock's offset of this moment, where the machine cannot name its zone."""
     return datetime.now().astimezone().tzinfo or UTC
 
 

@@ -276,7 +276,7 @@ class Config:
 
     @property
     def holds(self) -> bool:
-        """Whether any session holds its address."""
+        """Return whether any session holds its address."""
         return any((self.max_session_seconds, *(g.max_session_seconds for g in self.groups)))
 
     @property

@@ -1,4 +1,4 @@
-"""What each outcome means, and what to type. Pure."""
+"""The findings say what each outcome means, and what to type. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPLAIN = "pbs-filter --status"
 
 
 def drop_in(daemon: str, path: str, *, there: bool, same: bool, setup: str) -> Finding:
-    """Whether `daemon` (with its version) has the file at `path` that feeds us."""
+    """Judge whether `daemon` (with its version) has the file at `path` that feeds us."""
     if not path:
         return note("daemon", f"{daemon} includes no directory of drop-ins; see {setup}")
     if not there:
@@ -38,7 +38,7 @@ def drop_in(daemon: str, path: str, *, there: bool, same: bool, setup: str) -> F
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedProbe:
-    """What became of the test line."""
+    """The outcome of the test line."""
 
     daemon: str
     """Its name; "" where none is installed."""
@@ -60,7 +60,7 @@ class FeedProbe:
 
 
 def feed(probe: FeedProbe, log_text: str = "", *, trouble: bool = False, unit: str = "") -> Finding:
-    """Whether the daemon feeds us.
+    """Judge whether the daemon feeds us.
 
     Args:
         probe: what became of the test line.
@@ -115,7 +115,7 @@ def last_words(log_text: str) -> str:
 
 
 def service(name: str, values: Mapping[str, str], restart: str) -> Finding | None:
-    """What systemd says of the unit `name` (`systemctl show`): None where it is well."""
+    """Judge the state of the unit `name` by `systemctl show`: None where it is well."""
     state, result = values.get("ActiveState", ""), values.get("Result", "")
     if state not in ("failed", "activating") or (state == "activating" and result == "success"):
         return None
@@ -130,7 +130,7 @@ def service(name: str, values: Mapping[str, str], restart: str) -> Finding | Non
 
 
 def stale(name: str, path: str, started: int, changed: int, restart: str) -> Finding | None:
-    """Whether a daemon was started before its file was changed that it reads only once."""
+    """Judge whether a daemon was started before a file was changed that it reads only once."""
     if not started or changed <= started:
         return None
     return note(
@@ -142,7 +142,7 @@ def stale(name: str, path: str, started: int, changed: int, restart: str) -> Fin
 
 
 def vouched(probe: FeedProbe, *, required: bool) -> Finding:
-    """Whether the daemon says who wrote a line."""
+    """Judge whether the daemon says who wrote a line."""
     assert probe.seen is not None
     uid, peer = probe.seen["uid"], probe.seen["peer"]
     if peer:
@@ -174,7 +174,7 @@ def vouched(probe: FeedProbe, *, required: bool) -> Finding:
 
 
 def clock(probe: FeedProbe) -> Finding:
-    """Whether the stamps of fed lines agree with the clock here."""
+    """Judge whether the stamps of fed lines agree with the clock here."""
     assert probe.seen is not None
     at = probe.seen["at_epoch"]
     if at is None:
@@ -197,7 +197,7 @@ def clock(probe: FeedProbe) -> Finding:
 
 
 def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Finding]:
-    """What the running filter says of itself."""
+    """Return the findings about the running filter, by its own words."""
     findings = []
     if status["version"] != version:
         text = f"version {status['version']} runs, {version} is installed"
@@ -226,8 +226,8 @@ def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Fi
 
 
 def lookup(user: str, status: int, said: str, *, restart: str, closed: str = "") -> Finding:
-    """What `pbs-lookup check` as the lookups' account came to; `closed`: a map that is its owner's
-    alone."""
+    """Judge the outcome of `pbs-lookup check` as the lookups' account; `closed`: a map that is its
+    owner's alone."""
     said = said.strip().splitlines()[-1] if said.strip() else ""
     if status == 0:
         return wrong(
@@ -253,7 +253,7 @@ def lookup(user: str, status: int, said: str, *, restart: str, closed: str = "")
 
 
 def denials(kernel_log: str) -> Finding | None:
-    """Whether AppArmor denied the filter something; None: nothing of that kind is there."""
+    """Judge whether AppArmor denied the filter something; None: nothing of that kind is there."""
     lines = [
         line
         for line in kernel_log.splitlines()

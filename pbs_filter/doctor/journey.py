@@ -56,7 +56,7 @@ def not_seen(user: str, waited_seconds: float) -> Finding:
 
 
 def steps(login: Mapping[str, Any], until_epoch: int | None) -> list[Finding]:
-    """What the filter tells of a login (`trace.Login.as_object`), step by step.
+    """Return a finding for each step of a login that the filter tells of (`trace.Login.as_object`).
 
     `until_epoch` is the end of the authorisation, where the map has one.
     """
@@ -111,7 +111,7 @@ def _line(login: Mapping[str, Any]) -> str:
 def answer(
     asked: LookupConfig, address: str, reply: str, problem: str, took_seconds: float
 ) -> Finding:
-    """What the MTA's lookups say of `address`."""
+    """Judge the answer of the MTA's lookups about `address`."""
     place = asked.where or "pbs-lookup"
     if re.search(r"\bOK\b", reply):
         return ok("answer", f"{asked.mta} is told yes at {place}, after {lasted(took_seconds)}")
@@ -120,7 +120,7 @@ def answer(
 
 
 def relayed(mta: str, source: str, reply: str) -> Finding:
-    """What the MTA said to a recipient elsewhere, for a client at `source`."""
+    """Judge the MTA's answer to a recipient elsewhere, for a client at `source`."""
     if reply.startswith("2"):
         return ok("relay", f"{mta} takes mail from {source} to elsewhere: {reply}")
     return wrong(

@@ -139,7 +139,7 @@ def _log_in(
 
 
 def _capabilities(pop: _Pop) -> dict[str, list[str]]:
-    """What the server offers; nothing where it knows no CAPA (RFC 2449)."""
+    """Return the server's capabilities; nothing where it knows no CAPA (RFC 2449)."""
     try:
         return pop.capa()
     except poplib.error_proto:

@@ -129,7 +129,7 @@ def _group_of(user: str) -> int:
 
 
 def ask(path: str, question: bytes) -> tuple[bytes, str]:
-    """What the service at the unix socket `path` answers, or why nobody does."""
+    """Return the answer of the service at the unix socket `path`, or why there is none."""
     try:
         with socket.socket(socket.AF_UNIX) as service:
             service.settimeout(ANSWER_SECONDS)
@@ -155,8 +155,8 @@ def listening() -> list[int]:
 
 
 def rcpt(source: str, port: int = 25) -> str:
-    """What the SMTP server at `source`, an address of this machine, says to a client there that
-    wants to send elsewhere; "" where there is none. The conversation ends before any mail.
+    """Return what the SMTP server at `source`, an address of this machine, says to a client there
+    that wants to send elsewhere; "" where there is none. The conversation ends before any mail.
 
     Port 465 is spoken to by TLS, another one where the server insists; whose certificate it has is
     no matter here, since nothing secret is sent.
@@ -197,6 +197,6 @@ def _any_certificate() -> ssl.SSLContext:
 
 
 def kernel_log() -> str:
-    """What the kernel said since the machine started, as far as we may read it."""
+    """Return the kernel's messages since the machine started, as far as we may read them."""
     status, text = run_command(["dmesg"])
     return text if status == 0 else (read(KERNEL_LOG) or "")

@@ -93,7 +93,7 @@ Site = tuple[Config, Machine, Mta | None]
 
 
 def _findings(make_config: Callable[[], Config]) -> Generator[Finding, None, Site | None]:
-    """What the checks find; and what to follow a login with, where that is known."""
+    """Yield the findings of the checks; and what to follow a login with, where that is known."""
     try:
         config = make_config()
     except ConfigError as error:
@@ -197,7 +197,7 @@ def _drop_in(machine: Machine, feed: Feed) -> Iterator[Finding]:
 
 
 def _service(machine: Machine, feed: Feed) -> Iterator[Finding]:
-    """What systemd knows of the unit that is the feed."""
+    """Judge the unit that is the feed, by systemd."""
     command = ["systemctl", "show", *(f"--property={name}" for name in SHOWN), feed.unit]
     _, text = discover.run_command(command)
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -259,7 +259,7 @@ def _mta(config: Config, machine: Machine, mta: Mta) -> Iterator[Finding]:
 
 
 def _lookups(config: Config, machine: Machine, asked: LookupConfig) -> Iterator[Finding]:
-    """Whether the MTA's lookups are answered, and can read the map."""
+    """Check whether the MTA's lookups are answered, and can read the map."""
     if asked.where and machine.root:
         yield answer(asked, *probe.ask(asked.where, question(asked)))
     else:
@@ -282,7 +282,7 @@ def _lookups(config: Config, machine: Machine, asked: LookupConfig) -> Iterator[
 
 
 def _relay(config: Config, machine: Machine, mta: Mta) -> Iterator[Finding]:
-    """Whether the relay is closed for a stranger: by the settings, then by trying it."""
+    """Check whether the relay is closed for a stranger: by the settings, then by trying it."""
     wrongs = mta.settings(machine)
     yield from wrongs
     if wrongs:

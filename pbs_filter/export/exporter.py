@@ -40,7 +40,7 @@ _TABLE = "CREATE TABLE IF NOT EXISTS pbs (ip TEXT PRIMARY KEY, exp INTEGER NOT N
 
 
 def _is_timed(one: Export) -> bool:
-    """Whether the file carries the ends."""
+    """Return whether the file carries the ends."""
     return one.format == SQLITE or formats.FORMATS[one.format].timed
 
 
@@ -52,7 +52,7 @@ def _commands(one: Export) -> list[tuple[str, ...]]:
 
 @dataclass(slots=True)
 class _State:
-    """What is known of one export's file."""
+    """The state of one export's file."""
 
     digest: str = ""
     """Of the set that is in it and whose commands have succeeded; empty: none."""
@@ -76,7 +76,8 @@ class Exporter:
         """pid, descriptor of its report, and when to give it up (on the monotonic clock)."""
 
     def due(self, now: float) -> float | None:
-        """When `run` wants to be called next (seconds since the epoch); None: on a new version."""
+        """Return when `run` wants to be called next (seconds since the epoch); None: on a new
+        version."""
         if self._child is not None:
             return now + POLL_SECONDS
         times = [self._wanted(number) for number in range(len(self.exports))]

@@ -1,4 +1,5 @@
-"""What goes into exported files: the living addresses, as each MTA's own formats want them. Pure.
+"""The formats make the texts of exported files: the living addresses, as each MTA's own formats
+want them. Pure.
 
 Most readers of such files know no end: who is in the file may relay until the file is written
 again. That makes them the fallback. The `timed` formats carry the end, and their readers compare it

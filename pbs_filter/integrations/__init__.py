@@ -16,7 +16,7 @@ __all__ = ["Feed", "Integration", "Mta", "feeds", "integrations", "mtas"]
 
 @cache
 def integrations() -> tuple[Integration, ...]:
-    """All of them, syslog daemons first, by name."""
+    """Return all of them, syslog daemons first, by name."""
     names = [info.name for info in pkgutil.iter_modules(__path__)]
     modules = [importlib.import_module(f".{name}", __name__) for name in names]
     found = [module.INTEGRATION for module in modules if hasattr(module, "INTEGRATION")]

@@ -44,7 +44,7 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 
 def lookups(machine: Machine) -> LookupConfig | Finding:
-    """Where Courier asks."""
+    """Return where Courier asks."""
     ports = re.findall(r"(?m)^PORT=.*$", machine.files.get(MAIN, ""))
     if not ports or "relaylock" not in ports[-1]:
         return does_not_ask("courier", "PORT in esmtpd does not run relaylock")

@@ -17,7 +17,7 @@ EVENTS_SINCE = (2, 3, 7)
 
 
 def notes(machine: Machine, own_settings: str) -> Iterator[str]:
-    """What a person should know of the Dovecot of this machine, if there is one.
+    """Return notes on the Dovecot of this machine, if there is one.
 
     Args:
         machine: what is installed.

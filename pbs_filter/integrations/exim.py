@@ -66,7 +66,7 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 
 def lookups(machine: Machine) -> LookupConfig | Finding:
-    """Where Exim asks."""
+    """Return where Exim asks."""
     config = machine.files.get(MADE, "")
     if "pbs-filter.acl" not in config and "pbs-lookup" not in config:
         return does_not_ask("exim", "its configuration does not include pbs-filter.acl")
@@ -77,7 +77,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
 
 
 def judge_session(output: str, port: int = 25) -> Finding:
-    """What `exim4 -bh` said to RCPT for a recipient elsewhere."""
+    """Judge the words of `exim4 -bh` to RCPT for a recipient elsewhere."""
     replies = re.findall(r"(?m)^([245]\d\d [^\n]*)$", output)
     # greeting, HELO, MAIL, RCPT, QUIT
     if len(replies) < 4:

@@ -1,4 +1,5 @@
-"""What --setup and --doctor ask of each syslog daemon and each MTA: one declaration a module. Pure.
+"""An integration declares what --setup and --doctor ask of a syslog daemon or an MTA: one
+declaration a module. Pure.
 
 A module of this package that has an INTEGRATION is one daemon or MTA, and the only place that knows
 of it: how it is found, what to put where, where it asks, how to see that its relay is closed.
@@ -76,7 +77,7 @@ class Feed(Integration):
     kind = "syslog daemon"
 
     def is_set_up(self, machine: Machine) -> bool:
-        """Whether it has the file by which it feeds us."""
+        """Return whether it has the file by which it feeds us."""
         paths = [path for path in (self.drop_in(machine), self.enabled) if path]
         return bool(paths) and all(path in machine.files for path in paths)
 

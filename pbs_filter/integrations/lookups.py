@@ -1,4 +1,5 @@
-"""Where an MTA asks, the question, what its answer means; what a stranger is told. Pure."""
+"""The lookups of an MTA are described here: place, question, meaning of the answer; what a stranger
+is told. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ SOMEBODY = "pbs-filter-doctor@example.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupConfig:
-    """Where an MTA asks, by its configuration."""
+    """The place where an MTA asks, by its configuration."""
 
     mta: str
     kind: Literal["socketmap", "policy", "program"]
@@ -54,7 +55,7 @@ def question(asked: LookupConfig, address: str = STRANGER) -> bytes:
 
 
 def answer(asked: LookupConfig, reply: bytes, problem: str) -> Finding:
-    """What the service's `reply` (or the `problem` of asking) means."""
+    """Judge the service's `reply`, or the `problem` of asking."""
     text = reply.decode("utf-8", "replace").strip()
     if problem:
         return wrong(
@@ -92,7 +93,7 @@ def some_ports(asked: LookupConfig) -> Finding | None:
 
 
 def conversation(source: str, reply: str, port: int = 25) -> Finding:
-    """What the MTA said at `port` to RCPT for a recipient elsewhere, to a client at `source`."""
+    """Judge the MTA's reply at `port` to RCPT for elsewhere, to a client at `source`."""
     if reply.startswith("2"):
         return wrong(
             "relay",

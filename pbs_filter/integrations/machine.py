@@ -1,4 +1,4 @@
-"""What --setup and --doctor know of a machine, as plain values. Pure."""
+"""A machine holds what --setup and --doctor know of one, as plain values. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSummary:
-    """What the real reader made of the end of a mail log."""
+    """The summary of the end of a mail log, made by the real reader."""
 
     path: str
     """The file, or the command that printed it."""

@@ -58,14 +58,14 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 
 def lookups(machine: Machine) -> LookupConfig | Finding:
-    """Where smtpd asks."""
+    """Return where smtpd asks."""
     if not re.search(r"(?m)^\s*match\s.*<pbs>", machine.files.get(MAIN, "")):
         return does_not_ask("opensmtpd", "smtpd.conf has no rule for <pbs>")
     return LookupConfig(mta="opensmtpd", kind="program", user="opensmtpd")
 
 
 def settings(machine: Machine) -> list[Finding]:
-    """Whether smtpd.conf has a rule by which anybody relays."""
+    """Return whether smtpd.conf has a rule by which anybody relays."""
     for line in machine.files.get(MAIN, "").splitlines():
         rule = line.partition("#")[0]
         if re.match(r"\s*match\b", rule) and not re.search(r"\b(?:auth|reject|tag)\b", rule):

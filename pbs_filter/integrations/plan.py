@@ -68,7 +68,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything, in the order in which it is done."""
+    """The plan has all steps, in the order in which they are done."""
 
     accounts: tuple[str, ...] = ()
     """System accounts, all of group ACCOUNT."""
@@ -106,7 +106,7 @@ def joined(*plans: Plan) -> Plan:
 
 
 def swaps_of(machine: Machine) -> tuple[tuple[str, str], ...]:
-    """What is different in every shipped file on this machine."""
+    """Return the texts that are different in every shipped file on this machine."""
     pairs = ((PROGRAM, machine.program), (LOOKUP, machine.lookup), (MAP, machine.map))
     return tuple((old, new) for old, new in pairs if old != new)
 

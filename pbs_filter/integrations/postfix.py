@@ -117,7 +117,7 @@ def _ended(text: str) -> str:
 
 
 def chrooted(machine: Machine) -> bool:
-    """Whether the smtpd of port 25 runs in a chroot, by its line in master.cf."""
+    """Return whether the smtpd of port 25 runs in a chroot, by its line in master.cf."""
     line = re.search(
         r"(?m)^(?:smtp|25)[ \t]+inet(?:[ \t]+\S+){2}[ \t]+(\S+)", machine.files.get(MASTER, "")
     )
@@ -235,7 +235,7 @@ def _question(restrictions: str) -> postfix_ports.Question | None:
 
 
 def lookups(machine: Machine) -> LookupConfig | Finding:
-    """Where Postfix asks."""
+    """Return where Postfix asks."""
     ports = postfix_ports.ports(machine)
     lists = (words for port in ports for words in (port.relay, port.recipient))
     found = next(filter(None, map(postfix_ports.question, lists)), None)
@@ -269,7 +269,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
 
 
 def settings(machine: Machine) -> list[Finding]:
-    """Whether Postfix's settings are closed for strangers and open for those in the map."""
+    """Return whether Postfix's settings are closed for strangers and open for those in the map."""
     findings = []
     wide = open_networks(machine.answers.get(MYNETWORKS, ""))
     if wide:

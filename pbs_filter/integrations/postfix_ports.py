@@ -40,13 +40,13 @@ class Port:
 
     @property
     def asks(self) -> bool:
-        """Whether a client who may relay by the map gets through both lists."""
+        """Return whether a client who may relay by the map gets through both lists."""
         lists = self.relay, self.recipient
         return any(map(_asks, lists)) and all(_asks(each) or not _refuses(each) for each in lists)
 
     @property
     def closed(self) -> bool:
-        """Whether one of the lists refuses a stranger to relay."""
+        """Return whether one of the lists refuses a stranger to relay."""
         return any(_refuses(each) for each in (self.relay, self.recipient))
 
 
@@ -56,7 +56,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def question(restrictions: Sequence[str]) -> Question | None:
-    """Where a list asks us; None: it does not."""
+    """Return where a list asks us; None: it does not."""
     for word in restrictions:
         if word.startswith("socketmap:unix:"):
             return "socketmap", word

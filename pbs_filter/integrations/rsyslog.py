@@ -40,13 +40,13 @@ _DROPS_TO = re.compile(
 
 
 def drop_in(machine: Machine) -> str:
-    """Where the drop-in goes; "" where rsyslog.conf includes no directory."""
+    """Return the path of the drop-in; "" where rsyslog.conf includes no directory."""
     match = _INCLUDE.search(machine.files.get(MAIN, ""))
     return f"{match[1]}/{DROP_IN}" if match else ""
 
 
 def vouches(text: str) -> bool:
-    """Whether rsyslog with this rsyslog.conf says which uid wrote a local line."""
+    """Return whether rsyslog with this rsyslog.conf says which uid wrote a local line."""
     module = _MODULE.search(text)
     if module is None:
         return _JOURNAL.search(text) is not None
@@ -61,7 +61,7 @@ def becomes(machine: Machine) -> str:
 
 
 def sandboxed(machine: Machine) -> bool:
-    """Whether its unit takes away the capability to become another user (Debian 13)."""
+    """Return whether its unit takes away the capability to become another user (Debian 13)."""
     unit = next((machine.files[path] for path in UNITS if path in machine.files), "")
     sets = re.findall(r"(?m)^CapabilityBoundingSet=(.*)$", unit)
     return bool(sets) and not any("CAP_SETUID" in line for line in sets)
@@ -76,7 +76,8 @@ def rotation(machine: Machine, shipped: Shipped, name: str) -> tuple[Change, ...
 
 
 def _prefix(machine: Machine) -> str:
-    """Where the program and what it imports are: its path may be a link to there (pipx)."""
+    """Return the directory of the program and what it imports: its path may be a link to there
+    (pipx)."""
     for path, end in ((machine.share, "/share/pbs-filter"), (machine.program, "/bin/pbs-filter")):
         if path.endswith(end):
             return path.removesuffix(end)

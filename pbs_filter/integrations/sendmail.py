@@ -62,7 +62,7 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 
 def lookups(machine: Machine) -> LookupConfig | Finding:
-    """Where sendmail asks."""
+    """Return where sendmail asks."""
     config = machine.files.get(MADE, "")
     match = re.search(r"(?m)^K(\w+) socket .*local:(/\S+)", config)
     if match is None or f"$({match[1]} " not in config:
@@ -71,7 +71,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
 
 
 def judge_session(output: str, _port: int = 25) -> Finding:
-    """What `sendmail -bt` said of a recipient elsewhere, for a client at STRANGER."""
+    """Judge the words of `sendmail -bt` on a recipient elsewhere, for a client at STRANGER."""
     results = re.findall(r"(?m)Basic_check_rcpt\s+returns: (.*)$", output)
     if not results:
         return note("relay", "sendmail -bt did not come to an answer", "sendmail -bt")

@@ -25,7 +25,7 @@ _LOCAL = re.compile(
 
 
 def drop_in(machine: Machine) -> str:
-    """Where the drop-in goes; "" where syslog-ng.conf includes no directory."""
+    """Return the path of the drop-in; "" where syslog-ng.conf includes no directory."""
     match = _INCLUDE.search(machine.files.get(MAIN, ""))
     return f"{match[1]}/pbs-filter.conf" if match else ""
 

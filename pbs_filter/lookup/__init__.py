@@ -1,1 +1,2 @@
-"""How MTAs ask: `pbs-lookup` and what it is made of. Nothing is imported here (start-up time)."""
+"""MTAs ask the map here: `pbs-lookup` and what it is made of. Nothing is imported here (start-up
+time)."""

@@ -113,7 +113,7 @@ in PBS_USER, PBS_SERVER and PBS_UNTIL (seconds since the epoch).
 
 
 class Options:
-    """What the command line says for one mode."""
+    """The options of the command line for one mode."""
 
     def __init__(self, mode: str, arguments: list[str]) -> None:
         """Read `arguments` (without the mode). Raises `UsageError`.
@@ -151,7 +151,7 @@ class Options:
         return self._values.get(name, [default])[-1]
 
     def flag(self, name: str) -> bool:
-        """Whether `name` is given."""
+        """Return whether `name` is given."""
         return name in self._values
 
     def number(self, name: str, default: int, low: int, high: int, base: int = 10) -> int:

@@ -1,4 +1,5 @@
-"""What Redis and its Sentinel say, as bytes: RESP2, as far as reading the map needs it.
+"""Replies of Redis and its Sentinel are read here, as bytes: RESP2, as far as reading the map needs
+it.
 
 Sources: redis.io, "Redis serialization protocol specification", "Redis Cluster specification"
 (redirections), "High availability with Redis Sentinel". Whatever arrives, a parser here takes no
@@ -126,7 +127,7 @@ def _is_port(text: bytes) -> bool:
 
 
 def doubt(info: Reply, marks: list[bytes]) -> str:
-    """Why "there is no such address" must not be believed; empty: it may be.
+    """Return why "there is no such address" must not be believed; empty: it may be.
 
     `info` is the server's answer to `INFO replication`, `marks` are the values of the filters' key:
     `EPOCH REPLID ...`, the replication ids of the servers that had a filter's whole state at EPOCH.
@@ -154,7 +155,8 @@ def _is_epoch(words: list[bytes]) -> bool:
 
 
 def watched(master: Reply, replicas: Reply) -> list[tuple[str, int]]:
-    """Where a service is, by Sentinel's `get-master-addr-by-name` and `replicas`: the master first.
+    """Return the place of a service, by Sentinel's `get-master-addr-by-name` and `replicas`: the
+    master first.
 
     Replicas that Sentinel thinks are down are left out. Raises `ProtocolError`.
     """

@@ -48,7 +48,7 @@ class SendersFile:
 
 
 class Binding:
-    """Which senders belong to which user, from lines `USER SENDER...`.
+    """The binding says which senders belong to which user, from lines `USER SENDER...`.
 
     A sender is an address, `@domain` for every address of a domain, or `<>` for the empty sender.
     The user `*` stands for every user; in a sender, `{user}` is the login name and `{domain}` what
@@ -76,7 +76,7 @@ class Binding:
             self._senders.setdefault(words[0].lower(), set()).update(w.lower() for w in words[1:])
 
     def owns(self, user: str, sender: bytes) -> bool:
-        """Whether `user` may send as `sender` (as Postfix gives it: without brackets)."""
+        """Return whether `user` may send as `sender` (as Postfix gives it: without brackets)."""
         if not user:
             return False
         user = user.lower()

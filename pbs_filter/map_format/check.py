@@ -18,12 +18,13 @@ USER_AT = 76
 
 
 def checksum(address: bytes, before: bytes, behind: bytes) -> bytes:
-    """What a value carries of its address and of itself, `before` and `behind` this: CRC-32."""
+    """Return the checksum that a value carries of its address and of itself, `before` and `behind`
+    it: CRC-32."""
     return b"%08x" % crc32(behind, crc32(before, crc32(address)))
 
 
 def is_intact(address: bytes, value: bytes) -> bool:
-    """Whether `value` is what the filter wrote for `address`; anything else is damage."""
+    """Return whether `value` is what the filter wrote for `address`; anything else is damage."""
     return (
         len(address) + len(value) == TOTAL_BYTES
         and value[:10].isdigit()
@@ -33,7 +34,8 @@ def is_intact(address: bytes, value: bytes) -> bool:
 
 
 def is_current(address: bytes, value: bytes, now: float) -> bool:
-    """Whether `value` authorises `address` at `now` (seconds since the epoch). Damage does not.
+    """Return whether `value` authorises `address` at `now` (seconds since the epoch). Damage does
+    not.
 
     `renewed` may be one second ahead of the reader's clock, not more: an entry from the future was
     written before the clock was set back, and nobody knows how old it is.
@@ -57,7 +59,7 @@ def user_key(address: bytes, number: int) -> bytes:
 
 
 def is_over(value: bytes, earliest: float, latest: float) -> bool:
-    """Whether an intact `value` has ended for certain, by two clocks.
+    """Return whether an intact `value` has ended for certain, by two clocks.
 
     One from the future has not: it was written before the clock was set back.
     """

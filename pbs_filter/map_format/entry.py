@@ -30,7 +30,7 @@ _PROTOCOL = slice(62, 62 + PROTOCOL_BYTES)
 
 
 class Entry(NamedTuple):
-    """What the map says of one address. Times are whole seconds since the epoch."""
+    """An entry is what the map says of one address. Times are whole seconds since the epoch."""
 
     until: int
     renewed: int

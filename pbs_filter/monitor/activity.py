@@ -1,4 +1,5 @@
-"""How lines come: how many a minute, since when none any more, and stamped in which zone. Pure.
+"""The activity of the feed is watched here: how many a minute, since when none any more, and
+stamped in which zone. Pure.
 
 Looked at once a second with counters; nothing is asked for each line. `uptime` is seconds of a
 clock that nobody sets.
@@ -38,7 +39,7 @@ MINUTES = 60
 
 
 class LoginRate:
-    """How many there were in each of the last `MINUTES` minutes."""
+    """The rate has the number of logins in each of the last `MINUTES` minutes."""
 
     def __init__(self) -> None:
         self._counts: deque[int] = deque([0], maxlen=MINUTES)
@@ -61,7 +62,8 @@ class LoginRate:
 
 
 class SilenceDetector:
-    """Whether lines have stopped that used to come, by the longest pause of the last days."""
+    """The detector tells whether lines have stopped that used to come, by the longest pause of the
+    last days."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -88,7 +90,7 @@ class SilenceDetector:
         return max(self._longest.values(), default=0)
 
     def lasts(self, uptime: int) -> int:
-        """How long it has lasted, in seconds, if that is unusual; else 0."""
+        """Return how long the silence has lasted, in seconds, if that is unusual; else 0."""
         known = self._last - self._first >= LEARNING_SECONDS
         least = SILENT_SECONDS if known else UNKNOWN_SILENT_SECONDS
         lasted = uptime - self._last
@@ -120,7 +122,7 @@ class ZoneDetector:
 
 
 class Stamped(NamedTuple):
-    """What the header of a line says."""
+    """A line's stamp and host, by its header."""
 
     host: str
     epoch: float

@@ -33,7 +33,7 @@ def _one(key: str) -> Callable[[Values], Series]:
 
 
 def _is_away(behind: Mapping[str, Any] | None) -> bool:
-    """Whether a map in Redis cannot be reached."""
+    """Return whether a map in Redis cannot be reached."""
     return behind is not None and behind["trouble"] != ""
 
 

@@ -44,7 +44,7 @@ FIELDS = {
 
 
 class Run(NamedTuple):
-    """What the feed knows and the filter does not. Times are seconds since the epoch."""
+    """The values that the feed knows and the filter does not. Times are seconds since the epoch."""
 
     since: int
     last_input: int

@@ -1,4 +1,4 @@
-"""What an operator should hear of, once for each cause, decided from counters once a second. Pure.
+"""Warnings tell an operator of each cause once, decided from counters once a second. Pure.
 
 Nothing here is asked for each line. A warning is raised when its cause is first seen, stays in the
 list that --status shows, and is not said again while it is there. A feed that stopped can be over;
@@ -88,7 +88,7 @@ class Warnings:
         self._logins_then = 0
 
     def look(self, pipeline: Pipeline, now: int, uptime: int) -> list[str]:
-        """What the log should say of the last second.
+        """Return the sentences for the log about the last second.
 
         `now` is seconds since the epoch, `uptime` seconds of a clock that nobody sets.
         """
@@ -124,8 +124,8 @@ class Warnings:
         zone: tzinfo,
         own_logs: tuple[OwnLog, ...] = (),
     ) -> list[str]:
-        """What the log should say of the newest line, which came at `came` (seconds since the
-        epoch); `zone` is the local one at that time."""
+        """Return the sentences for the log about the newest line, which came at `came` (seconds
+        since the epoch); `zone` is the local one at that time."""
         found = stamped(line, came, zone, own_logs)
         if found is None:
             return []
@@ -150,7 +150,7 @@ class Warnings:
     # ------------------------------------------------------------------ the list
 
     def _new(self, kind: str, names: Iterable[object]) -> Iterator[str]:
-        """Those of `names` that were not warned of, as long as there is room for them."""
+        """Yield those of `names` that were not warned of, as long as there is room for them."""
         for name in names:
             if self._each[kind] >= MAX_EACH:
                 return
@@ -159,7 +159,7 @@ class Warnings:
                 yield str(name)
 
     def _has_faded(self, cause: str, kind: str, name: str) -> bool:
-        """Whether `cause` was warned of, and has not happened again since that was over."""
+        """Return whether `cause` was warned of, and has not happened again since that was over."""
         return cause in self._grew and self._grew[cause][0] == self._numbers[kind].get(name)
 
     def _fade(self, uptime: int) -> None:

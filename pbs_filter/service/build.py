@@ -120,7 +120,7 @@ def uid_of(user: str) -> int | None:
 
 
 def ask_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
-    """What `local_networks_command` prints, waited for; trouble with it is said."""
+    """Wait for `local_networks_command`, and return its networks; trouble with it is said."""
     networks = LocalNetworks(say)
     networks.start(config.local_networks_command)
     networks.wait(seconds=COMMAND_SECONDS + 1)

@@ -1,4 +1,5 @@
-"""How far the journal has been taken (edge): its cursor, in a file, for the next start.
+"""The cursor says how far systemd's journal has been taken (edge): its cursor, in a file, for the
+next start.
 
 `journalctl -f` forgets where it was when it is stopped. Each entry of `-o json` has its cursor, so
 the filter writes down the last one whose line is safe in its own journal; `journalctl

@@ -1,4 +1,5 @@
-"""What can be seen of a running filter (edge): warnings to the log, --status, the metrics file.
+"""The monitor shows what can be seen of a running filter (edge): warnings to the log, --status, the
+metrics file.
 
 Called once a second. The decisions are in `warnings`, the texts in `status` and `metrics`.
 """
@@ -55,7 +56,7 @@ class Monitor:
         self._metrics_file.run(lambda: self._values(feed, now), uptime)
 
     def status(self, feed: Feed, now: int) -> dict[str, Any]:
-        """What --status shows of it; `now` as above."""
+        """Return the values that --status shows; `now` as above."""
         self.tick(feed, now)
         return self._values(feed, now)
 

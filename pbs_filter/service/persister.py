@@ -87,7 +87,7 @@ class Persister:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the store, empty when nothing is."""
+        """Return the trouble with the store, empty when there is none."""
         if self.troubles:
             return "; ".join(self.troubles.values())
         waiting = self.state.addresses() if self._given_up else self.state.map_dirty()
@@ -230,7 +230,7 @@ class Persister:
                 self._rewrite_some()
 
     def wait_seconds(self) -> float | None:
-        """How soon `step` wants to be called although nothing happens; None: no matter."""
+        """Return how soon `step` wants to be called although nothing happens; None: no matter."""
         return self.schedule.wait_seconds(self.timer())
 
     def begin_what_is_worth_it(self) -> None:

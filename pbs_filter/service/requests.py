@@ -1,4 +1,4 @@
-"""What a person may ask a running filter for, as plain tables. Pure.
+"""The requests of a person to a running filter, as plain tables. Pure.
 
     {"do": "forget", "address": A}                             -> {"changed": bool, "count": N}
     {"do": "forget", "user": U}                                -> the same; N addresses

@@ -210,8 +210,9 @@ def _silence(*_: object) -> None:
 
 
 def confirming(setting: str) -> bool:
-    """Whether stdout takes our replies: as set, or (`auto`) when both ends are pipes, as rsyslog
-    makes them for confirmMessages; syslog-ng's and an unconfirmed stdout are /dev/null or a file.
+    """Return whether stdout takes our replies: as set, or (`auto`) when both ends are pipes, as
+    rsyslog makes them for confirmMessages; syslog-ng's and an unconfirmed stdout are /dev/null or a
+    file.
     """
     if setting != "auto":
         return setting != "no"

@@ -1,4 +1,5 @@
-"""When the persister does what: the decisions about lag, rest, retry and slices. Pure.
+"""The schedule says when the persister does what: the decisions about lag, rest, retry and slices.
+Pure.
 
 All times are seconds of one clock that nobody sets, and are told.
 """
@@ -72,7 +73,7 @@ class Schedule:
         self._rebuild_at = now + RETRY_SECONDS
 
     def must_stamp(self, offset: float, now: float) -> bool:
-        """Whether the journal needs the clock's stamp in front of what is told by it."""
+        """Return whether the journal needs the clock's stamp in front of what is told by it."""
         told, at = self._stamp or (None, 0.0)
         if told == offset and now - at < STAMP_SECONDS:
             return False
@@ -86,12 +87,12 @@ class Schedule:
     # ------------------------------------------------------------------ what is due
 
     def may_try(self, now: float) -> bool:
-        """Whether a store in trouble is tried at a block of input: a daemon that waits for us asks
-        seldom enough, another must not wait at each block."""
+        """Return whether a store in trouble is tried at a block of input: a daemon that waits for
+        us asks seldom enough, another must not wait at each block."""
         return not self.in_trouble or self.patient or now >= self._retry_at
 
     def steps(self, now: float, *, quiet: bool) -> list[Step]:
-        """What is to be done now, in this order. `quiet`: no line is waiting."""
+        """Return the steps that are due now, in this order. `quiet`: no line is waiting."""
         due: list[Step] = []
         if (self.rebuilding or self.given_up) and now >= self._rebuild_at:
             due.append("rebuild")
@@ -106,7 +107,7 @@ class Schedule:
         return due
 
     def wait_seconds(self, now: float) -> float | None:
-        """How soon `steps` should be asked although nothing happens; None: no matter."""
+        """Return how soon `steps` should be asked although nothing happens; None: no matter."""
         if self.rewriting or self.rebuilding:
             return SLICE_SECONDS
         if self.dirty_since is not None and not self.in_trouble:

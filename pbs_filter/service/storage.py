@@ -168,7 +168,7 @@ class Storage:
             self.state.shift(step)
 
     def _salvage(self, address_map: AddressMap) -> list[str]:
-        """What the journal lost the map may know: each entry there was somebody's login, and says
+        """Take from the map what the journal lost: each entry there was somebody's login, and says
         itself whether it is whole."""
         found: list[str] = []
         now = self.clock.now()

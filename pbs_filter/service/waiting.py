@@ -1,4 +1,5 @@
-"""What the syslog daemon is told while the filter cannot take lines (edge): stdin and stdout.
+"""The syslog daemon is kept waiting here while the filter cannot take lines (edge): stdin and
+stdout.
 
 That is while it starts, while another filter has the store, and between two attempts to start. A
 filter that is not asked for replies leaves its input where it is.

@@ -1,4 +1,5 @@
-"""What --apply keeps for --undo: copies of the files as they were, and the record (edge).
+"""A backup keeps for --undo what --apply changes: copies of the files as they were, and the record
+(edge).
 
 They are in a directory that only root can write: --undo does as root what the record says, so
 nobody else may say it.

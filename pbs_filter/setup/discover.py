@@ -74,7 +74,7 @@ def read(path: str) -> str | None:
 
 
 def machine(config: Config | None, *, with_log: bool = False) -> Machine:
-    """This machine.
+    """Look at this machine.
 
     Args:
         config: the configuration, if one can be read: it says where the map is.
@@ -143,7 +143,7 @@ def _which(name: str) -> str | None:
 
 
 def has_systemd() -> bool:
-    """Whether systemd runs this machine's services."""
+    """Return whether systemd runs this machine's services."""
     return os.path.isdir("/run/systemd/system")
 
 
@@ -212,7 +212,7 @@ def _versions() -> dict[str, str]:
 
 
 def _started() -> dict[str, int]:
-    """When the oldest process of each daemon and MTA of this root directory was started."""
+    """Return when the oldest process of each daemon and MTA of this root directory was started."""
     started: dict[str, int] = {}
     root = os.stat("/")
     booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -233,7 +233,7 @@ JOURNAL = "systemd's journal"
 
 
 def mail_log(config: Config) -> LogSummary | None:
-    """What the real reader makes of the end of the mail log; None where there is none."""
+    """Return the real reader's summary of the end of the mail log; None where there is none."""
     from ..grammar.matcher import Matcher
     from ..grammar.rules import own_logs_of
     from ..model import Accepted, Reason, Record
@@ -291,7 +291,7 @@ def _log_end() -> tuple[str, bytes]:
 
 
 def why_not_installed(known: Machine, each: Integration) -> str:
-    """Why `each` cannot be set up here; "" where it can."""
+    """Return why `each` cannot be set up here; "" where it can."""
     if each.name in known.versions:
         return ""
     return f"the {each.kind} {each.name} is not installed here"

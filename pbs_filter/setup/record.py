@@ -50,7 +50,7 @@ class Owned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Everything that was done, in its order."""
+    """The record has all that was done, in its order."""
 
     written: tuple[Written, ...] = ()
     directories: tuple[str, ...] = ()

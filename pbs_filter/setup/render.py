@@ -1,4 +1,4 @@
-"""What --setup prints. Pure."""
+"""The texts that --setup prints are made here. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONG = 20
 
 
 def inventory(machine: Machine, chosen: Sequence[Integration]) -> str:
-    """What is installed here, and what should be known of what was chosen."""
+    """Return what is installed here, and what should be known of the chosen integrations."""
 
     def installed(kinds: Mapping[str, Integration]) -> str:
         return ", ".join(
@@ -132,7 +132,8 @@ def _commands(commands: Sequence[str]) -> str:
 
 
 def applied(change: Change, share: str) -> str:
-    """What --apply shows of one file: the difference, or where a long new one comes from."""
+    """Return the lines that --apply shows of one file: the difference, or where a long new one
+    comes from."""
     if change.before is None and change.sources and change.after.count("\n") > LONG:
         files = " ".join(f"{share}/{name}" for name in change.sources)
         return f"{change.path} (new, {change.after.count(chr(10))} lines): from {files}\n"

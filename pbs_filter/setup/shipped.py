@@ -1,4 +1,4 @@
-"""Where the files of rsyslog/, syslog-ng/ and examples/ are on this machine (edge).
+"""The files of rsyslog/, syslog-ng/ and examples/ are found here (edge).
 
 In a checkout they stand beside the package; a wheel or the Debian package puts them below
 PREFIX/share/pbs-filter, with the same names.

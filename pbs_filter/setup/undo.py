@@ -49,7 +49,7 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
 
 
 def _mended(record: Record, path: str) -> bool:
-    """Whether a person has taken out of a file that was there all the lines we put into it."""
+    """Return whether a person has taken our lines out of a file that was there before."""
     ours = [item for item in record.written if item.path == path]
     if ours[0].before is None or not any(item.lines for item in ours):
         return False

@@ -1,5 +1,5 @@
-"""Where state is kept: `journal` (the truth), and a map that lookups read (`gdbm`, `redis`, or
-`memory`, which nobody reads).
+"""An address map keeps the state for readers: `journal` (the truth), and a map that lookups read
+(`gdbm`, `redis`, or `memory`, which nobody reads).
 
 Generic: addresses are text, values are bytes, payloads are lines; nothing here knows the ledger.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 
 class Behind(NamedTuple):
-    """What a map elsewhere has not taken yet."""
+    """The backlog of a map elsewhere."""
 
     waiting: int | None
     """Addresses; None: the whole state."""
@@ -67,7 +67,7 @@ class AddressMap(Protocol):
         """Make the map anew with exactly `entries`, in one step. Raises: StoreBusy."""
 
     def should_rebuild(self, live: int) -> bool:
-        """Whether the map takes much more room than `live` entries need."""
+        """Return whether the map takes much more room than `live` entries need."""
 
     def begin_rebuild(self) -> None:
         """Start a new map beside the present one; `write` goes to both. Raises: StoreBusy."""
@@ -82,7 +82,7 @@ class AddressMap(Protocol):
         """Give the new map up, if there is one."""
 
     def behind(self) -> Behind | None:
-        """What it took note of and lookups cannot see yet; None: they see everything."""
+        """Return the backlog that lookups cannot see yet; None: they see everything."""
 
     def damaged(self) -> str | None:
         """A sentence on what is wrong with the map, None where nothing is seen."""

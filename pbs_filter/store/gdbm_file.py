@@ -46,7 +46,7 @@ class Locked(StoreBusy):
 
 
 def has_gdbm() -> bool:
-    """Whether this Python can use GDBM files; NO_GDBM says what to do if not."""
+    """Return whether this Python can use GDBM files; NO_GDBM says what to do if not."""
     return importlib.util.find_spec("_gdbm") is not None
 
 
@@ -124,7 +124,7 @@ class GdbmFile:
         return files.busy(f"{doing} the map", self._path, error)
 
     def _patiently(self, look: Callable[[], _Found]) -> _Found:
-        """What `look` finds, once it finds a complete map. Raises: StoreBusy, StoreDamaged."""
+        """Return the result of `look` on a complete map. Raises: StoreBusy, StoreDamaged."""
         end = 0.0
         while True:
             try:

@@ -56,7 +56,7 @@ class NewMap:
             self.database[address.encode("ascii")] = value
 
     def is_synced(self, wait_seconds: float) -> bool:
-        """Whether the file is on the disk; another thread syncs it. Raises: OSError."""
+        """Return whether the file is on the disk; another thread syncs it. Raises: OSError."""
         if self._syncing is None:
             self._syncing = files.Apart(os.fsync, self.fd)
         if wait_seconds and self._syncing.is_alive():

@@ -1,4 +1,5 @@
-"""Whether a map has everything: a line in a file beside it, which readers may look at too.
+"""The state file says whether a map has everything: a line in a file beside it, which readers may
+look at too.
 
     writing                       a batch goes in, or the map is known to lack something
     ready BOOT INODE              it has everything; the id of this boot, the number of the file
@@ -34,7 +35,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def _boot_id() -> str:
-    """Which start of this machine this is."""
+    """Return the id of this start of the machine."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -65,7 +66,7 @@ class State:
         """Nothing of this run is durable: a power cut may bring an old `closed` back."""
 
     def _words(self) -> list[str]:
-        """What the file says; nothing where it cannot be read."""
+        """Return the words of the file; nothing where it cannot be read."""
         try:
             # A pipe in its place must not keep us waiting.
             fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -77,7 +78,7 @@ class State:
             return []
 
     def complete(self, inode: int) -> bool:
-        """Whether the map in file number `inode`, with nobody writing in it, has everything."""
+        """Return whether the map in file number `inode`, which nobody writes, has everything."""
         words = self._words()
         if words[:1] == ["closed"] or words == ["ready", self._boot, str(inode)]:
             return True

@@ -204,7 +204,7 @@ class Journal:
             self._also(payloads)
 
     def _make_sure_of_place(self, part: Part) -> None:
-        """What we append to is still the file that the next start will read. Raises: OSError."""
+        """Make sure that we append to the file that the next start will read. Raises: OSError."""
         try:
             found = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
@@ -252,7 +252,7 @@ class Journal:
         return self._next is not None
 
     def should_rewrite(self, live: int) -> bool:
-        """Whether the journal is worth rewriting, with `live` states to be kept."""
+        """Return whether the journal is worth rewriting, with `live` states to be kept."""
         part = self._part
         assert part is not None
         too_long = part.lines > 2 * live + SPARE_LINES

@@ -90,7 +90,7 @@ class Scan:
 
 
 def find_mark(fd: int, path: str) -> tuple[int, int, bool]:
-    """Where the lines start, the mark, and whether the header is whole. Raises: ConfigError.
+    """Return where the lines start, the mark, and whether the header is whole. Raises: ConfigError.
 
     A damaged header is no reason to lose the lines: each gives the mark away (its checksum and its
     payload), and two different ones that agree, or one that agrees with what is left of the header,

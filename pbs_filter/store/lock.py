@@ -122,7 +122,7 @@ class Lock:
         return True
 
     def holder(self) -> str:
-        """What is known of the process that holds it."""
+        """Return what is known of the process that holds it."""
         shared = [pid for pid, kind in lock_holders(self._path) if kind == "READ"]
         if shared:
             # Whoever may read the file can do that; a filter never does.

@@ -88,4 +88,4 @@ class MemoryMap:
         return self._clean_of == of
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""

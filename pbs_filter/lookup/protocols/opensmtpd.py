@@ -29,7 +29,7 @@ def reply(answer: str, request_id: bytes) -> bytes:
 
 
 def read(line: bytes) -> bytes | tuple[bytes, bytes]:
-    """What a line from smtpd asks for: bytes to send, or a question (address, request id).
+    """Return the question in a line from smtpd: bytes to send, or a question (address, request id).
 
     `line` has no newline. Raises `ProtocolError` for lines that cannot be answered at all.
     """

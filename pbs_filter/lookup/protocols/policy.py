@@ -63,7 +63,7 @@ class Conversation:
 
     @property
     def started(self) -> bool:
-        """Whether a request has begun that is not complete."""
+        """Return whether a request has begun that is not complete."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> None:

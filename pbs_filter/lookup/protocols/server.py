@@ -80,7 +80,7 @@ class Connection:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is asked, half asked, or not yet answered."""
+        """Return whether nothing is asked, half asked, or waiting for its answer."""
         return not (self.outbox or self.pending or self.buffered or self.conversation.started)
 
 
@@ -166,7 +166,7 @@ class SocketServer:
         self._woken.close()
 
     def _timeout(self, now: float) -> float | None:
-        """How long select() may sleep, in seconds; None: until something comes."""
+        """Return how long select() may sleep, in seconds; None: until something comes."""
         if self._busy:
             return 0.0
         if self._waiting or self._stop_at is not None:

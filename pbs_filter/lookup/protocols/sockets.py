@@ -65,7 +65,7 @@ def _listen_inet(host: str, port: int) -> socket.socket:
 
 
 def loopback(host: str) -> bool:
-    """Whether `host` is an address of the loopback interface, as numbers."""
+    """Return whether `host` is an address of the loopback interface, as numbers."""
     try:
         return socket.inet_pton(socket.AF_INET, host)[0] == 127
     except OSError:
