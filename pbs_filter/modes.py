@@ -48,6 +48,13 @@ MODES = (
         "ADDRESS",
         "?",
     ),
+    Mode(
+        "retire",
+        "commands.retire:run",
+        "with a map in Redis: the filter of that name is gone for good, lookups wait no longer for "
+        "it",
+        "NAME",
+    ),
     Mode("authorise", "commands.authorise:run", "authorise an address by hand", "ADDRESS"),
     Mode("status", "commands.status:run", "what the running filter did so far"),
     Mode("watch", "commands.watch:run", "the same on a terminal, live, until q is pressed"),

@@ -33,7 +33,7 @@ PURE: dict[str, frozenset[str]] = {
         "monitor": "authorisation model syslog terminal",
         "service.omprog": "syslog",
         "service.schedule": "",
-        "service.requests": "addresses authorisation model",
+        "service.requests": "addresses authorisation map_format model",
         "commands.dashboard": "map_format terminal",
         "integrations": "addresses config",
         "setup.render": "integrations",

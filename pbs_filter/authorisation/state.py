@@ -1,4 +1,4 @@
-"""The state of one filter: ledger, pending sessions, pieces of lines. Pure.
+"""The state of one filter: ledger, pending sessions, pieces of lines, the others of its site. Pure.
 
 The journal keeps all of it, the map the authorisations; whoever keeps either speaks to this.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..map_format.entry import Entry
+from ..map_format.redis_site import Site
 from .correlator import Correlator
 from .ledger import Ledger
 from .pieces import Pieces
@@ -22,6 +23,8 @@ class State:
         self.correlator = correlator
         self.pieces = pieces
         self.trace = Trace()
+        self.site = Site()
+        self._parts = (ledger, correlator, pieces, self.site)
 
     # ------------------------------------------------------------------ time
 
@@ -45,41 +48,41 @@ class State:
     def live(self) -> int:
         """Return how many payloads a new journal would have."""
         ledger = self.ledger
-        return len(ledger.authorisations) + len(ledger.sessions) + len(self.correlator.pending)
+        return (
+            len(ledger.authorisations)
+            + len(ledger.sessions)
+            + len(self.correlator.pending)
+            + len(self.site.words)
+        )
 
     def changes(self) -> int:
         """Return how many payloads the journal lacks."""
-        return self.ledger.changes() + self.correlator.changes() + self.pieces.changes()
+        return (
+            self.ledger.changes()
+            + self.correlator.changes()
+            + self.pieces.changes()
+            + self.site.changes()
+        )
 
     def journal_payloads(self) -> list[str]:
         """Return the payloads that the journal lacks, and needs before the lines so far are
         acknowledged."""
-        return (
-            self.ledger.journal_payloads()
-            + self.correlator.journal_payloads()
-            + self.pieces.journal_payloads()
-        )
+        return [payload for part in self._parts for payload in part.journal_payloads()]
 
     def journaled(self) -> None:
         """The journal has what `journal_payloads` gave."""
-        self.ledger.journaled()
-        self.correlator.journaled()
-        self.pieces.journaled()
+        for part in self._parts:
+            part.journaled()
 
     def live_payloads(self) -> Iterator[str]:
         """Return all payloads, for a new journal."""
-        yield from self.ledger.live_payloads()
-        yield from self.correlator.live_payloads()
-        yield from self.pieces.live_payloads()
+        for part in self._parts:
+            yield from part.live_payloads()
 
     def apply(self, payload: str) -> bool:
         """Take one payload of the journal; whether it was one of ours, and whole."""
         try:
-            return (
-                self.ledger.apply(payload)
-                or self.correlator.apply(payload)
-                or self.pieces.apply(payload)
-            )
+            return any(part.apply(payload) for part in self._parts)
         except ValueError:
             return False
 

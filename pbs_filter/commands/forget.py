@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from ..authorisation.user_names import user_key
@@ -12,10 +13,16 @@ from ..config.options import Config
 from ..errors import StoreBusy, StoreDamaged, UsageError
 from ..map_format.entry import Entry, decode
 from ..map_format.redis_merge import last_login, merge
+from ..map_format.redis_site import Word
 from ..map_format.redis_url import is_redis
 from ..service.storage import map_of
 from ..store.redis_map import RedisMap
 from .request import request
+
+REQUEST_ADDRESSES = 50
+"""Addresses in one request: it may have 4 KiB."""
+WAIT_SECONDS = 2.0
+"""How long replicas get to confirm."""
 
 
 def run(config: Config, options: argparse.Namespace) -> int:
@@ -38,52 +45,96 @@ def run(config: Config, options: argparse.Namespace) -> int:
     answer = request(config, question)
     count = answer["count"]
     whose = answer.get("address") or options.forget_user or "everybody"
+    where = ""
     if is_redis(config.map):
-        count = max(count, _forget_elsewhere(config, answer.get("address", ""), options))
+        elsewhere, where = _forget_elsewhere(config, answer.get("address", ""), options)
+        count = max(count, elsewhere)
     if not count:
         print(f"{whose}: was not authorised")
         return 1
     addresses = "" if options.forget else f" ({count} address{'es' if count > 1 else ''})"
-    print(f"{whose}: forgotten{addresses}")
+    print(f"{whose}: forgotten{addresses}{where}")
     return 0
 
 
-def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace) -> int:
+def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace) -> tuple[int, str]:
     """Revoke every login until now, whichever filter saw it, from each address that is meant.
 
-    Of a user's addresses the other users' logins are revoked, too. Return how many addresses there
-    were, when this second is over, so that the next login counts.
+    Of a user's addresses the other users' logins are revoked, too. It is in the journal of this
+    host's filter, which tells the others and every new server, before anything is said to Redis.
+    Return how many addresses there were, when this second is over, so that the next login counts;
+    and who has it.
 
     Raises:
-        StoreBusy: Redis cannot be used now.
+        StoreBusy: not all of Redis has it yet.
     """
     shared_map = map_of(config)
     assert isinstance(shared_map, RedisMap), "a map on this host has one filter"
-    is_meant = _is_meant(options)
-    now = int(time.time())
-    found: dict[str, int] = {}
-    was_authorised = False
+    whose = address or options.forget_user or "everybody"
     try:
-        for key, fields in shared_map.everybodys(address):
-            entries = (decode(key, value) for value in fields.values())
-            if address or any(is_meant(entry) for entry in entries if entry is not None):
-                owner = key.partition("#")[0]
-                # Another host's clock may be a little ahead of ours.
-                found[owner] = max(now, last_login(key, fields), found.get(owner, 0))
-                was_authorised = was_authorised or _counts(key, fields, now)
-        if address:
-            found.setdefault(address, now)
-        for each, at in found.items():
-            shared_map.forget(each, at, at + config.longest_seconds)
+        found, count, now = _found(shared_map, address, options)
+    except StoreBusy as error:
+        shared_map.close()
+        if not address:
+            raise StoreBusy(
+                f"{whose} is forgotten on this host alone: {error}; then forget it once more"
+            ) from None
+        _keep(config, {address: int(time.time())})
+        raise StoreBusy(
+            f"{whose} is forgotten on this host, and this host's journal has it for the others: "
+            f"{error}; then the filter tells them, and lookups may let it in until then"
+        ) from None
+    words = _keep(config, found)
+    try:
+        have, replicas = shared_map.revoke(words, WAIT_SECONDS)
     except StoreBusy as error:
         raise StoreBusy(
-            f"{address or options.forget_user or 'everybody'} is forgotten on this host alone: "
-            f"{error}; then forget it once more"
+            f"{whose}: this host's journal has it, and its filter goes on telling the others: "
+            f"{error}; see pbs-filter --list {address}".rstrip()
         ) from None
     finally:
         shared_map.close()
-    time.sleep(min(max(max(found.values(), default=0) + 1 - time.time(), 0), 2))
-    return int(was_authorised) if address else len(found)
+    time.sleep(min(max(max(found.values(), default=0) + 1 - now, 0), 2))
+    if have < replicas:
+        raise StoreBusy(
+            f"{whose}: this host's journal and the master have it, and {have} of {replicas} "
+            "replicas: lookups at the others may let it in until they have it, too; look why they "
+            f"are behind, and see pbs-filter --list {address}".rstrip()
+        )
+    copies = f" and {have} of {replicas} replicas" if replicas else ""
+    return count, f"; the master{copies} have it" if replicas else "; the master has it"
+
+
+def _found(
+    shared_map: RedisMap, address: str, options: argparse.Namespace
+) -> tuple[dict[str, int], int, float]:
+    """Return each address that is meant and its last second, how many were authorised, and the
+    server's clock. Raises: StoreBusy."""
+    is_meant = _is_meant(options)
+    # The clock by which all hosts are judged.
+    clock = shared_map.see().millis / 1000
+    now = int(clock)
+    found: dict[str, int] = {}
+    was_authorised = False
+    for key, fields in shared_map.everybodys(address):
+        entries = (decode(key, value) for value in fields.values())
+        if address or any(is_meant(entry) for entry in entries if entry is not None):
+            owner = key.partition("#")[0]
+            # Another host's clock may be a little ahead of ours.
+            found[owner] = max(now, last_login(key, fields), found.get(owner, 0))
+            was_authorised = was_authorised or _counts(key, fields, now)
+    if address:
+        found.setdefault(address, now)
+    return found, int(was_authorised) if address else len(found), clock
+
+
+def _keep(config: Config, found: dict[str, int]) -> dict[str, Word]:
+    """Let the journal have it; return what each filter is told. Raises: StoreBusy."""
+    until = max(found.values(), default=0) + config.longest_seconds
+    addresses = iter(found)
+    while some := {address: found[address] for address in islice(addresses, REQUEST_ADDRESSES)}:
+        request(config, {"do": "revoke", "addresses": some, "until": until})
+    return {address: (at, until) for address, at in found.items()}
 
 
 def _is_meant(options: argparse.Namespace) -> Callable[[Entry], bool]:

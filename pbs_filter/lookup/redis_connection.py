@@ -43,8 +43,6 @@ class RedisConnection:
     def __init__(self, location: Location, target: Target, *, sentinel: bool = False) -> None:
         self.target = target
         self.name = f"{target[0]}:{target[1]}" if target[1] else target[0]
-        self.believed_until = 0.0
-        """Until when (monotonic) a miss needs no proof."""
         self._location = location
         self._sentinel = sentinel
         self._sock: _socket.socket | ssl.SSLSocket | None = None
@@ -79,8 +77,7 @@ class RedisConnection:
         return StoreBusy(self._trouble)
 
     def close(self) -> None:
-        """End the connection, if there is one, and what was believed."""
-        self.believed_until = 0.0
+        """End the connection, if there is one."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None

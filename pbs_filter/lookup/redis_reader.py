@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 
 from ..errors import PbsFilterError, StoreBusy
-from ..map_format import redis_url
+from ..map_format import redis_members, redis_url
 from ..map_format.check import user_keys
 from ..map_format.redis_fields import FILTERS, choose, current, is_forgetting
 from . import redis_connection, resp
@@ -25,14 +25,12 @@ if TYPE_CHECKING:
 
 TOTAL_SECONDS = 1.2
 """For all servers together; `answer.HANG_SECONDS` is longer."""
-BELIEF_SECONDS = 1.0
-"""How long a server is believed that an address is not there, once it was found in order."""
 HOPS = 5
 """Redirections that one question follows."""
 MAX_SERVERS = 1000
 """Connections kept for one location."""
 
-_INFO = resp.command(b"INFO", b"replication")
+_INFO = resp.command(b"INFO", b"server", b"replication")
 _ASKING = resp.command(b"ASKING")
 
 
@@ -43,6 +41,8 @@ class RedisTarget:
         self._location = location
         self._prefix = location.prefix.encode()
         self._filters = resp.command(b"HVALS", self._prefix + FILTERS.encode())
+        self._marks_at: RedisConnection | None = None
+        """The node of a cluster that has the filters' marks; None: whichever is asked."""
         self._servers: dict[Target, RedisConnection] = {}
         self._targets: list[Target] = []
         """The servers to ask, in this order."""
@@ -160,40 +160,51 @@ class RedisTarget:
         """
         key = resp.command(b"HVALS", self._prefix + address)
         asking: list[bytes] = []
+        marks_at, self._marks_at = self._marks_at, None
         for _ in range(HOPS):
-            asked = time.monotonic()
-            # Before the address: it is not there if it is missing after all addresses were there.
-            proof = [_INFO, self._filters] if asked >= server.believed_until else []
             try:
-                found = server.ask([*proof, *asking, key], deadline)
-                elsewhere = resp.redirection(found[-1])
-                if elsewhere is not None:
-                    host, port, ask = elsewhere
-                    server = self._server((host or server.target[0], port))
-                    asking = [_ASKING] if ask else []
-                    continue
-                values = resp.texts(found[-1])
-                value = choose(address, values, now)
-                if not proof:
-                    return values
-                marks = found[1]
-                elsewhere = resp.redirection(marks)
-                if elsewhere is not None:
-                    if value is not None:
-                        return values
-                    other = self._server((elsewhere[0] or server.target[0], elsewhere[1]))
-                    marks = other.ask([self._filters], deadline)[0]
+                # The proof before the address: it is not there if it is missing after all
+                # addresses were there. Each question brings its own, so that a server which was
+                # emptied just now is not believed.
+                proof, trouble = None, None
+                commands = [_INFO, self._filters, *asking, key]
+                if marks_at is not None:
+                    commands = [_INFO, *asking, key]
+                    try:
+                        proof = marks_at.ask([_INFO, self._filters], deadline)
+                    except StoreBusy as error:
+                        trouble = error
+                found = server.ask(commands, deadline)
             except Lost:
                 continue
-            doubt = resp.doubt(found[0], resp.texts(marks))
-            if not doubt:
-                server.believed_until = asked + BELIEF_SECONDS
-            if value is not None:
+            elsewhere = resp.redirection(found[-1])
+            if elsewhere is not None:
+                host, port, ask = elsewhere
+                server = self._server((host or server.target[0], port))
+                asking = [_ASKING] if ask else []
+                continue
+            values = resp.texts(found[-1])
+            if choose(address, values, now) is not None:
+                self._marks_at = marks_at
                 return values
+            if isinstance(trouble, Lost):
+                continue
+            if trouble is not None:
+                raise trouble
+            marks = (proof or found)[1]
+            elsewhere = resp.redirection(marks)
+            if elsewhere is not None:
+                marks_at = self._server((elsewhere[0] or server.target[0], elsewhere[1]))
+                continue
+            holder, asked = resp.Server((proof or found)[0]), resp.Server(found[0])
+            doubt = holder.doubt or asked.doubt
+            if not doubt:
+                marked = resp.texts(marks)
+                doubt = redis_members.doubt(marked, {}, asked.replid, holder.millis)
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
-            if elsewhere is None:
-                return values
+            self._marks_at = marks_at
+            return values
         raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
 
 

@@ -18,10 +18,8 @@ Reply: TypeAlias = "bytes | int | list[Reply] | None"
 """One reply; a `Refusal` among the bytes is an error."""
 
 MAX_BYTES = 1 << 18
-"""Of all replies to one question. An address has 160 bytes for each POP host, and `INFO
-replication` of a master about 80 for each replica."""
-SILENT_SECONDS = 30
-"""A filter that says for so long less than the others that it has sent everything, has ended."""
+"""Of all replies to one question. An address has 160 bytes for each POP host, and `INFO` of a
+master about 80 for each replica."""
 _DEPTH = 3
 _DIGITS = 10
 
@@ -126,32 +124,29 @@ def _is_port(text: bytes) -> bool:
     return text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
-def doubt(info: Reply, marks: list[bytes]) -> str:
-    """Return why "there is no such address" must not be believed; empty: it may be.
+class Server:
+    """What `INFO server replication` says that matters here. Raises `ProtocolError`."""
 
-    `info` is the server's answer to `INFO replication`, `marks` are the values of the filters' key:
-    `EPOCH REPLID ...`, the replication ids of the servers that had a filter's whole state at EPOCH.
-    A server that was restarted or promoted has another id, and may lack what was written last; so
-    may a replica that has lost its master. A filter that fell silent long before the others counts
-    no more.
-    """
-    if type(info) is not bytes:
-        raise ProtocolError(f"INFO replication: {str(info)[:80]}")
-    told = dict(line.partition(b":")[::2] for line in info.split(b"\r\n"))
-    if told.get(b"role") != b"master" and told.get(b"master_link_status") != b"up":
-        return "this replica has lost its master"
-    said = [(int(words[0]), words[1:]) for words in map(bytes.split, marks) if _is_epoch(words)]
-    if not said:
-        return "no filter has sent its addresses"
-    oldest = max(epoch for epoch, _ in said) - SILENT_SECONDS
-    replid = told.get(b"master_replid", b"")
-    if not all(replid in replids for epoch, replids in said if epoch >= oldest):
-        return "not every filter has sent its addresses since the last restart or failover"
-    return ""
+    def __init__(self, info: Reply) -> None:
+        if type(info) is not bytes:
+            raise ProtocolError(f"INFO: {str(info)[:80]}")
+        self.replid = _field(info, b"master_replid")
+        """Whose data it has: another one after a restart, and after a failover."""
+        microseconds = _field(info, b"server_time_usec")
+        self.millis = int(microseconds) // 1000 if microseconds.isdigit() else 0
+        """Its clock, milliseconds since the epoch."""
+        self.doubt = ""
+        """Why it does not know what its filters write now."""
+        if _field(info, b"role") != b"master" and _field(info, b"master_link_status") != b"up":
+            self.doubt = "this replica has lost its master"
 
 
-def _is_epoch(words: list[bytes]) -> bool:
-    return bool(words) and words[0].isdigit() and len(words[0]) <= _DIGITS
+def _field(info: bytes, name: bytes) -> bytes:
+    found = info.find(b"\n%b:" % name)
+    if found < 0:
+        return b""
+    at = found + len(name) + 2
+    return info[at : info.find(b"\r", at)]
 
 
 def watched(master: Reply, replicas: Reply) -> list[tuple[str, int]]:

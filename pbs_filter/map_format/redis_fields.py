@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FILTERS = "!filters"
-"""Behind the prefix: the key whose fields are the filters that have sent their whole state."""
+"""Behind the prefix: the key whose fields are the marks of the filters, see `redis_members`."""
+FORGOTTEN = "!forgotten"
+"""Behind the prefix: the key whose fields are the addresses that persons revoked: `AT UNTIL`."""
 FORGET = "!forget"
 """The field of an address that says when it was forgotten, as ten digits: logins up to that second
-count no more, whoever sends them again."""
+count no more, whoever sends them again. Each filter has one of its own, `!forget:NAME`."""
 FORGET_BYTES = 10
 
 _UNTIL, _RENEWED, _LAST = slice(0, 10), slice(11, 21), slice(33, 43)
@@ -57,7 +59,7 @@ def current(address: bytes, values: Iterable[bytes], now: float) -> list[bytes]:
 
 
 def is_forgetting(value: bytes) -> bool:
-    """Return whether `value` is that of the field FORGET."""
+    """Return whether `value` is that of a field FORGET."""
     return len(value) == FORGET_BYTES and value.isdigit()
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .check import user_keys
 from .entry import Entry, decode
-from .redis_fields import FORGET, current, is_forgetting
+from .redis_fields import current, is_forgetting
 
 
 class Shared(NamedTuple):
@@ -84,8 +84,7 @@ def users_of(
 
 def last_forgotten(fields: Mapping[str, bytes]) -> int:
     """Return the second up to which logins no longer count, since the epoch; -1: all count."""
-    value = fields.get(FORGET, b"")
-    return int(value) if value.isdigit() else -1
+    return max(map(int, filter(is_forgetting, fields.values())), default=-1)
 
 
 def last_login(address: str, fields: Mapping[str, bytes]) -> int:

@@ -4,11 +4,14 @@
     {"do": "forget", "user": U}                                -> the same; N addresses
     {"do": "forget", "all": true}                              -> the same
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
+    {"do": "revoke", "addresses": {A: T}, "until": U}          -> {"changed": true}
+    {"do": "retire", "name": N, "at": T, "until": U}           -> {"changed": true}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
     {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
     {"do": "trace"}                           -> {"logins": [{...}, ...]} (--doctor)
 
-Every answer to a request that makes no sense is {"error": why}.
+`revoke` and `retire` are for all filters that share a map in Redis, see `redis_site`. Every answer
+to a request that makes no sense is {"error": why}.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from .. import __version__
 from ..addresses import canonical, widen
 from ..authorisation.authorisations import MANUAL, clean
 from ..authorisation.pipeline import Pipeline
+from ..map_format.redis_site import FORGOTTEN, RETIRED
 from ..model import Record
 
 MAX_SECONDS = 366 * 86400
@@ -31,7 +35,7 @@ MAX_NOTE = 48
 def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
     """Do what `request` asks for; the answer. `uid` in it is told by the kernel, for the log."""
     answer = _handle(pipeline, request, now)
-    if answer.get("changed"):
+    if answer.get("changed") and request["do"] in ("forget", "authorise"):
         is_authorised = request["do"] == "authorise"
         pipeline.ledger.events.add(
             "authorised" if is_authorised else "forgotten",
@@ -54,6 +58,8 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
         return {"test": None if found is None else found._asdict(), "version": __version__}
     if do == "trace":
         return {"logins": _logins(pipeline, now)}
+    if do in ("revoke", "retire"):
+        return _tell_site(pipeline, request)
     if do not in ("forget", "authorise"):
         return {"error": f"unknown request {do!r}"}
     if do == "forget" and "address" not in request:
@@ -98,3 +104,21 @@ def _forget(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:
     else:
         return {"error": f"{user!r} is not the name of a user"}
     return {"changed": count > 0, "count": count}
+
+
+def _tell_site(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:
+    until = request.get("until")
+    if request["do"] == "retire":
+        times = {RETIRED + str(request.get("name")): request.get("at")}
+    else:
+        addresses = request.get("addresses")
+        times = {
+            FORGOTTEN + address: at
+            for address, at in (addresses if isinstance(addresses, dict) else {}).items()
+        }
+    words = {key: (at, until) for key, at in times.items()}
+    for key, word in words.items():
+        if not all(type(each) is int and each > 0 for each in word) or not key.isprintable():
+            return {"error": f"{key!r}: {word!r} are not two times"}
+    pipeline.state.site.hear(words)  # type: ignore[arg-type]
+    return {"changed": True}

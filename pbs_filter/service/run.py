@@ -21,7 +21,7 @@ from ..errors import ConfigError, PbsFilterError, StoreBusy
 from ..export.exporter import Exporter
 from ..log import Log
 from ..map_format.redis_url import is_redis
-from . import build
+from . import build, site
 from .control import Control
 from .feed import Feed
 from .hooks import Hooks
@@ -136,7 +136,11 @@ def _run(
         metrics_file = MetricsFile(config.metrics if config.write else "", servers, log)
         monitor = Monitor(log, metrics_file, hooks, lookup_counts)
 
+        shared_map = site.shared(store.map) if is_redis(config.map) else None
+
         def every_second(now: int) -> None:
+            if shared_map is not None:
+                site.exchange(pipeline.state, shared_map, persister.commit)
             monitor.tick(feed, now)
             exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)
             reload.tick()

@@ -18,6 +18,7 @@ from ..store.address_map import AddressMap
 from ..store.journal import Journal
 from ..store.lock import Lock
 from ..store.memory_map import MemoryMap
+from . import site
 
 if TYPE_CHECKING:
     from ..authorisation.state import State
@@ -63,6 +64,7 @@ def map_of(
         say=say,
         ends=lambda value: int(value[:10]),
         genuine=genuine,
+        longest_seconds=config.longest_seconds,
     )
 
 
@@ -156,7 +158,13 @@ class Storage:
             state.tell_again(found)
             recovered = [self.clock.stamp(), *state.journal_payloads()]
             state.journaled()
+        shared_map = site.shared(address_map) if redis_url.is_redis(config.map) else None
+        is_new = shared_map is not None and state.site.name(os.urandom(8).hex())
         self.journal.start(recovered)
+        self.journal.append(state.site.journal_payloads())
+        state.site.journaled()
+        if shared_map is not None:
+            shared_map.join(state.site.instance, is_new=is_new, words=state.site.words)
         if not clean:
             keep_alive()
             self.map.rebuild(state.map_values())

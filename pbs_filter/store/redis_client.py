@@ -1,31 +1,21 @@
-"""A connection to the Redis that keeps the map (edge): one server, a master by Sentinel, a cluster.
-
-What is there: under `PREFIX` and an address a hash, in which each filter has one field, its name;
-under `PREFIX!filters` one field for each filter that has sent everything (`redis_values` tells what
-lookups make of it). Every command is for one key, so that a cluster can spread them.
-"""
+"""Connects to the Redis that keeps the map (edge): a server, a master by Sentinel, a cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from inspect import signature
-from itertools import islice
 from socket import TCP_USER_TIMEOUT
 from typing import Any
 
 from ..errors import ConfigError, StoreBusy
 from ..map_format import redis_url
-from ..map_format.redis_fields import FILTERS, FORGET
 from ..map_format.redis_url import Location
+from .redis_commands import Commands
 
 TIMEOUT_SECONDS = 3.0
 """How long an answer may take before the connection is given up."""
-SPARE_SECONDS = 60
-"""A key outlives its values by this: the machine's clock may be so much ahead of ours."""
-SCAN_KEYS = 1000
-"""Keys in one slice of a walk through all of them."""
 LEAST_VERSION = 7
 """EXPIREAT knows NX and GT since then."""
 
@@ -100,7 +90,7 @@ def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -
     )
 
 
-class Link:
+class Link(Commands):
     """A connection, open and asked who it is.
 
     Args:
@@ -131,6 +121,11 @@ class Link:
             self._client, info = self._open([*location.hosts, *seeds])
         self.warning = ""
         """What its operator should mend."""
+        if not info.get("aof_enabled", 1):
+            self.warning = (
+                f"the Redis at {location.text!r} keeps nothing on disk: after each restart it is "
+                "empty until every filter has sent its addresses again; set appendonly to yes"
+            )
         if info.get("maxmemory") and info.get("maxmemory_policy") != "noeviction":
             self.warning = (
                 f"the Redis at {location.text!r} forgets entries when its memory is full: set "
@@ -259,117 +254,3 @@ class Link:
         """Give the connection back; nothing is raised."""
         with contextlib.suppress(Exception):
             self._client.close()
-
-    # ------------------------------------------------------------------ who it is
-
-    def identity(self) -> str:
-        """The replication ids of every master, which change where data may have been lost: by a
-        restart, and by a failover."""
-        with self._patience():
-            if not self._cluster:
-                found = [self._client.info("replication")]
-            else:
-                target = self._redis.cluster.RedisCluster.PRIMARIES
-                found = list(self._client.info("replication", target_nodes=target).values())
-        if any(info.get("role") != "master" for info in found):
-            raise StoreBusy(f"the map {self._location.text!r} is no longer a master")
-        return " ".join(sorted(str(info["master_replid"]) for info in found))
-
-    # ------------------------------------------------------------------ the marker
-
-    def _marker(self) -> str:
-        return self._location.prefix + FILTERS
-
-    def claim(self, name: str) -> None:
-        """Make the marker of filter `name`, where there is none, one that promises nothing."""
-        with self._patience():
-            self._client.hsetnx(self._marker(), name, "0")
-
-    def mark(self, name: str, value: str) -> bool:
-        """Set the marker of filter `name`; False, and nothing is set: it had vanished."""
-        with self._patience():
-            if self._client.hset(self._marker(), name, value):
-                self._client.hdel(self._marker(), name)
-                return False
-            return True
-
-    def marked(self, name: str) -> str | None:
-        """The marker of filter `name`."""
-        with self._patience():
-            value = self._client.hget(self._marker(), name)
-        return None if value is None else value.decode("utf-8", "replace")
-
-    # ------------------------------------------------------------------ addresses
-
-    def _key(self, address: str) -> bytes:
-        return self._prefix + address.encode("ascii")
-
-    def _execute(self, pipeline: Any) -> list[Any]:
-        """The answers; the first error that is not about one key alone is raised."""
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, Exception) and not _is_wrong_type(answer):
-                raise answer
-        return answers
-
-    def write(self, name: str, values: Mapping[str, tuple[bytes, int] | None]) -> list[str]:
-        """Set the field `name` of each address to its value, until its end (epoch seconds); remove
-        it where there is none. What is returned could not be written: its key is not a hash.
-        """
-        with self._patience():
-            pipeline = self._client.pipeline(transaction=False)
-            sent = []
-            for address, value in values.items():
-                key = self._key(address)
-                if value is None:
-                    pipeline.hdel(key, name)
-                    sent.append(address)
-                    continue
-                end = value[1] + SPARE_SECONDS
-                # First, so that a key which is just about to end does not take the field along.
-                pipeline.execute_command("EXPIREAT", key, end, "GT")
-                pipeline.hset(key, name, value[0])
-                pipeline.execute_command("EXPIREAT", key, end, "NX")
-                sent += [address] * 3
-            answers = self._execute(pipeline)
-        wrong = [a for a, answer in zip(sent, answers, strict=True) if _is_wrong_type(answer)]
-        return list(dict.fromkeys(wrong))
-
-    def addresses(self) -> Iterator[list[str]]:
-        """All addresses, in slices; one that comes or goes meanwhile may be missing."""
-        with self._patience():
-            keys = self._client.scan_iter(match=self._prefix + b"*", count=SCAN_KEYS)
-            while some := list(islice(keys, SCAN_KEYS)):
-                behind = (key[len(self._prefix) :].decode("ascii", "replace") for key in some)
-                yield [address for address in behind if not address.startswith("!")]
-
-    def fields(self, addresses: Iterable[str]) -> list[dict[str, bytes]]:
-        """The fields of each address."""
-        with self._patience():
-            pipeline = self._client.pipeline(transaction=False)
-            for address in addresses:
-                pipeline.hgetall(self._key(address))
-            answers = self._execute(pipeline)
-        return [
-            {}
-            if isinstance(answer, Exception)
-            else {name.decode("utf-8", "replace"): value for name, value in answer.items()}
-            for answer in answers
-        ]
-
-    def forget(self, address: str, at: int, until: int) -> None:
-        """Note that logins from `address` up to `at` count no more, until `until` at least."""
-        with self._patience():
-            pipeline = self._client.pipeline(transaction=False)
-            key = self._key(address)
-            pipeline.execute_command("EXPIREAT", key, until, "GT")
-            pipeline.hset(key, FORGET, f"{at:010d}")
-            pipeline.execute_command("EXPIREAT", key, until, "NX")
-            answers = self._execute(pipeline)
-            for answer in answers:
-                if isinstance(answer, Exception):
-                    raise answer
-
-
-def _is_wrong_type(answer: object) -> bool:
-    return isinstance(answer, Exception) and str(answer).startswith("WRONGTYPE")

@@ -11,16 +11,23 @@ another one knows. Redis itself ends the key when the last of its values has.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
 
 from ..errors import StoreBusy, StoreDamaged
+from ..map_format.redis_members import NONE, SILENT_MS, decode
+from ..map_format.redis_site import Word
 from ..map_format.redis_url import Location
 from .address_map import Behind
 from .redis_client import Link, library, password
+from .redis_commands import Seen
 from .redis_queue import FLUSH_SECONDS, SendQueue
 from .redis_sender import Sender
 
 READ_ADDRESSES = 500
+LOOK_SECONDS = 0.2
 
 
 class RedisMap:
@@ -32,6 +39,7 @@ class RedisMap:
         say: takes a sentence the operator should read; called by the thread.
         ends: when a value ends, seconds since the epoch.
         genuine: whether a value belongs to its address.
+        longest_seconds: the longest that one login lets an address in.
 
     Raises:
         ConfigError: redis-py is missing, or a password file is not as it should be.
@@ -45,6 +53,7 @@ class RedisMap:
         say: Callable[[str], None] = lambda _sentence: None,
         ends: Callable[[bytes], int],
         genuine: Callable[[str, bytes], bool] = lambda _address, _value: True,
+        longest_seconds: int = 0,
     ) -> None:
         library()
         password(location.password_file)
@@ -55,7 +64,9 @@ class RedisMap:
         self._genuine = genuine
         self._reader: Link | None = None
         self._queue = SendQueue(location.text)
-        self._sender = Sender(self._queue, location, name, say=say, ends=ends)
+        self._sender = Sender(
+            self._queue, location, name, say=say, ends=ends, longest_seconds=longest_seconds
+        )
 
     # ------------------------------------------------------------------ writing
 
@@ -157,11 +168,54 @@ class RedisMap:
                     if fields:
                         yield one, fields
 
-    def forget(self, address: str, at: int, until: int) -> None:
-        """Let no login from `address` up to the second `at` count any more, whichever filter it
-        was; nobody sends one after `until`. Raises: StoreBusy."""
+    # ------------------------------------------------------------------ the site
+
+    def join(self, instance: str, *, is_new: bool, words: Mapping[str, Word]) -> None:
+        """Tell what our journal knows of the site, before anything is written.
+
+        Args:
+            instance: of the journal.
+            is_new: the journal had none before.
+            words: see `redis_site`.
+        """
+        self._queue.instance, self._queue.is_new = instance, is_new
+        self._queue.tell(words)
+
+    def tell(self, words: Mapping[str, Word]) -> None:
+        """Take more words that our journal has, for the other members."""
+        self._queue.tell(words)
+
+    def heard(self) -> tuple[int, dict[str, Word]]:
+        """Return the server's clock (epoch seconds; 0: unknown) and what others have said since."""
+        with self._queue.changed:
+            heard, self._queue.heard = self._queue.heard, {}
+            return self._queue.heard_at, heard
+
+    def members(self) -> list[dict[str, Any]]:
+        """Return the members as they were last seen, see `SendQueue.members`."""
+        return self._queue.members()
+
+    def see(self) -> Seen:
+        """Return what the server says of itself and of the members. Raises: StoreBusy."""
+        return self._read().see()
+
+    def revoke(self, words: Mapping[str, Word], wait_seconds: float) -> tuple[int, int]:
+        """Let logins from each address up to a second count no more, whichever filter it was, until
+        another second; return how many of how many replicas have that, too.
+
+        Raises: StoreBusy.
+        """
         link = self._read()
-        link.forget(address, at, until)
+        addresses = iter(words)
+        while some := list(islice(addresses, READ_ADDRESSES)):
+            link.forget(self._name, {address: words[address] for address in some})
+        return link.copies(wait_seconds)
+
+    def retire(self, name: str, mark: bytes, wait_seconds: float) -> tuple[int, int]:
+        """Set the mark of a member that is gone; return as `revoke`. Raises: StoreBusy."""
+        link = self._read()
+        link.mark(name, mark)
+        return link.copies(wait_seconds)
 
     # ------------------------------------------------------------------ start and end
 
@@ -178,10 +232,21 @@ class RedisMap:
         return False
 
     def exists(self) -> bool:
-        """At start: a filter of our name has written here. Waits for Redis, `TIMEOUT_SECONDS` at
-        the most for each answer."""
+        """At start: a filter of our name has written here, and is no more. Waits for Redis,
+        `TIMEOUT_SECONDS` at the most for each answer, and until it is seen whether another one
+        lives."""
+        give_up = time.monotonic() + 2 * SILENT_MS / 1000
         try:
-            return self._read().marked(self._name) is not None
+            while True:
+                seen = self.see()
+                mark = decode(seen.marks.get(self._name, b""))
+                if mark is None:
+                    return False
+                if mark.run == NONE or mark.millis < seen.millis - SILENT_MS:
+                    return True
+                if time.monotonic() > give_up:
+                    return False
+                time.sleep(LOOK_SECONDS)
         except StoreBusy as error:
             self._say(str(error))
             return False

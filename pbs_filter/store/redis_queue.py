@@ -8,9 +8,13 @@ Nothing here waits for the network, and memory is bounded: while Redis is away, 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..errors import StoreBusy
+from ..map_format.redis_members import Mark
+from ..map_format.redis_site import FORGOTTEN, Word
 from .address_map import Behind
 
 MAX_WAITING = 100_000
@@ -60,6 +64,57 @@ class SendQueue:
         self.trouble = ""
         self.away_since: int | None = None
         self.closing = False
+        self.instance = ""
+        """Of our journal."""
+        self.is_new = True
+        """The journal had no instance before this start."""
+        self.words: dict[str, Word] = {}
+        """What our journal knows of the site."""
+        self.has_news = False
+        """There are words that were not told yet."""
+        self.heard: dict[str, Word] = {}
+        """What others said, for the journal."""
+        self.heard_at = 0
+        """When, by the server's clock, seconds since the epoch; 0: never."""
+        self.marks: dict[str, Mark] = {}
+        """The members when the server was last looked at."""
+        self._seen_ms = 0
+        self._seen_at = 0.0
+
+    # ------------------------------------------------------------------ the site
+
+    def tell(self, words: Mapping[str, Word]) -> None:
+        """Take words that our journal has."""
+        with self.changed:
+            self.words.update(words)
+            self.has_news = self.has_news or any(key.startswith(FORGOTTEN) for key in words)
+            self.changed.notify_all()
+
+    def hear(self, key: str, word: Word) -> None:
+        """Keep what another member said for our journal."""
+        self.heard[key] = max(word, self.heard.get(key, word))
+
+    def see(self, millis: int, marks: dict[str, Mark]) -> None:
+        """Keep who was there at `millis`, by the server's clock."""
+        self.marks, self._seen_ms, self._seen_at = marks, millis, time.monotonic()
+
+    def members(self) -> list[dict[str, Any]]:
+        """Return the members for people, see `monitor.status`."""
+        with self.changed:
+            if not self._seen_ms:
+                return []
+            now = self._seen_ms / 1000 + time.monotonic() - self._seen_at
+            return [
+                {
+                    "name": name,
+                    "last_sign": mark.millis // 1000 or None,
+                    "silent_seconds": int(max(now - mark.millis / 1000, 0)),
+                    "awaited_until": None if mark.is_retired else mark.end,
+                }
+                for name, mark in sorted(self.marks.items())
+            ]
+
+    # ------------------------------------------------------------------ what waits
 
     def write(self, changes: Mapping[str, bytes | None]) -> None:
         """Let the newest value of each address wait."""

@@ -3,9 +3,9 @@
 * **The whole state is sent again** to a server that may lack some of it: one that we never sent it
   to, one that was restarted, and a replica that became the master (replication is asynchronous).
   All of these have another replication id.
-* **A marker** (`PREFIX!filters`, one field a filter) with the replication id is set when the server
-  has everything, and renewed; lookups believe a "not there" by it. After that, fields of our name
-  that we know nothing of are removed (a `--forget` which an earlier run could not send).
+* **A mark** (`redis_membership`) with the replication id is set when the server has everything, and
+  each second when all that had waited was sent; lookups believe a "not there" by it. After the
+  whole state, fields of our name that we know nothing of are removed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from itertools import islice
 from ..errors import PbsFilterError
 from ..map_format.redis_url import Location
 from .redis_client import Link
+from .redis_membership import Membership, Predecessor
 from .redis_queue import SendQueue
 
 BATCH = 500
 """Addresses in one round trip: some ten milliseconds."""
 RETRY_SECONDS = 1.0
-RENEW_SECONDS = 2.0
-"""How often the marker is renewed, and the server asked who it is."""
+RENEW_SECONDS = 1.0
+"""How often the mark is renewed, and the server asked who it is."""
+PREDECESSOR_SECONDS = 0.2
 SAY_SECONDS = 60.0
 
 
@@ -37,6 +39,7 @@ class Sender:
         name: of this filter.
         say: takes a sentence the operator should read; called by the thread.
         ends: when a value ends, seconds since the epoch.
+        longest_seconds: the longest that one login lets an address in.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Sender:
         *,
         say: Callable[[str], None],
         ends: Callable[[bytes], int],
+        longest_seconds: int,
     ) -> None:
         self._queue = queue
         self._location = location
@@ -57,8 +61,14 @@ class Sender:
         # The thread's own:
         self._nodes: tuple[tuple[str, int], ...] = ()
         self._slices: Iterator[list[str]] | None = None
-        self._mark = ""
+        self._membership = Membership(queue, name, longest_seconds)
         self._renew_at = 0.0
+        self._sign_ms = 0
+        """The next sign of life: for that time, by the server's clock; 0: there is none to give."""
+        self._sign_ahead = 0
+        """The number of changes that must be sent before."""
+        self._whole_ms = 0
+        """The time of the sign of life that comes with a whole state."""
         self._said: dict[str, float] = {}
         """What was said, and when."""
 
@@ -96,6 +106,10 @@ class Sender:
                 self._connected(link)
                 while (job := self._next()) is not None:
                     job(link)
+                if self._queue.synced:
+                    self._membership.leave(link)
+            except Predecessor:
+                self._rest(PREDECESSOR_SECONDS)
             except Exception as error:  # whatever redis-py does: the state is ours, begin again
                 # Only our own words: a library's may hold a password.
                 ours = isinstance(error, PbsFilterError)
@@ -110,7 +124,8 @@ class Sender:
         self._renew_at = time.monotonic() + RENEW_SECONDS
         if link.warning:
             self._once("warning", link.warning)
-        server = link.identity()
+        self._sign_ms = 0
+        server = self._membership.look(link)
         with self._queue.changed:
             self._queue.trouble, self._queue.away_since = "", None
             waiting = len(self._queue.fresh)
@@ -122,10 +137,9 @@ class Sender:
         """We are connected to the server with these ids."""
         with self._queue.changed:
             if self._queue.synced and self._queue.synced != server:
-                self._say(
-                    f"the map {self._location.text!r} is on another server, or was restarted: all "
-                    "of the state is sent again"
-                )
+                same = self._queue.synced.rpartition(" ")[0] == server.rpartition(" ")[0]
+                what = "was emptied" if same else "is on another server, or was restarted"
+                self._say(f"the map {self._location.text!r} {what}: all of the state is sent again")
                 self._queue.synced = ""
             self._queue.server = server
             whole = self._queue.whole
@@ -137,8 +151,11 @@ class Sender:
 
     def _lost(self, why: str) -> None:
         self._note(why)
+        self._rest(RETRY_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
         with self._queue.changed:
-            self._queue.changed.wait_for(lambda: self._queue.closing, RETRY_SECONDS)
+            self._queue.changed.wait_for(lambda: self._queue.closing, seconds)
 
     def _note(self, why: str) -> None:
         """Redis is away."""
@@ -170,10 +187,15 @@ class Sender:
                     return self._claim
                 if now >= self._renew_at:
                     return self._renew
+                if self._membership.must_gossip or self._queue.has_news:
+                    return self._gossip
+                if self._sign_ms and self._sign_ahead <= 0:
+                    return self._sign
                 if whole is not None and whole.complete and not self._queue.again:
                     # More may come for ever, so it is not waited until there are none.
                     if whole.ahead is None:
                         whole.ahead = len(self._queue.fresh)
+                        self._whole_ms = self._membership.millis
                     if whole.ahead <= 0:
                         return self._finish
                 if self._queue.fresh or self._queue.again:
@@ -184,7 +206,7 @@ class Sender:
             return None
 
     def _claim(self, link: Link) -> None:
-        link.claim(self._name)
+        self._membership.claim(link)
         with self._queue.changed:
             if self._queue.whole is not None:
                 self._queue.whole.server = self._queue.whole.server or self._queue.server
@@ -202,12 +224,14 @@ class Sender:
             whole = self._queue.whole
             if whole is not None and whole.ahead is not None:
                 whole.ahead -= len(fresh)
+            self._sign_ahead -= len(fresh)
         now = time.time()
         values = {}
         for address, value in (*again.items(), *fresh.items()):
             end = 0 if value is None else self._ends(value)
             # What has ended must not end the key under other filters' fields.
             values[address] = (value, end) if value is not None and end > now else None
+            self._membership.lives_until(end)
         try:
             wrong = link.write(self._name, values)
         except BaseException:
@@ -233,46 +257,42 @@ class Sender:
     def _finish(self, link: Link) -> None:
         """The server has everything: say so to the lookups."""
         whole = self._queue.whole
-        server = link.identity()
+        server = self._membership.look(link)
         self._see(server)
         if self._queue.whole is not whole:
             return  # it went to another server
-        self._mark = f"{int(time.time())} {server}"
-        there = link.mark(self._name, self._mark)
+        self._membership.sign(link, self._whole_ms)
         with self._queue.changed:
             if self._queue.whole is not whole:
                 return  # another one has been begun
-            if there:
-                self._queue.whole = None
-                self._queue.synced = server
-                self._slices = None
-            else:
-                self._queue.void()
+            self._queue.whole = None
+            self._queue.synced = server
+            self._slices = None
             self._queue.changed.notify_all()
 
     def _renew(self, link: Link) -> None:
+        """Look at the server, and let what now waits be followed by a sign of life."""
         self._renew_at = time.monotonic() + RENEW_SECONDS
-        server = link.identity()
-        self._see(server)
+        self._see(self._membership.look(link))
         with self._queue.changed:
-            if self._queue.synced != server:
+            if self._queue.synced != self._queue.server:
                 return
-        seen = link.marked(self._name)
-        if seen is not None and seen != self._mark:
-            self._once(
-                "name",
-                f"the map {self._location.text!r}: another filter writes as {self._name!r} and "
-                "removes our entries; give each its own redis_name",
-            )
-        mark = f"{int(time.time())} {server}"
-        if seen is None or not link.mark(self._name, mark):
-            self._say(
-                f"the map {self._location.text!r} was emptied; all of the state is sent again"
-            )
-            with self._queue.changed:
+            if not self._membership.is_marked:
+                self._say(
+                    f"the map {self._location.text!r} was emptied: all of the state is sent again"
+                )
                 self._queue.void()
-            return
-        self._mark = mark
+                return
+            self._sign_ms = self._membership.millis
+            self._sign_ahead = len(self._queue.fresh)
+
+    def _sign(self, link: Link) -> None:
+        millis, self._sign_ms = self._sign_ms, 0
+        if self._queue.synced == self._queue.server:
+            self._membership.sign(link, millis)
+
+    def _gossip(self, link: Link) -> None:
+        self._membership.gossip(link, self._queue.server)
 
     def _sweep(self, link: Link) -> None:
         """Remove the next of the fields that have our name and that we know nothing of."""

@@ -19,19 +19,23 @@ from pbs_filter.lookup import redis_connection, redis_reader
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES
 from pbs_filter.lookup.redis_reader import RedisReader
 from pbs_filter.map_format.entry import encode
+from pbs_filter.map_format.redis_members import Mark
 
 from .. import hang
 from ..store.fake_redis import DROP, HANG, Answer, FakeRedis
 from . import maps
 from .redis_lookups import lookup, lookups_end
 
-ID, OLD_ID = b"a" * 40, b"b" * 40
+ID = b"a" * 40
 KNOWN, ABSENT = b"192.0.2.7", b"198.51.100.1"
 LIVING = encode(KNOWN.decode(), maps.value())
 ENDED = encode(KNOWN.decode(), maps.value(maps.EXPIRED))
-INFO, FILTERS = (b"INFO", b"replication"), (b"HVALS", b"pbs:!filters")
-MASTER = b"role:master\r\nmaster_replid:%b\r\n" % ID
-STALE_REPLICA = b"role:slave\r\nmaster_link_status:down\r\nmaster_replid:%b\r\n" % ID
+INFO, FILTERS = (b"INFO", b"server", b"replication"), (b"HVALS", b"pbs:!filters")
+NOW_MS = 1_000_000_000
+INFO_OF = b"# Server\r\nserver_time_usec:%d000\r\n# Replication\r\n%%b\r\n" % NOW_MS
+MASTER = INFO_OF % (b"role:master\r\nmaster_replid:%b" % ID)
+STALE_REPLICA = INFO_OF % (b"role:slave\r\nmaster_link_status:down\r\nmaster_replid:%b" % ID)
+MARKS = (b"life L1", Mark(b"pop1", NOW_MS - 500, 9_000_000, b"i", b"r", b"L1", [ID]).encode())
 
 
 def bulk(text: bytes) -> bytes:
@@ -51,7 +55,7 @@ def holding(
     known: dict[tuple[bytes, ...], bytes | str] | None = None,
     *,
     info: bytes = MASTER,
-    marks: tuple[bytes, ...] = (b"1000 " + ID,),
+    marks: tuple[bytes, ...] = MARKS,
 ) -> Answer:
     """The answers of a server that has KNOWN, and says `known` to other commands."""
     told: dict[tuple[bytes, ...], bytes | str] = {
@@ -148,22 +152,21 @@ def test_of_several_users_on_a_host_each_may_send_until_his_own_end(
     assert NO == lookup(server, owns=owner("alice")).ask(KNOWN, b"alice")
 
 
-def test_questions_share_a_connection_and_for_a_second_the_proof_that_nothing_is_missing(
+def test_questions_share_a_connection_and_each_brings_its_proof_that_nothing_is_missing(
     serve: Callable[..., FakeRedis],
 ) -> None:
-    for first, then in ((ABSENT, KNOWN), (KNOWN, ABSENT)):
-        server = serve()
-        asks = lookup(server)
-        for address in (first, first, then):
-            assert (YES if address == KNOWN else NO) == asks.ask(address)
-        assert [INFO, FILTERS, get(first), get(first), get(then)] == server.asked
-        assert 1 == server.connections
+    server = serve()
+    asks = lookup(server)
+    for address in (ABSENT, ABSENT, KNOWN):
+        assert (YES if address == KNOWN else NO) == asks.ask(address)
+        assert [INFO, FILTERS, get(address)] == server.asked[-3:]
+    assert 9 == len(server.asked)
+    assert 1 == server.connections
 
 
-def test_the_proof_is_asked_for_anew_when_it_is_old(
-    serve: Callable[..., FakeRedis], monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_was_emptied_just_now_is_not_believed(
+    serve: Callable[..., FakeRedis],
 ) -> None:
-    monkeypatch.setattr(redis_reader, "BELIEF_SECONDS", 0.0)
     server = serve()
     asks = lookup(server)
     assert NO == asks.ask(ABSENT)
@@ -180,7 +183,7 @@ def test_user_password_database_and_prefix_are_the_locations(
     server = serve(
         holding(
             {
-                (b"HVALS", b"mx:!filters"): texts(b"1000 " + ID),
+                (b"HVALS", b"mx:!filters"): texts(*MARKS),
                 (b"HVALS", b"mx:" + KNOWN): texts(LIVING),
             }
         )
@@ -201,8 +204,8 @@ def test_user_password_database_and_prefix_are_the_locations(
     ("info", "marks", "why"),
     [
         (MASTER, (), "no filter has sent its addresses"),
-        (MASTER, (b"1000 " + OLD_ID,), "since the last restart or failover"),
-        (STALE_REPLICA, (b"1000 " + ID,), "this replica has lost its master"),
+        (INFO_OF % b"role:master\r\nmaster_replid:b", MARKS, "since the last restart or failover"),
+        (STALE_REPLICA, MARKS, "this replica has lost its master"),
     ],
 )
 @pytest.mark.parametrize("values", [(), (ENDED,)])
@@ -610,8 +613,8 @@ class Scripted:
         pass
 
 
-HIT = bulk(MASTER) + texts(b"1000 " + ID) + texts(LIVING)
-MISS = bulk(MASTER) + texts(b"1000 " + ID) + texts()
+HIT = bulk(MASTER) + texts(*MARKS) + texts(LIVING)
+MISS = bulk(MASTER) + texts(*MARKS) + texts()
 
 
 def scripted(blocks: list[bytes], address: bytes) -> str:
@@ -637,7 +640,7 @@ def test_the_answer_is_the_same_however_it_is_cut(cuts: list[int]) -> None:
     st.lists(
         st.one_of(
             st.binary(max_size=200),
-            st.sampled_from([HIT, MISS, bulk(MASTER), texts(LIVING), texts(b"1000 " + ID)]),
+            st.sampled_from([HIT, MISS, bulk(MASTER), texts(LIVING), texts(*MARKS)]),
             st.tuples(st.integers(0, len(HIT) - 1), st.binary(min_size=1, max_size=2)).map(
                 lambda t: HIT[: t[0]] + t[1] + HIT[t[0] + len(t[1]) :]
             ),

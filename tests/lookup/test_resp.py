@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.errors import ProtocolError
 from pbs_filter.lookup import resp
-from pbs_filter.lookup.resp import Refusal, Reply, command, doubt, redirection, replies, watched
+from pbs_filter.lookup.resp import Refusal, Reply, Server, command, redirection, replies, watched
 
 
 def written(reply: object) -> bytes:
@@ -169,44 +169,31 @@ def test_a_redirection_says_where_to_ask(expected: object, reply: Reply) -> None
     assert expected == redirection(reply)
 
 
-ID, OLD_ID = b"a" * 40, b"b" * 40
-MASTER = b"# Replication\r\nrole:master\r\nmaster_replid:%b\r\n" % ID
-REPLICA = b"role:slave\r\nmaster_link_status:up\r\nmaster_replid:%b\r\n" % ID
-STALE = REPLICA.replace(b":up", b":down")
+ID = b"a" * 40
+CLOCK = b"server_time_usec:1234567\r\n"
 
 
 @pytest.mark.parametrize(
-    ("expected", "info", "marks"),
+    ("doubt", "info"),
     [
-        ("", MASTER, [b"1000 " + ID]),
-        ("", REPLICA, [b"1000 " + ID]),
-        ("", MASTER, [b"1000 %b %b" % (OLD_ID, ID)]),
-        ("", MASTER, [b"0", b"1000 " + ID]),
-        ("", MASTER, [b"969 " + OLD_ID, b"1000 " + ID]),
-        ("", MASTER, [b"junk", b"1000 " + ID]),
-        ("not every filter", MASTER, [b"970 " + OLD_ID, b"1000 " + ID]),
-        ("not every filter", MASTER, [b"1000 " + OLD_ID]),
-        ("not every filter", MASTER, [b"1000"]),
-        ("not every filter", MASTER, [b"0"]),
-        ("not every filter", b"role:master\r\n", [b"1000 " + ID]),
-        ("no filter has", MASTER, []),
-        ("no filter has", MASTER, [b"", b"junk " + ID, b"12345678901 " + ID]),
-        ("lost its master", STALE, [b"1000 " + ID]),
-        ("lost its master", b"role:slave\r\nmaster_replid:%b" % ID, [b"1000 " + ID]),
-        ("lost its master", b"", [b"1000 " + ID]),
+        ("", b"role:master\r\n"),
+        ("", b"role:slave\r\nmaster_link_status:up\r\n"),
+        ("this replica has lost its master", b"role:slave\r\nmaster_link_status:down\r\n"),
+        ("this replica has lost its master", b"role:slave\r\n"),
+        ("this replica has lost its master", b""),
     ],
 )
-def test_absence_is_believed_only_with_every_filters_word_for_this_server(
-    expected: str, info: bytes, marks: list[bytes]
-) -> None:
-    assert expected in doubt(info, marks)
-    assert bool(expected) == bool(doubt(info, marks))
+def test_a_server_says_who_it_is_and_what_time_it_is(doubt: str, info: bytes) -> None:
+    server = Server(b"# Server\r\n%b# R\r\n%bmaster_replid:%b\r\n" % (CLOCK, info, ID))
+    assert (doubt, ID, 1234) == (server.doubt, server.replid, server.millis)
+    server = Server(b"# R\r\nserver_time_usec:x\r\n" + info)
+    assert (doubt, b"", 0) == (server.doubt, server.replid, server.millis)
 
 
-@pytest.mark.parametrize("info", [None, 1, [], Refusal(b"NOPERM no")])
+@pytest.mark.parametrize("info", [None, 1, [], Refusal(b"ERR")])
 def test_without_info_nothing_is_believed(info: Reply) -> None:
-    with pytest.raises(ProtocolError, match="INFO replication"):
-        doubt(info, [b"1000 " + ID])
+    with pytest.raises(ProtocolError, match="INFO"):
+        Server(info)
 
 
 def _replica(host: bytes, flags: bytes) -> Reply:

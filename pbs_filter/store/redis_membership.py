@@ -1,0 +1,219 @@
+"""This filter as a member of its site: its mark in Redis, and what the members tell each other.
+
+`map_format.redis_members` has the rule by which lookups believe a miss, `map_format.redis_site`
+what each filter remembers. Called by the thread of `redis_sender`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import islice
+
+from ..errors import StoreBusy
+from ..map_format import redis_members as members
+from ..map_format.redis_members import LIFE, LIFE_FIELD, NONE, RETIRED, SILENT_MS, Mark, spelled
+from ..map_format.redis_site import FORGOTTEN, MEMBER, ROUGH_SECONDS, Word
+from ..map_format.redis_site import RETIRED as GONE
+from .redis_client import Link
+from .redis_commands import Seen
+from .redis_queue import SendQueue
+
+STAMP = "!forgotten"
+"""The field of the marks that changes with what was revoked."""
+BATCH = 500
+
+
+class Predecessor(StoreBusy):
+    """The process that wrote as this filter gave its last sign of life just now: look again."""
+
+
+class Membership:
+    """The mark of the filter `name`, which is `spelled` in it.
+
+    Args:
+        queue: of the sending thread.
+        name: of this filter.
+        longest_seconds: the longest that one login lets an address in.
+    """
+
+    def __init__(self, queue: SendQueue, name: str, longest_seconds: int) -> None:
+        self._queue = queue
+        self._name = name
+        self._longest = longest_seconds
+        self._run = os.urandom(6).hex().encode()
+        self._life = b""
+        self._seen = Seen("", 0, {})
+        self._before: tuple[bytes, int] | None = None
+        """The run that we found in our place, and its last sign of life."""
+        self._gossiped = ""
+        """The server that has all that was revoked."""
+        self._stamp = b""
+        self._latest_end = 0
+        self.must_gossip = True
+
+    # ------------------------------------------------------------------ looking
+
+    def look(self, link: Link) -> str:
+        """Look who is there; return what names the data in that server.
+
+        Raises:
+            StoreBusy: another filter writes in our name.
+        """
+        seen = link.see()
+        if not members.life_of(seen.marks.values()):
+            link.claim(LIFE_FIELD, LIFE + b" " + os.urandom(8).hex().encode())
+            seen = link.see()
+        self._life = members.life_of(seen.marks.values())
+        self._refuse(seen)
+        self._seen = seen
+        decoded = {name: members.decode(value) for name, value in seen.marks.items()}
+        marks = {name: mark for name, mark in decoded.items() if mark is not None}
+        with self._queue.changed:
+            self._queue.see(seen.millis, marks)
+            self._remember(marks, seen.millis // 1000)
+        self._tell(link, marks, seen.millis // 1000)
+        server = f"{seen.server} {self._life.decode()}"
+        self.must_gossip = (
+            self._gossiped != server
+            or self._queue.has_news
+            or self._stamp != seen.marks.get(STAMP, b"")
+        )
+        return server
+
+    @property
+    def millis(self) -> int:
+        """The server's clock when it was last looked at."""
+        return self._seen.millis
+
+    @property
+    def is_marked(self) -> bool:
+        """Our mark was there when it was last looked at."""
+        return self._name in self._seen.marks
+
+    def _refuse(self, seen: Seen) -> None:
+        mark = members.decode(seen.marks.get(self._name, b""))
+        if mark is None or mark.is_retired or mark.run in (self._run, NONE):
+            return
+        ours = mark.instance == self._queue.instance.encode()
+        if mark.millis >= seen.millis - SILENT_MS:
+            sign = mark.run, mark.millis
+            if ours and self._before in (None, sign):
+                self._before = sign
+                raise Predecessor(f"the filter that wrote as {self._name!r} has just ended")
+        elif ours or mark.instance == NONE or self._queue.is_new or mark.end * 1000 <= seen.millis:
+            return
+        raise StoreBusy(
+            f"another filter writes to the map as {self._name!r} ({mark.says(seen.millis)}): "
+            "nothing is sent from here; give each filter its own redis_name (if the other one is "
+            f"gone for good: pbs-filter --retire {self._name})"
+        )
+
+    # ------------------------------------------------------------------ others
+
+    def _remember(self, marks: dict[str, Mark], now: int) -> None:
+        """Let the journal know the members."""
+        words = self._queue.words
+        for name, mark in marks.items():
+            if name == self._name:
+                continue
+            until = mark.end + ROUGH_SECONDS
+            at, known_until = words.get(MEMBER + name, (-1, 0))
+            retired_at = words.get(GONE + name, (-1, 0))[0]
+            if mark.is_retired:
+                if mark.millis > retired_at:
+                    self._queue.hear(GONE + name, (mark.millis, until))
+            elif mark.millis > at and (mark.end > known_until or at <= retired_at < mark.millis):
+                self._queue.hear(MEMBER + name, (mark.millis, until))
+        self._queue.heard_at = now
+
+    def _tell(self, link: Link, marks: dict[str, Mark], now: int) -> None:
+        """Let the server know the members, and who of them is gone."""
+        with self._queue.changed:
+            words = {k: w for k, w in self._queue.words.items() if not k.startswith(FORGOTTEN)}
+        for key, (at, until) in words.items():
+            name = key[len(MEMBER) :]
+            if name == self._name or until <= now:
+                continue
+            mark = marks.get(name)
+            retired_at = words.get(GONE + name, (-1, 0))[0]
+            if key.startswith(GONE):
+                is_back = words.get(MEMBER + name, (-1, 0))[0] > at
+                is_told = mark is not None and (mark.is_retired or mark.millis > at)
+                if not is_back and not is_told:
+                    link.mark(name, Mark(spelled(name), at, until, RETIRED).encode())
+            elif mark is None and at > retired_at:
+                link.claim(name, Mark(spelled(name), at, until).encode())
+
+    def gossip(self, link: Link, server: str) -> None:
+        """Tell what was revoked, here and by those who told us; hear what others revoked."""
+        listed = {address: _word(value) for address, value in link.forgotten().items()}
+        now = self.millis // 1000
+        with self._queue.changed:
+            self._queue.has_news = False
+            ours = {
+                key[len(FORGOTTEN) :]: word
+                for key, word in self._queue.words.items()
+                if key.startswith(FORGOTTEN) and word[1] > now
+            }
+            for address, word in listed.items():
+                if word[0] > ours.get(address, (-1, 0))[0]:
+                    self._queue.hear(FORGOTTEN + address, word)
+        anew = self._gossiped != server
+        untold = iter([a for a, w in ours.items() if anew or w[0] > listed.get(a, (-1, 0))[0]])
+        is_told = True
+        while some := list(islice(untold, BATCH)):
+            link.forget(self._name, {address: ours[address] for address in some})
+            is_told = False
+        if ended := [address for address, (_, until) in listed.items() if until <= now]:
+            link.unlist(ended[:BATCH])
+        stamp = self._seen.marks.get(STAMP, b"")
+        if not is_told:
+            stamp = b"revoked " + os.urandom(6).hex().encode()
+            link.mark(STAMP, stamp)
+        self._stamp = stamp
+        self._gossiped = server
+        self.must_gossip = False
+
+    # ------------------------------------------------------------------ our own mark
+
+    def lives_until(self, end: int) -> None:
+        """Note that a value of ours ends then, by our own clock."""
+        self._latest_end = max(self._latest_end, end)
+
+    def claim(self, link: Link) -> None:
+        """Take our place: what our name had sent is not in doubt, and says no more than it did."""
+        mark = members.decode(self._seen.marks.get(self._name, b""))
+        servers: tuple[bytes, ...] = ()
+        millis = self.millis
+        instance = self._queue.instance.encode()
+        if mark is not None and (mark.instance, mark.life) == (instance, self._life):
+            servers, millis = mark.servers, mark.millis
+        self._write(link, millis, servers)
+
+    def sign(self, link: Link, millis: int) -> None:
+        """Say that the server has everything that waited at `millis`, by its clock."""
+        self._write(link, millis, tuple(self._seen.server.encode().split()))
+
+    def leave(self, link: Link) -> None:
+        """Let the next filter of this name take our place at once."""
+        mark = members.decode(link.see().marks.get(self._name, b""))
+        if mark is not None and mark.run == self._run:
+            mark.run = NONE
+            link.mark(self._name, mark.encode())
+
+    def _write(self, link: Link, millis: int, servers: tuple[bytes, ...]) -> None:
+        now = self.millis // 1000
+        # Ends are told by our clock, and judged by the server's.
+        end = max(self._latest_end - int(time.time()), self._longest) + now
+        name, instance = spelled(self._name), self._queue.instance.encode()
+        mark = Mark(name, millis, end, instance, self._run, self._life, servers)
+        link.mark(self._name, mark.encode())
+
+
+def _word(value: bytes) -> Word:
+    """AT and UNTIL in a field of what was revoked; both 0 where it is none."""
+    words = value.split(b" ")
+    if len(words) == 2 and all(word.isdigit() and len(word) < 16 for word in words):
+        return int(words[0]), int(words[1])
+    return 0, 0
