@@ -348,7 +348,7 @@ def fish() -> Iterator[list[str]]:
         ({"--authorise"}, "pbs-filter --au"),
         (set(MODES), "pbs-lookup "),
         ({"--on-trouble"}, "pbs-lookup relaylock --on"),
-        (set(), "pbs-lookup check --on"),
+        (set(), "pbs-lookup check --on-t"),
         ({"192.0.2.7", "2001:db8::7"}, "pbs-filter --forget "),
     ],
 )

@@ -67,7 +67,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
         ),
         ("logins", _by_server(values), ""),
         ("logouts", str(values["logouts"]), ""),
-        ("lookups", _lookups(values["lookups"]), ""),
+        ("lookups", _lookups(values["lookups_by_mta"]), ""),
     ):
         yield [Span(f"{name:<17}", "dim"), Span(said, style)]
     yield from _section("warnings", map(_warning, values["warnings"]), "yellow")
@@ -118,11 +118,13 @@ def _by_server(values: Mapping[str, Any]) -> str:
     return f"{named or 'none'}; {sum(values['logins_per_minute'])} in the last hour"
 
 
-def _lookups(lookups: Mapping[str, Mapping[str, int]]) -> str:
+def _lookups(lookups: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
     return (
         "; ".join(
-            f"{protocol} {numbers['yes']} yes, {numbers['no']} no, {numbers['not_now']} not now"
-            for protocol, numbers in sorted(lookups.items())
+            f"{mta} {protocol} {numbers['yes']} yes, {numbers['no']} no, "
+            f"{numbers['not_now']} not now"
+            for mta, protocols in sorted(lookups.items())
+            for protocol, numbers in sorted(protocols.items())
         )
         or "none have been counted"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -9,7 +10,7 @@ from ..errors import ConfigError, PbsFilterError, UsageError
 from ..log import LookupLog
 from ..map_format.map_clock import MapClock
 from .answer import DEFAULT_MAP, NO, NOT_NOW, YES, Guarded, Lookup, ShadowLookup, open_reader
-from .counts import Counts
+from .counts import MTAS, REDIS_PATH, Counts, mta_of_process
 from .options import MODES, USAGE, Options
 
 TYPE_CHECKING = False
@@ -77,9 +78,16 @@ def _lookup(options: Options, log: LookupLog, location: str = DEFAULT_MAP) -> Lo
         # The filters behind a map in Redis have clocks of their own.
         now=time.time if "://" in locations[0] else MapClock(locations[0]).now,
     )
-    if "://" not in locations[0]:
-        lookup.counts = Counts(locations[0])
+    where = REDIS_PATH if "://" in locations[0] else locations[0]
+    lookup.counts = Counts(options.text("counts", where), _mta(options))
     return lookup
+
+
+def _mta(options: Options) -> str:
+    mta = options.text("mta")
+    if options.flag("mta") and mta not in MTAS:
+        raise UsageError(f"--mta={mta!r} is none of {', '.join(MTAS)}")
+    return mta
 
 
 def _owns(options: Options) -> Owns | None:
@@ -108,7 +116,7 @@ def _check(options: Options, log: LookupLog) -> int:
     address = options.arguments[0]
     lookup = _lookup(options, log)
     answer = lookup.ask(address.encode("utf-8", "surrogateescape"))
-    lookup.counts.add("check", answer)
+    lookup.count("check", answer, mta_of_process(os.getppid()))
     lookup.counts.tell()
     if answer == NOT_NOW:
         log.trouble(f"{lookup.trouble} (pbs-filter --doctor looks for the cause)")
@@ -121,7 +129,8 @@ def _socketmap(options: Options, log: LookupLog) -> int:
     from .protocols import socketmap, stdio
 
     _no_arguments(options)
-    stdio.converse(socketmap.Conversation(), _lookup(options, log), log)
+    lookup = _lookup(options, log)
+    stdio.converse(socketmap.Conversation(), lookup, log, mta=mta_of_process(os.getppid()))
     return 0
 
 

@@ -117,6 +117,8 @@ class Lookup:
         self.counts = Counts()
         self.grant: check.Grant | None = None
         """The login behind the last YES."""
+        self.allowed = ""
+        """The key of its address in the map."""
 
     def attempt(self, address: bytes, sender: bytes | None, now: float | None = None) -> str:
         """Return YES, NO or NOT_NOW for `address` at `now` (seconds since the epoch; None: now).
@@ -135,6 +137,7 @@ class Lookup:
             at = self._now() if now is None else now
             if not entries or not self._is_current(*entries[0], at):
                 return NO
+            self.allowed = canonical_address
             if self._owns is None:
                 self.grant = check.Grant(entries[0][1])
                 return YES
@@ -172,6 +175,10 @@ class Lookup:
         if not check.is_intact(key, value):
             raise StoreDamaged(f"the entry of {key.decode()} is damaged")
         return False
+
+    def count(self, protocol: str, answer: str, mta: str = "") -> None:
+        """Count the `answer` that was given last: see `Counts.add`."""
+        self.counts.add(protocol, answer, self.allowed, mta)
 
     def ask(
         self, address: bytes, sender: bytes | None = None, patience: float | None = None

@@ -16,6 +16,11 @@ _MAP = f"""\
                         in Redis are asked in this order, the local replica first
                         (default {DEFAULT_MAP})
   --ipv6-prefix=BITS    ipv6_prefix of pbs-filter's configuration (default 128)
+  --mta=NAME            the MTA that asks, for the counts of pbs-filter --status and --report:
+                        courier, exim, opensmtpd, postfix, qmail, sendmail or other (default: by the
+                        protocol, the account or the process that asks)
+  --counts=PATH         tell the answers to the filter on this host whose own files begin so
+                        (default: the map; with Redis /var/lib/pbs-filter/redis)
 """
 _SHADOW = """\
   --shadow              try it out: answer "no" to every question, and log what the answer would be

@@ -14,8 +14,22 @@ from ..model import Reason
 from .warnings import KINDS
 
 Values = Mapping[str, Any]
-Series = Iterable[tuple[str, int | None]]
-"""Label value (empty where the metric has no label) and number (None: not known)."""
+Series = Iterable[tuple[str | tuple[str, ...], int | None]]
+"""Label value (empty where the metric has no label; several: one for each) and number (None: not
+known)."""
+ASKED = (
+    ("courier", "relaylock"),
+    ("exim", "socketmap"),
+    ("opensmtpd", "opensmtpd"),
+    ("other", "check"),
+    ("postfix", "policy"),
+    ("postfix", "socketmap"),
+    ("postfix", "trace"),
+    ("qmail", "relaylock"),
+    ("sendmail", "socketmap"),
+)
+"""MTAs and the protocols that they speak by our documents: their series are there from the start.
+What else is counted (`--mta`) comes with its first answer."""
 
 
 class Metric(NamedTuple):
@@ -26,10 +40,20 @@ class Metric(NamedTuple):
     about: str
     series: Callable[[Values], Series]
     label: str = ""
+    """Names, with blanks between them."""
 
 
 def _one(key: str) -> Callable[[Values], Series]:
     return lambda values: [("", values[key])]
+
+
+def _lookups(by_mta: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Series:
+    """Return the answers of every MTA and protocol that is known beforehand, or was counted."""
+    pairs = {(mta, protocol) for mta, protocols in by_mta.items() for protocol in protocols}
+    for mta, protocol in sorted(pairs | set(ASKED)):
+        numbers = by_mta.get(mta, {}).get(protocol, {})
+        for answer in ("yes", "no", "not_now"):
+            yield (answer, mta, protocol), numbers.get(answer, 0)
 
 
 def _is_away(behind: Mapping[str, Any] | None) -> bool:
@@ -84,12 +108,9 @@ METRICS = (
     Metric(
         "pbs_filter_lookups_total",
         "counter",
-        "Answers that lookups on this host have given.",
-        lambda values: [
-            (answer, sum(numbers.get(answer, 0) for numbers in values["lookups"].values()))
-            for answer in ("yes", "no", "not_now")
-        ],
-        "answer",
+        "Answers that lookups on this host have given, by MTA and protocol.",
+        lambda values: _lookups(values["lookups_by_mta"]),
+        "answer mta protocol",
     ),
     Metric(
         "pbs_filter_authorised_addresses",
@@ -161,9 +182,16 @@ def text(values: Values, servers: Iterable[str]) -> str:
         rows.append(f"# HELP {metric.name} {metric.about}")
         rows.append(f"# TYPE {metric.name} {metric.kind}")
         for value, number in series:
-            label = f'{{{metric.label}="{_escaped(value)}"}}' if metric.label else ""
-            rows.append(f"{metric.name}{label} {number}")
+            rows.append(f"{metric.name}{_labels(metric.label, value)} {number}")
     return "".join(f"{row}\n" for row in rows)
+
+
+def _labels(names: str, value: str | tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    values = (value,) if isinstance(value, str) else value
+    pairs = zip(names.split(), map(_escaped, values), strict=True)
+    return "{" + ",".join(f'{name}="{text}"' for name, text in pairs) + "}"
 
 
 def _escaped(value: str) -> str:

@@ -39,6 +39,7 @@ FIELDS = {
     "trouble; null: it has everything",
     "journal": "the journal: position (file and length) and bytes; null: nothing is written",
     "lookups": "answers that lookups on this host have given, by protocol: yes, no, not_now",
+    "lookups_by_mta": "the same by MTA, then by protocol",
 }
 """Times are whole seconds since the epoch, durations seconds."""
 
@@ -55,8 +56,8 @@ class Run(NamedTuple):
     """`Journal.position`; None: there is no journal."""
     behind: Mapping[str, Any] | None
     """The fields of `store.Behind`."""
-    lookups: Mapping[str, Mapping[str, int]] | None = None
-    """Protocol to answer to number."""
+    lookups: Mapping[str, Mapping[str, Mapping[str, int]]] = {}
+    """MTA to protocol to answer to number."""
 
 
 def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[str, Any]:
@@ -103,5 +104,21 @@ def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[
         "journal": None
         if run.journal is None
         else {"position": run.journal, "bytes": int(run.journal.rpartition("-")[2])},
-        "lookups": {protocol: dict(numbers) for protocol, numbers in (run.lookups or {}).items()},
+        "lookups": _by_protocol(run.lookups),
+        "lookups_by_mta": {
+            mta: {protocol: dict(numbers) for protocol, numbers in protocols.items()}
+            for mta, protocols in run.lookups.items()
+        },
     }
+
+
+def _by_protocol(
+    lookups: Mapping[str, Mapping[str, Mapping[str, int]]],
+) -> dict[str, dict[str, int]]:
+    sums: dict[str, dict[str, int]] = {}
+    for protocols in lookups.values():
+        for protocol, numbers in protocols.items():
+            known = sums.setdefault(protocol, {})
+            for answer, number in numbers.items():
+                known[answer] = known.get(answer, 0) + number
+    return sums

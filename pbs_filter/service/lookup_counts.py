@@ -9,12 +9,16 @@ import os
 import socket
 
 from .. import files
-from ..lookup.counts import ANSWERS, MAX_BYTES, PROTOCOLS
+from ..lookup.address import canonical
+from ..lookup.counts import ANSWERS, MAX_BYTES, MTAS, PROTOCOLS
 from .control import short_path
 
 MAX_DATAGRAMS = 1000
 """Taken in one second."""
+MAX_USED = 10_000
+"""Addresses that are taken in one second."""
 _DIGITS = 9
+_NAMES = tuple(answer.replace(" ", "_") for answer in ANSWERS)
 
 
 class LookupCounts:
@@ -26,8 +30,9 @@ class LookupCounts:
 
     def __init__(self, path: str, group: str = "") -> None:
         self._path = path + ".lookups"
-        self.numbers: dict[str, dict[str, int]] = {}
-        """Protocol to answer (`yes`, `no`, `not_now`) to number."""
+        self.by_mta: dict[str, dict[str, dict[str, int]]] = {}
+        """MTA to protocol to answer (`yes`, `no`, `not_now`) to number."""
+        self._used: dict[str, int] = {}
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
@@ -50,25 +55,40 @@ class LookupCounts:
             self._socket.close()
             raise files.busy("make", self._path, error) from None
 
-    def take(self) -> None:
-        """Take what has come. Does not raise, and does not wait."""
+    def take(self) -> dict[str, int]:
+        """Take what has come; return when (epoch) which address was last let in by a lookup.
+
+        Does not raise, and does not wait.
+        """
+        self._used = {}
         for _ in range(MAX_DATAGRAMS):
             try:
                 data = self._socket.recv(MAX_BYTES)
             except OSError:
-                return
-            self._add(data)
+                break
+            for line in data.decode("ascii", "replace").split("\n"):
+                self._add(line.split(" "))
+        return self._used
 
-    def _add(self, data: bytes) -> None:
-        version, _, rest = data.partition(b" ")
-        protocol, *numbers = rest.decode("ascii", "replace").split(" ")
-        if version != b"1" or protocol not in PROTOCOLS or len(numbers) != len(ANSWERS):
-            return
-        if not all(n.isascii() and n.isdigit() and len(n) <= _DIGITS for n in numbers):
-            return
-        known = self.numbers.setdefault(protocol, dict.fromkeys(map(_name, ANSWERS), 0))
-        for answer, number in zip(ANSWERS, numbers, strict=True):
-            known[_name(answer)] += int(number)
+    def _add(self, words: list[str]) -> None:
+        kind, *rest = words
+        if kind == "2" and len(rest) == 2 + len(ANSWERS) and all(map(_is_number, rest[2:])):
+            mta, protocol, *numbers = rest
+            if mta not in MTAS or protocol not in PROTOCOLS:
+                return
+            known = self.by_mta.setdefault(mta, {})
+            total = known.setdefault(protocol, dict.fromkeys(_NAMES, 0))
+            for answer, number in zip(_NAMES, numbers, strict=True):
+                total[answer] += int(number)
+        elif kind == "used" and len(rest) == 2 and _is_number(rest[0], 12):
+            at, key = int(rest[0]), rest[1]
+            address, _, prefix = key.partition("/")
+            if (
+                len(self._used) < MAX_USED
+                and canonical(address.encode("ascii", "replace")) == address
+                and (address == key or _is_number(prefix, 3))
+            ):
+                self._used[key] = max(at, self._used.get(key, 0))
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
@@ -79,5 +99,5 @@ class LookupCounts:
             pass
 
 
-def _name(answer: str) -> str:
-    return answer.replace(" ", "_")
+def _is_number(text: str, digits: int = _DIGITS) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= digits

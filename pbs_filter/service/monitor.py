@@ -69,6 +69,6 @@ class Monitor:
             feed.persister.troubles,
             position,
             None if behind is None else behind._asdict(),
-            {} if self._lookup_counts is None else self._lookup_counts.numbers,
+            {} if self._lookup_counts is None else self._lookup_counts.by_mta,
         )
         return status.collect(feed.pipeline, self._warnings, run, now)

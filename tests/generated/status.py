@@ -10,7 +10,7 @@ def metrics_table() -> str:
     """Returns a row for each metric."""
     rows = ["| metric | type | label | meaning |", "|---|---|---|---|"]
     for metric in METRICS:
-        label = f"`{metric.label}`" if metric.label else ""
+        label = ", ".join(f"`{name}`" for name in metric.label.split())
         rows.append(f"| `{metric.name}` | {metric.kind} | {label} | {metric.about} |")
     return "\n".join(rows)
 

@@ -13,7 +13,7 @@ import pytest
 from pbs_filter.errors import ConfigError
 from pbs_filter.log import Log
 from pbs_filter.model import Reason
-from pbs_filter.monitor.prometheus import METRICS, text
+from pbs_filter.monitor.prometheus import ASKED, METRICS, text
 from pbs_filter.monitor.warnings import KINDS
 from pbs_filter.servers import SERVERS
 from pbs_filter.service.metrics_file import INTERVAL_SECONDS, MetricsFile
@@ -24,7 +24,8 @@ from ..running import Running, login, wait_for
 NAMES = [server.name for server in SERVERS]
 GRAFANA = Path(__file__).parent.parent.parent / "examples" / "grafana"
 
-SAMPLE = re.compile(r'([a-z_]+)(?:\{([a-z_]+)="((?:[^"\\\n]|\\[\\"n])*)"\})? (-?[0-9]+)')
+LABEL = r'[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(rf"([a-z_]+)(?:\{{({LABEL}(?:,{LABEL})*)\}})? (-?[0-9]+)")
 
 
 def parsed(page: str) -> dict[str, dict[str, int]]:
@@ -47,12 +48,15 @@ def parsed(page: str) -> dict[str, dict[str, int]]:
         else:
             sample = SAMPLE.fullmatch(row)
             assert sample, row
-            name, label, value, number = sample.groups()
+            name, labels, number = sample.groups()
             assert name == list(kinds)[-1]
             of_name = found.setdefault(name, {})
-            assert (value or "") not in of_name, "each series once"
-            of_name[value or ""] = int(number)
-            assert bool(label) == bool(next(m for m in METRICS if m.name == name).label)
+            pairs = re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', labels or "")
+            value = " ".join(text for _, text in pairs)
+            assert value not in of_name, "each series once"
+            of_name[value] = int(number)
+            metric = next(m for m in METRICS if m.name == name)
+            assert metric.label.split() == [label for label, _ in pairs]
     assert list(kinds) == list(found)
     return found
 
@@ -83,6 +87,21 @@ def test_what_happened_is_counted():
     assert 1 == found["pbs_filter_warnings"]["forged"]
     assert {"journal": 0, "map": 1} == found["pbs_filter_store_trouble"]
     assert NOW == found["pbs_filter_written_timestamp_seconds"][""]
+
+
+def test_lookups_are_told_by_mta_and_protocol_and_those_known_beforehand_are_there_at_0():
+    lookups = {
+        "exim": {"socketmap": {"yes": 3, "no": 2, "not_now": 1}},
+        "sendmail": {"policy": {"yes": 1}},
+    }
+    found = parsed(text(values(lookups=lookups), NAMES))["pbs_filter_lookups_total"]
+    assert {
+        "yes exim socketmap": 3,
+        "no exim socketmap": 2,
+        "not_now exim socketmap": 1,
+        "yes sendmail policy": 1,
+    } == {name: number for name, number in found.items() if number}
+    assert found.keys() > {f"no {mta} {protocol}" for mta, protocol in ASKED}
 
 
 @pytest.mark.parametrize(("expected", "why"), [(1, "cannot be reached"), (0, "")])
@@ -219,7 +238,7 @@ def test_every_metric_has_a_panel():
 
 
 def test_labels_in_queries_are_the_metrics_own():
-    own = {metric.label for metric in METRICS} | {"instance"}
+    own = {label for metric in METRICS for label in metric.label.split()} | {"instance"}
     for query in queries() + alerts():
         for selector in re.findall(r"\{([^}]*)\}", query):
             assert set(re.findall(r"([a-z]+)[=!]", selector)) <= own

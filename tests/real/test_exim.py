@@ -25,6 +25,7 @@ def main_log(mta: Mta) -> str:
 
 class TestReadsocket(Contract):
     make = Exim
+    counted_as = ("exim", "socketmap")
     yes, no = "250 Accepted", NO
     later = "451 Cannot check now whether you may relay, try again later"
 
@@ -129,6 +130,7 @@ class Run(Exim):
 
 class TestRun(Contract):
     make = Run
+    counted_as = ("exim", "check")
     yes, no = "250 Accepted", NO
     later = "451 Temporary local problem - please try later"
 

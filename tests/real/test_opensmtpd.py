@@ -40,6 +40,7 @@ def reader(mta: Mta) -> int:
 
 class TestTableProgram(Contract):
     make = OpenSmtpd7
+    counted_as = ("opensmtpd", "opensmtpd")
     yes, no = YES, NO
     later = "451 Temporary failure: <foo@remote.example>"
 

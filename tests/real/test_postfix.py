@@ -74,6 +74,7 @@ def renamed(path: Path) -> Iterator[None]:
 
 class TestSocketmap(Contract):
     make = Postfix
+    counted_as = ("postfix", "socketmap")
     yes, no = "250 2.1.5 Ok", NO
     later = r"451 4\.3\.5 <unknown\[[0-9.]+\]>: Client host rejected: Server configuration error"
 
@@ -179,6 +180,7 @@ class Shared(Postfix):
 
 class TestShared(Contract):
     make = Shared
+    counted_as = ("postfix", "socketmap")
     yes, no, later = TestSocketmap.yes, TestSocketmap.no, TestSocketmap.later
 
     def test_without_the_service_relaying_waits_and_mail_for_us_comes_in(
@@ -196,6 +198,7 @@ class TestShared(Contract):
 
 class TestPolicy(Contract):
     make = Policy
+    counted_as = ("postfix", "policy")
     yes, no = "250 2.1.5 Ok", NO
     later = (
         r"451 4\.3\.0 <foo@remote\.example>: Recipient address rejected: "

@@ -29,6 +29,7 @@ class TestTcpserver(Contract):
     """For a port of the site's own clients: trouble is a 451 in place of the greeting."""
 
     make = StrictQmail
+    counted_as = ("qmail", "relaylock")
     yes, no, later = QMAIL_YES, QMAIL_NO, REFUSAL
     inbound_goes_on = False
     test_the_same_for_ipv6 = None  # type: ignore[assignment]  # Debian's tcpserver has no IPv6
@@ -39,6 +40,7 @@ class TestTcpserver(Contract):
 
 class TestCouriertcpd(Contract):
     make = StrictCourier
+    counted_as = ("courier", "relaylock")
     yes, no, later = COURIER_YES, COURIER_NO, REFUSAL
     inbound_goes_on = False
 

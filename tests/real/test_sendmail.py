@@ -12,6 +12,7 @@ from .mtas.sendmail import Sendmail
 
 class TestSocketMap(Contract):
     make = Sendmail
+    counted_as = ("sendmail", "socketmap")
     yes, no = "250 2.1.5", "550 5.7.1 <foo@remote.example>... Relaying denied"
     later = r"451 4\.3\.0 Cannot check now whether you may relay, try again later"
 

@@ -11,6 +11,7 @@ import os
 
 from ...errors import ConfigError
 from ..answer import NOT_NOW, YES
+from ..counts import mta_of_process, mta_of_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def run(
         ConfigError: there is no such command.
     """
     answer = lookup.ask(os.fsencode(os.environ.get("TCPREMOTEIP", "")))
-    lookup.counts.add("relaylock", answer)
+    lookup.count("relaylock", answer, mta_of_words(command) or mta_of_process(os.getppid()))
     lookup.counts.tell()
     if answer == NOT_NOW:
         log.trouble(lookup.trouble)

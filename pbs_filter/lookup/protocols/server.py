@@ -58,12 +58,14 @@ BLOCK = 16384
 class Connection:
     """One peer."""
 
-    __slots__ = ("buffered", "conversation", "events", "finished", "kind", "outbox",
+    __slots__ = ("buffered", "conversation", "events", "finished", "kind", "mta", "outbox",
                  "patience", "pending", "since", "sock")  # fmt: skip
 
-    def __init__(self, sock: socket.socket, kind: str, now: float) -> None:
+    def __init__(self, sock: socket.socket, kind: str, now: float, mta: str = "") -> None:
         self.sock = sock
         self.kind = kind
+        self.mta = mta
+        """The MTA that asks, as far as that can be seen."""
         self.conversation: Conversation = CONVERSATIONS[kind]()
         self.outbox = b""
         self.pending: tuple[bytes, bytes | None] | None = None
@@ -104,6 +106,7 @@ class SocketServer:
         self._max_connections = max_connections
         self._selector = selectors.DefaultSelector()
         self._listeners = dict(listeners)
+        self._mtas = sockets.Mtas()
         self._connections: set[Connection] = set()
         self._busy: deque[Connection] = deque()
         self._waiting: deque[Connection] = deque()
@@ -197,7 +200,8 @@ class SocketServer:
                 sock.close()
                 continue
             sock.setblocking(False)
-            connection = Connection(sock, self._listeners[listener], time.monotonic())
+            mta = self._mtas.of_peer(sock)
+            connection = Connection(sock, self._listeners[listener], time.monotonic(), mta)
             self._connections.add(connection)
             self._selector.register(sock, selectors.EVENT_READ, connection)
 
@@ -270,7 +274,7 @@ class SocketServer:
         self._send(connection, replies)
 
     def _reply(self, connection: Connection, answer: str) -> bytes:
-        self._lookup.counts.add(connection.conversation.protocol, answer)
+        self._lookup.count(connection.conversation.protocol, answer, connection.mta)
         if answer == NOT_NOW:
             self._log.trouble(self._lookup.trouble)
         return connection.conversation.reply(answer, self._lookup.trouble, self._lookup.grant)

@@ -12,8 +12,10 @@ import os
 import pwd
 import socket
 import stat
+import struct
 
 from ...errors import ConfigError
+from ..counts import mta_of_process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +26,34 @@ BACKLOG = 256
 FIRST_ACTIVATED = 3
 """The first descriptor of systemd's socket activation, sd_listen_fds(3)."""
 KINDS = ("socketmap", "policy", "trace-header", "trace-log")
+ACCOUNTS = {
+    "Debian-exim": "exim",
+    "exim": "exim",
+    "postfix": "postfix",
+    "smmsp": "sendmail",
+    "smmta": "sendmail",
+}
+"""The MTA that runs as an account."""
+
+
+class Mtas:
+    """The MTA at the other end of a unix socket, for the counts: its account is asked once."""
+
+    def __init__(self) -> None:
+        self._of_uid: dict[int, str] = {}
+
+    def of_peer(self, sock: socket.socket) -> str:
+        """Return the MTA that has connected; empty where that cannot be seen, as by TCP."""
+        if sock.family != socket.AF_UNIX:
+            return ""
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        pid, uid, _ = struct.unpack("3i", credentials)
+        if uid not in self._of_uid:
+            try:
+                self._of_uid[uid] = ACCOUNTS.get(pwd.getpwuid(uid).pw_name, "")
+            except KeyError:
+                self._of_uid[uid] = ""
+        return self._of_uid[uid] or mta_of_process(pid)
 
 
 def listen(where: str, *, mode: int, owner: int = -1, group: int = -1) -> socket.socket:

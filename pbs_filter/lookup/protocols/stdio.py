@@ -21,9 +21,17 @@ BLOCK = 8192
 
 
 def converse(
-    conversation: Socketmap | Policy, lookup: Lookup, log: LookupLog, source: int = 0, sink: int = 1
+    conversation: Socketmap | Policy,
+    lookup: Lookup,
+    log: LookupLog,
+    source: int = 0,
+    sink: int = 1,
+    mta: str = "",
 ) -> None:
-    """Answer what comes from the descriptor `source` until it ends, or breaks the protocol."""
+    """Answer what comes from the descriptor `source` until it ends, or breaks the protocol.
+
+    `mta` asks, as far as that can be seen: for the counts.
+    """
     while data := os.read(source, BLOCK):
         conversation.feed(data)
         # One patience for all that came together: questions in a row must not add their waits up.
@@ -32,7 +40,7 @@ def converse(
         try:
             while question := conversation.question():
                 answer = lookup.ask(*question, patience)
-                lookup.counts.add(conversation.protocol, answer)
+                lookup.count(conversation.protocol, answer, mta)
                 if answer == NOT_NOW:
                     log.trouble(lookup.trouble)
                 replies += conversation.reply(answer, lookup.trouble, lookup.grant)

@@ -39,6 +39,9 @@ PORT = 25
 LOCAL, REMOTE = "alice@lab.test", "foo@remote.example"
 """A recipient of ours, who takes mail from everybody, and one elsewhere: to him one must relay."""
 
+_WITH_PROC = ("unshare", "--mount", "sh", "-c", 'mount -t proc proc "$2/proc" && exec "$@"', "sh")
+"""Before `chroot ROOT COMMAND`: processes see each other, as on a machine; the mount is theirs."""
+
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
@@ -140,7 +143,7 @@ class Mta(ABC):
         called = name or Path(argv[0]).name
         return Process(
             called,
-            [*self.network.command(), *self.root.command(*argv)],
+            [*self.network.command(), *_WITH_PROC, *self.root.command(*argv)],
             output=self.directory / f"{called}.out",
             ready=lambda: True,
             forks=forks,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from pbs_filter.service.lookup_counts import LookupCounts
+
 from ...lookup import maps
 from ..daemons.process import wait_for
-from . import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta
+from . import CLIENT, IPV6_CLIENT, LOCAL, MAP, STRANGER, Mta
 
 ANSWER_SECONDS = 2.0
 """Nobody waits longer for a RCPT, whatever is wrong with the store."""
@@ -26,6 +30,8 @@ class Contract:
     """The beginnings of the replies, as far as they are sure."""
     inbound_goes_on: bool = True
     """Whether mail for us is taken even while the map cannot be read."""
+    counted_as: tuple[str, str]
+    """The MTA and the protocol under which its questions are counted."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -68,6 +74,24 @@ class Contract:
 
     def test_mail_for_us_needs_no_authorisation(self, mta: Mta) -> None:
         assert mta.rcpt(STRANGER, LOCAL).startswith(self.yes)
+
+    def test_the_filter_hears_which_mta_let_which_address_in(self, mta: Mta) -> None:
+        with closing(LookupCounts(str(mta.root.alias / MAP.lstrip("/")))) as counts:
+            os.chown(f"{mta.map}.lookups", -1, mta.map_group)
+            mta.allow(CLIENT)
+            used: dict[str, int] = {}
+
+            def heard() -> bool:
+                assert mta.rcpt(CLIENT).startswith(self.yes)
+                assert mta.rcpt(STRANGER).startswith(self.no)
+                used.update(counts.take())
+                asker, protocol = self.counted_as
+                numbers = counts.by_mta.get(asker, {}).get(protocol, {"yes": 0, "no": 0})
+                return numbers["yes"] > 0 < numbers["no"]
+
+            wait_for(heard, f"{self.counted_as}: {counts.by_mta}", 20)
+            assert [self.counted_as[0]] == list(counts.by_mta)
+            assert [CLIENT] == list(used)
 
     # ------------------------------------------------------------------ out of order
 
