@@ -65,6 +65,12 @@ MODES = (
         "ADDRESS",
     ),
     Mode(
+        "report",
+        "commands.report:run",
+        "who still depends on POP-before-SMTP, from which device, when last: of the last "
+        "history_days",
+    ),
+    Mode(
         "setup",
         "setup.run:run",
         "look at this machine, and print what to put where for its syslog daemon and its MTA; "
@@ -102,16 +108,22 @@ EXTRAS = (
     Extra("--all", ("list", "forget"), "list also what has ended; forget everybody"),
     Extra(
         "--json",
-        ("list", "explain", "check", "status", "history", "doctor", "dumpconfig"),
+        ("list", "explain", "check", "status", "history", "report", "doctor", "dumpconfig"),
         "JSON (examples/json.md)",
     ),
     Extra("--plain", ("list",), "addresses only"),
     Extra(
         "--color",
-        ("list", "status", "watch", "history"),
+        ("list", "status", "watch", "history", "report"),
         "colours; auto: on a terminal, unless NO_COLOR is set",
         "WHEN",
         ("auto", "always", "never"),
+    ),
+    Extra(
+        "--html",
+        ("report",),
+        "write one page with plots, which needs nothing else; only you may read a new file",
+        "FILE",
     ),
     Extra("--for", ("authorise",), "for how long (default: the grace)", "TIME"),
     Extra("--note", ("authorise",), "why; --list shows it as the user", "TEXT"),

@@ -30,7 +30,8 @@ PURE: dict[str, frozenset[str]] = {
         "site_servers": "addresses config errors grammar model syslog",
         "config": "addresses errors map_format text",
         "authorisation": "addresses grammar map_format model syslog",
-        "monitor": "authorisation model syslog terminal",
+        "monitor": "addresses authorisation model syslog terminal",
+        "report": "authorisation model monitor terminal",
         "service.omprog": "syslog",
         "service.schedule": "",
         "service.requests": "addresses authorisation map_format model",
@@ -63,8 +64,9 @@ EDGES = frozenset(
 """Modules of pure packages that do I/O."""
 
 LIBRARY = {"__future__", "binascii", "bisect", "collections", "collections.abc", "dataclasses",
-           "datetime", "difflib", "enum", "functools", "heapq", "itertools", "json", "operator",
-           "re", "shlex", "textwrap", "tomllib", "typing", "unicodedata"}  # fmt: skip
+           "datetime", "difflib", "enum", "functools", "hashlib", "heapq", "html", "itertools",
+           "json", "operator", "re", "shlex", "textwrap", "tomllib", "typing",
+           "unicodedata"}  # fmt: skip
 """What pure modules may have of the standard library: nothing that knows of files, clocks,
 processes or the network."""
 

@@ -64,6 +64,10 @@ def test_what_a_running_filter_tells(filled: Running) -> None:
     assert check("status", filled.mode("--status", "--json").stdout)["forged"]
     history = check("history", filled.mode("--history", "192.0.2.7", "--json").stdout)
     assert 1 == len(history["logins"])
+    report = check("report", filled.mode("--report", "--json").stdout)
+    assert {"192.0.2.7", "192.0.2.8"} == {device["address"] for device in report["devices"]}
+    assert 3 == sum(day["logins"] for day in report["days"])
+    assert any("local_network" in day["refused"] for day in report["days"])
     listed = check("list", filled.mode("--list", "--all", "--json").stdout)
     assert {"192.0.2.7", "192.0.2.8"} <= {row["address"] for row in listed}
 

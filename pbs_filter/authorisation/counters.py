@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..model import Reason, Record
 from .authorisations import clean
 
@@ -14,6 +16,19 @@ EXAMPLE_BYTES = 500
 LINE_BYTES = 2000
 """The example of a reason has so many bytes of its line at most: one of JSON is mostly whole, and
 can be read again."""
+
+
+MAX_WAITING = 50_000
+"""Different logins that wait to be taken at most: that is done once a second, or never."""
+
+
+class Login(NamedTuple):
+    """A device, as far as a log can tell one: where a user logs in from, and by what."""
+
+    address: str
+    user: str
+    server: str
+    protocol: str
 
 
 def line_count(block: bytes) -> int:
@@ -29,6 +44,8 @@ class Counts:
         self.candidates = 0
         self.logins: dict[str, int] = {}
         """Authorised, by server."""
+        self._waiting: dict[tuple[str, str, str, str], int] = {}
+        """The same by `Login`, since they were taken last."""
         self.logouts = 0
         self.reasons: dict[Reason, int] = {}
         self.examples: dict[Reason, bytes] = {}
@@ -47,6 +64,20 @@ class Counts:
         """Count lines that led to nothing."""
         self.candidates += number
         self.reasons[reason] = self.reasons.get(reason, 0) + number
+
+    def add_login(self, address: str, user: str, server: str, protocol: str) -> None:
+        """Note a login that authorised, for `take_logins`. The arguments are those of `Login`."""
+        waiting = self._waiting
+        login = address, user, server, protocol  # as a plain tuple it is made in no time
+        number = waiting.get(login, 0)
+        if number or len(waiting) < MAX_WAITING:
+            waiting[login] = number + 1
+
+    def take_logins(self) -> dict[Login, int]:
+        """Return the logins since the last call, with their numbers."""
+        taken = {Login(*login): number for login, number in self._waiting.items()}
+        self._waiting.clear()
+        return taken
 
     def by_reason(self) -> dict[Reason, int]:
         """Every reason with its count; other programs' lines are what the scan passed over."""

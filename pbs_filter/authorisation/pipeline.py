@@ -78,6 +78,10 @@ class Pipeline:
             matcher.program_names | {TEST_PROGRAM}, matcher.instance_names, self.own_logs
         )
         self._waiting: Iterator[bytes] = iter(())
+        self._known_as = {
+            server.name: server.sessions_of for server in matcher.servers if server.sessions_of
+        }
+        """Servers that go by the name of another in the ledger, which has its sessions, too."""
         self._tied = frozenset(
             server.name
             for server in matcher.servers
@@ -146,7 +150,14 @@ class Pipeline:
             return
         counts.candidates += 1
         if outcome.event == "login":
-            counts.logins[outcome.server] = counts.logins.get(outcome.server, 0) + 1
+            server = outcome.server
+            counts.logins[server] = counts.logins.get(server, 0) + 1
+            counts.add_login(
+                outcome.address or "",
+                outcome.user or "",
+                self._known_as.get(server, server),
+                outcome.protocol or "",
+            )
         else:
             counts.logouts += 1
 

@@ -41,8 +41,9 @@ class Config:
         MAP,
         "/var/lib/pbs-filter/map.gdbm",
         "The GDBM map that the MTA's lookups read. Beside it, with its name: .journal (the truth "
-        "it is made from), .lock and .control. For several hosts a Redis: redis://HOST, rediss:// "
-        "(TLS), unix:///PATH of a socket, redis+sentinel://HOST,HOST/SERVICE; see examples/redis.",
+        "it is made from), .lock, .control and .usage. For several hosts a Redis: redis://HOST, "
+        "rediss:// (TLS), unix:///PATH of a socket, redis+sentinel://HOST,HOST/SERVICE; see "
+        "examples/redis.",
         synonym="--dbfile",
     )
     local_state: str = option(
@@ -193,6 +194,11 @@ class Config:
         100_000,
         "The most connections without a login that are remembered; the oldest is forgotten.",
     )
+    history_days: int = option(
+        whole(1, 3660),
+        30,
+        "How many days --report looks back: so long are its counts kept, in .usage beside the map.",
+    )
     confirm: str = option(
         choice("auto", "yes", "lines", "no"),
         "auto",
@@ -301,6 +307,11 @@ class Config:
     def lock(self) -> str:
         """The lock file's path."""
         return self.files + ".lock"
+
+    @property
+    def usage(self) -> str:
+        """The path of the file with the counts for --report."""
+        return self.files + ".usage"
 
     @property
     def control(self) -> str:

@@ -73,7 +73,7 @@ class Feed:
         on_hangup: Callable[[], None] = lambda: None,
         every_second: Callable[[int], None] = lambda _now: None,
         on_taken: Callable[[bytes], None] = lambda _block: None,
-        status: Callable[[int], dict[str, Any]] = lambda _now: {},
+        tell: Callable[[object, int], dict[str, Any]] = lambda _do, _now: {},
         stdin: int = 0,
         stdout: int = 1,
     ) -> None:
@@ -92,8 +92,8 @@ class Feed:
         self.every_second = every_second
         self.on_taken = on_taken
         """Told of each block whose lines are in the journal."""
-        self.status = status
-        """Tells what --status shows."""
+        self.tell = tell
+        """Tells what --status and --report show."""
         self.stdin = stdin
         self.stdout = stdout
         self.splitter = omprog.Splitter()
@@ -333,9 +333,7 @@ class Feed:
         persister = self.persister
         if answer.get("changed") and not (persister.commit() and persister.write_map()):
             return {"error": persister.trouble}
-        if request.get("do") == "status":
-            answer["status"] = self.status(now)
-        return answer
+        return answer | self.tell(request.get("do"), now)
 
     # ------------------------------------------------------------------ the end
 

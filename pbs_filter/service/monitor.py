@@ -11,11 +11,13 @@ from typing import Any
 
 from ..log import Log
 from ..monitor import status
+from ..monitor.usage import ANSWERS, Totals
 from ..monitor.warnings import Warnings
 from .feed import Feed
 from .hooks import Hooks
 from .lookup_counts import LookupCounts
 from .metrics_file import MetricsFile
+from .usage_file import UsageFile
 
 
 class Monitor:
@@ -26,11 +28,13 @@ class Monitor:
         log: Log,
         metrics_file: MetricsFile,
         hooks: Hooks,
+        usage_file: UsageFile,
         lookup_counts: LookupCounts | None = None,
     ) -> None:
         self._log = log
         self._hooks = hooks
         self._metrics_file = metrics_file
+        self._usage_file = usage_file
         self._lookup_counts = lookup_counts
         self._warnings = Warnings()
         self._newest = b""
@@ -38,8 +42,8 @@ class Monitor:
     def tick(self, feed: Feed, now: int) -> None:
         """`now` is seconds since the epoch. Does not raise."""
         uptime = int(now - feed.clock.offset)
-        if self._lookup_counts is not None:
-            self._lookup_counts.take()
+        self._take_usage(feed, now)
+        self._usage_file.save(uptime)
         said = self._warnings.look(feed.pipeline, now, uptime)
         if feed.newest is not self._newest:
             self._newest = feed.newest
@@ -55,10 +59,37 @@ class Monitor:
         self._hooks.tick([*events, *(("warning", {"text": sentence}) for sentence in said)])
         self._metrics_file.run(lambda: self._values(feed, now), uptime)
 
-    def status(self, feed: Feed, now: int) -> dict[str, Any]:
-        """Return the values that --status shows; `now` as above."""
-        self.tick(feed, now)
-        return self._values(feed, now)
+    def _take_usage(self, feed: Feed, now: int) -> None:
+        counts, lookups = feed.pipeline.counts, self._lookup_counts
+        used = {} if lookups is None else lookups.take()
+        answers = dict.fromkeys(ANSWERS, 0)
+        for protocols in () if lookups is None else lookups.by_mta.values():
+            for numbers in protocols.values():
+                for answer, number in numbers.items():
+                    answers[answer] += number
+        reasons = {reason.name.lower(): number for reason, number in counts.by_reason().items()}
+        self._usage_file.usage.take(
+            now,
+            datetime.fromtimestamp(now).date().isoformat(),
+            counts.take_logins(),
+            used,
+            Totals(reasons, answers, len(feed.pipeline.ledger.authorisations)),
+        )
+
+    def close(self, feed: Feed, now: int) -> None:
+        """The end: what has been counted is written."""
+        self._take_usage(feed, now)
+        self._usage_file.save(0, last=True)
+
+    def tell(self, feed: Feed, do: object, now: int) -> dict[str, Any]:
+        """What --status or --report (`do`) shows of it; `now` as above."""
+        if do == "status":
+            self.tick(feed, now)
+            return {"status": self._values(feed, now)}
+        if do == "report":
+            self._take_usage(feed, now)
+            return {"report": self._usage_file.usage.as_object()}
+        return {}
 
     def _values(self, feed: Feed, now: int) -> dict[str, Any]:
         position = None if feed.persister.journal is None else feed.persister.journal.position

@@ -7,6 +7,7 @@
     {"do": "revoke", "addresses": {A: T}, "until": U}          -> {"changed": true}
     {"do": "retire", "name": N, "at": T, "until": U}           -> {"changed": true}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
+    {"do": "report"}                                           -> {"report": {...}} (by the feed)
     {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
     {"do": "trace"}                           -> {"logins": [{...}, ...]} (--doctor)
 
@@ -51,7 +52,7 @@ def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str
 
 def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
     do = request.get("do")
-    if do == "status":
+    if do in ("status", "report"):
         return {}
     if do == "test":
         found = pipeline.noticed.tests.get(str(request.get("token")))

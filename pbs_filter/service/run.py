@@ -32,6 +32,7 @@ from .metrics_file import MetricsFile
 from .monitor import Monitor
 from .persister import Persister
 from .storage import LOCK_SECONDS, Storage, log_of
+from .usage_file import UsageFile
 from .waiting import Waiting
 
 RETRY_SECONDS = 10
@@ -127,14 +128,21 @@ def _run(
         cursor = Cursor(cursor_path, log) if cursor_path else None
         servers = [server.name for server in pipeline.matcher.servers]
         lookup_counts = None
-        if config.write and not is_redis(config.map):
+        if config.write:
             try:
-                lookup_counts = LookupCounts(config.map, config.group)
+                lookup_counts = LookupCounts(config.files, config.group)
             except PbsFilterError as error:
                 log.say(f"lookups are not counted: {error}")
         hooks = Hooks(config.hook if config.write else (), log)
         metrics_file = MetricsFile(config.metrics if config.write else "", servers, log)
-        monitor = Monitor(log, metrics_file, hooks, lookup_counts)
+        usage_file = UsageFile(
+            config.usage if config.write else "",
+            config.group,
+            config.history_days,
+            store.clock.now(),
+            log,
+        )
+        monitor = Monitor(log, metrics_file, hooks, usage_file, lookup_counts)
 
         shared_map = site.shared(store.map) if is_redis(config.map) else None
 
@@ -168,7 +176,7 @@ def _run(
             control=control,
             on_hangup=reload,
             every_second=every_second,
-            status=lambda now: monitor.status(feed, now),
+            tell=lambda do, now: monitor.tell(feed, do, now),
             on_taken=_silence if cursor is None else cursor.taken,
         )
         _say_what_can_be_trusted(config, log)
@@ -181,6 +189,7 @@ def _run(
         log.say("the input ended: stopping")
         hooks.stop()
         exporter.stop()
+        monitor.close(feed, store.clock.now())
         if cursor is not None:
             cursor.save()
         if control is not None:

@@ -1,0 +1,173 @@
+"""The summary is what --report tells, made of the filter's usage and the journal. Pure.
+
+The usage has each login since it was begun, and when a lookup last let an address in. The journal
+knows logins from before that, and until when an address may relay. Its payloads are states: a login
+is known by its time, and a journal that was rewritten has only the newest of each address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+from ..authorisation.authorisations import MANUAL
+from ..authorisation.counters import Login
+from ..monitor.usage import ANSWERS, DAY_SECONDS, MAX_DEVICES, Day, Usage
+
+_FIELDS = {"a": 10, "u": 9}
+
+
+class Device(NamedTuple):
+    """Logins of one user by one server and protocol from one address. Times: epoch seconds."""
+
+    login: Login
+    first: int
+    last: int
+    logins: int
+    """As many as are known of the last days."""
+    until: int
+    """The end of the address's permission; 0: it is not known, or was ended by hand."""
+    used: int
+    """When a lookup last let the address in, after the first login; 0: never."""
+    days: dict[str, int]
+    """Logins by day."""
+
+
+class JournalLogins:
+    """The newest logins that journals know: give it the payloads of the older file first."""
+
+    def __init__(self, horizon: int) -> None:
+        self._horizon = horizon
+        """Logins before this (epoch) are of no interest."""
+        self.logins: dict[Login, list[int]] = {}
+        """First, last, and number."""
+        self.until: dict[str, int] = {}
+
+    def take(self, payloads: Iterable[str]) -> None:
+        """Take payloads; those that are no logins are passed over."""
+        for payload in payloads:
+            kind, *fields = payload.split("\t")
+            if kind == "d" and len(fields) == 1:
+                self.until.pop(fields[0], None)
+            elif len(fields) + 1 == _FIELDS.get(kind):
+                if kind == "a":
+                    address, until, _, _, last, server, protocol, user, _ = fields
+                    if until.isdigit():
+                        self.until[address] = int(until)
+                else:
+                    address, user, _, _, _, last, server, protocol = fields
+                if last.isdigit() and int(last) >= self._horizon:
+                    self._login(Login(address, user, server, protocol), int(last))
+
+    def _login(self, login: Login, at: int) -> None:
+        known = self.logins.setdefault(login, [at, at - 1, 0])
+        known[0] = min(known[0], at)
+        if at > known[1]:
+            known[1] = at
+            known[2] += 1
+
+
+class Summary:
+    """Who logged in and was let in during the last days.
+
+    Args:
+        usage: what the filter has counted; None: it has not.
+        journal: the logins that the journal knows.
+        now: epoch seconds.
+        today: the local day, `2026-11-28`.
+    """
+
+    def __init__(self, usage: Usage | None, journal: JournalLogins, now: int, today: str) -> None:
+        self.now = now
+        self.today = today
+        self.since = None if usage is None else usage.since
+        """When the counts were begun."""
+        self.days = {} if usage is None else dict(_each_day(usage.days, today))
+        """Every day, the oldest first, also those on which nothing happened."""
+        used = {} if usage is None else usage.used
+        self.devices = sorted(
+            _devices(usage, journal, used),
+            key=lambda device: (device.used, device.last, device.login),
+            reverse=True,
+        )[:MAX_DEVICES]
+        """The one that was used last comes first."""
+        known = {device.login.address for device in self.devices}
+        self.strangers = sorted(set(used) - known)
+        """Addresses that a lookup let in, and whose logins are not known: by another filter's."""
+
+    @property
+    def lookups(self) -> bool:
+        """Whether any lookup has told its answers."""
+        return any(sum(day.answers.values()) for day in self.days.values())
+
+    def depending(self) -> set[str]:
+        """Return the addresses that logged in, and that a lookup let in."""
+        return {device.login.address for device in self.devices if device.used}
+
+    def as_object(self) -> dict[str, Any]:
+        """Return it for --json: times in seconds since the epoch."""
+        return {
+            "now": self.now,
+            "counted_since": self.since,
+            "lookups_counted": self.lookups,
+            "devices": [
+                {
+                    **device.login._asdict(),
+                    "protocol": device.login.protocol or None,
+                    "first_login": device.first,
+                    "last_login": device.last,
+                    "logins": device.logins,
+                    "until": device.until or None,
+                    "last_used": device.used or None,
+                    "by_hand": device.login.server == MANUAL,
+                }
+                for device in self.devices
+            ],
+            "used_without_login": self.strangers,
+            "days": [
+                {
+                    "day": name,
+                    "logins": day.logins,
+                    "most_authorised": day.most,
+                    "lookups": {answer: day.answers.get(answer, 0) for answer in ANSWERS},
+                    "refused": day.reasons,
+                }
+                for name, day in self.days.items()
+            ],
+        }
+
+
+def _devices(usage: Usage | None, journal: JournalLogins, used: dict[str, int]) -> Iterator[Device]:
+    counted = {} if usage is None else usage.devices
+    for login in dict.fromkeys((*counted, *journal.logins)):
+        first, last, number = journal.logins.get(login, (1 << 40, 0, 0))
+        days: dict[str, int] = {}
+        device = counted.get(login)
+        if device is not None:
+            first, last = min(first, device.first), max(last, device.last)
+            days = device.days
+            number = max(number, sum(days.values()))
+        at = used.get(login.address, 0)
+        yield Device(
+            login,
+            first,
+            last,
+            number,
+            journal.until.get(login.address, 0),
+            at if at >= first else 0,
+            days,
+        )
+
+
+def _each_day(days: dict[str, Day], today: str) -> Iterator[tuple[str, Day]]:
+    """Yield every day from the first to today."""
+    day = date.fromisoformat(min(days, default=today))
+    while (name := day.isoformat()) <= today:
+        yield name, days.get(name) or Day()
+        day += timedelta(days=1)
+
+
+def horizon(now: int, days: int) -> int:
+    """Return the time (epoch) before which nothing is told."""
+    return now - days * DAY_SECONDS
