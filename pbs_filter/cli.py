@@ -91,8 +91,8 @@ def parser() -> argparse.ArgumentParser:
         usage="pbs-filter [MODE] [OPTION ...]",
         allow_abbrev=False,
         formatter_class=_Formatter,
-        description="Filter the mail log on stdin: who logged in by POP3 or IMAP may relay for a "
-        "while. Without a mode: read until end of input.",
+        description="Filter the mail log on stdin: an address that logged in by POP3 or IMAP may "
+        "relay for a while. Without a mode: read until end of input.",
         epilog="The configuration file has the same options and more: see pbs-filter.toml(5). A "
         "change in it takes effect when the filter starts again; networks, users and accounts are "
         f"also read again on SIGHUP. Exit status {statuses}.",

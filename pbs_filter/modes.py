@@ -24,7 +24,8 @@ MODES = (
     Mode(
         "list",
         "commands.listing:run",
-        "who may relay, until when, and why; with an address: exit 0 if it may, 1 if not",
+        "list the addresses that may relay, until when, and why; with an address: exit 0 if it "
+        "may, 1 if not",
         "ADDRESS",
         "?",
     ),
@@ -56,12 +57,19 @@ MODES = (
         "NAME",
     ),
     Mode("authorise", "commands.authorise:run", "authorise an address by hand", "ADDRESS"),
-    Mode("status", "commands.status:run", "what the running filter did so far"),
-    Mode("watch", "commands.watch:run", "the same on a terminal, live, until q is pressed"),
+    Mode(
+        "status", "commands.status:run", "show counts, warnings and troubles of the running filter"
+    ),
+    Mode(
+        "watch",
+        "commands.watch:run",
+        "show logins and authorisations live on a terminal, until q is pressed",
+    ),
     Mode(
         "history",
         "commands.history:run",
-        "when and by whom it was authorised, and by which line, as far as the journal knows",
+        "show when and for which user ADDRESS was authorised, and by which line, as far as the "
+        "journal has it",
         "ADDRESS",
     ),
     Mode(
@@ -73,8 +81,8 @@ MODES = (
     Mode(
         "setup",
         "setup.run:run",
-        "look at this machine, and print what to put where for its syslog daemon and its MTA; "
-        "without names: for those that run here",
+        "look at this machine, and print the files and settings that its syslog daemon and its MTA "
+        "need; without names: for those that run here",
         "journal|rsyslog|syslog-ng|courier|exim|opensmtpd|postfix|qmail|sendmail",
         "*",
         needs_config=False,
@@ -125,8 +133,8 @@ EXTRAS = (
         "write one page with plots, which needs nothing else; only you may read a new file",
         "FILE",
     ),
-    Extra("--for", ("authorise",), "for how long (default: the grace)", "TIME"),
-    Extra("--note", ("authorise",), "why; --list shows it as the user", "TEXT"),
+    Extra("--for", ("authorise",), "the time that it counts (default: the grace)", "TIME"),
+    Extra("--note", ("authorise",), "the reason; --list shows it as the user", "TEXT"),
     Extra(
         "--login",
         ("doctor",),

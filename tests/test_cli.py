@@ -261,7 +261,7 @@ def test_status_for_people_names_what_happened(place):
         text = pipeline.mode("--status").stdout.decode()
     for words in (
         "lines            4",
-        "authorised now   1 addresses, 1 open sessions, 0 half-finished",
+        "authorised now   1 addresses, 1 open sessions, 0 pending",
         "store            ok",
         "logins           dovecot 1",
         "1  may relay anyway (local_networks)",

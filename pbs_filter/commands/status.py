@@ -53,7 +53,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
         (
             "authorised now",
             f"{values['authorised']} addresses, {values['open_sessions']} open sessions, "
-            f"{values['half_sessions']} half-finished",
+            f"{values['half_sessions']} pending",
             "",
         ),
         ("store", values["trouble"] or "ok", "red" if values["trouble"] else "green"),

@@ -185,9 +185,9 @@ class Config:
     max_addresses_per_user: int = option(
         whole(0, 10_000),
         20,
-        "The most addresses that one user's logins let in at one time: what a stolen password is "
-        "good for. A further address is not authorised, counted and warned of; the known ones go "
-        "on. --authorise is not bound by it. 0: no limit.",
+        "The most addresses that one user's logins let in at one time: a bound on what a stolen "
+        "password opens. A further address is not authorised, counted and warned of; the known "
+        "ones go on. --authorise is not bound by it. 0: no limit.",
     )
     max_pending_sessions: int = option(
         whole(1, 10_000_000),
@@ -203,8 +203,8 @@ class Config:
         choice("auto", "yes", "lines", "no"),
         "auto",
         "Answer each line on stdout (rsyslog's confirmMessages). auto: when stdin and stdout are "
-        "pipes. lines: all but the first OK, which somebody else said (rsyslog/pbs-filter.conf "
-        "tells why).",
+        "pipes. lines: all but the first OK, which the shell in front of it has said "
+        "(rsyslog/pbs-filter.conf).",
     )
     write: bool = option(
         YES_NO,

@@ -8,7 +8,7 @@ Client's text   the user name. Names with blanks or odd bytes are refused before
 Session         the pid: one child per connection writes all of its lines. Under inetd there is no
                 `Session from` line and nothing can be authorised, except with a patch known from
                 the net that adds ` -- [IP]` to the login line (rule login-patched, off).
-                A refusal is the last line of its connection, so it ends the half session.
+                A refusal is the last line of its connection, so it ends the pending session.
 Travels         by syslog(3), whole: names are short (at most 31 bytes here, longer ones are unknown).
 """
 

@@ -87,7 +87,7 @@ def test_what_happened_is_told_with_an_example_of_each_reason():
         f"running since    {moment(NOW - 3600)}, version {__version__}\n",
         f"last line        {moment(NOW - 2)}, 2 s ago\n",
         "lines            3\n",
-        "authorised now   1 addresses, 0 open sessions, 0 half-finished\n",
+        "authorised now   1 addresses, 0 open sessions, 0 pending\n",
         "store            ok\n",
         "journal          4.0 KiB, position 5f3a9c01-4096\n",
         "logins           dovecot 1; 1 in the last hour\n",
