@@ -53,6 +53,8 @@ class Correlator:
         self.patience_seconds = patience_seconds
         self.pending: Shards[str, tuple[str, int]] = Shards(max_pending, OrderedDict, ORDERED_PART)
         """Session to (address, at), each part in the order of arrival."""
+        self._has_connected = False
+        """A connection was ever told of: most servers tell of none, and nobody waits."""
         self._early_ends: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._closed: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Session that is over to when it was opened and when it ended."""
@@ -60,6 +62,7 @@ class Correlator:
 
     def connected(self, session: str, address: str, at: int, now: int) -> None:
         """A client connected. An older session of this key is over: the key was used again."""
+        self._has_connected = True
         if session in self.pending:
             del self.pending[session]  # what is set again stands behind all others
         else:
@@ -86,15 +89,6 @@ class Correlator:
         opened = self.ledger.sessions.get(session)
         return opened.address if opened is not None and opened.user == user else None
 
-    def is_open(self, session: str, address: str, user: str, at: int) -> bool:
-        """Return whether this login was told a moment before, as by the server's other feed."""
-        opened = self.ledger.sessions.get(session)
-        return (
-            opened is not None
-            and (opened.address, opened.user) == (address, user)
-            and abs(at - opened.opened) <= EARLY_END_SECONDS
-        )
-
     def accepted(
         self,
         session: str | None,
@@ -110,9 +104,19 @@ class Correlator:
     ) -> Reason | None:
         """A login with its address known; None: authorised. Arguments as `Ledger.login`; without
         `holds` the session's end cannot be relied on, and it does not hold its address.
+
+        One that was told a moment before (by the server's other feed, for one) is `TOLD_TWICE`.
         """
+        told = False
         if session is not None:
-            if session in self.pending:
+            opened = self.ledger.sessions.get(session)
+            told = (
+                opened is not None
+                and opened.address == address
+                and opened.user == user
+                and abs(at - opened.opened) <= EARLY_END_SECONDS
+            )
+            if self._has_connected and session in self.pending:
                 self._forget(session)
             if (
                 not holds
@@ -120,7 +124,8 @@ class Correlator:
                 or (self._early_ends and self._ended_before(session, user, protocol, at))
             ):
                 session = None
-        return self.ledger.login(address, user, server, protocol, session, at, now, line)
+        reason = self.ledger.login(address, user, server, protocol, session, at, now, line)
+        return Reason.TOLD_TWICE if told and reason is None else reason
 
     def _is_closed(self, session: str, at: int) -> bool:
         """Return whether a login at `at` is that of the last session of this key, which is over."""
@@ -234,6 +239,7 @@ class Correlator:
         kind, *fields = payload.split("\t")
         if kind == "p":
             session, address, at = fields
+            self._has_connected = True
             self.pending[session] = (address, int(at))
         elif kind == "q":
             (session,) = fields

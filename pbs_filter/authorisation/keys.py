@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..model import Record
 from .authorisations import clean
 
@@ -13,6 +15,12 @@ def sender_of(record: Record) -> str:
     not end that one's sessions, or take its connections over.
     """
     return f"{record.peer} {record.host}" if record.peer else record.host
+
+
+@lru_cache(1024)
+def prefix_of(sender: str, server: str) -> str:
+    """Return the start of the keys of a sender's sessions at a server: all but the last word."""
+    return clean(f"{sender} {server} ")
 
 
 def word_of(session: str) -> str:

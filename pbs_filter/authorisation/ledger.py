@@ -53,12 +53,14 @@ class Ledger(Book):
             now: the clock, seconds since the epoch.
             line: kept in the journal for people who ask why.
         """
-        terms = self.terms(user, address)
+        terms = self.terms_of_most if self.terms_of is None else self.terms(user, address)
         until = at + terms.grace_seconds
         if until <= now:
             return Reason.TOO_LATE
-        key = user_key(user) if self.user_limit.most else ""
-        if key and not self.user_limit.admits(key, address, now):
+        limit = self.user_limit
+        key = user_key(user) if limit.most else ""
+        counted = limit.of(key) if key else None
+        if counted is not None and counted != address and not limit.admits(key, address, now):
             return Reason.USER_HAS_TOO_MANY
         addresses = self.authorisations.part(address)
         auth = addresses.get(address)
@@ -71,7 +73,7 @@ class Ledger(Book):
             self.events.add("authorised", address, user, server, until)
         else:
             if key and auth.user != user:
-                self.user_limit.share(address, key, user_key(auth.user))
+                limit.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
@@ -89,8 +91,8 @@ class Ledger(Book):
             auth.user = user
             auth.server = server
             auth.protocol = protocol
-        if key:
-            self.user_limit.add(key, address, until)
+        if key and counted != address:
+            limit.add(key, address, until)
         if auth.users is not None and self.user_login(
             address, auth.users, (user, False), server, protocol, at, until, now
         ):
@@ -105,7 +107,7 @@ class Ledger(Book):
             self.enqueue(address, auth, auth.until)
         if changed:
             self._journal_addresses[address] = line
-            self.map.add(address)
+            self._map_addresses[address] = None
         return None
 
     def _open(
@@ -129,16 +131,20 @@ class Ledger(Book):
             self.logout(key, at, now)
         elif len(sessions) >= self.sessions.share:
             return False
-        if isinstance(auth.sessions, set) and len(auth.sessions) >= MAX_SESSIONS:
+        if auth.sessions is None:
+            auth.sessions = key  # as nearly always
+        elif isinstance(auth.sessions, set) and len(auth.sessions) >= MAX_SESSIONS:
             return False  # its work must stay small; those there hold the address
-        auth.hold(key)
+        else:
+            auth.hold(key)
         sessions[key] = opened = Session(address, at, protocol, user)
         self.events.add("session", address, user, auth.server)
         renewal = self.due_at(auth)
         if auth.due > renewal or not auth.due:
             self.enqueue(address, auth, renewal)
         self._journal_sessions[key] = None
-        self.index.add(key, opened)
+        if self.index.is_used:
+            self.index.add(key, opened)
         return True
 
     def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:

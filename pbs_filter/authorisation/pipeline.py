@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..addresses import widen
 from ..grammar.carriage import Carriage
 from ..grammar.matcher import Match, Matcher
-from ..grammar.rules import Rule, Server, own_logs_of
+from ..grammar.rules import Server, own_logs_of
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from ..syslog import records
 from ..syslog.scanner import Scanner
@@ -19,11 +18,12 @@ from .authorisations import clean
 from .correlator import Correlator
 from .counters import LINE_BYTES, Counts, line_count
 from .failures import MAX_FAILURES, Failure, place_of
-from .keys import logger_of, sender_of, word_of
+from .keys import logger_of, prefix_of, sender_of, word_of
 from .ledger import Ledger
+from .logins import Logins
 from .noticed import TEST_PROGRAM, Noticed
-from .outcome import REFUSALS, Outcome, new_outcome, tell
-from .pieces import Granted, Pieces
+from .outcome import REFUSALS, Outcome, tell
+from .pieces import Pieces
 from .policy import Policy
 from .state import State
 
@@ -45,13 +45,10 @@ class Pipeline:
         ipv6_prefix: int = 128,
     ) -> None:
         self.matcher = matcher
-        self.policy = policy
         self.ledger = ledger
         self.correlator = correlator
-        self.ipv6_prefix = ipv6_prefix
         self.counts = Counts()
         self.noticed = Noticed(ledger.authorisations)
-        self._notice_login = self.noticed.login
         self.failures: list[Failure] = []
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
         self.pieces = Pieces()
@@ -82,12 +79,27 @@ class Pipeline:
             server.name: server.sessions_of for server in matcher.servers if server.sessions_of
         }
         """Servers that go by the name of another in the ledger, which has its sessions, too."""
-        self._tied = frozenset(
-            server.name
-            for server in matcher.servers
-            if any(rule.kind is Ended for rule in server.rules)
+        self.logins = Logins(
+            policy=policy,
+            correlator=correlator,
+            ledger=ledger,
+            noticed=self.noticed,
+            pieces=self.pieces,
+            cut_programs=self._cut,
+            tied=frozenset(
+                server.name
+                for server in matcher.servers
+                if any(rule.kind is Ended for rule in server.rules)
+            ),
+            ipv6_prefix=ipv6_prefix,
         )
-        """Servers that log the end of sessions: only theirs can hold an address."""
+        self.follow(policy)
+
+    def follow(self, policy: Policy) -> None:
+        """Judge by `policy` from now on."""
+        self.policy = self.logins.policy = policy
+        # Nobody is asked for terms where there are no groups.
+        self.ledger.terms_of = policy.terms if policy.groups else None
 
     # ------------------------------------------------------------------ lines
 
@@ -219,7 +231,7 @@ class Pipeline:
         if at is None:
             at = now if record.time_epoch is None else min(int(record.time_epoch), now)
         if isinstance(observation, Accepted):
-            return self._accepted(observation, reading.server, reading.rule, record, at, now)
+            return self.logins.accepted(observation, reading.server, reading.rule, record, at, now)
         return self._other(observation, reading.server, reading.rule.name, record, at, now)
 
     def _may_be_piece(self, record: Record, carriage: Carriage, reading: Match | Reason) -> bool:
@@ -253,86 +265,9 @@ class Pipeline:
             return None
         if observation.session is None:
             return observation.user
-        key = clean(f"{sender_of(record)} {server} ") + word_of(observation.session)
+        key = prefix_of(sender_of(record), server) + word_of(observation.session)
         session = self.ledger.sessions.get(key)
         return None if session is None or key in self.correlator.pending else session.user
-
-    def _accepted(
-        self,
-        observation: Accepted,
-        server: Server,
-        rule: Rule,
-        record: Record,
-        at: int,
-        now: int,
-    ) -> Outcome:
-        user = clean(observation.user)
-        protocol = observation.protocol or ""
-        key = observation.session
-        known_as = server.sessions_of or server.name
-        session = None if key is None else clean(f"{sender_of(record)} {known_as} ") + word_of(key)
-        address = observation.address
-        known_already = False
-        if address is None and session is not None:
-            address = self.correlator.address_of(session, at)
-            if address is None:
-                # The login is known: the line came once more (a daemon sends what it had no answer
-                # for a second time), or is one that the server writes again (`+OK `, mailfront).
-                address = self.correlator.open_address(session, user)
-                known_already = address is not None
-        detail = ""
-        if address is None:
-            reason: Reason | None = Reason.UNKNOWN_SESSION
-        elif known_already:
-            reason = Reason.TOLD_TWICE
-        else:
-            refusal = self.policy.refuses(address, user, observation.local, rule, record)
-            if refusal is not None:
-                reason, detail = refusal
-            else:
-                if self.ipv6_prefix != 128:
-                    address = widen(address, self.ipv6_prefix)
-                self._notice_login(address, user)
-                told = session is not None and self.correlator.is_open(session, address, user, at)
-                cut = record.program in self._cut and record.time_epoch is not None
-                known = cut and address in self.ledger.authorisations
-                reason = self.correlator.accepted(
-                    session,
-                    address,
-                    user,
-                    known_as,
-                    protocol,
-                    at,
-                    now,
-                    record.message,
-                    holds=rule.holds and server.name in self._tied,
-                )
-                if told and reason is None:
-                    reason = Reason.TOLD_TWICE
-                group = self.policy.group_of(user, address) if self.policy.groups else None
-                if group is not None:
-                    detail = f"group {group.name}"
-                if reason is Reason.USER_HAS_TOO_MANY:
-                    detail = user
-                    self.noticed.too_many_addresses(user)
-                if reason is None and cut and record.time_epoch:
-                    self.pieces.granted(
-                        logger_of(record), Granted(record.time_epoch, address, session, not known)
-                    )
-        return new_outcome(
-            Outcome,
-            (
-                "login" if reason is None else "none",
-                reason,
-                server.name,
-                rule.name,
-                observation,
-                address,
-                user,
-                observation.protocol,
-                detail,
-            ),
-        )
 
     def _other(
         self,
@@ -344,7 +279,7 @@ class Pipeline:
         now: int,
     ) -> Outcome:
         server = teller.name
-        prefix = clean(f"{sender_of(record)} {teller.sessions_of or server} ")
+        prefix = prefix_of(sender_of(record), teller.sessions_of or server)
         if isinstance(observation, Connected):
             session = prefix + word_of(observation.session)
             self.correlator.connected(session, observation.address, at, now)

@@ -17,6 +17,8 @@ class SessionIndex:
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
+        self.is_used = False
+        """Whether such a logout was seen."""
         self._keys: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
         """An ordered one, because to find the first key of a dict whose first ones were removed
         takes the longer the more they were."""
@@ -29,6 +31,7 @@ class SessionIndex:
         `host_and_server` is the start of its key, `"host server "`.
         """
         if self._keys is None:
+            self.is_used = True
             self._keys = Shards(self._max_sessions)
             for key, session in sorted(sessions.items(), key=lambda item: item[1].opened):
                 self.add(key, session)

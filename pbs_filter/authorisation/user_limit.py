@@ -37,6 +37,10 @@ class UserAddresses:
         self._by_address: dict[str, set[str]] = {}
         """The users of the addresses that have, or had, more than one."""
 
+    def of(self, user: str) -> str | dict[str, int] | None:
+        """What is kept of `user`: his one address, or all of them with their ends."""
+        return self._by_user.get(user)
+
     def admits(self, user: str, address: str, now: int) -> bool:
         """Return whether `user` may come from `address`: it counts already, or there is room."""
         known = self._by_user.get(user)

@@ -113,14 +113,19 @@ def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | Non
     return re.compile(text) if result in translator.groups else None
 
 
-def any_of(expressions: Iterable[pp.ParserElement]) -> Pattern:
-    """Returns the pattern that fits what at least one of `expressions` fits. Raises GrammarError.
+def among(expression: pp.ParserElement, rivals: Iterable[pp.ParserElement]) -> tuple[Pattern, int]:
+    """Returns the pattern of `expression`, to be used with `match`, and a group of it.
 
-    Only whether it fits means anything, not its groups.
+    The group is set where the whole line also fits one of `rivals`: one match tells what two would.
+    Raises GrammarError.
     """
     translator = _Translator(False)
-    text = "|".join(f"(?:{translator.of(expression)})" for expression in expressions)
-    return Pattern(text=text, groups={}, marks=())
+    text = translator.of(expression)
+    groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
+    others = "|".join(f"(?:{translator.of(rival)})" for rival in rivals)
+    # Without rivals the negative look-ahead `(?!(?!))` always succeeds, and the group stays unset.
+    text = rf"(?={text}\Z)(?:(?!(?:{others or '(?!)'})\Z)|())"
+    return Pattern(text=text, groups=groups, marks=()), translator.count + 1
 
 
 def is_of_tls(result: str) -> bool:

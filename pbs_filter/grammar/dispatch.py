@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from .compiler import any_of
+from .compiler import among
 from .observe import Builder, TextMatch
 from .prefixes import can_begin_alike
 from .rules import Rule, Server
@@ -19,33 +19,36 @@ class Candidate(NamedTuple):
     rule: Rule
     prefixes: frozenset[str]
     """Literal texts one of which every message that fits begins with."""
-    fullmatch: Callable[[str], TextMatch | None]
     build: Builder
 
 
 class Choice:
     """A candidate for the messages that begin alike, with its rivals among them."""
 
-    __slots__ = ("build", "fullmatch", "rival_fits", "rivals", "rule", "server")
+    __slots__ = ("build", "candidate", "match", "rival_fits", "rivals", "rule", "server")
 
     def __init__(self, candidate: Candidate, rivals: tuple[Candidate, ...]) -> None:
+        self.candidate = candidate
         self.server = candidate.server
         self.rule = candidate.rule
-        self.fullmatch = candidate.fullmatch
         self.build = candidate.build
         self.rivals = rivals
         """Later candidates that can fit the same message."""
-        self.rival_fits: Callable[[str], object] = self._first_time
+        self.match: Callable[[str], TextMatch | None] = self._first_time
+        """Reads a message, to its end."""
+        self.rival_fits = 0
+        """The group of the match that is set where a rival fits the message, too."""
 
-    def _first_time(self, message: str) -> object:
-        """Returns whether any rival fits: one pattern for all, compiled when first needed."""
-        self.rival_fits = _any_fits(tuple(rival.rule for rival in self.rivals))
-        return self.rival_fits(message)
+    def _first_time(self, message: str) -> TextMatch | None:
+        # Compiled when first needed: of all choices an installation needs a few.
+        self.match, self.rival_fits = _among(self.rule, tuple(each.rule for each in self.rivals))
+        return self.match(message)
 
 
 @lru_cache(4096)
-def _any_fits(rules: tuple[Rule, ...]) -> Callable[[str], object]:
-    return any_of(rule.expression for rule in rules).compile().fullmatch
+def _among(rule: Rule, rivals: tuple[Rule, ...]) -> tuple[Callable[[str], TextMatch | None], int]:
+    pattern, rival_fits = among(rule.expression, (rival.expression for rival in rivals))
+    return pattern.compile().match, rival_fits
 
 
 class Table(NamedTuple):

@@ -5,7 +5,7 @@ characters: every program has a table from them to its candidate rules, so that 
 one or two patterns. Two rules with which no line can begin alike need not be tried after each
 other; all others are, and two that fit with different meanings are nobody's word.
 
-A program's rules are compiled when its first line arrives: an installation uses two or three of the
+A rule is compiled when the first line comes to it: an installation uses two or three of the
 servers, and start-up should not pay for the rest.
 """
 
@@ -76,9 +76,9 @@ class Matcher:
         self._programs: dict[str, Table] = {}
         self._instances: dict[str, Table] = {}
         """Of the name behind the last slash; whatever stands before it, the claims are the same."""
-        self._patterns: dict[
-            Rule, tuple[Pattern, frozenset[str], Callable[..., TextMatch | None]]
-        ] = {}
+        self._patterns: dict[Rule, tuple[Pattern, frozenset[str]]] = {}
+        """Each rule's pattern, and what its messages begin with."""
+        self._fullmatches: dict[Rule, Callable[[str], TextMatch | None]] = {}
         for server in self.servers:
             for program, protocol in server.programs.items():
                 self._claims.setdefault(program, []).append((server, protocol))
@@ -121,12 +121,12 @@ class Matcher:
             width, table, others = candidates
             candidates = table.get(message[:width], others)
         for candidate in candidates:
-            match = candidate.fullmatch(message)
+            match = candidate.match(message)
             if match is not None:
                 observation = candidate.build(match, record.pid)
-                if candidate.rivals and candidate.rival_fits(message) is not None:
+                if match[candidate.rival_fits] is not None:
                     for rival in candidate.rivals:
-                        if _contradicts(rival, record, observation):
+                        if self._contradicts(rival, record, observation):
                             return Reason.TWO_RULES
                 if isinstance(observation, Reason):
                     return observation
@@ -137,9 +137,9 @@ class Matcher:
         """Returns every rule that fits the message; where all is well, at most one."""
         return [
             (server, rule)
-            for server, protocol in self._claims_on(record.program)
+            for server, _ in self._claims_on(record.program)
             for rule in self._rules(server)
-            if self._candidate(server, rule, protocol).fullmatch(record.message)
+            if self._fullmatch(rule)(record.message)
         ]
 
     def explain(self, record: Record) -> list[NearMiss]:
@@ -200,23 +200,30 @@ class Matcher:
     def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> Candidate:
         known = self._patterns.get(rule)
         if known is None:
-            pattern = translate(rule.expression)
-            known = pattern, literal_prefixes(rule.expression), pattern.compile().fullmatch
+            known = translate(rule.expression), literal_prefixes(rule.expression)
             self._patterns[rule] = known
-        pattern, begins, fullmatch = known
-        return Candidate(server, rule, begins, fullmatch, builder(rule, pattern.groups, protocol))
+        pattern, begins = known
+        return Candidate(server, rule, begins, builder(rule, pattern.groups, protocol))
 
+    def _fullmatch(self, rule: Rule) -> Callable[[str], TextMatch | None]:
+        fullmatch = self._fullmatches.get(rule)
+        if fullmatch is None:
+            fullmatch = translate(rule.expression).compile().fullmatch
+            self._fullmatches[rule] = fullmatch
+        return fullmatch
 
-def _contradicts(rival: Candidate, record: Record, observation: Observation | Reason) -> bool:
-    """Returns whether `rival` reads the record too, and says something else."""
-    match = rival.fullmatch(record.message)
-    if match is None:
-        return False
-    other = rival.build(match, record.pid)
-    return type(other) is not type(observation) or any(
-        getattr(other, name, None) != getattr(observation, name, None)
-        for name in ("address", "user")
-    )
+    def _contradicts(
+        self, rival: Candidate, record: Record, observation: Observation | Reason
+    ) -> bool:
+        """Returns whether `rival` reads the record too, and says something else."""
+        match = self._fullmatch(rival.rule)(record.message)
+        if match is None:
+            return False
+        other = rival.build(match, record.pid)
+        return type(other) is not type(observation) or any(
+            getattr(other, name, None) != getattr(observation, name, None)
+            for name in ("address", "user")
+        )
 
 
 def _near_miss(server: Server, rule: Rule, message: str) -> NearMiss:

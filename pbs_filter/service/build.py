@@ -211,13 +211,11 @@ def pipeline_of(
         max_addresses=config.max_addresses,
         max_addresses_per_user=config.max_addresses_per_user,
         max_sessions=config.max_addresses if config.holds else 0,
-        # Of the policy that holds at that time: SIGHUP brings a new one.
-        terms_of=lambda user, address: pipeline.policy.terms(user, address),
         shortest_grace_seconds=min(
             (group.terms.grace_seconds for group in policy.groups), default=0
         ),
     )
-    pipeline = Pipeline(
+    return Pipeline(
         matcher=Matcher(servers, programs=config.programs, enable=config.enable),
         policy=policy,
         ledger=ledger,
@@ -228,4 +226,3 @@ def pipeline_of(
         ),
         ipv6_prefix=config.ipv6_prefix,
     )
-    return pipeline

@@ -69,8 +69,8 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     address = canonical(text) if isinstance(text, str) else None
     if address is None:
         return {"error": f"{text!r} is not an address"}
-    if pipeline.ipv6_prefix != 128:
-        address = widen(address, pipeline.ipv6_prefix)
+    if pipeline.logins.ipv6_prefix != 128:
+        address = widen(address, pipeline.logins.ipv6_prefix)
     if do == "forget":
         changed = pipeline.ledger.forget(address)
         return {"changed": changed, "count": int(changed), "address": address}

@@ -269,7 +269,7 @@ class _Reload:
 
     def _apply(self, config: Config) -> None:
         servers = self._pipeline.matcher.servers
-        self._pipeline.policy = build.policy_of(config, servers, self._networks.answer)
+        self._pipeline.follow(build.policy_of(config, servers, self._networks.answer))
         self._config = config
 
 

@@ -205,7 +205,7 @@ def test_a_caller_that_knows_the_time_better_is_believed():
 
 def test_an_ipv6_prefix_widens_what_is_authorised():
     made = new()
-    made.ipv6_prefix = 64
+    made.logins.ipv6_prefix = 64
     line = COURIER.replace("::ffff:192.0.2.7", "2001:db8:0:1::7")
     assert "2001:db8:0:1::/64" == made.line(line.encode(), NOW).address
     assert {"2001:db8:0:1::/64"} == set(made.ledger.authorisations)
@@ -360,7 +360,7 @@ def test_a_person_can_forget_a_user_and_everybody():
 
 def test_by_hand_the_prefix_counts_too():
     made = new()
-    made.ipv6_prefix = 64
+    made.logins.ipv6_prefix = 64
     request = {"do": "authorise", "address": "2001:db8::7", "seconds": 60}
     assert "2001:db8::/64" == requests.handle(made, request, NOW)["address"]
 
@@ -476,7 +476,7 @@ def test_only_the_newest_lines_of_the_doctor_are_remembered():
 def test_a_repeated_login_of_two_lines_is_taken_with_a_prefix():
     """What the ledger has is a network; it is no address to be judged and widened again."""
     made = new()
-    made.ipv6_prefix = 64
+    made.logins.ipv6_prefix = 64
     connect = HEAD + "popa3d[81]: Session from 2001:db8::7"
     feed(made, connect, PASSED, PASSED, COURIER)
     assert {"2001:db8::/64", "192.0.2.7"} == set(made.ledger.authorisations)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.errors import GrammarError
 from pbs_filter.grammar import ADDRESS, NUMBER, USER, WORD, Rule, token
-from pbs_filter.grammar.compiler import any_of, is_of_tls, prepared, translate
+from pbs_filter.grammar.compiler import among, is_of_tls, prepared, translate
 from pbs_filter.grammar.prefixes import can_begin_alike, literal_prefixes
 from pbs_filter.servers import SERVERS
 from tests.grammar.grammar_strings import read_by, wounded
@@ -205,11 +205,20 @@ def test_a_shared_token_is_not_changed_by_being_used() -> None:
     assert before == (USER.resultsName, USER.skipWhitespace, USER.re.pattern)
 
 
-def test_any_of_fits_what_one_of_them_fits() -> None:
-    pattern = any_of([A + NUMBER("n"), pp.Regex("(?P<n>b+)"), pp.Regex("(?P<n>c+)")]).compile()
-    assert [True, True, True, False] == [
-        bool(pattern.fullmatch(text)) for text in ("a1", "bb", "c", "a")
-    ]
+def test_one_match_tells_that_a_rival_fits_the_line_too() -> None:
+    rivals = [pp.Regex("(?P<n>b+)") + NUMBER, A + pp.Regex("(?P<n>[0-4]+)")]
+    pattern, rival_fits = among(A + NUMBER("n"), rivals)
+    match = pattern.compile().match
+    found = {text: match(text) for text in ("a9", "a1", "bb1", "a9x", "a9\n")}
+    assert {"a9": None, "a1": ""} == {t: m[rival_fits] for t, m in found.items() if m}
+    assert "9" == found["a9"][pattern.groups["n"][0]]
+
+
+def test_a_rule_without_rivals_is_read_in_the_same_way() -> None:
+    pattern, rival_fits = among(A + NUMBER("n"), [])
+    match = pattern.compile().match
+    assert match("a1")[rival_fits] is None
+    assert match("b1") is None
 
 
 BEGINNINGS = [

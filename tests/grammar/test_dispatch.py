@@ -8,7 +8,7 @@ from pbs_filter.servers import SERVERS, dovecot
 
 
 def candidate(name, *prefixes):
-    return Candidate(None, name, frozenset(prefixes), None, None)
+    return Candidate(None, name, frozenset(prefixes), None)
 
 
 def choices(table, message):

@@ -356,12 +356,13 @@ def test_explain_says_how_far_each_rule_read() -> None:
     assert ("login", 16, "") == (whole.rule.name, whole.position, whole.expected)
 
 
-def test_only_the_rules_of_programs_that_write_are_compiled() -> None:
+def test_only_the_rules_that_lines_come_to_are_compiled() -> None:
     broken = rule("broken", Ignored, pp.Literal("a") + pp.Regex("(?i)b"))
     reader = Matcher([server(LOGIN, broken), server(LOGIN, name="other", programs={"x": None})])
     assert "192.0.2.7" == read(reader, "in bob 192.0.2.7", "x").address
+    assert "192.0.2.7" == read(reader, "in bob 192.0.2.7").address
     with pytest.raises(GrammarError, match="complete in itself"):
-        read(reader, "in bob 192.0.2.7")
+        read(reader, "ab")
 
 
 ALL = Matcher(SERVERS)

@@ -1,0 +1,127 @@
+"""The last steps of a login: whose session it is, the site's policy, the ledger. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from ..addresses import widen
+from ..grammar.rules import Rule, Server
+from ..model import Accepted, Reason, Record
+from .authorisations import clean
+from .correlator import Correlator
+from .keys import logger_of, prefix_of, sender_of, word_of
+from .ledger import Ledger
+from .noticed import Noticed
+from .outcome import Outcome, new_outcome
+from .pieces import Granted, Pieces
+from .policy import Policy
+
+
+class Logins:
+    """Leads logins to the ledger.
+
+    Args:
+        policy: the site's; replaced when the configuration is read again.
+        correlator: knows the sessions in front of the ledger.
+        ledger: has the addresses.
+        noticed: is told of each login.
+        pieces: is told of logins that a sign may still take back.
+        cut_programs: those whose logger cuts lines.
+        tied: names of the servers that log the end of sessions: only theirs can hold an address.
+        ipv6_prefix: of the networks by which IPv6 is authorised.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        correlator: Correlator,
+        ledger: Ledger,
+        noticed: Noticed,
+        pieces: Pieces,
+        cut_programs: Container[str],
+        tied: frozenset[str],
+        ipv6_prefix: int,
+    ) -> None:
+        self.policy = policy
+        self.tied = tied
+        self.ipv6_prefix = ipv6_prefix
+        self.noticed = noticed
+        self._correlator = correlator
+        self._ledger = ledger
+        self._pieces = pieces
+        self._cut_programs = cut_programs
+
+    def accepted(
+        self,
+        observation: Accepted,
+        server: Server,
+        rule: Rule,
+        record: Record,
+        at: int,
+        now: int,
+    ) -> Outcome:
+        """Take a login that its sender may tell of, written at `at`."""
+        user = clean(observation.user)
+        key = observation.session
+        known_as = server.sessions_of or server.name
+        session = None if key is None else prefix_of(sender_of(record), known_as) + word_of(key)
+        address = observation.address
+        known_already = False
+        if address is None and session is not None:
+            address = self._correlator.address_of(session, at)
+            if address is None:
+                # The login is known: the line came once more (a daemon sends what it had no answer
+                # for a second time), or is one that the server writes again (`+OK `, mailfront).
+                address = self._correlator.open_address(session, user)
+                known_already = address is not None
+        detail = ""
+        if address is None:
+            reason: Reason | None = Reason.UNKNOWN_SESSION
+        elif known_already:
+            reason = Reason.TOLD_TWICE
+        elif refusal := self.policy.refuses(address, user, observation.local, rule, record):
+            reason, detail = refusal
+        else:
+            address = widen(address, self.ipv6_prefix)
+            cut = record.program in self._cut_programs and record.time_epoch is not None
+            known = cut and address in self._ledger.authorisations
+            self.noticed.login(address, user)
+            reason = self._correlator.accepted(
+                session,
+                address,
+                user,
+                known_as,
+                observation.protocol or "",
+                at,
+                now,
+                record.message,
+                holds=rule.holds and server.name in self.tied,
+            )
+            detail = self._detail(reason, user, address)
+            if reason is None and cut and record.time_epoch:
+                self._pieces.granted(
+                    logger_of(record), Granted(record.time_epoch, address, session, not known)
+                )
+        return new_outcome(
+            Outcome,
+            (
+                "login" if reason is None else "none",
+                reason,
+                server.name,
+                rule.name,
+                observation,
+                address,
+                user,
+                observation.protocol,
+                detail,
+            ),
+        )
+
+    def _detail(self, reason: Reason | None, user: str, address: str) -> str:
+        """The user or group that decided, for people."""
+        if reason is Reason.USER_HAS_TOO_MANY:
+            self.noticed.too_many_addresses(user)
+            return user
+        group = self.policy.group_of(user, address) if self.policy.groups else None
+        return "" if group is None else f"group {group.name}"
