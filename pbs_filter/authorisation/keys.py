@@ -30,4 +30,9 @@ def word_of(session: str) -> str:
 
 def logger_of(record: Record) -> str:
     """Return the key of a program on one host, written by one account: its messages follow."""
-    return clean(f"{sender_of(record)} {record.program} {'' if record.uid is None else record.uid}")
+    return _logger(sender_of(record), record.program, record.uid)
+
+
+@lru_cache(1024)
+def _logger(sender: str, program: str, uid: int | None) -> str:
+    return clean(f"{sender} {program} {'' if uid is None else uid}")

@@ -27,6 +27,8 @@ from .pieces import Pieces
 from .policy import Policy
 from .state import State
 
+ABOUT_SESSIONS = (Accepted, Connected, Ended)
+"""Observations that authorise, connect or end: a piece must not be read as one."""
 PAM = "pam_"
 """How lines begin that PAM's modules write under a server's name, `pam_unix(popa3d:auth): ...`: not
 the server's own, they are no sign of a new version of it."""
@@ -185,7 +187,7 @@ class Pipeline:
 
     def read(self, record: Record | Reason, now: int, at: int | None = None) -> Outcome:
         """Take one record, or why there is none. See `line`."""
-        if isinstance(record, Reason):
+        if not isinstance(record, Record):
             return Outcome("none", record)
         reading = self.matcher.read(record)
         carriage = self._cut.get(record.program)
@@ -195,7 +197,7 @@ class Pipeline:
             # A client's line breaks made lines of the feed, which may look like anything.
             self._broken -= 1
             piece = True
-        if isinstance(reading, Reason):
+        if not isinstance(reading, Match):
             if reading is Reason.NO_RULE:
                 if record.message.startswith(PAM):
                     return Outcome("none", Reason.IGNORED)
@@ -212,9 +214,7 @@ class Pipeline:
             if distrust is Reason.FORGED:
                 self.counts.add_forged(record, server)
             return Outcome("none", distrust, server, reading.rule.name, observation)
-        if (carriage is not None or piece) and isinstance(
-            observation, Accepted | Connected | Ended
-        ):
+        if (carriage is not None or piece) and isinstance(observation, ABOUT_SESSIONS):
             way = reading.server.carriage_of(record.program)
             # The logger of another server of this name writes no pid, or writes as this one does.
             shared = is_broken or not record.pid or record.program in self._off

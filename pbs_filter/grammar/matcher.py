@@ -128,7 +128,7 @@ class Matcher:
                     for rival in candidate.rivals:
                         if self._contradicts(rival, record, observation):
                             return Reason.TWO_RULES
-                if isinstance(observation, Reason):
+                if type(observation) is Reason:  # `isinstance` of an enum takes 15 times as long
                     return observation
                 return _new_reading(Match, (candidate.server, candidate.rule, observation))
         return Reason.NO_RULE
