@@ -6,6 +6,7 @@ divert(-1)
 divert(0)dnl
 LOCAL_CONFIG
 Kpbs socket -T<TMPF> local:/run/pbs-lookup/socketmap
+ifdef(`PBS_SENDERS', `Kpbs_sender socket -T<TMPF> local:/run/pbs-lookup/socketmap')
 
 LOCAL_RULESETS
 SLocal_check_rcpt
@@ -16,7 +17,11 @@ R$* $| RELAY		$@ $1
 R$* $| $#$*		$@ $1
 R$* $| $*		$: $1 $| $>"Relay_ok" $1
 R$* $| RELAY		$@ $1
-R$* $| $*		$: $1 $| $(pbs $&{client_addr} $: NOTFOUND $)
+# The blank between address and sender is quoted: without it a sender such as "9 x"@example.org would
+# lengthen the address.
+ifdef(`PBS_SENDERS',
+`R$* $| $*		$: $1 $| $(pbs_sender $&{client_addr}" "$&f $: NOTFOUND $)',
+`R$* $| $*		$: $1 $| $(pbs $&{client_addr} $: NOTFOUND $)')
 R$* $| $* <TMPF>	$#error $@ 4.3.0 $: "451 Cannot check now whether you may relay, try again later"
 R$* $| OK $*		$#OK
 R$* $| $*		$: $1

@@ -280,6 +280,8 @@ def test_no_name_injects_a_header_or_a_second_action(name: str) -> None:
         (b"pbs-sender", b"192.0.2.7 a@b c", (b"192.0.2.7", b"a@b c"), OK),
         (b"pbs-sender", b"192.0.2.7 ", (b"192.0.2.7", b""), OK),
         (b"pbs-sender", b"192.0.2.7", (b"192.0.2.7", None), OK),
+        (b"pbs_sender", b"192.0.2.7 a_b@c", (b"192.0.2.7", b"a_b@c"), OK),
+        (b"pbs_user", b"192.0.2.7", (b"192.0.2.7", None), socketmap.netstring(b"OK " + NAMED)),
         (
             b"pbs-sender-user",
             b"::1 a@b",

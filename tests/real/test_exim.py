@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from pbs_filter.export import formats as export
 
 from .daemons.process import Process
-from .mtas import CLIENT, IPV6_CLIENT, LOCAL, STRANGER, Mta, hung_socket
+from .mtas import CLIENT, EXAMPLES, IPV6_CLIENT, LOCAL, STRANGER, Mta, hung_socket
 from .mtas.contract import Contract
 from .mtas.exim import Exim
 
@@ -104,6 +104,46 @@ def test_log_and_header_name_the_login_that_let_a_message_out(tmp_path: Path) ->
         assert re.search(rf"(?m)^\d+ +X-Pop-Before-Smtp: {named}$", headers)
         assert not re.search(r"(?m)^\d+ +X-Spam", headers)
         assert re.search(rf"pop-before-smtp {named}", main_log(mta))
+
+
+SENDERS = (EXAMPLES / "postfix/senders").read_text()
+BOUND: dict[str, type[Exim]] = {
+    "Debian 12": type("Bound", (Exim,), {"senders": SENDERS}),
+    "Debian 13": type("Bound13", (Exim,), {"senders": SENDERS, "suite": "trixie"}),
+}
+
+
+class TestBoundSenders:
+    @pytest.fixture(scope="class", params=list(BOUND))
+    @classmethod
+    def mta(
+        cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Exim]:
+        with BOUND[request.param](tmp_path_factory.mktemp("senders")) as mta:
+            yield mta
+
+    def test_an_address_relays_only_for_the_senders_of_its_users(self, mta: Exim) -> None:
+        mta.allow(CLIENT, user="alice@example.org")
+        for sender, reply in (
+            ("alice@example.org", "250 Accepted"),
+            ("Alice@Example.org", "250 Accepted"),
+            ("mallory@example.org", NO),
+            ("bob@example.org", NO),
+            ('"x alice"@example.org', NO),
+            ("", NO),
+        ):
+            assert reply == mta.rcpt(CLIENT, sender=sender), sender
+        assert NO == mta.rcpt(STRANGER, sender="alice@example.org")
+        mta.allow(CLIENT, user="bob@example.org")
+        for sender, reply in (("sales@example.org", "250 Accepted"), ("alice@example.org", NO)):
+            assert reply == mta.rcpt(CLIENT, sender=sender)
+        assert "250 Accepted" == mta.rcpt(STRANGER, LOCAL, sender="mallory@example.org")
+
+    def test_while_the_map_cannot_be_read_relaying_waits(self, mta: Exim) -> None:
+        mta.map.unlink()
+        assert mta.rcpt(CLIENT, sender="alice@example.org").startswith("451")
+        assert "250 Accepted" == mta.rcpt(STRANGER, LOCAL)
+        mta.clear()
 
 
 class Unsplit(Exim):

@@ -56,6 +56,16 @@ postscreen_greet_action = enforce
 postscreen_greet_wait = 1s
 postscreen_cache_map =
 """
+JAIL = """\
+[postfix]
+enabled = true
+backend = polling
+logpath = /var/log/mail.log
+maxretry = 2
+findtime = 1h
+banaction = nothing
+action = nothing
+"""
 DKIM = """\
 Domain example.org
 Selector mail
@@ -70,7 +80,9 @@ Syslog yes
 class Mail(Postfix):
     """At port 25 postscreen, at 587 and 465 smtpd, and behind it OpenDKIM."""
 
-    packages = (*Postfix.packages, "opendkim", "opendkim-tools", "policyd-rate-limit")
+    packages = (
+        *Postfix.packages, "opendkim", "opendkim-tools", "policyd-rate-limit", "fail2ban",
+    )  # fmt: skip
     service_accounts = (
         *Postfix.service_accounts, ("opendkim", DKIM_UID), ("policyd-rate-limit", LIMIT_UID)
     )  # fmt: skip
@@ -93,7 +105,7 @@ class Mail(Postfix):
         self.root.write("/etc/postfix/main.cf", main + MAIN + self.example("filters/postscreen.cf"))
         self.root.write("/etc/tls.pem", _certificate(self.directory))
         self.listed()
-        return [self._dkim(), self._limit(), *processes]
+        return [self._dkim(), self._limit(), self._fail2ban(), *processes]
 
     def _dkim(self) -> Process:
         self.root.directory("/etc/dkimkeys", owner=DKIM_UID, mode=0o700)
@@ -124,6 +136,23 @@ class Mail(Postfix):
         process = self.process("/usr/bin/policyd-rate-limit", name="policyd-rate-limit")
         process.ready = lambda: self._answers("/var/spool/postfix/ratelimit/policy")
         return process
+
+    def _fail2ban(self) -> Process:
+        jail = self.example("filters/fail2ban.conf")
+        self.root.write("/etc/fail2ban/jail.d/pbs-filter.local", jail)
+        self.root.write("/etc/fail2ban/jail.d/defaults-debian.conf", JAIL)
+        self.root.write("/etc/fail2ban/action.d/nothing.conf", "[Definition]\nactionban = true\n")
+        self.root.write("/var/log/mail.log", "")
+        for directory in ("/run/fail2ban", "/var/lib/fail2ban"):
+            self.root.directory(directory)
+        process = self.process("/usr/bin/fail2ban-server", "-f", "-x", "start", name="fail2ban")
+        process.ready = lambda: "Jail 'postfix' started" in self.banned()
+        return process
+
+    def banned(self) -> str:
+        """fail2ban's log."""
+        log = self.root.path / "var/log/fail2ban.log"
+        return log.read_text() if log.exists() else ""
 
     def listed(self, *addresses: str) -> None:
         """Put them into the list, as the exporter does."""
@@ -268,6 +297,28 @@ def test_opendkim_signs_for_the_addresses_in_the_list_once_it_is_told(mta: Mail)
     listed(IPV6_CLIENT)
     mta.dkim_reload()
     assert [False, True] == [signed(CLIENT), signed(IPV6_CLIENT)]
+
+
+# ---------------------------------------------------------------------- fail2ban
+
+
+def test_fail2ban_bans_nobody_who_may_relay_now(mta: Mail) -> None:
+    refused = "NOQUEUE: reject: RCPT from unknown[{}]: 554 5.7.1 <foo@remote.example>: Relay access"
+    for source in (CLIENT, STRANGER):
+        mta.told(25, source)
+        mta.told(25, source)
+    mta.allow(CLIENT)
+    wait_for(lambda: _count(mta.log(), refused.format(STRANGER)) >= 2, "the refusals", 30)
+    lines = [line for line in mta.log() if "NOQUEUE: reject: RCPT" in line]
+    with (mta.root.path / "var/log/mail.log").open("a") as log:
+        log.writelines(line.rstrip("\n") + "\n" for line in lines)
+    wait_for(lambda: f"[postfix] Ban {STRANGER}" in mta.banned(), "the ban", 60)
+    wait_for(lambda: f"[postfix] Ignore {CLIENT} by command" in mta.banned(), "no ban", 60)
+    assert f"Ban {CLIENT}" not in mta.banned()
+
+
+def _count(lines: Sequence[str], text: str) -> int:
+    return sum(text in line for line in lines)
 
 
 # ---------------------------------------------------------------------- limits

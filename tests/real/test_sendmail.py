@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
+
+import pytest
 
 from .. import hang
-from .mtas import CLIENT, ENVIRONMENT, LOCAL, OTHER_CLIENT, STRANGER, hung_socket
+from .mtas import (
+    CLIENT,
+    ENVIRONMENT,
+    EXAMPLES,
+    IPV6_CLIENT,
+    LOCAL,
+    OTHER_CLIENT,
+    STRANGER,
+    hung_socket,
+)
 from .mtas.contract import Contract, logged
 from .mtas.sendmail import Sendmail
 
@@ -76,3 +88,42 @@ class Sendmail13(Sendmail):
 
 class TestSocketMapOfDebian13(TestSocketMap):
     make = Sendmail13
+
+
+class Bound(Sendmail):
+    senders = (EXAMPLES / "postfix/senders").read_text()
+
+
+class Bound13(Bound):
+    suite = "trixie"
+
+
+@pytest.mark.parametrize("make", [Bound, Bound13])
+def test_an_address_relays_only_for_the_senders_of_its_user(
+    tmp_path: Path, make: type[Bound]
+) -> None:
+    yes, no = "250 2.1.5", "550 5.7.1"
+    with make(tmp_path) as mta:
+        mta.allow(CLIENT, user="alice@example.org")
+        mta.allow(IPV6_CLIENT, user="bob@example.org")
+        mta.allow(f"{CLIENT}7", user="alice@example.org")
+        for source, sender, reply in (
+            (CLIENT, "alice@example.org", yes),
+            (CLIENT, "Alice@Example.org", yes),
+            (CLIENT, "mallory@example.org", no),
+            (CLIENT, "bob@example.org", no),
+            (CLIENT, "", no),
+            (CLIENT, '"x alice"@example.org', no),
+            (IPV6_CLIENT, "sales@example.org", yes),
+            (IPV6_CLIENT, "alice@example.org", no),
+            (STRANGER, "alice@example.org", no),
+        ):
+            assert mta.rcpt(source, sender=sender).startswith(reply), (source, sender)
+        # No sender may lengthen the address that is asked for.
+        mta.clear()
+        mta.allow(f"{CLIENT}7", user="alice@example.org")
+        for sender in ('"7 alice"@example.org', '"7\\ alice"@example.org', "7@example.org"):
+            assert mta.rcpt(CLIENT, sender=sender).startswith("5"), sender
+        assert mta.rcpt(STRANGER, LOCAL, sender="mallory@example.org").startswith(yes)
+        mta.map.unlink()
+        assert mta.rcpt(CLIENT, sender="alice@example.org").startswith("451")

@@ -13,6 +13,8 @@ the name ask for more:
     NAME-sender    the key is `ADDRESS SENDER`, for senders that are bound to users
     NAME-user      a yes names the login: `OK user=bob@example.org server=dovecot until=1795170000`
 
+(`NAME_sender` and `NAME_user` are the same: sendmail's names have no hyphen.)
+
 Other replies are fixed; `TEMP` alone carries a text, which is ours, and which the MTAs write to
 their logs.
 """
@@ -100,6 +102,7 @@ class Conversation:
         if not blank:
             raise _violation("a request without a blank between name and key")
         self._buffer = self._buffer[end + 1 :]
+        name = name.replace(b"_", b"-")
         self._names_user = name.endswith(USER)
         if name.removesuffix(USER).endswith(SENDER):
             address, blank, sender = key.partition(b" ")

@@ -37,6 +37,8 @@ class Exim(Mta):
     acl = "pbs-filter.acl"
     split = True
     service = True
+    senders = ""
+    """The text of /etc/pbs-senders, where senders are bound to users."""
 
     def configure(self) -> Sequence[Process]:
         self.root.write("/etc/mailname", "lab.test\n")
@@ -53,7 +55,17 @@ class Exim(Mta):
             f"/etc/exim4/{name}",
             shipped.replace(REFUSAL, "  .include /etc/exim4/pbs-filter.acl\n\n" + REFUSAL),
         )
-        self.root.write("/etc/exim4/pbs-filter.acl", self.example(f"exim/{self.acl}"))
+        acl = self.example(f"exim/{self.acl}")
+        if self.senders:
+            self.root.write("/etc/pbs-senders", self.senders)
+            readme = self.example("exim/README.md")
+            old, new = (
+                readme.partition(f"<!-- {name} -->\n")[2].partition("\n")[0].strip()
+                for name in ("without senders", "with senders")
+            )
+            assert acl.count(old) == 1
+            acl = acl.replace(old, new)
+        self.root.write("/etc/exim4/pbs-filter.acl", acl)
         for directory in ("/var/lib/exim4", "/var/log/exim4", "/var/spool/exim4"):
             self.root.directory(directory, owner=61211)
         self.root.run("/usr/sbin/update-exim4.conf")
@@ -66,6 +78,7 @@ class Exim(Mta):
                 "--user=pbs-lookup",
                 "--group=Debian-exim",
                 "--socketmap=unix:/run/pbs-lookup/socketmap",
+                *(["--senders=/etc/pbs-senders"] if self.senders else []),
             ),
             exim,
         ]

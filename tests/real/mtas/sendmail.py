@@ -9,6 +9,7 @@ from . import IPV6_SERVER, LOOKUP_UID, SERVER, Mta
 
 _INCLUDE = "include(`/etc/mail/pbs-filter.m4')dnl\n"
 """What the README tells to add at the end of sendmail.mc."""
+_SENDERS = "define(`PBS_SENDERS', `1')dnl\n"
 _ACCESS = """\
 Connect:192.0.2.8\tRELAY
 GreetPause:192.0.2\t0
@@ -22,6 +23,8 @@ class Sendmail(Mta):
     packages = (
         "sendmail-bin", "sendmail-cf", "sendmail-base", "m4", "dash", "coreutils", "sed", "grep",
     )  # fmt: skip
+    senders = ""
+    """The text of /etc/pbs-senders, where senders are bound to users."""
     service_accounts = (("smmta", 61221), ("smmsp", 61222))
 
     def configure(self) -> Sequence[Process]:
@@ -40,8 +43,9 @@ class Sendmail(Mta):
             "MAILER_DEFINITIONS"
         )
         assert "MAILER_DEFINITIONS" in shipped
+        last = (_SENDERS if self.senders else "") + _INCLUDE
         self.root.write(
-            "/etc/mail/sendmail.mc", listening.replace("MAILER_DEFINITIONS", ours) + _INCLUDE
+            "/etc/mail/sendmail.mc", listening.replace("MAILER_DEFINITIONS", ours) + last
         )
         self.root.write("/etc/mail/pbs-filter.m4", self.example("sendmail/pbs-filter.m4"))
         for name in ("dialup", "provider"):
@@ -60,10 +64,15 @@ class Sendmail(Mta):
         for directory in ("/var/spool/mqueue", "/var/run/sendmail/mta", "/var/lib/sendmail"):
             self.root.directory(directory, owner=61221, mode=0o755)
         self.root.directory("/run/pbs-lookup", owner=LOOKUP_UID)
+        bound = []
+        if self.senders:
+            self.root.write("/etc/pbs-senders", self.senders)
+            bound = ["--senders=/etc/pbs-senders"]
         return [
             # The daemon runs as root, which is in every group.
             self.serve(
-                "--user=pbs-lookup", "--mode=0600", "--socketmap=unix:/run/pbs-lookup/socketmap"
+                *("--user=pbs-lookup", "--mode=0600"),
+                *("--socketmap=unix:/run/pbs-lookup/socketmap", *bound),
             ),
             self.process("/usr/libexec/sendmail/sendmail", "-bD", name="sendmail"),
         ]
