@@ -58,7 +58,10 @@ MODES = (
     ),
     Mode("authorise", "commands.authorise:run", "authorise an address by hand", "ADDRESS"),
     Mode(
-        "status", "commands.status:run", "show counts, warnings and troubles of the running filter"
+        "status",
+        "commands.status:run",
+        "show counts, warnings and troubles of the running filter; exit 1 if its store takes "
+        "nothing",
     ),
     Mode(
         "watch",

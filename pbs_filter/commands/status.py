@@ -20,7 +20,7 @@ EXAMPLE_CHARACTERS = 160
 
 
 def run(config: Config, options: argparse.Namespace) -> int:
-    """Show the values; return 0.
+    """Show the values; return 0, or 1 where the journal or the map does not take what it should.
 
     Raises:
         StoreBusy: no filter runs, or it does not answer.
@@ -35,7 +35,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
         )
     values = answer["status"]
     sys.stdout.write(json_line(values) if options.json else text(values, colour=colour_of(options)))
-    return 0
+    shared = values["map"]
+    return int(bool(values["trouble"] or (shared and shared["trouble"])))
 
 
 def text(values: Mapping[str, Any], *, colour: bool = False) -> str:
@@ -57,7 +58,11 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
             "",
         ),
         ("store", values["trouble"] or "ok", "red" if values["trouble"] else "green"),
-        *([("map", _behind(values["map"]), "yellow")] if values["map"] else []),
+        *(
+            [("map", _behind(values["map"]), "red" if values["map"]["trouble"] else "yellow")]
+            if values["map"]
+            else []
+        ),
         (
             "journal",
             f"{size(journal['bytes'])}, position {journal['position']}"
@@ -102,7 +107,7 @@ def _behind(values: Mapping[str, Any]) -> str:
     )
     if values["away_since"] is None:
         return f"{waiting} to be sent"
-    return f"away since {moment(values['away_since'])}, {waiting}: {values['trouble']}"
+    return f"nothing is taken since {moment(values['away_since'])}, {waiting}: {values['trouble']}"
 
 
 def _last_line(values: Mapping[str, Any]) -> str:

@@ -327,11 +327,13 @@ class Feed:
             return {"error": f"the filter failed on this request: {error!r}"}
 
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A change is answered when it is durable and in the map."""
+        """A change is answered when it is durable and in the map. So is a --forget that changes
+        nothing: the map may still lack one that was made before."""
         now = self.clock.now()
         answer = requests.handle(self.pipeline, request, now)
         persister = self.persister
-        if answer.get("changed") and not (persister.commit() and persister.write_map()):
+        must_be_in_map = answer.get("changed") or request.get("do") == "forget"
+        if must_be_in_map and not (persister.commit() and persister.write_map()):
             return {"error": persister.trouble}
         return answer | self.tell(request.get("do"), now)
 

@@ -88,6 +88,9 @@ class GdbmFile:
         self._unlocked = "" if flock else "u"
         self._wait = lock_wait_seconds
         self._genuine = genuine
+        self._as_left: tuple[int, ...] = ()
+        """Inode, size and time of the file when our last change was over."""
+        self._was_touched = False
 
     def open(self, flag: str, path: str = "", wait: float | None = None) -> Database:
         """The open map, or the GDBM file at `path`, once no other process holds its lock.
@@ -143,6 +146,28 @@ class GdbmFile:
             raise _Incomplete(
                 f"the map {self._path!r} is not complete; the filter makes it again when it runs"
             )
+
+    def found_whole(self) -> None:
+        """Note that the file is as it should be."""
+        self._was_touched = False
+        self.note_left()
+
+    def note_left(self) -> None:
+        """Note that a change of ours is over."""
+        try:
+            self._as_left = self._marks()
+        except OSError:
+            self._was_touched = True
+
+    def was_touched(self) -> bool:
+        """Whether somebody else changed the file since it was whole; to be asked before each change
+        of ours, which hides it. Raises: OSError."""
+        self._was_touched = self._was_touched or self._as_left != self._marks()
+        return self._was_touched
+
+    def _marks(self) -> tuple[int, ...]:
+        status = os.stat(self._path)
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
     def make_sure_of_room(self, changes: Mapping[str, bytes | None]) -> None:
         """Raises: OSError, where a batch may fill the disk. What only removes may go on."""

@@ -30,12 +30,10 @@ from .gdbm_rebuild import NewMap, changed_copy
 from .gdbm_state import State
 
 WRITER_WAIT_SECONDS = 0.02
-"""The writer waits so long for readers that follow one another without a gap; then it changes a
-copy of the map, which needs no lock."""
+"""Of the writer for readers without a gap; then it changes a copy of the map, without a lock."""
 BYTES_PER_ADDRESS = 320
 SPARE_BYTES = 1 << 20
 """A map is worth rebuilding beyond BYTES_PER_ADDRESS for each address, and SPARE_BYTES."""
-
 _SORTED_ENTRIES = 1 << 16
 
 
@@ -130,6 +128,7 @@ class GdbmMap:
         begun = False
         try:
             self._make_sure_of_place()
+            self._file.was_touched()
             self._file.make_sure_of_room(changes)
         except OSError as error:
             raise self._file.failed("write", error) from error
@@ -157,6 +156,7 @@ class GdbmMap:
             raise StoreDamaged(self._broken) from error
         finally:
             database.close()
+        self._file.note_left()
 
     def _write_to_copy(self, changes: Mapping[str, bytes | None], *, complete: bool) -> None:
         """Readers hold the map without a gap: change a copy, and let it take the map's name.
@@ -180,6 +180,7 @@ class GdbmMap:
             raise files.busy("write a copy of the map", path, error) from error
         os.close(self._fd)
         self._fd = new
+        self._file.note_left()
 
     def _make_sure_of_place(self) -> None:
         """Raises: OSError, StoreDamaged."""
@@ -273,6 +274,7 @@ class GdbmMap:
         self._fd = new.fd
         self._next = self._broken = None
         self._complete = True
+        self._file.found_whole()
         return True
 
     def _put_away_damaged(self) -> None:
@@ -313,6 +315,8 @@ class GdbmMap:
             raise StoreBusy(self._broken or f"the map {self._path!r} lacks what the journal has")
         try:
             self._make_sure_of_place()
+            if self._file.was_touched():
+                raise StoreBusy(f"somebody changed the map {self._path!r} while it was in use")
             assert self._fd is not None
             os.fsync(self._fd)
             self._state.closed(self._fd, of)
@@ -326,6 +330,7 @@ class GdbmMap:
         files.check_file(self._path)
         self.abort_rebuild()  # of an earlier run
         self._complete = self._state.was_closed(of)
+        self._file.found_whole()
         return self._complete
 
     def exists(self) -> bool:

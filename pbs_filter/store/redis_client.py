@@ -53,6 +53,19 @@ MAX_REASON = 200
 """Characters of redis-py's own text that are told."""
 
 
+class Refused(StoreBusy):
+    """A server that answers does not do what it is asked for."""
+
+
+REFUSED = {
+    "command not allowed when used memory": "raise maxmemory of that server, or remove other data",
+    "OOM ": "raise maxmemory of that server, or remove other data",
+    "NOREPLICAS": "start its replicas, or lower min-replicas-to-write",
+    "MISCONF": "make room on its disk, so that it can save",
+}
+"""Beginnings of errors of a server that answers and does not write, and what to do."""
+
+
 def _reason(location: Location, error: Exception, secrets: Iterable[str | None]) -> str:
     """Returns why `error` came, without any of `secrets`.
 
@@ -73,10 +86,14 @@ def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -
     redis = library()
     text = location.text
     why = _reason(location, error, secrets)
+    for beginning, todo in REFUSED.items():
+        if why.startswith(beginning):
+            return Refused(f"the map {text!r} takes nothing: {why}; {todo}")
     for kinds, todo in (
         (
             (redis.AuthenticationError, redis.exceptions.NoPermissionError),
-            "mend the user, its password_file, or the rights that the server gives it",
+            "mend the user, its password_file, or the rights that the server gives it (ACL; "
+            "examples/redis/users.acl has those that are needed)",
         ),
         (redis.ReadOnlyError, "a filter writes to the master: name that, or its sentinels"),
         (redis.BusyLoadingError, "it reads its files, wait"),
@@ -84,7 +101,7 @@ def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -
         (redis.ResponseError, "mend that on the server"),
     ):
         if isinstance(error, kinds):
-            return StoreBusy(f"the map {text!r} cannot be used: {why}; {todo}")
+            return Refused(f"the map {text!r} cannot be used: {why}; {todo}")
     return StoreBusy(
         f"the map {text!r} cannot be reached: {why}; look whether it runs, and can be reached"
     )

@@ -62,7 +62,11 @@ class SendQueue:
         self.synced = ""
         """The ids of the server that has everything."""
         self.trouble = ""
+        """Why there is no connection."""
+        self.refused = ""
+        """Why the server did not take what was sent last, though there is a connection."""
         self.away_since: int | None = None
+        """Since when there is no connection, or nothing is taken: seconds since the epoch."""
         self.closing = False
         self.instance = ""
         """Of our journal."""
@@ -146,9 +150,10 @@ class SendQueue:
         with self.changed:
             waiting = len(self.fresh) + len(self.again) + self.sending
             lacks = not self.synced and self.whole is None
-            if not (waiting or lacks or self.trouble):
+            trouble = self.trouble or self.refused
+            if not (waiting or lacks or trouble):
                 return None
-            return Behind(None if lacks else waiting, self.away_since, self.trouble)
+            return Behind(None if lacks else waiting, self.away_since, trouble)
 
     def should_rebuild(self) -> bool:
         """Whether the server may lack something."""
@@ -207,9 +212,10 @@ class SendQueue:
                 over = self.whole is None and self.known is None
                 return (coming or over) and self.synced == self.server != ""
 
-            self.changed.wait_for(lambda: idle() or self.trouble, seconds)
+            self.changed.wait_for(lambda: idle() or self.trouble or self.refused, seconds)
             if not idle():
                 raise StoreBusy(
                     self.trouble
+                    or self.refused
                     or f"the map {self._place!r} has not taken everything in {seconds:g} s"
                 )

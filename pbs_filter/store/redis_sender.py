@@ -17,7 +17,7 @@ from itertools import islice
 
 from ..errors import PbsFilterError
 from ..map_format.redis_url import Location
-from .redis_client import Link
+from .redis_client import Link, Refused
 from .redis_membership import Membership, Predecessor
 from .redis_queue import SendQueue
 
@@ -69,8 +69,12 @@ class Sender:
         """The number of changes that must be sent before."""
         self._whole_ms = 0
         """The time of the sign of life that comes with a whole state."""
+        self._refused = ""
+        """The job that the server refused: what waits is taken again when it takes that."""
         self._said: dict[str, float] = {}
         """What was said, and when."""
+        self._not_said: dict[str, int] = {}
+        """How often it was not said since."""
 
     def wake(self) -> None:
         """Tell the thread that something waits; start it before the first time."""
@@ -100,12 +104,13 @@ class Sender:
 
     def _run(self) -> None:
         while not self._queue.closing:
-            link = None
+            link = job = None
             try:
                 link = Link(self._location, f"pbs-filter-{self._name}", self._nodes)
                 self._connected(link)
                 while (job := self._next()) is not None:
                     job(link)
+                    self._done(job.__name__)
                 if self._queue.synced:
                     self._membership.leave(link)
             except Predecessor:
@@ -113,6 +118,8 @@ class Sender:
             except Exception as error:  # whatever redis-py does: the state is ours, begin again
                 # Only our own words: a library's may hold a password.
                 ours = isinstance(error, PbsFilterError)
+                if job is not None and isinstance(error, Refused):
+                    self._refused = job.__name__
                 self._lost(str(error) if ours else f"redis-py failed with {type(error).__name__}")
             finally:
                 if link is not None:
@@ -127,11 +134,25 @@ class Sender:
         self._sign_ms = 0
         server = self._membership.look(link)
         with self._queue.changed:
-            self._queue.trouble, self._queue.away_since = "", None
-            waiting = len(self._queue.fresh)
+            self._queue.trouble = ""
         self._see(server)
+        if not self._refused:
+            self._is_there_again()
+
+    def _is_there_again(self) -> None:
+        self._refused = ""
+        with self._queue.changed:
+            self._queue.refused, self._queue.away_since = "", None
+            waiting = len(self._queue.fresh)
+        self._not_said.pop("away", None)
         if self._said.pop("away", None) is not None:
-            self._say(f"the map {self._location.text!r} is there again; {waiting} changes waited")
+            self._say(f"the map {self._location.text!r} is there again; {waiting} changes wait")
+
+    def _done(self, job: str) -> None:
+        """The server has taken what a job had for it. One that refuses to write lets us connect,
+        and read, all the same."""
+        if job == self._refused:
+            self._is_there_again()
 
     def _see(self, server: str) -> None:
         """We are connected to the server with these ids."""
@@ -161,6 +182,8 @@ class Sender:
         """Redis is away."""
         with self._queue.changed:
             self._queue.trouble = why
+            if self._refused:
+                self._queue.refused = why
             self._queue.server = ""
             if self._queue.away_since is None:
                 self._queue.away_since = int(time.time())
@@ -171,11 +194,15 @@ class Sender:
         )
 
     def _once(self, key: str, text: str) -> None:
-        """Say `text`, unless something with this key was said within `SAY_SECONDS`."""
+        """Say `text`, unless something with this key was said within `SAY_SECONDS`; then it is
+        counted."""
         now = time.monotonic()
-        if now - self._said.get(key, -SAY_SECONDS) >= SAY_SECONDS:
-            self._said[key] = now
-            self._say(text)
+        if now - self._said.get(key, -SAY_SECONDS) < SAY_SECONDS:
+            self._not_said[key] = self._not_said.get(key, 0) + 1
+            return
+        self._said[key] = now
+        count = self._not_said.pop(key, 0)
+        self._say(f"{text} ({count} more times since that was said)" if count else text)
 
     def _next(self) -> Callable[[Link], None] | None:
         """What is to be done next; None: nothing any more."""

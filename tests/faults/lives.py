@@ -25,13 +25,16 @@ from pbs_filter.store import gdbm_map, journal, journal_lines
 from pbs_filter.store.gdbm_file import GdbmFile
 
 PATIENCE = 120.0
+ANY = "any call"
 POINTS = ("pwrite", "fdatasync", "fsync", "rename", "link", "unlink", "ftruncate", "write",
           "posix_fallocate", "put", "one of put", "open")  # fmt: skip
 """Calls of `os` that change something, and of the map's batches."""
+OF_OS = [name for name in POINTS if "put" not in name]
 
 
 class Death(NamedTuple):
-    """Kill at the `count`-th call of `point`: `before` it, `after` it, or `within`."""
+    """Kill at the `count`-th call of `point` (`ANY`: of all of them that are of `os`): `before` it,
+    `after` it, or `within`."""
 
     point: str
     count: int
@@ -53,34 +56,40 @@ def _die() -> None:
 def _arm(death: Death) -> None:
     """Let this process die as `death` says."""
     left = [death.count]
-    name = "put" if death.point == "one of put" else death.point
-    holder: Any = GdbmFile if name == "put" else os
-    real: Callable[..., Any] = getattr(holder, name)
 
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        left[0] -= 1
-        if left[0]:
-            return real(*arguments, **keywords)
-        if death.when == "before":
-            _die()
-        if death.when == "within" and name in ("pwrite", "write"):
-            data = arguments[1]
-            real(arguments[0], data[: len(data) // 2], *arguments[2:], **keywords)
-        else:
-            real(*arguments, **keywords)
-        return _die()
+    def killing(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            changes = name != "open" or death.point != ANY or arguments[1] & os.O_CREAT
+            left[0] -= bool(changes)
+            if left[0] or not changes:
+                return real(*arguments, **keywords)
+            if death.when == "before":
+                _die()
+            if death.when == "within" and name in ("pwrite", "write"):
+                data = arguments[1]
+                real(arguments[0], data[: len(data) // 2], *arguments[2:], **keywords)
+            else:
+                real(*arguments, **keywords)
+            return _die()
+
+        return call
 
     def some(database: Any, changes: dict[str, bytes | None]) -> None:
         for address, value in changes.items():
-            real(database, {address: value})
+            put(database, {address: value})
             left[0] -= 1
             if not left[0]:
                 _die()
 
+    put = GdbmFile.put
+    file: Any = GdbmFile
     if death.point == "one of put":
-        GdbmFile.put = staticmethod(some)  # type: ignore[method-assign,assignment]
+        file.put = staticmethod(some)
+    elif death.point == "put":
+        file.put = staticmethod(killing(put, "put"))
     else:
-        setattr(holder, name, staticmethod(call) if holder is GdbmFile else call)
+        for name in OF_OS if death.point == ANY else (death.point,):
+            setattr(os, name, killing(getattr(os, name), name))
 
 
 def made(directory: Path, **options: Any) -> config.Config:

@@ -7,6 +7,7 @@ tables beside them: until when an address must not be "no", and from when on it 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import random
 import shutil
@@ -273,6 +274,7 @@ class Site:
             )
         else:
             self.promised.pop(address, None)  # from here on nothing is promised
+            self.revoked[address] = self._latest(address)
         try:
             answer = control.ask(self.settings.control, request)
         except Exception:
@@ -288,7 +290,6 @@ class Site:
                 max(end, self.promised.get(address, (0, 0.0))[1]),
             )
         else:
-            self.revoked[address] = self._latest(address)
             self.allowed.pop(address, None)
             for key in [key for key, (held, _) in self.sessions.items() if held == address]:
                 self.over.append(self.sessions.pop(key))
@@ -329,13 +330,17 @@ class Site:
         self._hold()
 
     def settle(self) -> None:
-        """Let the filter write its map."""
+        """Let the filter write its map, and somebody ask all the time."""
         self.history.append(("settle",))
+        if self.life is None or self.machine.disk:
+            return
         end = time.monotonic() + 5
-        now = self.machine.now()
-        waiting = [a for a, (_, until) in self.promised.items() if now < until - EDGE]
-        while waiting and time.monotonic() < end:
-            waiting = [a for a in waiting if self.lookup.ask(a.encode(), patience=0.0) != YES]
+        while time.monotonic() < end:
+            self.check()
+            now = self.machine.now()
+            waiting = [a for a, (_, until) in self.promised.items() if now < until - EDGE]
+            if all(self.lookup.ask(a.encode(), patience=0.0) == YES for a in waiting):
+                return
 
     def _allow(self, address: str, at: float) -> None:
         self.allowed[address] = max(self.allowed.get(address, 0.0), at + GRACE)
@@ -365,7 +370,7 @@ class Site:
         self.had_errors = self.had_errors or bool(error)
 
     def damage(self, name: str, change: Callable[[Path], None]) -> None:
-        """Somebody removes, cuts or spoils a file of a filter that does not run."""
+        """Somebody removes, cuts or spoils a file."""
         self.history.append(
             (
                 "damage",
@@ -382,9 +387,11 @@ class Site:
             else True
         )
         change(path)
+        self.had_errors = self.had_errors or self.life is not None
         if name == "":
             self.map_whole = False
-            self.map_doubtful = self.map_doubtful or in_use
+            if path.exists():
+                self.map_doubtful = self.map_doubtful or in_use
         elif name == ".journal":
             self.journal_whole = False
             self.open_again += self.over
@@ -501,7 +508,8 @@ class Site:
 
 @functools.cache
 def _compile(servers: tuple[str, ...]) -> None:
-    """Compile the grammars here and once, not in each fork."""
+    """Compile the grammars, and read the modules, here and once, not in each fork."""
+    importlib.import_module("dbm.gnu")
     pipeline = build.pipeline_of(made(Path("/"), servers=servers), lambda _text: None)
     pipeline.block(
         b"Nov 28 09:00:00 mx1 dovecot: imap(bob)<41><s>: Disconnected: Logged out in=1 out=2\n"

@@ -1,7 +1,8 @@
 """Any faults in any order: a model of the promises, and the real store (Hypothesis).
 
     tests/run tests/faults/test_any_order.py         some hundred histories
-    python -m tests.faults --long any_order          for an hour
+    python -m tests.faults --long any_order          for an hour, and each fault of old
+    PBS_FILTER_ANY_ORDER_SECONDS=600 tests/run tests/faults/test_any_order.py     so long
 
 An acknowledged login that has not ended is "yes" or "not now", never "no"; nothing is "yes" beyond
 its end in real time; after a quiet start everything acknowledged is "yes". The rules kill at the
@@ -10,10 +11,11 @@ calls that touch the disk, set clocks, damage files, cut the power and take the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +37,15 @@ from pbs_filter.store.gdbm_map import GdbmMap
 from pbs_filter.store.journal import Journal
 
 from . import LONG, figure
-from .lives import POINTS, Death
+from .lives import ANY, POINTS, Death
 from .model import ADDRESSES, BROKEN, Site
 
 HISTORIES = 60
 STEPS = 24
-SECONDS = 3600
-addresses = st.sampled_from(ADDRESSES)
-deaths = st.builds(
-    Death,
-    st.sampled_from(POINTS),
-    st.integers(1, 8),
-    st.sampled_from(("before", "after", "within")),
-)
-clock_steps = st.sampled_from((1.5, -1.5, 30, -30, 299, -299, 3600, -3600, 7000))
+SECONDS = int(os.environ.get("PBS_FILTER_ANY_ORDER_SECONDS", "3600" if LONG else "0"))
+
+Logins = tuple[list[str], bool]
+End = tuple[Any, ...] | None
 
 
 def remove(path: Path) -> None:
@@ -69,6 +66,28 @@ def spoil(path: Path) -> None:
     for at in range(len(data.rstrip(b"\0")) // 3, len(data), 97):
         data[at] ^= 1
     path.write_bytes(data)
+
+
+addresses = st.sampled_from(ADDRESSES)
+deaths = st.builds(
+    Death,
+    st.sampled_from((*POINTS, ANY)),
+    st.integers(1, 8),
+    st.sampled_from(("before", "after", "within")),
+) | st.builds(
+    Death, st.just(ANY), st.integers(1, 60), st.sampled_from(("before", "after", "within"))
+)
+clock_steps = st.sampled_from((1.5, -1.5, 30, -30, 299, -299, 3600, -3600, 7000))
+ways = st.sampled_from((remove, cut, cut_between_lines, spoil))
+logins = st.tuples(st.lists(addresses, max_size=2), st.booleans())
+"""What comes before a fault: logins, and whether the map has them by then."""
+ends = st.none() | st.one_of(
+    st.just(("kill",)),
+    st.just(("end_of_input",)),
+    st.tuples(st.just("last_login"), addresses),
+    st.tuples(st.just("start_that_dies"), deaths, addresses),
+)
+"""What comes behind a fault at once, and then a quiet start: another fault, or the end."""
 
 
 class Store(RuleBasedStateMachine):
@@ -93,11 +112,12 @@ class Store(RuleBasedStateMachine):
         self.site.let_disk_fail(0)
         self.site.start(None)
 
-    @rule(death=deaths)
-    def start_that_dies(self, death: Death) -> None:
-        """At once, or at some later call."""
+    @rule(death=deaths, address=addresses)
+    def start_that_dies(self, death: Death, address: str) -> None:
+        """At once, at a login, or at some later call."""
         self.site.be_without_filter()
-        self.site.start(death)
+        if self.site.start(death):
+            self.site.login(address, session=False)
 
     @rule()
     def kill(self) -> None:
@@ -144,13 +164,15 @@ class Store(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ time
 
-    @rule(by=clock_steps)
-    def set_clock(self, by: float) -> None:
-        self.site.set_clock(by)
+    @rule(by=clock_steps, before=logins, end=ends)
+    def set_clock(self, by: float, before: Logins, end: End) -> None:
+        with self._between(before, end):
+            self.site.set_clock(by)
 
-    @rule(seconds=st.sampled_from((1, 30, 250, 590, 1700)))
-    def wait(self, seconds: int) -> None:
-        self.site.wait(seconds)
+    @rule(seconds=st.sampled_from((1, 30, 250, 590, 1700)), before=logins, end=ends)
+    def wait(self, seconds: int, before: Logins, end: End) -> None:
+        with self._between(before, end):
+            self.site.wait(seconds)
 
     @rule()
     def settle(self) -> None:
@@ -158,24 +180,60 @@ class Store(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ the disk
 
-    @rule(change=st.sampled_from((remove, cut, cut_between_lines, spoil)))
-    def damage_journal(self, change: Callable[[Path], None]) -> None:
-        self.site.be_without_filter()
-        self.site.damage(".journal", change)
+    @rule(change=ways, running=st.booleans(), before=logins, end=ends)
+    def damage_journal(
+        self, change: Callable[[Path], None], running: bool, before: Logins, end: End
+    ) -> None:
+        with self._between(before, end):
+            if not running:
+                self.site.be_without_filter()
+            self.site.damage(".journal", change)
 
-    @rule(change=st.sampled_from((remove, cut, spoil)), name=st.sampled_from(("", ".state")))
-    def damage_map(self, change: Callable[[Path], None], name: str) -> None:
-        self.site.be_without_filter()
-        self.site.damage(name, change)
+    @rule(
+        change=ways,
+        name=st.sampled_from(("", ".state", ".clock")),
+        running=st.booleans(),
+        before=logins,
+        end=ends,
+    )
+    def damage_map(
+        self,
+        change: Callable[[Path], None],
+        name: str,
+        running: bool,
+        before: Logins,
+        end: End,
+    ) -> None:
+        with self._between(before, end):
+            if not running:
+                self.site.be_without_filter()
+            self.site.damage(name, change)
 
-    @rule(error=st.sampled_from((0, errno.ENOSPC, errno.EACCES)))
-    def let_disk_fail(self, error: int) -> None:
+    @rule(error=st.sampled_from((0, errno.ENOSPC, errno.EACCES)), before=logins, end=ends)
+    def let_disk_fail(self, error: int, before: Logins, end: End) -> None:
         """Full, or its rights taken away; 0: mended."""
-        self.site.let_disk_fail(error)
+        with self._between(before, end):
+            self.site.let_disk_fail(error)
 
-    @rule(seed=st.integers(0, 1 << 16))
-    def power_cut(self, seed: int) -> None:
-        self.site.power_cut(seed)
+    @rule(seed=st.integers(0, 1 << 16), before=logins, end=ends)
+    def power_cut(self, seed: int, before: Logins, end: End) -> None:
+        with self._between(before, end):
+            self.site.power_cut(seed)
+
+    @contextlib.contextmanager
+    def _between(self, before: Logins, end: End) -> Iterator[None]:
+        """The faults of old are pairs: chance alone would bring few of them together."""
+        logins, settled = before
+        for address in logins:
+            if self.site.be_with_filter():
+                self.site.login(address, session=False)
+        if settled:
+            self.site.settle()
+        yield
+        if end is not None:
+            self.site.check()
+            getattr(self, end[0])(*end[1:])
+            self.start()
 
     @invariant()
     def promises_hold(self) -> None:
@@ -205,7 +263,7 @@ def histories(number: int, **more: Any) -> None:
 def test_any_faults_in_any_order() -> None:
     began = time.monotonic()
     total = 0
-    while total == 0 or (LONG and time.monotonic() - began < SECONDS):
+    while total == 0 or time.monotonic() - began < SECONDS:
         histories(HISTORIES)
         total += HISTORIES
     figure("histories of faults in any order", total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from argparse import Namespace
 from datetime import UTC
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 
 from pbs_filter import __version__
 from pbs_filter.authorisation.outcome import Outcome
-from pbs_filter.commands import explain, listing
+from pbs_filter.commands import explain, listing, status
 from pbs_filter.commands.history import History
 from pbs_filter.commands.status import SHOWN, size, text
 from pbs_filter.commands.stored import Row
+from pbs_filter.config.options import Config
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.model import Reason
 from pbs_filter.monitor.status import FIELDS, collect
@@ -116,12 +118,25 @@ def test_trouble_with_the_store_is_told():
     ("expected", "waiting", "away"),
     [
         ("5 addresses wait to be sent", 5, None),
-        (f"away since {moment(NOW)}, all of the state waits: refused", None, NOW),
+        (f"nothing is taken since {moment(NOW)}, all of the state waits: refused", None, NOW),
     ],
 )
 def test_a_map_elsewhere_that_is_behind_is_told(expected, waiting, away):
     behind = {"waiting": waiting, "away_since": away, "trouble": "refused"}
     assert f"map              {expected}\n" in text(values(behind=behind))
+
+
+@pytest.mark.parametrize(
+    ("troubles", "trouble", "expected"),
+    [({}, None, 0), ({}, "", 0), ({}, "refused", 1), ({"journal": "full"}, None, 1)],
+)
+def test_a_store_that_takes_nothing_is_seen_by_the_exit_status(
+    troubles, trouble, expected, monkeypatch
+):
+    behind = trouble if trouble is None else {"waiting": 5, "away_since": NOW, "trouble": trouble}
+    found = values(troubles=troubles, behind=behind)
+    monkeypatch.setattr(status.control, "ask", lambda _path, _request: {"status": found})
+    assert expected == status.run(Config(), Namespace(json=True, color=None))
 
 
 def test_a_warning_stands_there_with_what_to_do():

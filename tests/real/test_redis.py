@@ -148,7 +148,7 @@ def test_lines_are_acknowledged_while_redis_is_away_or_hangs_and_nothing_is_lost
         assert b"lookups do not see it yet" in late.stderr
         shown = wait_for(lambda: _away(pipeline), "what waits")
         assert 1 <= shown["waiting"] <= 600
-        assert "away since" in pipeline.mode("--status").stdout.decode()
+        assert "nothing is taken since" in pipeline.mode("--status").stdout.decode()
         # Redis kept nothing: it gets all of the state again.
         server.start()
         wait_for(lambda: everything == ours(server, "mx1", everything), "every login")

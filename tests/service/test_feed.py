@@ -303,6 +303,19 @@ def test_a_locked_map_delays_acknowledgement_and_loses_nothing(place):
         wait_for(lambda: {"192.0.2.6", "192.0.2.7", "192.0.2.8"} == pipeline.addresses())
 
 
+def test_who_asks_again_for_what_the_map_still_lacks_is_told_so_again(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        wait_for(pipeline.addresses, "the login")
+        with open(pipeline.map) as locked:
+            fcntl.flock(locked, fcntl.LOCK_EX)
+            for _ in range(2):  # the second finds nothing to forget any more
+                assert b"has been locked" in pipeline.mode("--forget", "192.0.2.7").stderr
+        wait_for(lambda: not pipeline.addresses(), "the map to be told")
+        assert b"has been locked" not in pipeline.mode("--forget", "192.0.2.7").stderr
+
+
 def test_a_map_that_is_broken_or_removed_is_made_again(place):
     with Running(place) as pipeline:
         pipeline.reply()

@@ -6,6 +6,7 @@ Against a real redis-server, started here on a private socket.
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import socket
 import subprocess
@@ -360,3 +361,61 @@ def _items(address_map: RedisMap) -> dict[str, bytes] | None:
         return dict(address_map.items())
     except StoreBusy:
         return None
+
+
+@pytest.mark.parametrize(
+    ("refuse", "mend", "todo"),
+    [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "raise maxmemory"),
+        (
+            "CONFIG SET min-replicas-to-write 1",
+            "CONFIG SET min-replicas-to-write 0",
+            "start its replicas",
+        ),
+        ("ACL SETUSER default -hset", "ACL SETUSER default +hset", "the rights"),
+        ("ACL SETUSER default -expireat", "ACL SETUSER default +expireat", "the rights"),
+    ],
+)
+def test_a_server_that_refuses_writes_is_said_once_and_counted(
+    refuse: str,
+    mend: str,
+    todo: str,
+    open_map: Callable[..., RedisMap],
+    server: RedisServer,
+    said: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    address_map = open_map()
+    address_map.write(entries(3))
+    address_map.flush()
+    server.cli(*refuse.split())
+    address_map.write(entries(5))
+
+    def tries() -> int:
+        return int(server.info("total_connections_received"))
+
+    def refused() -> int | None:
+        behind = address_map.behind()
+        return behind.away_since if behind is not None and todo in behind.trouble else None
+
+    wait_for(lambda: refused() is not None, "the refusal to be seen")
+    since, before = refused(), tries()
+    monkeypatch.setattr(redis_sender.time, "time", lambda: 2_000_000_000.0)
+    seen = set()
+    while tries() < before + 60:
+        seen.add(refused())
+    assert seen == {since}
+    assert 1 == len(said) and todo in said[0]
+    with pytest.raises(StoreBusy, match=todo):
+        address_map.flush()
+    monkeypatch.setattr(redis_sender, "SAY_SECONDS", 0.0)
+    wait_for(lambda: len(said) > 1, "the next minute")
+    monkeypatch.setattr(redis_sender, "SAY_SECONDS", 60.0)
+    count = re.search(r"\((\d+) more times since that was said\)$", said[1])
+    assert count is not None and int(count[1]) > 3, said
+    monkeypatch.undo()
+    monkeypatch.setattr(redis_sender, "RETRY_SECONDS", 0.02)
+    server.cli(*mend.split())
+    wait_for(lambda: address_map.behind() is None, "everything to be sent")
+    assert entries(5) == dict(address_map.items())
+    assert "is there again" in said[-1]
