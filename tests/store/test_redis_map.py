@@ -388,6 +388,7 @@ def test_a_server_that_refuses_writes_is_said_once_and_counted(
     address_map = open_map()
     address_map.write(entries(3))
     address_map.flush()
+    said.clear()
     server.cli(*refuse.split())
     address_map.write(entries(5))
 
