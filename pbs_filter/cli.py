@@ -84,7 +84,7 @@ class _YesNo(argparse.Action):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser. Modes first, then one option for each key of the configuration."""
+    """Return the parser. Modes first, then one option for each key of the configuration."""
     statuses = ". ".join(f"{number}: {about}" for number, about in EXIT_STATUSES)
     made = Parser(
         prog="pbs-filter",
@@ -155,7 +155,7 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
 
 
 def parse(words: Sequence[str]) -> tuple[Mode | None, argparse.Namespace]:
-    """The mode and the options of a command line.
+    """Return the mode and the options of a command line.
 
     Raises:
         UsageError: it is wrong.
@@ -199,7 +199,7 @@ def _parse_word(
 
 
 def configuration(options: argparse.Namespace) -> Config:
-    """The configuration: command line over files over defaults.
+    """Return the configuration: command line over files over defaults.
 
     Raises:
         ConfigError: a file cannot be read, or something in it is wrong.

@@ -49,7 +49,7 @@ class Clock:
         return whole
 
     def stamp(self) -> str:
-        """A journal payload: by which offset the times behind it are told."""
+        """Return a journal payload: by which offset the times behind it are told."""
         return f"{STAMP}\t{self.offset:.3f}\t{boot_id()}"
 
 

@@ -38,7 +38,7 @@ _WHAT_TO_DO = {
 
 
 def busy(doing: str, path: str, error: OSError) -> StoreBusy:
-    """The `StoreBusy` for `error`: what was being done, where, why, and what to do."""
+    """Return the `StoreBusy` for `error`: what was being done, where, why, and what to do."""
     why = os.strerror(error.errno) if error.errno else str(error)
     todo = _WHAT_TO_DO.get(error.errno or 0, "mend that")
     return StoreBusy(f"cannot {doing} {path!r}: {why}; {todo}, it is tried again")
@@ -143,7 +143,7 @@ def check_not_anothers(path: str, beside: Collection[str]) -> None:
 
 
 def gid_of(group: str) -> int | None:
-    """The number of a group, None for "" (as the system gives it). Raises: ConfigError."""
+    """Return the number of a group, None for "" (as the system gives it). Raises: ConfigError."""
     if not group:
         return None
     try:
@@ -155,7 +155,7 @@ def gid_of(group: str) -> int | None:
 
 
 def create(path: str, mode: int, gid: int | None) -> int:
-    """A new, empty file at `path`, readable and writable by us: its descriptor.
+    """Return a new, empty file at `path`, readable and writable by us: its descriptor.
 
     A left-over of an earlier run is replaced.
 
@@ -217,7 +217,7 @@ def sync_directory(path: str) -> None:
 
 
 def aside_name(path: str) -> str:
-    """A free name for a damaged file: `PATH.damaged-20260131T235959Z`."""
+    """Return a free name for a damaged file: `PATH.damaged-20260131T235959Z`."""
     name = time.strftime(f"{path}.damaged-%Y%m%dT%H%M%SZ", time.gmtime())
     number, free = 1, name
     while os.path.lexists(free):
@@ -282,7 +282,7 @@ def remove_big(path: str) -> None:
 
 
 def nameless(size: int) -> int:
-    """A file without a name for `size` bytes: in memory, or on a disk if they are many.
+    """Return a file without a name for `size` bytes: in memory, or on a disk if they are many.
 
     Raises: OSError.
     """
@@ -295,7 +295,7 @@ def nameless(size: int) -> int:
 
 
 def copy_of(fd: int) -> int:
-    """A copy of an open file, see `nameless`: its descriptor. Raises: OSError."""
+    """Return a copy of an open file, see `nameless`: its descriptor. Raises: OSError."""
     copy = nameless(os.fstat(fd).st_size)
     try:
         send_all(copy, fd)

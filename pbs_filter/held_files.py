@@ -12,7 +12,8 @@ import stat
 
 
 def hold(path: str, directory: int | None = None) -> int:
-    """A descriptor of what is at `path` itself, be it a link, which reads and writes nothing.
+    """Return a descriptor of what is at `path` itself, be it a link, which reads and writes
+    nothing.
 
     What is changed through it (`change_owner`, `change_mode`) is this very file, whatever another
     account puts at `path` meanwhile. `directory` is the descriptor that a name is relative to.
@@ -33,7 +34,7 @@ def change_mode(held: int, mode: int) -> None:
 
 
 def read_regular(path: str, *, follow: bool = False) -> bytes:
-    """The content of a regular file; of a link only with `follow`. A pipe is not waited for.
+    """Return the content of a regular file; of a link only with `follow`. A pipe is not waited for.
 
     Raises: OSError, also where it is no regular file.
     """
@@ -59,7 +60,7 @@ def make_directory(path: str, mode: int, uid: int, gid: int) -> None:
 
 
 def open_to_append(path: str) -> int:
-    """A descriptor that appends to the log file `path`, which is made if it is missing.
+    """Return a descriptor that appends to the log file `path`, which is made if it is missing.
 
     Root opens it before it becomes another account, so neither a link nor a second name may lead
     it to another file: one in a directory that is not root's alone could be that account's.
@@ -89,7 +90,7 @@ def _roots_alone(path: str) -> bool:
 
 
 def lock_holders(path: str) -> list[tuple[int, str]]:
-    """The processes that hold a flock(2) of the file `path`: pid, and READ or WRITE.
+    """Return the processes that hold a flock(2) of the file `path`: pid, and READ or WRITE.
 
     The kernel shows those of this process' own pid namespace; where it shows none, the list is
     empty.

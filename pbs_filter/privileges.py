@@ -14,7 +14,7 @@ from .errors import ConfigError
 
 
 def accounts(config: Config) -> tuple[pwd.struct_passwd | None, grp.struct_group | None]:
-    """The account and the group of the configuration, None where it names none.
+    """Return the account and the group of the configuration, None where it names none.
 
     Raises:
         ConfigError: this machine does not have it.

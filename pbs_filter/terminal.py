@@ -36,7 +36,7 @@ Line = Sequence[Span]
 
 
 def safe(text: str) -> str:
-    """`text` with a question mark for whatever is not printable."""
+    """Return `text` with a question mark for whatever is not printable."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -67,7 +67,7 @@ def cut(text: str, columns: int) -> str:
 
 
 def fit(text: str, columns: int) -> str:
-    """`text`, made safe, in exactly so many columns: cut, or blanks behind it."""
+    """Return `text`, made safe, in exactly so many columns: cut, or blanks behind it."""
     shown = cut(safe(text), columns)
     return shown + " " * (columns - width(shown))
 
@@ -84,7 +84,7 @@ def clip(line: Line, columns: int) -> list[Span]:
 
 
 def ansi(line: Line, *, colour: bool) -> str:
-    """`line` as it is written to a terminal."""
+    """Return `line` as it is written to a terminal."""
     return "".join(
         f"\x1b[{STYLES[style]}m{safe(text)}\x1b[0m" if colour and style else safe(text)
         for text, style in line

@@ -11,7 +11,7 @@ _MAX_DIGITS = 18
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The sentence ` Did you mean 'x'?`, or nothing where no known word is near."""
+    """Return the sentence ` Did you mean 'x'?`, or nothing where no known word is near."""
     import difflib
 
     words = list(known)
@@ -22,7 +22,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def duration_seconds(text: str) -> int | None:
-    """The seconds of a duration such as `90`, `30m`, `1h30m` or `2d`; None: it is not one."""
+    """Return the seconds of a duration such as `90`, `30m`, `1h30m` or `2d`; None: it is not
+    one."""
     total, digits, units = 0, "", 0
     for character in text:
         if character in "0123456789" and len(digits) < _MAX_DIGITS:

@@ -46,14 +46,14 @@ class Authorisation:
         bytes."""
 
     def session_keys(self) -> tuple[str, ...]:
-        """The keys of the open sessions."""
+        """Return the keys of the open sessions."""
         held = self.sessions
         if held is None:
             return ()
         return (held,) if isinstance(held, str) else tuple(held)
 
     def name(self) -> Name:
-        """The user of the newest login."""
+        """Return the user of the newest login."""
         return self.user, self.server == MANUAL
 
     def hold(self, key: str) -> None:
@@ -85,7 +85,7 @@ class Authorisation:
         self.user = entry.user
 
     def entry(self) -> Entry:
-        """The words of the map for it."""
+        """Return the words of the map for it."""
         held = self.sessions
         count = 0 if held is None else 1 if isinstance(held, str) else len(held)
         return Entry(
@@ -114,5 +114,5 @@ class Session:
 
 
 def clean(text: str) -> str:
-    """`text` fit for a journal field and a terminal: nothing that is not printable."""
+    """Return `text` fit for a journal field and a terminal: nothing that is not printable."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

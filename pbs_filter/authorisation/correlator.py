@@ -74,7 +74,8 @@ class Correlator:
             self._forget(next(iter(part)))
 
     def address_of(self, session: str, at: int) -> str | None:
-        """The address that connected as `session`, if that was recently and nobody logged in."""
+        """Return the address that connected as `session`, if that was recently and nobody logged
+        in."""
         known = self.pending.get(session)
         if known is None:
             return None
@@ -82,7 +83,7 @@ class Correlator:
         return address if abs(at - since) <= self.patience_seconds else None
 
     def open_address(self, session: str, user: str) -> str | None:
-        """The key of the address that `user` holds by the open `session`.
+        """Return the key of the address that `user` holds by the open `session`.
 
         Of nobody else: a pid is used again, and the first line of its connection may be lost.
         """

@@ -148,7 +148,7 @@ class Ledger(Book):
         return True
 
     def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:
-        """The key of the oldest open session of `user` by `protocol`: see `SessionIndex`."""
+        """Return the key of the oldest open session of `user` by `protocol`: see `SessionIndex`."""
         return self.index.oldest(self.sessions, host_and_server, user, protocol)
 
     # ------------------------------------------------------------------ by hand

@@ -119,7 +119,7 @@ class Logins:
         )
 
     def _detail(self, reason: Reason | None, user: str, address: str) -> str:
-        """The user or group that decided, for people."""
+        """Return the user or group that decided, for people."""
         if reason is Reason.USER_HAS_TOO_MANY:
             self.noticed.too_many_addresses(user)
             return user

@@ -149,7 +149,7 @@ class Pieces:
     # ------------------------------------------------------------------ the journal's side
 
     def changes(self) -> int:
-        """The number of states that the journal has to be told of."""
+        """Return the number of states that the journal has to be told of."""
         return len(self._changed)
 
     def journal_payloads(self) -> list[str]:

@@ -86,7 +86,7 @@ class Policy:
         speaks_as_user: Iterable[str] = (),
         named: Iterable[str] = (),
     ) -> Policy:
-        """A policy from texts.
+        """Return a policy from texts.
 
         Raises:
             ConfigError: a network is not one.
@@ -110,7 +110,7 @@ class Policy:
         )
 
     def group_of(self, user: str, address: str) -> Group | None:
-        """The group that decides for a login; None: no group has it."""
+        """Return the group that decides for a login; None: no group has it."""
         return next((group for group in self.groups if group.has(user, address)), None)
 
     def terms(self, user: str, address: str) -> Terms | None:

@@ -41,7 +41,7 @@ class Shards(MutableMapping[K, V], Generic[K, V]):
         return self.part(key)[key]
 
     def get(self, key: K) -> V | None:  # type: ignore[override]  # no default: half the time
-        """The value, or None where there is none."""
+        """Return the value, or None where there is none."""
         return self.parts[hash(key) % len(self.parts)].get(key)
 
     def __contains__(self, key: object) -> bool:
@@ -60,6 +60,6 @@ class Shards(MutableMapping[K, V], Generic[K, V]):
         return chain.from_iterable(self.parts)
 
     def snapshot(self) -> Iterator[K]:
-        """The keys; what is added or removed meanwhile may be among them, or not."""
+        """Yield the keys; what is added or removed meanwhile may be among them, or not."""
         for part in self.parts:
             yield from list(part)

@@ -29,7 +29,7 @@ class Login:
     """Lookups find it in the map; None: not yet."""
 
     def as_object(self, record: Record) -> dict[str, Any]:
-        """The login for `--doctor`; `record` is made of its line."""
+        """Return the login for `--doctor`; `record` is made of its line."""
         outcome = self.outcome
         return {
             "line": record.message,

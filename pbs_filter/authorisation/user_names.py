@@ -11,7 +11,7 @@ MASTER = "*"
 
 @lru_cache(4096)
 def user_key(user: str) -> str:
-    """The name that stands for all spellings of one user: no capitals, no master user."""
+    """Return the name that stands for all spellings of one user: no capitals, no master user."""
     key = user.casefold()
     return key.partition(MASTER)[0] or key
 
@@ -29,7 +29,7 @@ class UserPatterns:
         self._names = {name: item for name, item in names.items() if "*" not in name}
 
     def find(self, user: str) -> str | None:
-        """The item, as it was given, that means `user`; None: none does."""
+        """Return the item, as it was given, that means `user`; None: none does."""
         for name in (user_key(user), user.casefold()):
             item = self._names.get(name)
             if item is not None:

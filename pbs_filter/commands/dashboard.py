@@ -93,7 +93,7 @@ class Dashboard:
     # ------------------------------------------------------------------ the picture
 
     def lines(self, columns: int, rows: int, now: int) -> list[list[Span]]:
-        """`rows` lines, none wider than `columns`."""
+        """Return `rows` lines, none wider than `columns`."""
         head = [*self._head(now), *self._logins(rows)]
         refused = self._refused()
         third = max((rows - len(head)) // 3, 2)

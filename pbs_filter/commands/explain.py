@@ -71,7 +71,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
 def closer(
     matcher: Matcher, record: Record | Reason, outcome: Outcome
 ) -> tuple[Outcome, Sequence[NearMiss]]:
-    """The outcome with its user's name, if that keeps every rule from the line; the near misses."""
+    """Return the outcome with its user's name, if that keeps every rule from the line; the near
+    misses."""
     if not isinstance(record, Record) or outcome.reason is not Reason.NO_RULE:
         return outcome, ()
     user = matcher.explain_user(record)
@@ -81,7 +82,7 @@ def closer(
 
 
 def story_object(number: int, outcome: Outcome) -> dict[str, Any]:
-    """The object of one line for `--explain --json`.
+    """Return the object of one line for `--explain --json`.
 
     `event` is what happened, `reason` why it authorises nobody: a login authorises if its reason is
     null.
@@ -138,7 +139,7 @@ def story(
 
 
 def observed(observation: object) -> str:
-    """An observation with what it has."""
+    """Return an observation with its fields."""
     fields = [
         f"{name}={getattr(observation, name)!r}"
         for name in getattr(observation, "__dataclass_fields__", ())

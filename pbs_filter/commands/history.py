@@ -119,7 +119,7 @@ class History:
         self._newest = login
 
     def logins(self) -> list[Login]:
-        """The oldest first."""
+        """Return the logins, the oldest first."""
         return sorted(self._logins.values(), key=lambda login: login.time)
 
     def as_object(self) -> dict[str, Any]:

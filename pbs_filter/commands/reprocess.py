@@ -82,7 +82,7 @@ def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> i
 
 
 def local_zone() -> tzinfo:
-    """The zone in which stamps without one are: TZ, or the machine's."""
+    """Return the zone in which stamps without one are: TZ, or the machine's."""
     name = os.environ.get("TZ", "").lstrip(":")
     if not name:
         try:
@@ -114,7 +114,8 @@ class _Opened(NamedTuple):
 
 
 def _opened(name: str, stack: contextlib.ExitStack) -> _Opened | None:
-    """The file of that name, closed with `stack`; None where it cannot be opened, which is said."""
+    """Return the file of that name, closed with `stack`; None where it cannot be opened, which
+    is said."""
     if name == "-":
         return _Opened(sys.stdin.buffer, 0, time.time())
     try:
@@ -144,7 +145,7 @@ def _read(pipeline: Pipeline, file: IO[bytes], stamps: Stamps, wall: int, size: 
 
 
 def stamper(stamps: Stamps) -> Callable[[bytes], int | None]:
-    """The time of a line: a JSON record's own, else the stamp in its text."""
+    """Return the time of a line: a JSON record's own, else the stamp in its text."""
 
     def read(line: bytes) -> int | None:
         if not line.startswith(b"{"):
@@ -185,7 +186,7 @@ def _progress(size: int) -> Callable[[int], None]:
 
 
 def summary(pipeline: Pipeline) -> str:
-    """The counts, for people."""
+    """Return the counts, for people."""
     return "".join(f"{row}\n" for row in _rows(pipeline))
 
 

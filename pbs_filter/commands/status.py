@@ -40,7 +40,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
 
 
 def text(values: Mapping[str, Any], *, colour: bool = False) -> str:
-    """`values` for people."""
+    """Return the lines of `values`, for people."""
     return "".join(f"{ansi(row, colour=colour)}\n" for row in _rows(values))
 
 
@@ -147,7 +147,7 @@ def _reason(item: Mapping[str, Any]) -> list[str]:
 
 
 def _example(line: str) -> str:
-    """A line as people know it: program and message, not what the feed puts around them."""
+    """Return a line as people know it: program and message, not what the feed puts around them."""
     from ..syslog import records
 
     record = records.reader()(line.encode())
@@ -166,7 +166,7 @@ def _section(title: str, items: Iterable[list[str]], style: str = "") -> Iterato
 
 
 def size(number: int) -> str:
-    """Bytes for people."""
+    """Return a number of bytes for people."""
     if number < 1 << 10:
         return f"{number} bytes"
     return f"{number / (1 << 20):.1f} MiB" if number >= 1 << 20 else f"{number / (1 << 10):.1f} KiB"

@@ -46,7 +46,7 @@ class Option:
 
 
 def option(kind: Kind, default: Any, about: str, *, synonym: str = "", reload: bool = False) -> Any:
-    """A field of `default` (checked already, or `REQUIRED`); see `Option` for the rest."""
+    """Return a field of `default` (checked already, or `REQUIRED`); see `Option` for the rest."""
     metadata = {"option": (kind, about, synonym, reload)}
     if isinstance(default, dict):
         return field(default_factory=dict, metadata=metadata)
@@ -55,7 +55,7 @@ def option(kind: Kind, default: Any, about: str, *, synonym: str = "", reload: b
 
 @cache
 def options_of(table: type) -> dict[str, Option]:
-    """The options that a class declares, by name, in its order."""
+    """Return the options that a class declares, by name, in its order."""
     return {
         each.name: Option(
             each.name,
@@ -72,7 +72,7 @@ def options_of(table: type) -> dict[str, Option]:
 
 
 def checked(table: type, values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The values of a TOML table as the kinds of the options make them.
+    """Return the values of a TOML table as the kinds of the options make them.
 
     Args:
         table: the class that declares the keys.

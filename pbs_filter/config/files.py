@@ -16,7 +16,8 @@ SUFFIX = ".toml"
 
 
 def read_files(path: str | None = None) -> dict[str, str]:
-    """The texts of the configuration's files, by their paths, in the order in which they count.
+    """Return the texts of the configuration's files, by their paths, in the order in which they
+    count.
 
     Args:
         path: the main file; None: the default one, which need not exist.
@@ -39,7 +40,7 @@ def read_files(path: str | None = None) -> dict[str, str]:
 
 
 def read_list(path: str) -> list[str]:
-    """The items of a file with one a line; empty lines and those with # in front are none.
+    """Return the items of a file with one a line; empty lines and those with # in front are none.
 
     Raises:
         ConfigError: as for a file of the configuration.

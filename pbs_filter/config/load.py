@@ -17,7 +17,7 @@ from .tables import HOLD_NETWORKS
 
 
 def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = None) -> Config:
-    """The configuration that these texts make.
+    """Return the configuration that these texts make.
 
     Args:
         files: each file's text by its name; a later file replaces what an earlier one says, adds

@@ -20,7 +20,7 @@ _HEAD = """\
 
 
 def dump(config: Config) -> str:
-    """Each value and its source, as TOML with comments."""
+    """Return each value and its source, as TOML with comments."""
     read = ", ".join(config.files_read) or "none"
     lines = [f"# configuration files: {read}"]
     lines += [
@@ -31,7 +31,7 @@ def dump(config: Config) -> str:
 
 
 def dump_json(config: Config) -> str:
-    """Each value and its source, as one line of JSON."""
+    """Return each value and its source, as one line of JSON."""
     options = {
         name: {"value": value, "source": config.sources[name]}
         for name, value in plain_values(config).items()
@@ -40,7 +40,8 @@ def dump_json(config: Config) -> str:
 
 
 def plain_values(table: Any) -> dict[str, Any]:
-    """The values of a checked table as TOML and JSON have them, [[tables]] without defaults."""
+    """Return the values of a checked table as TOML and JSON have them, [[tables]] without
+    defaults."""
     values = {}
     for name, option in options_of(table.__class__).items():
         value = getattr(table, name)
@@ -58,7 +59,7 @@ def _plain(value: Any) -> Any:
 
 
 def toml(value: Any) -> str:
-    """One value in TOML."""
+    """Return one value in TOML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(k)} = {toml(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -83,7 +84,8 @@ def notes(option: Option) -> list[str]:
 
 
 def example() -> str:
-    """`examples/pbs-filter.toml`: every option with its default, as comments to copy from."""
+    """Return `examples/pbs-filter.toml`: every option with its default, as comments to copy
+    from."""
     return "\n".join([_HEAD, *(_example(option) for option in OPTIONS.values())])
 
 
@@ -101,7 +103,7 @@ def _example(option: Option) -> str:
 
 
 def label(key: Option) -> str:
-    """A key of a table with its default, where that is more than nothing."""
+    """Return a key of a table with its default, where that is more than nothing."""
     if key.default in (REQUIRED, None, "", ()):
         return key.name
     return f"{key.name} = {toml(f'{key.default:04o}' if key.kind is MODE else key.default)}"

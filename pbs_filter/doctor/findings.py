@@ -105,7 +105,7 @@ def feed(probe: FeedProbe, log_text: str = "", *, trouble: bool = False, unit: s
 
 
 def last_words(log_text: str) -> str:
-    """The end of a log: its last lines, those first that tell of trouble in plain words.
+    """Return the end of a log: its last lines, those first that tell of trouble in plain words.
 
     What a program printed that is not the filter (journalctl, the shell) has no time in front.
     """
@@ -277,7 +277,7 @@ def denials(kernel_log: str) -> Finding | None:
 
 
 def with_program(finding: Finding, program: str) -> Finding:
-    """`finding` with the path of this machine's pbs-filter in the commands."""
+    """Return `finding` with the path of this machine's pbs-filter in the commands."""
     todo = tuple(
         program + line.removeprefix("pbs-filter") if line.startswith("pbs-filter ") else line
         for line in finding.todo
@@ -286,7 +286,7 @@ def with_program(finding: Finding, program: str) -> Finding:
 
 
 def rows(findings: Sequence[Finding]) -> str:
-    """The lines of `findings`, for people."""
+    """Return the lines of `findings`, for people."""
     width = max(len(finding.subject) for finding in findings)
     lines = []
     for finding in findings:
@@ -296,13 +296,13 @@ def rows(findings: Sequence[Finding]) -> str:
 
 
 def total(findings: Sequence[Finding]) -> str:
-    """The last line, for people."""
+    """Return the last line, for people."""
     bad = sum(finding.state == "wrong" for finding in findings)
     return "\nall is well\n" if not bad else f"\n{bad} wrong\n"
 
 
 def objects(findings: Sequence[Finding]) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the findings for programs."""
     return {
         "well": all(finding.state != "wrong" for finding in findings),
         "findings": [

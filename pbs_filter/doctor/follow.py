@@ -112,7 +112,7 @@ def made_by(
 
 
 def until(config: Config, address: str) -> int | None:
-    """The end of the authorisation that the map has for `address`; None: it has none."""
+    """Return the end of the authorisation that the map has for `address`; None: it has none."""
     try:
         value = map_of(config).get(address)
     except (OSError, StoreBusy, StoreDamaged):
@@ -141,7 +141,8 @@ def _next(
     *,
     or_refused: bool = False,
 ) -> Login | None:
-    """The first wanted login that authorises, once the map has it; `or_refused`: or that does not.
+    """Return the first wanted login that authorises, once the map has it; `or_refused`: or that
+    does not.
 
     After `seconds` the newest wanted one, however far it came; None: there is none.
     """

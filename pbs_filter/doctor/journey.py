@@ -15,13 +15,13 @@ SHOWN_CHARACTERS = 200
 
 
 def lasted(seconds: float) -> str:
-    """A time that a step took."""
+    """Return a time that a step took."""
     seconds = max(seconds, 0.0)
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
 def none_came(waited_seconds: float) -> Finding:
-    """The finding that nobody logged in."""
+    """Return the finding that nobody logged in."""
     return note(
         "login",
         f"no login came to the filter within {waited_seconds:.0f} s",
@@ -31,7 +31,7 @@ def none_came(waited_seconds: float) -> Finding:
 
 
 def made(user: str, place: str, source: str, protection: str, took_seconds: float) -> Finding:
-    """The finding that the server at `place` let `user` in."""
+    """Return the finding that the server at `place` let `user` in."""
     return ok(
         "login",
         f"{user} logged in from {source} to {place}, {protection}, in {lasted(took_seconds)}",
@@ -39,12 +39,12 @@ def made(user: str, place: str, source: str, protection: str, took_seconds: floa
 
 
 def not_made(user: str, problems: Sequence[str]) -> Finding:
-    """The finding that no server let `user` in; `problems` has what each place said."""
+    """Return the finding that no server let `user` in; `problems` has what each place said."""
     return wrong("login", f"{user} could not log in: {'; '.join(problems)}")
 
 
 def not_seen(user: str, waited_seconds: float) -> Finding:
-    """The finding that the server let `user` in, and no line of it came."""
+    """Return the finding that the server let `user` in, and no line of it came."""
     return wrong(
         "line",
         f"the server let {user} in, but no line that says so came to the filter within "
@@ -131,5 +131,5 @@ def relayed(mta: str, source: str, reply: str) -> Finding:
 
 
 def whole(began_epoch: float, ended_epoch: float, since: str) -> Finding:
-    """The finding of how long all of it took."""
+    """Return the finding of how long all of it took."""
     return ok("in all", f"{lasted(ended_epoch - began_epoch)} from {since} to the MTA's answer")

@@ -141,7 +141,7 @@ def ask(path: str, question: bytes) -> tuple[bytes, str]:
 
 
 def own_addresses() -> list[str]:
-    """The addresses of this machine's interfaces, canonical."""
+    """Return the addresses of this machine's interfaces, canonical."""
     found = re.findall(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL", read("/proc/net/fib_trie") or "")
     for line in (read("/proc/net/if_inet6") or "").splitlines():
         found.append(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line.split()[0])))
@@ -149,7 +149,7 @@ def own_addresses() -> list[str]:
 
 
 def listening() -> list[int]:
-    """The ports of SMTP at which something listens here, looked up and not tried."""
+    """Return the ports of SMTP at which something listens here, looked up and not tried."""
     rows = (read("/proc/net/tcp") or "") + (read("/proc/net/tcp6") or "")
     return [port for port in PORTS if re.search(rf":{port:04X} [0-9A-F:]+ 0A ", rows)]
 

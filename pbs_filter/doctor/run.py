@@ -304,7 +304,7 @@ def _relay(config: Config, machine: Machine, mta: Mta) -> Iterator[Finding]:
 
 
 def _tried(config: Config, trusted: str, port: int) -> Finding | None:
-    """The outcome of a conversation from an address of this machine outside of `trusted`."""
+    """Return the outcome of a conversation from an address of this machine outside of `trusted`."""
     for address in strangers(probe.own_addresses(), trusted):
         reply = "" if _may_relay(config, address) else probe.rcpt(address, port)
         if reply:

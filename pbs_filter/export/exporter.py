@@ -45,7 +45,7 @@ def _is_timed(one: Export) -> bool:
 
 
 def _commands(one: Export) -> list[tuple[str, ...]]:
-    """The commands after a change: the format's own, then the site's."""
+    """Return the commands after a change: the format's own, then the site's."""
     own = [("postmap", f"lmdb:{one.path}")] if one.format == "lmdb" else []
     return [*own, *([one.command] if one.command else [])]
 

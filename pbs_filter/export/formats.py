@@ -31,7 +31,7 @@ class Format:
 
 
 def texthash(living: Living, now: int) -> bytes:
-    """`ADDRESS OK` lines: Postfix's texthash, and the source of `postmap`.
+    """Return `ADDRESS OK` lines: Postfix's texthash, and the source of `postmap`.
 
     Single addresses only: Postfix also asks indexed files for the networks above a client, so that
     a prefix in here would let in all of it.
@@ -45,24 +45,26 @@ def cidr(living: Living, now: int) -> bytes:
 
 
 def tcprules(living: Living, now: int) -> bytes:
-    """The source of tcprules(1), whose rules are IPv4's; the site's own rules go behind it."""
+    """Return the source of tcprules(1), whose rules are IPv4's; the site's own rules go behind
+    it."""
     return _lines(
         f'{address}:allow,RELAYCLIENT=""' for address in _hosts(living) if ":" not in address
     )
 
 
 def sendmail(living: Living, now: int) -> bytes:
-    """The source of makemap(8) for sendmail's access map, which spells IPv6 in full."""
+    """Return the source of makemap(8) for sendmail's access map, which spells IPv6 in full."""
     return _lines(f"Connect:{_in_full(address)}\tRELAY" for address in _hosts(living))
 
 
 def plain(living: Living, now: int) -> bytes:
-    """One address a line."""
+    """Return the addresses, one a line."""
     return _lines(address for address, _ in living)
 
 
 def nft(living: Living, now: int) -> bytes:
-    """A script for `nft -f`: two sets in table `inet pbs_filter`, whose elements end by themselves.
+    """Return a script for `nft -f`: two sets in table `inet pbs_filter`, whose elements end by
+    themselves.
 
     The rest (who uses the sets) is the site's business; the script touches nothing else.
     """
@@ -90,7 +92,7 @@ def cdb(living: Living, now: int) -> bytes:
 
 
 def constant_database(items: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """The bytes of a cdb with `items` (format: https://cr.yp.to/cdb/cdb.txt).
+    """Return the bytes of a cdb with `items` (format: https://cr.yp.to/cdb/cdb.txt).
 
     256 pairs of (position, slots) point to as many hash tables behind the records; a hash table has
     twice as many slots as entries, so that a search meets an empty slot soon.
@@ -131,7 +133,7 @@ FORMATS = {
 
 
 def sqlite_rows(living: Living) -> list[tuple[str, int]]:
-    """Rows (ip, exp) for OpenSMTPD's table-sqlite, which asks for IPv6 in brackets."""
+    """Return rows (ip, exp) for OpenSMTPD's table-sqlite, which asks for IPv6 in brackets."""
     return [
         (f"[{address}]" if ":" in address else address, until)
         for address, until in living

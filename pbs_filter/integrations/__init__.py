@@ -24,10 +24,10 @@ def integrations() -> tuple[Integration, ...]:
 
 
 def feeds() -> dict[str, Feed]:
-    """The syslog daemons by name."""
+    """Return the syslog daemons by name."""
     return {each.name: each for each in integrations() if isinstance(each, Feed)}
 
 
 def mtas() -> dict[str, Mta]:
-    """The MTAs by name."""
+    """Return the MTAs by name."""
     return {each.name: each for each in integrations() if isinstance(each, Mta)}

@@ -16,7 +16,7 @@ SOURCE = "examples/courier/esmtpd"
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The plan: another PORT line at the end of esmtpd."""
+    """Return the plan: another PORT line at the end of esmtpd."""
     manual_steps: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     text = machine.files.get(MAIN)

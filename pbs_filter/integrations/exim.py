@@ -27,7 +27,7 @@ REFUSES = "  require\n    message = relay not permitted\n"
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The plan for Debian's configuration; another one is left to the person."""
+    """Return the plan for Debian's configuration; another one is left to the person."""
     manual_steps: tuple[str, ...] = ()
     changes = copy(machine, shipped, ACL, SOURCE, why="Exim asks, for recipients elsewhere")
     debconf = machine.files.get(DEBCONF)

@@ -20,15 +20,15 @@ class Finding:
 
 
 def ok(subject: str, text: str) -> Finding:
-    """A finding that all is well."""
+    """Return a finding that all is well."""
     return Finding(subject=subject, state="ok", text=text)
 
 
 def wrong(subject: str, text: str, *todo: str) -> Finding:
-    """A finding that something must be mended."""
+    """Return a finding that something must be mended."""
     return Finding(subject=subject, state="wrong", text=text, todo=todo)
 
 
 def note(subject: str, text: str, *todo: str) -> Finding:
-    """A finding of something that was not checked, or is not wrong in itself."""
+    """Return a finding of something that was not checked, or is not wrong in itself."""
     return Finding(subject=subject, state="note", text=text, todo=todo)

@@ -117,7 +117,8 @@ class Mta(Integration):
 
 
 def choose(machine: Machine, kinds: Mapping[str, Integration]) -> str:
-    """The name of the one of `kinds` to work with: set up already, else running, else installed.
+    """Return the name of the one of `kinds` to work with: set up already, else running, else
+    installed.
 
     "" where none is installed.
 

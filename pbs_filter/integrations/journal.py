@@ -19,12 +19,12 @@ STATE = "/var/lib/pbs-filter"
 
 
 def unit(machine: Machine) -> str:
-    """The path of the unit that is used."""
+    """Return the path of the unit that is used."""
     return PACKAGED if PACKAGED in machine.files and UNIT not in machine.files else UNIT
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The feed's part of the plan."""
+    """Return the feed's part of the plan."""
     changes = (
         copy(
             machine,

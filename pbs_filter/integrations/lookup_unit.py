@@ -13,7 +13,7 @@ FILES = tuple(f"{UNITS}/{name}" for name in NAMES)
 
 
 def plan(machine: Machine, shipped: Shipped, group: str) -> Plan:
-    """The service for an MTA of this group, by systemd's socket unit."""
+    """Return the service for an MTA of this group, by systemd's socket unit."""
     if not machine.systemd:
         return Plan(
             accounts=(ACCOUNT, LOOKUP_ACCOUNT),
@@ -36,5 +36,5 @@ def plan(machine: Machine, shipped: Shipped, group: str) -> Plan:
 
 
 def relays(where: str) -> str:
-    """The step for a person whose MTA has networks that we do not read."""
+    """Return the step for a person whose MTA has networks that we do not read."""
     return f"put the networks that {where} let relay anyway into local_networks, if there are any"

@@ -42,12 +42,12 @@ class LookupConfig:
 
 
 def does_not_ask(mta: str, why: str) -> Finding:
-    """The finding that an MTA's configuration does not ask us."""
+    """Return the finding that an MTA's configuration does not ask us."""
     return wrong("MTA", f"{mta} does not ask: {why}", f"pbs-filter --setup {mta}")
 
 
 def question(asked: LookupConfig, address: str = STRANGER) -> bytes:
-    """The question for `address`, in the protocol of the socket."""
+    """Return the question for `address`, in the protocol of the socket."""
     if asked.kind == "policy":
         return f"request=smtpd_access_policy\nclient_address={address}\n\n".encode()
     key = f"{asked.name} {address}"
@@ -73,7 +73,8 @@ def answer(asked: LookupConfig, reply: bytes, problem: str) -> Finding:
 
 
 def strangers(own: Sequence[str], trusted: str) -> list[str]:
-    """The addresses of this machine which the MTA does not trust: from there we can be one."""
+    """Return the addresses of this machine which the MTA does not trust: from there we can be
+    one."""
     networks = Networks(parse_mynetworks(trusted)[0])
     return [
         address
@@ -85,7 +86,7 @@ def strangers(own: Sequence[str], trusted: str) -> list[str]:
 
 
 def some_ports(asked: LookupConfig) -> Finding | None:
-    """The finding that an MTA asks at some of its ports only."""
+    """Return the finding that an MTA asks at some of its ports only."""
     if not asked.not_asking:
         return None
     text = f"{asked.mta} does not ask at {asked.not_asking}: the map lets nobody relay there"
@@ -109,7 +110,7 @@ def conversation(source: str, reply: str, port: int = 25) -> Finding:
 
 
 def untried(mta: str) -> Finding:
-    """The finding that whether the relay is closed can only be tried from elsewhere."""
+    """Return the finding that whether the relay is closed can only be tried from elsewhere."""
     return note(
         "relay",
         f"whether {mta} is closed for strangers can only be tried from elsewhere",

@@ -68,7 +68,7 @@ class Machine:
     log: LogSummary | None = None
 
     def restart(self, service: str, verb: str = "restart") -> str:
-        """The command that makes `service` read its configuration."""
+        """Return the command that makes `service` read its configuration."""
         if self.systemd:
             return f"systemctl {verb} {service}"
         if self.service_program:
@@ -77,6 +77,6 @@ class Machine:
 
 
 def version(text: str) -> tuple[int, ...]:
-    """The numbers that `text` begins with: `3.38.1` is (3, 38, 1)."""
+    """Return the numbers that `text` begins with: `3.38.1` is (3, 38, 1)."""
     match = re.match(r"[0-9.]*[0-9]", text)
     return tuple(int(number) for number in match[0].split(".") if number) if match else ()

@@ -17,7 +17,7 @@ SHIPPED = ("examples/opensmtpd/table-pbs", "examples/opensmtpd/smtpd.conf")
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The plan for OpenSMTPD 7.5 and newer; an older one is left to the person."""
+    """Return the plan for OpenSMTPD 7.5 and newer; an older one is left to the person."""
     number = machine.versions.get("opensmtpd", "")
     settings = {"group": "opensmtpd"}
     if number and version(number) < (7, 5):

@@ -87,7 +87,7 @@ class Plan:
 
 
 def joined(*plans: Plan) -> Plan:
-    """One plan of all, in their order; what several say is said once."""
+    """Return one plan of all, in their order; what several say is said once."""
 
     def every(name: str) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(item for plan in plans for item in getattr(plan, name)))
@@ -112,7 +112,7 @@ def swaps_of(machine: Machine) -> tuple[tuple[str, str], ...]:
 
 
 def swapped(text: str, swaps: tuple[tuple[str, str], ...]) -> str:
-    """`text` with each first of a pair become the second."""
+    """Return `text` with the first of each pair replaced by the second."""
     for old, new in swaps:
         text = text.replace(old, new)
     return text
@@ -127,7 +127,7 @@ def copy(
     swaps: tuple[tuple[str, str], ...] = (),
     mode: int = 0o644,
 ) -> tuple[Change, ...]:
-    """The file `path`, made of shipped ones; nothing where it is there and the same."""
+    """Return the file `path`, made of shipped ones; nothing where it is there and the same."""
     used = tuple(
         pair
         for pair in (*swaps, *swaps_of(machine))
@@ -151,13 +151,13 @@ def copy(
 
 
 def edited(machine: Machine, path: str, after: str, why: str) -> tuple[Change, ...]:
-    """The file `path` with another text; nothing where it is the same."""
+    """Return the file `path` with another text; nothing where it is the same."""
     before = machine.files[path]
     return () if before == after else (Change(path=path, before=before, after=after, why=why),)
 
 
 def _table(machine: Machine, path: str) -> Mapping[str, Any]:
-    """A configuration file as a table.
+    """Return a configuration file as a table.
 
     Raises:
         tomllib.TOMLDecodeError: it is not TOML.
@@ -166,14 +166,14 @@ def _table(machine: Machine, path: str) -> Mapping[str, Any]:
 
 
 def settings_file(settings: Mapping[str, Any]) -> str:
-    """The text of SETTINGS."""
+    """Return the text of SETTINGS."""
     return _HEAD + "".join(f"{key} = {toml(value)}\n" for key, value in settings.items())
 
 
 def split(
     main: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The `settings` to write beside what the `main` file says, and those it says otherwise.
+    """Return the `settings` to write beside what the `main` file says, and those it says otherwise.
 
     The package's file names the accounts that the package makes; that is nobody's decision.
     """
@@ -187,7 +187,7 @@ def split(
 
 
 def finished(plan: Plan, machine: Machine) -> Plan:
-    """`plan` with its settings as a file, and the map's directory."""
+    """Return `plan` with its settings as a file, and the map's directory."""
     manual_steps: list[str] = []
     if machine.closed:
         manual_steps.append(
@@ -254,7 +254,7 @@ def _uncertain(machine: Machine, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _servers(machine: Machine, earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """`servers`: those whose logins are in the mail log, and those that were there before.
+    """Return `servers`: those whose logins are in the mail log, and those that were there before.
 
     With them named, no line of a server that is not here can authorise anybody.
     """

@@ -32,7 +32,7 @@ class NotSafe(Exception):
 
 
 def settings_of(text: str) -> Iterator[tuple[str, int, int]]:
-    """Each setting of a main.cf: name, and where its logical line begins and ends.
+    """Yield each setting of a main.cf: name, and where its logical line begins and ends.
 
     postconf(5): a line that begins with white space goes on with the one before; comments and empty
     lines between them count for nothing.
@@ -52,7 +52,7 @@ def settings_of(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _words(text: str, begin: int, end: int) -> list[tuple[int, str]]:
-    """The words of a setting's value, and where they stand."""
+    """Return the words of a setting's value, and where they stand."""
     words = []
     at = begin
     for line in text[begin:end].splitlines(keepends=True):
@@ -64,7 +64,7 @@ def _words(text: str, begin: int, end: int) -> list[tuple[int, str]]:
 
 
 def check_of(shipped_main: str) -> str:
-    """The restriction that asks, as the shipped main.cf has it."""
+    """Return the restriction that asks, as the shipped main.cf has it."""
     match = re.search(r"check_client_access \S+(?=,)", shipped_main)
     assert match is not None, "the shipped main.cf asks"
     return match[0]
@@ -125,7 +125,7 @@ def chrooted(machine: Machine) -> bool:
 
 
 def open_networks(mynetworks: str) -> list[str]:
-    """The networks of `mynetworks` that strangers are in: wider than any site's."""
+    """Return the networks of `mynetworks` that strangers are in: wider than any site's."""
     networks, _ = parse_mynetworks(mynetworks)
     wide = []
     for item in networks:
@@ -137,7 +137,7 @@ def open_networks(mynetworks: str) -> list[str]:
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The question's part of the plan."""
+    """Return the question's part of the plan."""
     manual_steps, notes = [], []
     changes: tuple[Change, ...] = ()
     main, master = machine.files.get(MAIN, ""), machine.files.get(MASTER, "")
@@ -302,7 +302,7 @@ def settings(machine: Machine) -> list[Finding]:
 
 
 def facts(machine: Machine) -> list[tuple[str, str]]:
-    """The rows about Postfix."""
+    """Return the rows about Postfix."""
     rows = []
     mynetworks = machine.answers.get(MYNETWORKS, "").split()
     if mynetworks:

@@ -51,7 +51,7 @@ class Port:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a list of restrictions."""
+    """Return the words of a list of restrictions."""
     return tuple(word for word in re.split(r"[\s,{}]+", text) if word)
 
 
@@ -67,8 +67,8 @@ def question(restrictions: Sequence[str]) -> Question | None:
 
 
 def ports(machine: Machine) -> list[Port]:
-    """The services that run smtpd for other hosts than this one; what main.cf says where none is
-    known."""
+    """Return the services that run smtpd for other hosts than this one; what main.cf says where
+    none is known."""
     own: dict[tuple[str, str], str] = {}
     for line in machine.answers.get(OVERRIDES, "").splitlines():
         match = re.fullmatch(r"(\S+/(?:inet|pass))/(\S+) =(.*)", line)
@@ -95,7 +95,7 @@ def ports(machine: Machine) -> list[Port]:
 
 
 def told(all_ports: Iterable[Port]) -> tuple[str, str]:
-    """The names of the ports that ask, and of those that do not, for a sentence."""
+    """Return the names of the ports that ask, and of those that do not, for a sentence."""
     known = list(all_ports)
     asking, others = (
         " and ".join(port.name for port in known if port.asks is asks) for asks in (True, False)
@@ -113,6 +113,6 @@ def _refuses(restrictions: Sequence[str]) -> bool:
 
 
 def _before(restrictions: Sequence[str]) -> Sequence[str]:
-    """The part of a list in front of what refuses."""
+    """Return the part of a list in front of what refuses."""
     end = next((i for i, word in enumerate(restrictions) if word in CLOSES), len(restrictions))
     return restrictions[:end]

@@ -13,7 +13,7 @@ SOURCE = "examples/qmail/run"
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The plan: what a person puts into the run file."""
+    """Return the plan: what a person puts into the run file."""
     line = next(row.strip() for row in shipped[SOURCE].splitlines() if "relaylock --" in row)
     line = swapped(line.rstrip("\\").strip(), swaps_of(machine))
     return Plan(

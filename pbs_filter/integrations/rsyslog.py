@@ -55,7 +55,7 @@ def vouches(text: str) -> bool:
 
 
 def becomes(machine: Machine) -> str:
-    """The account that rsyslogd becomes (Ubuntu's syslog); "" where it stays root."""
+    """Return the account that rsyslogd becomes (Ubuntu's syslog); "" where it stays root."""
     match = _DROPS_TO.search(machine.files.get(MAIN, ""))
     return match[1] if match else ""
 
@@ -68,7 +68,8 @@ def sandboxed(machine: Machine) -> bool:
 
 
 def rotation(machine: Machine, shipped: Shipped, name: str) -> tuple[Change, ...]:
-    """The file that has the filter's log rotated. One that is there (a package's) is left."""
+    """Return the file that has the filter's log rotated. One that is there (a package's) is
+    left."""
     path = f"{LOGROTATE}/pbs-filter"
     if LOGROTATE not in machine.directories or path in machine.files:
         return ()
@@ -85,7 +86,7 @@ def _prefix(machine: Machine) -> str:
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The feed's part of the plan."""
+    """Return the feed's part of the plan."""
     manual_steps, notes, restart_commands = [], [], []
     checks = [Check(argv=("rsyslogd", "-N1"))]
     number = machine.versions.get("rsyslog", "")
@@ -170,7 +171,7 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 
 def facts(machine: Machine) -> list[tuple[str, str]]:
-    """The rows about rsyslog."""
+    """Return the rows about rsyslog."""
     rows = [("drop-ins", path.rpartition("/")[0]) for path in (drop_in(machine),) if path]
     if PROFILE in machine.files:
         rows.append(("AppArmor", f"confines rsyslogd: {PROFILE}"))

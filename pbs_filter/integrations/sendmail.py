@@ -23,7 +23,7 @@ CHECK = (
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The plan for a sendmail with a sendmail.mc."""
+    """Return the plan for a sendmail with a sendmail.mc."""
     manual_steps: tuple[str, ...] = ()
     changes = copy(machine, shipped, RULES, SOURCE, why="sendmail asks, for recipients elsewhere")
     text = machine.files.get(MAIN)

@@ -31,7 +31,7 @@ def drop_in(machine: Machine) -> str:
 
 
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """The feed's part of the plan."""
+    """Return the feed's part of the plan."""
     manual_steps, notes = [], []
     number = machine.versions.get("syslog-ng", "")
     if number and version(number) < OLDEST:
@@ -84,7 +84,7 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 
 def facts(machine: Machine) -> list[tuple[str, str]]:
-    """The rows about syslog-ng."""
+    """Return the rows about syslog-ng."""
     return [("drop-ins", path.rpartition("/")[0]) for path in (drop_in(machine),) if path]
 
 

@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _typed(call: Callable[[], T]) -> T:
-    """The result of `call`, whose mistakes are those of the command line.
+    """Return the result of `call`, whose mistakes are those of the command line.
 
     Raises:
         UsageError: in place of `ConfigError`.

@@ -152,7 +152,7 @@ class Options:
         return self._values.get(name, [])
 
     def text(self, name: str, default: str = "") -> str:
-        """The last value given for `name`."""
+        """Return the last value given for `name`."""
         return self._values.get(name, [default])[-1]
 
     def flag(self, name: str) -> bool:
@@ -160,7 +160,8 @@ class Options:
         return name in self._values
 
     def number(self, name: str, default: int, low: int, high: int, base: int = 10) -> int:
-        """The last value given for `name`, between `low` and `high`; `UsageError` otherwise."""
+        """Return the last value given for `name`, between `low` and `high`; `UsageError`
+        otherwise."""
         text = self.text(name)
         if not self.flag(name):
             return default

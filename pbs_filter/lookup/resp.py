@@ -29,12 +29,12 @@ class Refusal(bytes):
 
 
 def command(*words: bytes) -> bytes:
-    """The bytes that send one command."""
+    """Return the bytes that send one command."""
     return b"*%d\r\n%b" % (len(words), b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
 
 
 def replies(data: bytes, count: int) -> list[Reply] | None:
-    """The `count` replies that `data` consists of; None where they have not arrived in full.
+    """Return the `count` replies that `data` consists of; None where they have not arrived in full.
 
     Raises `ProtocolError` for what can never become that.
     """
@@ -53,7 +53,7 @@ def replies(data: bytes, count: int) -> list[Reply] | None:
 
 
 def _reply(data: bytes, at: int, depth: int) -> tuple[Reply, int]:
-    """The reply at `at` and where it ends: below 0 where it is not complete."""
+    """Return the reply at `at` and where it ends: below 0 where it is not complete."""
     kind = data[at : at + 1]
     if kind not in (b"", b"$", b"*", b"+", b"-", b":"):
         raise ProtocolError(f"not Redis's protocol: {data[at : at + 80]!r}")
@@ -95,7 +95,8 @@ def _number(line: bytes) -> int:
 
 
 def texts(reply: Reply) -> list[bytes]:
-    """The texts that a list of texts consists of. Raises `ProtocolError` for any other reply."""
+    """Return the texts that a list of texts consists of. Raises `ProtocolError` for any other
+    reply."""
     if isinstance(reply, list):
         found = [item for item in reply if type(item) is bytes]
         if len(found) == len(reply):

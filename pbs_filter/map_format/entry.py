@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     """How many users have a key of their own; 0: one user, and he has none."""
 
     def shifted(self, seconds: int) -> Entry:
-        """The same by a clock that was set by `seconds`."""
+        """Return the same by a clock that was set by `seconds`."""
         return self._replace(
             until=self.until + seconds,
             renewed=self.renewed + seconds,
@@ -54,7 +54,7 @@ class Entry(NamedTuple):
 
 
 def _fit(text: str, width: int) -> bytes:
-    """`text` in exactly `width` bytes of UTF-8: cut between characters, blanks behind."""
+    """Return `text` in exactly `width` bytes of UTF-8: cut between characters, blanks behind."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "?" for c in text)
     raw = text.encode("utf-8", "replace")
@@ -67,7 +67,8 @@ _short = lru_cache(256)(_fit)
 
 
 def encode(address: str, entry: Entry) -> bytes:
-    """The value of `entry` for `address`; text that is too long is cut, numbers are capped."""
+    """Return the value of `entry` for `address`; text that is too long is cut, numbers are
+    capped."""
     times = entry[:4]
     if min(times) < 0 or max(times) > MAX_EPOCH:
         times = tuple(min(max(at, 0), MAX_EPOCH) for at in times)  # type: ignore[assignment]
@@ -87,7 +88,7 @@ def encode(address: str, entry: Entry) -> bytes:
 
 
 def decode(address: str, value: bytes) -> Entry | None:
-    """The entry of `address`, or None where `value` is not one (another format, damage)."""
+    """Return the entry of `address`, or None where `value` is not one (another format, damage)."""
     if not is_intact(address.encode("ascii", "replace"), value):
         return None
     until, renewed, since, last, sessions = map(int, value[:48].split(b" "))

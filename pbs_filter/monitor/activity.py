@@ -57,7 +57,7 @@ class LoginRate:
         self._total = total
 
     def counts(self) -> list[int]:
-        """The oldest first; the last is the minute that has begun."""
+        """Return the numbers, the oldest first; the last is the minute that has begun."""
         return list(self._counts)
 
 
@@ -86,7 +86,7 @@ class SilenceDetector:
         self._last = uptime
 
     def longest(self) -> int:
-        """The longest pause that is remembered, in seconds."""
+        """Return the longest pause that is remembered, in seconds."""
         return max(self._longest.values(), default=0)
 
     def lasts(self, uptime: int) -> int:

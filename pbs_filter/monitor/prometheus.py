@@ -171,8 +171,8 @@ METRICS = (
 
 
 def text(values: Values, servers: Iterable[str]) -> str:
-    """The metrics of `values`, which are `status.collect`'s; `servers` are all whose lines are
-    read, by name."""
+    """Return the metrics of `values`, which are `status.collect`'s; `servers` are all whose
+    lines are read, by name."""
     values = {**values, "logins": {**dict.fromkeys(servers, 0), **values["logins"]}}
     rows = []
     for metric in METRICS:

@@ -61,7 +61,7 @@ class Run(NamedTuple):
 
 
 def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[str, Any]:
-    """The values of `FIELDS`."""
+    """Return the values of `FIELDS`."""
     counts = pipeline.counts
     newest = warnings.newest
     return {

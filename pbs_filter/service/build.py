@@ -33,7 +33,7 @@ def _shipped() -> tuple[Server, ...]:
 
 
 def servers_of(config: Config) -> tuple[Server, ...]:
-    """The servers whose lines are read: the ones asked for, and the site's own.
+    """Return the servers whose lines are read: the ones asked for, and the site's own.
 
     Raises:
         ConfigError: a name is unknown.
@@ -112,7 +112,7 @@ def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozens
 
 
 def uid_of(user: str) -> int | None:
-    """The uid of this machine's account `user`, None where there is none."""
+    """Return the uid of this machine's account `user`, None where there is none."""
     try:
         return pwd.getpwnam(user).pw_uid
     except (KeyError, ValueError):
@@ -128,7 +128,7 @@ def ask_networks(config: Config, say: Callable[[str], None]) -> tuple[str, ...]:
 
 
 def users_of(items: Iterable[str], where: str) -> list[str]:
-    """The users of a list, with those of the files that it names; `where` is for messages.
+    """Return the users of a list, with those of the files that it names; `where` is for messages.
 
     Raises:
         ConfigError: a file cannot be read, or somebody else could have written it.
@@ -143,7 +143,7 @@ def users_of(items: Iterable[str], where: str) -> list[str]:
 
 
 def groups_of(config: Config) -> list[Group]:
-    """The groups of the configuration.
+    """Return the groups of the configuration.
 
     Raises:
         ConfigError: a group has neither users nor networks, or a file of users cannot be read.
@@ -164,7 +164,7 @@ def groups_of(config: Config) -> list[Group]:
 
 
 def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]) -> Policy:
-    """The policy, with the machine's accounts as they are now.
+    """Return the policy, with the machine's accounts as they are now.
 
     `networks` are the answer of `local_networks_command`.
     """
@@ -194,7 +194,7 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
 def pipeline_of(
     config: Config, say: Callable[[str], None], networks: Iterable[str] | None = None
 ) -> Pipeline:
-    """The filter for `config`; `say` takes what the operator should know.
+    """Return the filter for `config`; `say` takes what the operator should know.
 
     `networks` are the answer of `local_networks_command`; None: it is run, and waited for.
 

@@ -25,7 +25,8 @@ ANSWER_SECONDS = 10.0
 
 
 def short_path(path: str) -> tuple[int, str]:
-    """A name for `path` that fits into a socket address (108 bytes), and what to close after."""
+    """Return a name for `path` that fits into a socket address (108 bytes), and what to close
+    after."""
     directory, name = os.path.split(path)
     descriptor = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     return descriptor, f"/proc/self/fd/{descriptor}/{name}"
@@ -79,7 +80,7 @@ class Control:
             ) from None
 
     def fileno(self) -> int:
-        """A descriptor for poll, readable when `serve` has something to do."""
+        """Return a descriptor for poll, readable when `serve` has something to do."""
         return self._ready.fileno()
 
     def serve(self, answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
@@ -149,7 +150,7 @@ class Control:
 
 
 def _uid_of(connection: socket.socket) -> int:
-    """The uid of the peer's process, which the kernel vouches for."""
+    """Return the uid of the peer's process, which the kernel vouches for."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int(struct.unpack("3i", credentials)[1])
 

@@ -30,7 +30,7 @@ QUESTION = b"\n"
 
 
 def trouble(why: str) -> bytes:
-    """The reply where a line cannot be taken now: one line of printable ASCII."""
+    """Return the reply where a line cannot be taken now: one line of printable ASCII."""
     text = "".join(c if " " <= c <= "~" else "?" for c in why)
     return b"Error: " + text[:200].encode("ascii") + b"\n"
 
@@ -49,7 +49,7 @@ class Splitter:
         """Lines dropped for their length."""
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        """The complete lines in what came so far, and how many over-long ones ended."""
+        """Return the complete lines in what came so far, and how many over-long ones ended."""
         ended = 0
         if self._dropping:
             end = data.find(b"\n")
@@ -72,5 +72,5 @@ class Splitter:
         return block, ended
 
     def unfinished(self) -> int:
-        """Bytes of a last line that never got its LF. It is never parsed."""
+        """Return the bytes of a last line that never got its LF. It is never parsed."""
         return len(self._rest)

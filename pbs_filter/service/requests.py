@@ -91,7 +91,7 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
 
 
 def _logins(pipeline: Pipeline, now: int) -> list[dict[str, Any]]:
-    """The newest logins, the oldest first."""
+    """Return the newest logins, the oldest first."""
     read = [(login, pipeline.read_record(login.line)) for login in pipeline.trace.ask(now)]
     return [login.as_object(record) for login, record in read if isinstance(record, Record)]
 

@@ -204,7 +204,7 @@ def _run(
 
 
 def _control(config: Config, log: Log) -> Control | None:
-    """The socket for requests. A filter that writes must have one.
+    """Return the socket for requests. A filter that writes must have one.
 
     Raises:
         StoreBusy: it cannot be made.

@@ -35,7 +35,7 @@ def map_of(
     say: Callable[[str], None] = lambda _sentence: None,
     on_replace: Callable[[int], None] = lambda _inode: None,
 ) -> GdbmMap | RedisMap:
-    """The map of `config`. Reading it needs no right but that.
+    """Return the map of `config`. Reading it needs no right but that.
 
     Raises:
         ConfigError: this Python has no GDBM, or no redis-py; there is no such group; a password
@@ -202,8 +202,8 @@ class Storage:
     # ------------------------------------------------------------------ the map's clock
 
     def _map_stamp(self) -> str:
-        """The clock by which the times in the map are told, as `Clock.stamp` has it; empty where
-        that is not known."""
+        """Return the clock by which the times in the map are told, as `Clock.stamp` has it;
+        empty where that is not known."""
         try:
             inode = os.stat(self._config.map).st_ino
             with open(self._config.map + ".clock", encoding="ascii", errors="replace") as file:
@@ -269,7 +269,7 @@ class Storage:
 
 
 def log_of(config: Config) -> Log:
-    """The log as it is configured."""
+    """Return the log as it is configured."""
     return Log(
         config.logto,
         level="debug" if config.debug else config.log_level,
@@ -306,6 +306,6 @@ def without_feed(
 
 
 def _once(say: Callable[[], None]) -> Callable[[], None]:
-    """`say`, the first time it is called."""
+    """Return `say`, the first time it is called."""
     left = [say]
     return lambda: left.pop()() if left else None

@@ -116,7 +116,7 @@ def _give(wanted: Directory, held: int, path: str, undo_record: UndoRecord, say:
 
 
 def _missing(path: str) -> list[str]:
-    """The directories of `path` that are not there, the highest first."""
+    """Return the directories of `path` that are not there, the highest first."""
     missing: list[str] = []
     while path and not os.path.lexists(path):
         missing.insert(0, path)
@@ -125,7 +125,8 @@ def _missing(path: str) -> list[str]:
 
 
 def settled(path: str) -> str:
-    """The file that `path` leads to. An administrator's links are followed, no other account's.
+    """Return the file that `path` leads to. An administrator's links are followed, no other
+    account's.
 
     Raises:
         ConfigError: `path` is a link that somebody else could have made.

@@ -66,7 +66,7 @@ def make_private(place: str) -> None:
 
 
 def load(place: str = PLACE) -> Record:
-    """The record of what was done and not undone; an empty one where nothing was.
+    """Return the record of what was done and not undone; an empty one where nothing was.
 
     Raises:
         ConfigError: it cannot be trusted, or read.
@@ -101,12 +101,12 @@ def replace(
 
 
 def sum_of_data(data: bytes) -> str:
-    """The SHA-256, as the record has it."""
+    """Return the SHA-256, as the record has it."""
     return hashlib.sha256(data).hexdigest()
 
 
 def sum_of(path: str) -> str | None:
-    """The SHA-256 of a file; None where there is none, "" where it is no regular file.
+    """Return the SHA-256 of a file; None where there is none, "" where it is no regular file.
 
     Raises: OSError.
     """

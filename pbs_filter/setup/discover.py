@@ -66,7 +66,7 @@ def run_command(argv: Sequence[str], *, text: str = "") -> tuple[int, str]:
 
 
 def read(path: str) -> str | None:
-    """The text of a file, None where it cannot be read."""
+    """Return the text of a file, None where it cannot be read."""
     try:
         return read_regular(path, follow=True).decode("utf-8", "surrogateescape")
     except OSError:
@@ -129,7 +129,7 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
 
 
 def _answers(*commands: Sequence[str]) -> dict[str, str]:
-    """The outputs of those commands that there are and that succeed."""
+    """Return the outputs of those commands that there are and that succeed."""
     return {
         " ".join(command): answer.strip()
         for command in commands
@@ -160,7 +160,7 @@ def _changed(paths: Iterable[str]) -> dict[str, int]:
 
 
 def program() -> str:
-    """The installed pbs-filter: the one that runs now, or the one beside this Python.
+    """Return the installed pbs-filter: the one that runs now, or the one beside this Python.
 
     Raises:
         ConfigError: there is none, or a syslog daemon could not start it.
@@ -185,7 +185,8 @@ def program() -> str:
 
 
 def _closed(path: str) -> str:
-    """The first directory on the way to `path`, links followed, that others may not enter."""
+    """Return the first directory on the way to `path`, links followed, that others may not
+    enter."""
     way = os.path.realpath(path)
     parts = way.split("/")[1:-1]
     for depth in range(len(parts)):

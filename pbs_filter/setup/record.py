@@ -69,12 +69,12 @@ class Record:
 
 
 def encoded(record: Record) -> str:
-    """The record as JSON."""
+    """Return the record as JSON."""
     return json.dumps({"version": VERSION, **asdict(record)}, indent=1) + "\n"
 
 
 def decoded(text: str, name: str) -> Record:
-    """The record of a text of `encoded`, also that of an older version.
+    """Return the record of a text of `encoded`, also that of an older version.
 
     Raises:
         ConfigError: it is none; `name` is the file's.
@@ -112,7 +112,7 @@ def added(first: Record, second: Record) -> Record:
 
 
 def changed_since(record: Record, now: Mapping[str, str | None]) -> list[str]:
-    """The files that somebody has changed since: what is there is not what was written.
+    """Return the files that somebody has changed since: what is there is not what was written.
 
     `now` is the SHA-256 of each path, None where there is no file. What is as it was before needs
     no undoing: --apply was stopped before it came to that file.
@@ -135,14 +135,15 @@ def backwards(items: Sequence[Written]) -> list[Written]:
 
 
 def new_lines(before: str, after: str) -> tuple[str, ...]:
-    """The lines of `after`, in its order, that `before` does not have; comments do no harm."""
+    """Return the lines of `after`, in its order, that `before` does not have; comments do no
+    harm."""
     old = set(before.splitlines())
     lines = (line for line in after.splitlines() if line not in old)
     return tuple(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def lines_left(record: Record, path: str, text: str) -> Iterator[str]:
-    """The lines that --apply added to the file `path` and that are still in its `text`."""
+    """Yield the lines that --apply added to the file `path` and that are still in its `text`."""
     there = set(text.splitlines())
     for item in record.written:
         if item.path == path:

@@ -42,7 +42,7 @@ def inventory(machine: Machine, chosen: Sequence[Integration]) -> str:
 
 
 def account_commands(machine: Machine, plan: Plan) -> list[list[str]]:
-    """The commands that make the plan's accounts, and their group."""
+    """Return the commands that make the plan's accounts, and their group."""
     commands = []
     if plan.accounts and ACCOUNT not in machine.groups:
         commands.append(["groupadd", "--system", ACCOUNT])
@@ -63,7 +63,7 @@ def account_commands(machine: Machine, plan: Plan) -> list[list[str]]:
 
 
 def directory_command(directory: Directory) -> list[str]:
-    """The command that makes it."""
+    """Return the command that makes it."""
     return [
         "install",
         "-d",
@@ -78,7 +78,7 @@ def directory_command(directory: Directory) -> list[str]:
 
 
 def copy_command(change: Change, share: str) -> str:
-    """The command that makes a new file of the shipped ones."""
+    """Return the command that makes a new file of the shipped ones."""
     files = " ".join(f"{share}/{name}" for name in change.sources)
     if change.swaps:
         edits = " ".join(
@@ -100,12 +100,13 @@ def copy_command(change: Change, share: str) -> str:
 
 
 def here_document(change: Change) -> str:
-    """The command that makes a new file of its text."""
+    """Return the command that makes a new file of its text."""
     return _into_directory(change, f"cat > {change.path} <<'END'\n{change.after}END\n")
 
 
 def _into_directory(change: Change, command: str) -> str:
-    """`command`, which writes a file, behind one that makes its directory, if that is not usual."""
+    """Return `command`, which writes a file, behind one that makes its directory, if that is not
+    usual."""
     parent = change.path.rpartition("/")[0]
     if parent.endswith((".service.d", "apparmor.d/rsyslog.d", "/opensmtpd", "/pbs-filter.d")):
         return f"mkdir -p {parent} && {command}"
@@ -117,7 +118,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def diff(change: Change) -> str:
-    """A unified diff of one file."""
+    """Return a unified diff of one file."""
     before = (change.before or "").splitlines(keepends=True)
     after = change.after.splitlines(keepends=True)
     name = "/dev/null" if change.before is None else change.path
@@ -141,7 +142,7 @@ def applied(change: Change, share: str) -> str:
 
 
 def plan(machine: Machine, made: Plan, chosen: Sequence[Integration]) -> str:
-    """The whole plan, for somebody who does it by hand or lets --apply do it."""
+    """Return the whole plan, for somebody who does it by hand or lets --apply do it."""
     parts = [inventory(machine, chosen)]
     parts += [f"note: {note}\n" for note in made.notes]
     accounts = [" ".join(command) for command in account_commands(machine, made)]
@@ -175,7 +176,7 @@ def plan(machine: Machine, made: Plan, chosen: Sequence[Integration]) -> str:
 
 
 def ways(integrations: Sequence[Integration], machine: Machine) -> str:
-    """The one command for each of `integrations`, none of which is installed here."""
+    """Return the one command for each of `integrations`, none of which is installed here."""
     rows = []
     for each in integrations:
         install = f"apt-get install {each.package} && " if each.package else ""
@@ -184,7 +185,7 @@ def ways(integrations: Sequence[Integration], machine: Machine) -> str:
 
 
 def next_steps(machine: Machine, made: Plan) -> str:
-    """The steps for the person: after --apply, too."""
+    """Return the steps for the person: after --apply, too."""
     parts = []
     if made.manual_steps:
         parts.append(
@@ -205,12 +206,12 @@ def next_steps(machine: Machine, made: Plan) -> str:
 
 
 def indented(text: str) -> str:
-    """`text`, four blanks deeper."""
+    """Return `text`, four blanks deeper."""
     return "".join(f"    {row}".rstrip() + "\n" for row in text.splitlines())
 
 
 def quoted(argv: Sequence[str]) -> str:
-    """`argv` as one types it."""
+    """Return `argv` as one types it."""
     words = [
         word if re.fullmatch(r"[\w@%+=:,./-]+", word) else "'" + word.replace("'", "'\\''") + "'"
         for word in argv

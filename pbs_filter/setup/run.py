@@ -71,7 +71,7 @@ def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
 
 
 def plan_of(machine: Machine, chosen: Sequence[Integration]) -> Plan:
-    """The whole plan for the daemon and the MTA that were chosen."""
+    """Return the whole plan for the daemon and the MTA that were chosen."""
     shipped = texts(tuple(name for each in chosen for name in each.shipped))
     parts = [each.plan(machine, shipped) for each in chosen]
     if not any(each.name in feeds() for each in chosen):
@@ -98,7 +98,7 @@ def plan_of(machine: Machine, chosen: Sequence[Integration]) -> Plan:
 
 
 def chosen_of(names: Sequence[str], machine: Machine) -> list[Integration]:
-    """The daemon and the MTA that are meant by `names` and what is installed.
+    """Return the daemon and the MTA that are meant by `names` and what is installed.
 
     Raises:
         UsageError: a name is unknown, there are two of a kind, or it is not clear which is meant.

@@ -16,7 +16,8 @@ WITNESS = "rsyslog/pbs-filter.conf"
 def places(
     package: str = os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 ) -> tuple[str, ...]:
-    """The directories that may hold them, for the `package` directory: the first that does is it.
+    """Return the directories that may hold them, for the `package` directory: the first that does
+    is it.
 
     PREFIX/lib/python3.11/site-packages/pbs_filter (a venv, --user) and
     /usr/lib/python3/dist-packages/pbs_filter (Debian) lead to their PREFIX alike.
@@ -27,7 +28,7 @@ def places(
 
 
 def directory(among: tuple[str, ...] | None = None) -> str:
-    """The directory that holds them.
+    """Return the directory that holds them.
 
     Raises:
         ConfigError: none does.
@@ -43,7 +44,7 @@ def directory(among: tuple[str, ...] | None = None) -> str:
 
 
 def texts(names: tuple[str, ...]) -> dict[str, str]:
-    """The shipped files `names` (`examples/postfix/main.cf`).
+    """Return the shipped files `names` (`examples/postfix/main.cf`).
 
     Raises:
         ConfigError: one is missing or cannot be read.

@@ -57,7 +57,7 @@ def _mended(record: Record, path: str) -> bool:
 
 
 def _to_mend(record: Record, paths: list[str], place: str) -> str:
-    """The message that names the files a person changed, and what of ours is in them."""
+    """Return the message that names the files a person changed, and what of ours is in them."""
     parts = []
     for path in paths:
         lines = list(lines_left(record, path, read(path) or ""))

@@ -49,7 +49,7 @@ class AddressMap(Protocol):
         """
 
     def get(self, address: str) -> bytes | None:
-        """The value, or None where there is none. Raises: StoreBusy, StoreDamaged."""
+        """Return the value, or None where there is none. Raises: StoreBusy, StoreDamaged."""
 
     def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
         """Every address and value of one moment, in no order, in memory of a fixed size.
@@ -61,7 +61,7 @@ class AddressMap(Protocol):
         """
 
     def count(self) -> int:
-        """Addresses stored. Raises: StoreBusy, StoreDamaged."""
+        """Return how many addresses are stored. Raises: StoreBusy, StoreDamaged."""
 
     def rebuild(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Make the map anew with exactly `entries`, in one step. Raises: StoreBusy."""
@@ -85,7 +85,7 @@ class AddressMap(Protocol):
         """Return the backlog that lookups cannot see yet; None: they see everything."""
 
     def damaged(self) -> str | None:
-        """A sentence on what is wrong with the map, None where nothing is seen."""
+        """Return a sentence on what is wrong with the map, None where nothing is seen."""
 
     def mark_clean(self, of: str) -> None:
         """Orderly end: the map is complete, and was made from the journal position `of`.

@@ -51,7 +51,7 @@ def has_gdbm() -> bool:
 
 
 def gnu() -> Any:
-    """The module `dbm.gnu`. Raises: ConfigError."""
+    """Return the module `dbm.gnu`. Raises: ConfigError."""
     try:
         from dbm import gnu as module
     except ImportError:
@@ -93,7 +93,7 @@ class GdbmFile:
         self._was_touched = False
 
     def open(self, flag: str, path: str = "", wait: float | None = None) -> Database:
-        """The open map, or the GDBM file at `path`, once no other process holds its lock.
+        """Return the open map, or the GDBM file at `path`, once no other process holds its lock.
 
         Raises: StoreBusy, StoreDamaged.
         """
@@ -112,7 +112,7 @@ class GdbmFile:
             time.sleep(PAUSE_SECONDS)
 
     def locked(self) -> Locked:
-        """The error for a map that another process keeps locked."""
+        """Return the error for a map that another process keeps locked."""
         holders = described_holders(self._path) or "another program"
         return Locked(
             f"the map {self._path!r} has been locked by {holders} for {self._wait:g} s, it is "
@@ -120,7 +120,7 @@ class GdbmFile:
         )
 
     def failed(self, doing: str, error: OSError) -> StoreBusy | StoreDamaged:
-        """The error for a call that failed: damage, or trouble that passes."""
+        """Return the error for a call that failed: damage, or trouble that passes."""
         if error.errno in (None, 0, EISDIR, ENOENT):
             why = os.strerror(error.errno) if error.errno else str(error)
             return StoreDamaged(f"the map {self._path!r} cannot be used: {why}; it is made again")
@@ -189,7 +189,7 @@ class GdbmFile:
                     pass  # done before
 
     def get(self, address: str) -> bytes | None:
-        """The value of `address`; see `AddressMap`."""
+        """Return the value of `address`; see `AddressMap`."""
         value = self._patiently(lambda: self._get(address.encode("ascii")))
         if value is not None and not self._genuine(address, value):
             raise StoreDamaged(f"the map {self._path!r}: the entry of {address} is damaged")
@@ -231,7 +231,7 @@ class GdbmFile:
             os.close(fd)
 
     def _copy(self, *, whatever: bool = False) -> int:
-        """The map as it is now: a walk of a second must not keep a writer waiting."""
+        """Return the map as it is now: a walk of a second must not keep a writer waiting."""
         with open(self._path, "rb") as file:
             if not self._unlocked:
                 self._share(file.fileno())
@@ -252,7 +252,7 @@ class GdbmFile:
             time.sleep(PAUSE_SECONDS)
 
     def count(self) -> int:
-        """The number of addresses; see `AddressMap`."""
+        """Return the number of addresses; see `AddressMap`."""
         return self._patiently(self._count)
 
     def _count(self) -> int:
@@ -262,14 +262,14 @@ class GdbmFile:
             return len(database)
 
     def size_bytes(self) -> int:
-        """Length of the file, 0 where it is missing."""
+        """Return the length of the file, 0 where it is missing."""
         try:
             return os.stat(self._path).st_size
         except OSError:
             return 0
 
     def damaged(self, *, is_open: bool) -> str | None:
-        """A sentence on what is wrong with the file, None where nothing is seen.
+        """Return a sentence on what is wrong with the file, None where nothing is seen.
 
         Args:
             is_open: it may have changed since it was closed.

@@ -216,7 +216,7 @@ class GdbmMap:
         return self.size_bytes() > BYTES_PER_ADDRESS * live + SPARE_BYTES
 
     def size_bytes(self) -> int:
-        """Length of the file, 0 where it is missing."""
+        """Return the length of the file, 0 where it is missing."""
         return self._file.size_bytes()
 
     def rebuild(self, entries: Iterable[tuple[str, bytes]]) -> None:

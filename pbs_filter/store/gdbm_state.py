@@ -44,7 +44,7 @@ def _boot_id() -> str:
 
 
 def _checksum(fd: int) -> tuple[int, int]:
-    """Length and CRC-32 of an open file. Raises: OSError."""
+    """Return the length and CRC-32 of an open file. Raises: OSError."""
     length = total = 0
     while block := os.pread(fd, _BLOCK_BYTES, length):
         length += len(block)
@@ -87,7 +87,7 @@ class State:
         return is_written_by_running_filter(self._map) and words == self._words()
 
     def _closed_and_same(self) -> list[str]:
-        """`closed` and what belongs to it, if it is what the map is; else nothing."""
+        """Return `closed` and what belongs to it, if it is what the map is; else nothing."""
         words = self._words()
         if words[:1] != ["closed"]:
             return []

@@ -28,13 +28,13 @@ _HEADER = re.compile(rb"(pbs-filter journal (\d{1,6}) ([0-9a-f]{8})) ([0-9a-f]{8
 
 
 def header(mark: int) -> bytes:
-    """The first line of a file with this mark."""
+    """Return the first line of a file with this mark."""
     text = b"pbs-filter journal %d %08x" % (VERSION, mark)
     return b"%b %08x\n" % (text, crc32(text))
 
 
 def encode(payloads: Iterable[str], mark: int) -> tuple[bytes, int]:
-    """The lines for `payloads`, and their number.
+    """Return the lines for `payloads`, and their number.
 
     Raises:
         ValueError: a payload has a newline in it, or more than MAX_PAYLOAD_BYTES.
@@ -120,7 +120,8 @@ def find_mark(fd: int, path: str) -> tuple[int, int, bool]:
 
 
 def read(path: str) -> Iterator[str]:
-    """The payloads of a journal nobody else needs to stop for: `PATH`, `PATH.1`; damage skipped.
+    """Yield the payloads of a journal nobody else needs to stop for: `PATH`, `PATH.1`; damage
+    skipped.
 
     For people (--history). Raises: StoreBusy, ConfigError.
     """

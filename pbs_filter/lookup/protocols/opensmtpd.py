@@ -24,7 +24,7 @@ _RESULTS = {YES: b"found", NO: b"not-found", NOT_NOW: b"error"}
 
 
 def reply(answer: str, request_id: bytes) -> bytes:
-    """The line that answers the check `request_id`."""
+    """Return the line that answers the check `request_id`."""
     return b"check-result|%b|%b\n" % (request_id, _RESULTS[answer])
 
 
@@ -59,7 +59,8 @@ class Lines:
         self._skipping = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes, b"" for one that was too long (nobody sends those)."""
+        """Return the lines that `data` completes, b"" for one that was too long (nobody sends
+        those)."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         complete = []
         for line in lines:

@@ -71,7 +71,8 @@ class Conversation:
         self._buffer += data
 
     def question(self) -> tuple[bytes, bytes | None] | None:
-        """The next question: (client_address, sender or None), or None where it is not complete.
+        """Return the next question: (client_address, sender or None), or None where it is not
+        complete.
 
         Raises `ProtocolError`, whose reply is the last thing to send.
         """

@@ -38,7 +38,7 @@ _DIGITS = len(str(MAX_REQUEST))
 
 
 def netstring(payload: bytes) -> bytes:
-    """`payload` with its length in front and a comma behind."""
+    """Return `payload` with its length in front and a comma behind."""
     return b"%d:%b," % (len(payload), payload)
 
 

@@ -57,7 +57,7 @@ class Mtas:
 
 
 def listen(where: str, *, mode: int, owner: int = -1, group: int = -1) -> socket.socket:
-    """A listening socket at `where`: `unix:/PATH` or `inet:ADDRESS:PORT` (loopback only).
+    """Return a listening socket at `where`: `unix:/PATH` or `inet:ADDRESS:PORT` (loopback only).
 
     `mode`, `owner` and `group` (ids, -1: as it comes) are for the file of a unix socket. Raises
     `ConfigError` for a place that cannot be used, or is not safe.
@@ -175,7 +175,7 @@ def check_directory(directory: str, owner: int = -1) -> None:
 
 
 def activated(environ: Mapping[str, str]) -> list[tuple[socket.socket, str]]:
-    """The listening sockets that systemd hands over, each with its kind, sd_listen_fds(3).
+    """Return the listening sockets that systemd hands over, each with its kind, sd_listen_fds(3).
 
     `FileDescriptorName=` of the socket unit says the kind: `socketmap` or `policy`. Raises
     `ConfigError` for another name, and for sockets that are not ours to serve.
@@ -224,7 +224,7 @@ def notify(environ: Mapping[str, str], state: str) -> None:
 
 
 def group_id(name: str) -> int:
-    """The id of a group given by name or number; `ConfigError` where there is none."""
+    """Return the id of a group given by name or number; `ConfigError` where there is none."""
     try:
         return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
     except KeyError:
@@ -232,7 +232,7 @@ def group_id(name: str) -> int:
 
 
 def user_entry(name: str) -> pwd.struct_passwd:
-    """The account called `name`; `ConfigError` where there is none."""
+    """Return the account called `name`; `ConfigError` where there is none."""
     try:
         return pwd.getpwnam(name)
     except KeyError:
