@@ -48,12 +48,14 @@ thead th { border-bottom-width: 2px }
 .n { text-align: right }
 tbody tr:nth-child(even) { background: var(--band) }
 svg { width: 100%; height: auto; display: block; margin-top: .5rem }
+.wide > svg { min-width: 36rem }
 svg text { font: 12px system-ui, sans-serif; fill: var(--dim) }
 svg .value { text-anchor: end }
 svg .day { text-anchor: middle }
 svg line { stroke: var(--rule); stroke-width: 1 }
 .key { list-style: none; padding: 0; margin: .2rem 0; display: flex; flex-wrap: wrap;
   gap: .1rem 1.2rem; font-size: .9rem }
+.key li { min-width: 0; overflow-wrap: anywhere }
 .key svg { display: inline-block; width: .8rem; height: .8rem; margin: 0 .4rem 0 0 }
 details { margin: .4rem 0; font-size: .9rem }
 summary { cursor: pointer; color: var(--dim) }
@@ -234,7 +236,8 @@ def _plot(title: str, about: str, unit: str, days: list[str], series: list[Serie
     parts = ["<section>", f"<h2>{title}</h2>", f'<p class="dim">{about}</p>']
     if not sum(each.total for each in series):
         return [*parts, "<p>None.</p>", "</section>"]
-    parts.append(plots.bars(f"{title}: {about}", unit, days, series))
+    drawn = plots.bars(f"{title}: {about}", unit, days, series)
+    parts += ['<div class="wide" tabindex="0">', drawn, "</div>"]
     if len(series) > 1:
         parts += ['<ul class="key">', *map(_key, range(len(series)), series), "</ul>"]
     return [*parts, *_table(title, days, series), "</section>"]
@@ -254,7 +257,7 @@ def _table(title: str, days: list[str], series: list[Series]) -> list[str]:
     return [
         "<details>",
         f"<summary>{title} as a table</summary>",
-        '<div class="wide">',
+        '<div class="wide" tabindex="0">',
         f'<table><thead><tr><th scope="col">Day</th>{heads}</tr></thead><tbody>',
         *(f'<tr><th scope="row">{day}</th>{_numbers(day, series)}</tr>' for day in days),
         "</tbody></table>",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ..terminal import safe
 
 WIDTH, HEIGHT = 720, 230
-LEFT, RIGHT, TOP, BOTTOM = 64, 28, 24, 34
+LEFT, RIGHT, TOP, BOTTOM = 56, 28, 24, 34
 """Room for the labels, in units of the view box, of which a character has about 7."""
 SERIES = 6
 """Of a plot; what is more goes into one that is called "others"."""
@@ -62,6 +62,13 @@ def ticks(highest: int) -> list[int]:
     return list(range(0, max(highest, 1) + step, step))
 
 
+def number_label(number: int) -> str:
+    """Return `1,500`, `150k` or `15M`: a label of the axis is a multiple of those."""
+    if number >= 10_000_000 and number % 1_000_000 == 0:
+        return f"{number // 1_000_000}M"
+    return f"{number // 1000:,}k" if number >= 10_000 and number % 1000 == 0 else f"{number:,}"
+
+
 def day_label(day: str) -> str:
     """Return `28 Nov` for `2026-11-28`."""
     return f"{int(day[8:])} {MONTHS[int(day[5:7]) - 1]}"
@@ -87,7 +94,9 @@ def bars(title: str, unit: str, days: Sequence[str], series: Sequence[Series]) -
     for mark in marks:
         y = TOP + height - height * mark / marks[-1]
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="value" x="{LEFT - 6}" y="{y + 4:.1f}">{mark:,}</text>')
+        parts.append(
+            f'<text class="value" x="{LEFT - 6}" y="{y + 4:.1f}">{number_label(mark)}</text>'
+        )
     every = int(-(-DATE_WIDTH // slot))
     for number, day in enumerate(days):
         x = LEFT + slot * number

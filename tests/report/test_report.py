@@ -198,6 +198,12 @@ def test_the_axis_begins_at_0_and_has_whole_numbers():
         assert 1 == len({b - a for a, b in itertools.pairwise(marks)})
 
 
+def test_labels_of_the_axis_are_short():
+    numbers = (0, 5000, 10_000, 150_000, 1_500_000, 10_000_000, 2_000_000_000)
+    expected = ["0", "5,000", "10k", "150k", "1,500k", "10M", "2000M"]
+    assert expected == [plots.number_label(number) for number in numbers]
+
+
 def test_a_bar_is_as_high_as_its_number_and_stands_on_the_one_below():
     series = [Series("bob", {TODAY: 2}), Series("alice", {TODAY: 2, YESTERDAY: 1})]
     svg = ElementTree.fromstring(plots.bars("t", "logins", [YESTERDAY, TODAY], series))
