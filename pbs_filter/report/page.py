@@ -31,7 +31,7 @@ STYLE = """
   --back: #16181b; --band: #22262b; --c0: #5aa9e6; --c1: #f0b040; --c2: #3fc49a; --c3: #e39ac6;
   --c4: #9bd4f5; --c5: #ff8f55; --c6: #9a9a9a; --c7: #c5d64a } }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 68rem; padding: 1.5rem; background: var(--back);
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--back);
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .3rem }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .3rem }
@@ -44,7 +44,7 @@ caption { text-align: left; color: var(--dim); padding: .3rem 0; white-space: no
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--rule);
   vertical-align: top; white-space: nowrap }
 thead th { border-bottom-width: 2px }
-.u { white-space: normal; overflow-wrap: anywhere; min-width: 8rem }
+.u { white-space: normal; overflow-wrap: anywhere; min-width: 10rem }
 .n { text-align: right }
 tbody tr:nth-child(even) { background: var(--band) }
 svg { width: 100%; height: auto; display: block; margin-top: .5rem }

@@ -198,17 +198,24 @@ def test_the_mta_is_seen_by_its_program():
     assert "" == mta_of_process(shell.pid)
 
 
-def test_the_mta_is_seen_by_its_account_or_else_its_process(monkeypatch):
+def test_the_mta_is_seen_by_its_account_and_for_root_by_its_process(monkeypatch):
+    account = pwd.getpwuid(os.getuid()).pw_name
+    asked = []
+    monkeypatch.setattr(sockets, "mta_of_process", lambda pid: asked.append(pid) or "sendmail")
+    monkeypatch.setattr(sockets, "MAX_PIDS", 1)
     mtas = Mtas()
     ours, theirs = socket.socketpair()
     with ours, theirs, socket.socket() as tcp:
         assert "" == mtas.of_peer(tcp)
-        monkeypatch.setattr(sockets, "mta_of_process", {os.getpid(): "sendmail"}.get)
-        assert "sendmail" == mtas.of_peer(ours)
-        monkeypatch.setitem(sockets.ACCOUNTS, pwd.getpwuid(os.getuid()).pw_name, "exim")
+        of_root = "sendmail" if os.getuid() == 0 else ""
+        assert [of_root] * 2 == [mtas.of_peer(ours) for _ in range(2)]
+        assert len(asked) <= 1, "a process is looked at once"
+        mtas._of_pid = {-5: "exim"}
+        assert of_root == mtas.of_peer(ours)
+        monkeypatch.setitem(sockets.ACCOUNTS, account, "exim")
         assert "exim" == Mtas().of_peer(ours)
         monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
-        assert "sendmail" == Mtas().of_peer(ours)
+        assert of_root == Mtas().of_peer(ours)
 
 
 def test_only_the_group_may_send_and_a_socket_that_was_left_is_replaced(place):

@@ -36,24 +36,36 @@ ACCOUNTS = {
 """The MTA that runs as an account."""
 
 
+_CREDENTIALS = struct.Struct("3i")
+MAX_PIDS = 1000
+
+
 class Mtas:
-    """The MTA at the other end of a unix socket, for the counts: its account is asked once."""
+    """The MTA at the other end of a unix socket, for the counts: by its account, which is looked up
+    once, or for root by the process."""
 
     def __init__(self) -> None:
-        self._of_uid: dict[int, str] = {}
+        self._of_uid = {-1: ""}
+        self._of_pid: dict[int, str] = {}
 
     def of_peer(self, sock: socket.socket) -> str:
         """Return the MTA that has connected; empty where that cannot be seen, as by TCP."""
-        if sock.family != socket.AF_UNIX:
-            return ""
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid, uid, _ = struct.unpack("3i", credentials)
-        if uid not in self._of_uid:
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, _ = _CREDENTIALS.unpack(credentials)
+        mta = self._of_uid.get(uid)
+        if mta is None:
             try:
-                self._of_uid[uid] = ACCOUNTS.get(pwd.getpwuid(uid).pw_name, "")
+                mta = ACCOUNTS.get(pwd.getpwuid(uid).pw_name, "")
             except KeyError:
-                self._of_uid[uid] = ""
-        return self._of_uid[uid] or mta_of_process(pid)
+                mta = ""
+            self._of_uid[uid] = mta
+        if mta or uid:
+            return mta
+        if pid not in self._of_pid:
+            if len(self._of_pid) >= MAX_PIDS:
+                self._of_pid.clear()
+            self._of_pid[pid] = mta_of_process(pid)
+        return self._of_pid[pid]
 
 
 def listen(where: str, *, mode: int, owner: int = -1, group: int = -1) -> socket.socket:
