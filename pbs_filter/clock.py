@@ -1,4 +1,4 @@
-"""The clock (edge): whole seconds that never go back, and the news that somebody set it.
+"""The clock (edge): whole seconds that never go back, and notice that somebody set the clock.
 
 The machine's own clock (CLOCK_BOOTTIME: it also counts while suspended, and nobody sets it) tells
 how much time really goes by; `offset` is what the wall clock had beside it. All of the filter's
@@ -20,7 +20,7 @@ STAMP = "t"
 
 
 class Clock:
-    """The wall clock, watched."""
+    """The clock tells the wall clock's time, and notices when that is set."""
 
     def __init__(self) -> None:
         self.offset = _offset()

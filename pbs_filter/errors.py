@@ -21,7 +21,7 @@ EXIT_STATUSES = (
 
 
 class PbsFilterError(Exception):
-    """The root; never raised itself. `str()` is what people read."""
+    """The root of our errors is never raised itself. `str()` is what people read."""
 
     exit_status = 1
 

@@ -38,7 +38,7 @@ ORDERED_PART = 5000
 
 
 class Correlator:
-    """Half-finished sessions in front of the ledger. Pure state.
+    """The correlator keeps pending sessions in front of the ledger. Pure state.
 
     Args:
         ledger: is told logins and logouts.

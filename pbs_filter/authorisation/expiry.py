@@ -1,4 +1,4 @@
-"""A queue of the addresses that must be looked at, by the second in which. Pure."""
+"""The queue has the addresses that must be looked at, by the second of each. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import heapq
 
 
 class DueQueue:
-    """Addresses by the second, epoch seconds, in which each is due.
+    """The queue keeps addresses by the second, epoch seconds, in which each is due.
 
     An address may stand there several times: who takes it compares the second with the one that is
     still valid.

@@ -1,4 +1,4 @@
-"""The changes that the journal has to be told of. Pure."""
+"""The changes that the journal lacks are kept here. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The changes that the map has to be told of, and its keys for an address. Pure.
+"""The changes that the map lacks are kept here, with its keys for an address. Pure.
 
 An address has a key; where several users logged in from it, each has one, too: `ADDRESS#NUMBER`.
 """

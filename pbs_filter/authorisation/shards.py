@@ -1,4 +1,4 @@
-"""A dict in parts, so that no single insertion takes long. Pure.
+"""A dict is kept in parts here, so that no single insertion takes long. Pure.
 
 A dict that outgrows its room is copied: at a million entries in some 30 ms, during which no line
 would be read. Each part has at most about 25,000, and is copied in one.

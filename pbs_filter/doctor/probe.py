@@ -1,4 +1,5 @@
-"""Trying things (edge): a test line, a question, a conversation. Nothing here changes anything."""
+"""Probes try the way of a line (edge): a test line, a question, a conversation. None of them
+changes anything."""
 
 from __future__ import annotations
 

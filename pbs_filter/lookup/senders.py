@@ -71,7 +71,7 @@ class Binding:
             if len(words) < 2:
                 raise ConfigError(
                     f"{source}, line {number}: {line!r} names no sender; "
-                    "write the user and then the senders that are his"
+                    "write the user and then that user's senders"
                 )
             self._senders.setdefault(words[0].lower(), set()).update(w.lower() for w in words[1:])
 

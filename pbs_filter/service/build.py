@@ -1,4 +1,4 @@
-"""From a configuration to a filter (edge: accounts and a site's grammar files are looked up)."""
+"""A configuration becomes a filter here (edge: it looks up accounts and grammar files)."""
 
 from __future__ import annotations
 

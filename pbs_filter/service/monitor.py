@@ -21,7 +21,7 @@ from .usage_file import UsageFile
 
 
 class Monitor:
-    """One running filter, looked at."""
+    """The monitor looks at one running filter."""
 
     def __init__(
         self,

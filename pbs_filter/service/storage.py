@@ -105,11 +105,7 @@ class Storage:
         files.check_not_anothers(config.map, (config.journal, f"{config.map}.state"))
         self._lock = Lock(config.lock, group=config.group)
         lock = self._lock
-        waiting = _once(
-            lambda: say(
-                f"waiting for another pbs-filter ({lock.holder()}): it holds {config.lock!r}"
-            )
-        )
+        waiting = _once(lambda: say(f"waiting: {lock.holder()} holds {config.lock!r}"))
 
         def wait() -> None:
             waiting()

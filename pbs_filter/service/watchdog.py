@@ -19,7 +19,7 @@ class LineTooSlow(BaseException):
 
 
 class Watchdog:
-    """The belt under "time stays linear": a line that hangs a rule is counted and acknowledged.
+    """The watchdog ends the work on a line that hangs a rule; it is counted and acknowledged.
 
     The alarm rings after each second that the processor works for us (a process that was stopped,
     or has a busy machine, must not give a login up). If it finds the filter at the same line of the

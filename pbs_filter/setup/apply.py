@@ -1,4 +1,4 @@
-"""Doing a plan (edge): `backup` keeps what --undo needs, `undo` does that."""
+"""A plan is done here (edge): `backup` keeps what --undo needs, and `undo` does that."""
 
 from __future__ import annotations
 

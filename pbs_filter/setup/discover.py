@@ -1,4 +1,4 @@
-"""Looking at the machine (edge). What cannot be read is as if it were not there."""
+"""The machine is looked at here (edge). A file that cannot be read counts as not there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Undoing what --apply did (edge)."""
+"""The changes that --apply made are taken back here (edge)."""
 
 from __future__ import annotations
 

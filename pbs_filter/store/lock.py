@@ -55,9 +55,9 @@ class Lock:
                 return
             if now >= end:
                 raise StoreBusy(
-                    f"another pbs-filter ({self.holder()}) holds {self._path!r}; one map takes "
-                    "one filter: stop what feeds that one (systemctl stop syslog.socket rsyslog), "
-                    "or give this one another map"
+                    f"{self.holder()} holds {self._path!r}; one map takes one filter: stop the "
+                    "daemon that feeds it (systemctl stop syslog.socket rsyslog), end it, or give "
+                    "this one another map"
                 )
             if now >= word:
                 word = now + WORD_SECONDS
@@ -126,12 +126,13 @@ class Lock:
         shared = [pid for pid, kind in lock_holders(self._path) if kind == "READ"]
         if shared:
             # Whoever may read the file can do that; a filter never does.
-            return f"no, {described_holders(self._path)}, which only reads it: end it"
+            return f"no pbs-filter, but {described_holders(self._path)}, which only reads it,"
         try:
             with open(self._path, encoding="utf-8", errors="replace") as file:
-                return file.readline(100).strip() or "which does not say its pid"
+                known = file.readline(100).strip() or "which does not say its pid"
         except OSError:
-            return "which cannot be asked"
+            known = "which cannot be asked"
+        return f"another pbs-filter ({known})"
 
     def release(self) -> None:
         """Give the lock up. The file stays: removing it would let two others each hold one."""

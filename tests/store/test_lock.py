@@ -34,7 +34,7 @@ def test_a_second_filter_is_told_who_holds_the_lock(path: Path) -> None:
     first = Lock(str(path))
     first.acquire(0)
     with pytest.raises(
-        StoreBusy, match=rf"\(pid {os.getpid()}, since 20\d\d-.*one filter: stop what feeds"
+        StoreBusy, match=rf"\(pid {os.getpid()}, since 20\d\d-.*one filter: stop the daemon"
     ):
         Lock(str(path)).acquire(0)
     first.release()
@@ -193,6 +193,6 @@ def test_a_process_that_only_reads_the_lock_file_and_keeps_the_filter_out_is_nam
     path.touch(mode=0o640)
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        words = rf"no, process {os.getpid()} \(.*\), which only reads it: end it"
+        words = rf"no pbs-filter, but process {os.getpid()} \(.*\), which only reads it, holds "
         with pytest.raises(StoreBusy, match=words):
             Lock(str(path)).acquire(0)
