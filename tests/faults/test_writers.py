@@ -27,7 +27,7 @@ def test_the_second_waits_says_so_and_takes_over(place: Path) -> None:
         with Running(place, f"--logto={place}/second") as second:
             second.send(login("192.0.2.2"))
             wait_for(
-                lambda: "waiting for another" in said(place / "second"),
+                lambda: "waiting: another" in said(place / "second"),
                 "the second to say that it waits",
             )
             assert b"OK" == first.ask(login("192.0.2.3"))
