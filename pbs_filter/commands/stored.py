@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..config.options import Config
 from ..errors import PbsFilterError, StoreBusy, StoreDamaged
-from ..lookup.answer import NOT_NOW, Lookup, open_reader
+from ..lookup.answer import NOT_NOW, Lookup
 from ..map_format.entry import Entry, decode
 from ..map_format.gdbm_reader import GdbmReader
 from ..map_format.map_clock import MapClock
@@ -113,7 +113,13 @@ def _clock(config: Config) -> Callable[[], float]:
 
 
 def _reader(config: Config) -> Reader:
-    return open_reader(config.map) if is_redis(config.map) else _gdbm_reader(config)
+    if not is_redis(config.map):
+        return _gdbm_reader(config)
+    from ..lookup.redis_reader import RedisReader
+    from ..store.redis_nodes import KnownNodes
+
+    known = KnownNodes(f"{config.files}.nodes", config.map, config.group, lambda _sentence: None)
+    return RedisReader([config.map], seeds=known.nodes)
 
 
 def _redis_map(config: Config) -> RedisMap:

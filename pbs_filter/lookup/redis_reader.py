@@ -18,7 +18,7 @@ from .redis_connection import Lost, RedisConnection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..map_format.redis_url import Location
     from .redis_connection import Target
@@ -59,7 +59,7 @@ class RedisTarget:
         elif location.kind == "unix":
             self._targets = [(location.path, 0)]
         else:
-            self._targets = list(location.hosts)
+            self._targets = [*location.hosts, *location.seeds]
 
     def entries(
         self, address: bytes, now: float, deadline: float, *, users: bool
@@ -72,7 +72,9 @@ class RedisTarget:
         if self._sentinels and (self._moved or not self._targets):
             self._look(deadline)
         troubles = []
-        for target in self._targets:
+        # Where the nodes that are named are dead, others have told us of more.
+        others = self._servers.keys() - set(self._targets) if not self._sentinels else ()
+        for target in (*self._targets, *others):
             try:
                 return self._entries(self._server(target), address, now, deadline, users=users)
             except PbsFilterError as error:
@@ -211,12 +213,21 @@ class RedisTarget:
 class RedisReader:
     """Reads what the filters keep in Redis: `answer.Reader`."""
 
-    def __init__(self, locations: Sequence[str], now: Callable[[], float] = time.time) -> None:
-        """`locations` are asked in this order; the first that can say decides.
+    def __init__(
+        self,
+        locations: Sequence[str],
+        now: Callable[[], float] = time.time,
+        seeds: Iterable[Target] = (),
+    ) -> None:
+        """`locations` are asked in this order, and then `seeds`, nodes of the same cluster; the
+        first that can say decides.
 
         Raises `ConfigError` for a location that is none.
         """
-        self._places = [RedisTarget(redis_url.parse(location)) for location in locations]
+        places = [redis_url.parse(location) for location in locations]
+        if seeds:
+            places[-1].seeds = tuple(seeds)
+        self._places = [RedisTarget(place) for place in places]
         self._now = now
 
     def get(self, address: str) -> bytes | None:

@@ -1,6 +1,7 @@
 """Where a Redis map is, from one text: `map` in pbs-filter.toml and `pbs-lookup --map`.
 
     redis://[USER@]HOST[:PORT][/DB][?KEY=VALUE&...]              rediss:// with TLS
+    redis://[USER@]HOST[:PORT],HOST[:PORT]...[?KEY=VALUE&...]    nodes of one cluster
     unix://[USER@]/PATH[?db=DB&KEY=VALUE...]
     redis+sentinel://[USER@]HOST[:PORT][,HOST[:PORT]...]/SERVICE[/DB][?...]      rediss+sentinel://
 
@@ -36,7 +37,8 @@ class Location:
 
     __slots__ = (
         "ca_file", "cert_file", "database", "hosts", "key_file", "kind", "password_file", "path",
-        "prefix", "sentinel_password_file", "sentinel_user", "service", "text", "tls", "user",
+        "prefix", "seeds", "sentinel_password_file", "sentinel_user", "service", "text", "tls",
+        "user",
     )  # fmt: skip
 
     def __init__(self, text: str, kind: str, tls: bool) -> None:
@@ -46,7 +48,10 @@ class Location:
         """`tcp`, `unix` or `sentinel`."""
         self.tls = tls
         self.hosts: tuple[tuple[str, int], ...] = ()
-        """Host (a name, or an address without brackets) and port: one, or the sentinels."""
+        """Host (a name, or an address without brackets) and port: one, or the sentinels, or several
+        nodes of one cluster."""
+        self.seeds: tuple[tuple[str, int], ...] = ()
+        """Other nodes of a cluster, as they were known: not from the text."""
         self.path = ""
         """The unix socket."""
         self.service = ""
@@ -110,9 +115,7 @@ def _network(location: Location, place: str) -> None:
     if path and path != [""]:
         location.database = _database(text, path[0])
     port = SENTINEL_PORT if sentinel else REDIS_PORT
-    location.hosts = tuple(
-        _host(text, one, port) for one in (hosts.split(",") if sentinel else [hosts])
-    )
+    location.hosts = tuple(_host(text, one, port) for one in hosts.split(","))
 
 
 def _host(text: str, host: str, default: int) -> tuple[str, int]:

@@ -57,6 +57,7 @@ def map_of(
             on_replace=on_replace,
         )
     from ..store.redis_map import RedisMap
+    from ..store.redis_nodes import KnownNodes
 
     return RedisMap(
         redis_url.parse(config.map),
@@ -65,6 +66,7 @@ def map_of(
         ends=lambda value: int(value[:10]),
         genuine=genuine,
         longest_seconds=config.longest_seconds,
+        known=KnownNodes(f"{config.files}.nodes", config.map, config.group, say),
     )
 
 

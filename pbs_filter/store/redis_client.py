@@ -53,6 +53,9 @@ MAX_REASON = 200
 """Characters of redis-py's own text that are told."""
 
 
+CLUSTER_TODO = ", and whether the user has the rights +asking +cluster|slots +command"
+
+
 class Refused(StoreBusy):
     """A server that answers does not do what it is asked for."""
 
@@ -104,6 +107,7 @@ def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -
             return Refused(f"the map {text!r} cannot be used: {why}; {todo}")
     return StoreBusy(
         f"the map {text!r} cannot be reached: {why}; look whether it runs, and can be reached"
+        + (CLUSTER_TODO if isinstance(error, redis.cluster.RedisClusterException) else "")
     )
 
 
@@ -113,7 +117,7 @@ class Link(Commands):
     Args:
         location: where; the files it names are read now.
         client_name: what CLIENT LIST shows.
-        seeds: hosts and ports to try beside that of `location`: other nodes of the cluster.
+        seeds: other nodes of the cluster, tried where none that `location` names answers.
 
     Raises:
         StoreBusy: it cannot be had, or is not what it should be. So does every method.
@@ -132,10 +136,8 @@ class Link(Commands):
             password(location.sentinel_password_file),
         )
         self._cluster = False
-        self.nodes: tuple[tuple[str, int], ...] = ()
-        """The masters of a cluster."""
         with self._patience():
-            self._client, info = self._open([*location.hosts, *seeds])
+            self._client, info = self._open(seeds)
         self.warning = ""
         """What its operator should mend."""
         if not info.get("aof_enabled", 1):
@@ -193,21 +195,25 @@ class Link(Commands):
 
     # ------------------------------------------------------------------ opening
 
-    def _open(self, hosts: list[tuple[str, int]]) -> tuple[Any, dict[str, Any]]:
+    def _open(self, seeds: Iterable[tuple[str, int]]) -> tuple[Any, dict[str, Any]]:
         """A client that answered, and its INFO."""
         redis = self._redis
         location = self._location
-        if location.kind == "sentinel":
-            hosts = [self._ask_sentinels()]
+        hosts = [self._ask_sentinels()] if location.kind == "sentinel" else location.hosts
         options = {**self._options, "db": location.database}
         if location.kind == "unix":
             return self._proven(redis.Redis(unix_socket_path=location.path, **options))
         error: Exception | None = None
-        for host, port in hosts:
+        for host, port in dict.fromkeys((*hosts, *seeds)):
             client = redis.Redis(host=host, port=port, **options, **self._tls())
             try:
+                # What is no node of a cluster any more is not where the map is.
+                named = (host, port) in hosts
+                if not named and not client.info("cluster").get("cluster_enabled"):
+                    client.close()
+                    continue
                 return self._proven(client)
-            except redis.ConnectionError as this:
+            except (redis.ConnectionError, redis.TimeoutError) as this:
                 client.close()
                 error = error or this
         assert error is not None
@@ -231,7 +237,8 @@ class Link(Commands):
 
     def _proven(self, client: Any) -> tuple[Any, dict[str, Any]]:
         """`client`, if it is one that we can write to; in a cluster, one for all of it."""
-        text = self._location.text
+        location = self._location
+        text = location.text
         info = client.info()
         version = str(info.get("redis_version", ""))
         if int(version.partition(".")[0] or 0) < LEAST_VERSION:
@@ -242,6 +249,12 @@ class Link(Commands):
         if info.get("cluster_enabled"):
             client.close()
             return self._open_cluster(client), info
+        if location.kind == "tcp" and len(location.hosts) > 1:
+            client.close()
+            raise StoreBusy(
+                f"the map {text!r} names several servers, and they are no cluster; name one, or "
+                "its sentinels"
+            )
         if info.get("role") != "master":
             client.close()
             raise StoreBusy(
@@ -264,8 +277,14 @@ class Link(Commands):
             host=where["host"], port=where["port"], **options, **self._tls()
         )
         self._cluster = True
-        self.nodes = tuple((node.host, node.port) for node in client.get_primaries())
         return client
+
+    @property
+    def nodes(self) -> tuple[tuple[str, int], ...]:
+        """The nodes of a cluster, replicas too: one of them may be the next master."""
+        if not self._cluster:
+            return ()
+        return tuple((node.host, int(node.port)) for node in self._client.get_nodes())
 
     def close(self) -> None:
         """Give the connection back; nothing is raised."""

@@ -23,6 +23,7 @@ from ..map_format.redis_url import Location
 from .address_map import Behind
 from .redis_client import Link, library, password
 from .redis_commands import Seen
+from .redis_nodes import KnownNodes
 from .redis_queue import FLUSH_SECONDS, SendQueue
 from .redis_sender import Sender
 
@@ -40,6 +41,7 @@ class RedisMap:
         ends: when a value ends, seconds since the epoch.
         genuine: whether a value belongs to its address.
         longest_seconds: the longest that one login lets an address in.
+        known: the nodes of a cluster that were seen before.
 
     Raises:
         ConfigError: redis-py is missing, or a password file is not as it should be.
@@ -54,6 +56,7 @@ class RedisMap:
         ends: Callable[[bytes], int],
         genuine: Callable[[str, bytes], bool] = lambda _address, _value: True,
         longest_seconds: int = 0,
+        known: KnownNodes | None = None,
     ) -> None:
         library()
         password(location.password_file)
@@ -64,8 +67,15 @@ class RedisMap:
         self._genuine = genuine
         self._reader: Link | None = None
         self._queue = SendQueue(location.text)
+        self._known = known
         self._sender = Sender(
-            self._queue, location, name, say=say, ends=ends, longest_seconds=longest_seconds
+            self._queue,
+            location,
+            name,
+            say=say,
+            ends=ends,
+            longest_seconds=longest_seconds,
+            known=known,
         )
 
     # ------------------------------------------------------------------ writing
@@ -124,7 +134,8 @@ class RedisMap:
         """A connection of the caller's own, when everything has been sent."""
         self.flush()
         if self._reader is None:
-            self._reader = Link(self._location, f"pbs-filter-{self._name}")
+            seeds = self._known.nodes if self._known is not None else ()
+            self._reader = Link(self._location, f"pbs-filter-{self._name}", seeds)
         return self._reader
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:

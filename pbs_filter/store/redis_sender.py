@@ -19,6 +19,7 @@ from ..errors import PbsFilterError
 from ..map_format.redis_url import Location
 from .redis_client import Link, Refused
 from .redis_membership import Membership, Predecessor
+from .redis_nodes import KnownNodes, Nodes
 from .redis_queue import SendQueue
 
 BATCH = 500
@@ -40,6 +41,7 @@ class Sender:
         say: takes a sentence the operator should read; called by the thread.
         ends: when a value ends, seconds since the epoch.
         longest_seconds: the longest that one login lets an address in.
+        known: the nodes of a cluster that were seen before, and where to note those seen now.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Sender:
         say: Callable[[str], None],
         ends: Callable[[bytes], int],
         longest_seconds: int,
+        known: KnownNodes | None = None,
     ) -> None:
         self._queue = queue
         self._location = location
@@ -59,7 +62,8 @@ class Sender:
         self._ends = ends
         self._thread: threading.Thread | None = None
         # The thread's own:
-        self._nodes: tuple[tuple[str, int], ...] = ()
+        self._known = known
+        self._nodes: Nodes = known.nodes if known is not None else ()
         self._slices: Iterator[list[str]] | None = None
         self._membership = Membership(queue, name, longest_seconds)
         self._renew_at = 0.0
@@ -126,7 +130,7 @@ class Sender:
                     link.close()
 
     def _connected(self, link: Link) -> None:
-        self._nodes = link.nodes or self._nodes
+        self._note_nodes(link)
         self._slices = None
         self._renew_at = time.monotonic() + RENEW_SECONDS
         if link.warning:
@@ -138,6 +142,11 @@ class Sender:
         self._see(server)
         if not self._refused:
             self._is_there_again()
+
+    def _note_nodes(self, link: Link) -> None:
+        self._nodes = link.nodes or self._nodes
+        if self._known is not None:
+            self._known.learn(link.nodes)
 
     def _is_there_again(self) -> None:
         self._refused = ""
@@ -300,6 +309,7 @@ class Sender:
     def _renew(self, link: Link) -> None:
         """Look at the server, and let what now waits be followed by a sign of life."""
         self._renew_at = time.monotonic() + RENEW_SECONDS
+        self._note_nodes(link)
         self._see(self._membership.look(link))
         with self._queue.changed:
             if self._queue.synced != self._queue.server:

@@ -27,6 +27,7 @@ def told(location: Location) -> dict[str, object]:
     [
         ("redis://r1.example", {"hosts": (("r1.example", 6379),)}),
         ("redis://192.0.2.1:7000/3", {"hosts": (("192.0.2.1", 7000),), "database": 3}),
+        ("redis://r1,[2001:db8::1]:7", {"hosts": (("r1", 6379), ("2001:db8::1", 7))}),
         ("redis://[2001:db8::1]/", {"hosts": (("2001:db8::1", 6379),)}),
         ("redis://[::ffff:192.0.2.1]:1", {"hosts": (("::ffff:192.0.2.1", 1),)}),
         (
@@ -94,7 +95,7 @@ def test_a_location_says_where_and_how(text: str, expected: dict[str, object]) -
         ("reddis://r1", "'reddis' is no kind of map; give the path of a GDBM file, or redis://"),
         ("redis://", "'' is not HOST"),
         ("redis://:6379", "':6379' is not HOST"),
-        ("redis://r1,r2", "'r1,r2' is not HOST"),
+        ("redis://r1,,r2", "'' is not HOST"),
         ("redis://2001:db8::1", "is not a port"),
         ("redis://[2001:db8::1", "is not HOST"),
         ("redis://[r1]", "is not HOST"),

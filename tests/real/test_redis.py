@@ -532,6 +532,76 @@ def test_a_cluster_keeps_each_address_where_it_belongs(place: Path, look: Look) 
         assert 0 == pipeline.end()
 
 
+def test_a_cluster_is_found_when_the_node_that_is_named_has_died(place: Path, look: Look) -> None:
+    """By a filter that is started then, by --list and by --forget: the nodes are remembered."""
+    everything = {address(number) for number in range(30)}
+    with cluster(place, replicas=1) as nodes:
+        named, *others = nodes
+        lookup = look(named)
+        with started(place, "mx1", named.url) as pipeline:
+            for one in sorted(everything):
+                pipeline.ask(login(one))
+            wait_for(lambda: everything == _in_cluster(nodes), "every login")
+            wait_for(lambda: everything == _in_cluster(others), "the replica to have its part")
+            for one in everything:  # so it gets to know the nodes
+                wait_for(lambda one=one: _found(lookup, one), "a lookup")
+            pipeline.kill()
+        named.stop()
+        with started(place, "mx1", named.url) as pipeline:
+            pipeline.ask(login(address(31)))
+            everything.add(address(31))
+            wait_for(lambda: pipeline.status()["map"] is None, "all to be sent")
+            assert everything == pipeline.addresses()
+            assert 0 == pipeline.mode("--list", address(31)).returncode
+            assert 0 == pipeline.mode("--forget", address(7)).returncode
+            assert address(7) not in pipeline.addresses()
+            wait_for(lambda: _is_no(lookup, address(7)), "no")
+            for one in everything - {address(7)}:
+                wait_for(lambda one=one: _found(lookup, one), "a lookup")
+        # Who has remembered nothing has a second node to ask.
+        both = f"{named.url},127.0.0.1:{others[0].port}"
+        with started(place, "mx2", both) as pipeline:
+            pipeline.ask(login(address(32)))
+            wait_for(lambda: {address(32)} < pipeline.addresses(), "the other filter's login")
+
+
+def test_a_slot_that_moves_loses_nobody_with_the_rights_of_the_example(place: Path) -> None:
+    password = place / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    users = (CHECKOUT / "examples" / "redis" / "users.acl").read_text().splitlines()
+    (acl,) = (line for line in users if line.startswith("user pbs-filter "))
+    acl = acl.replace("#@filter-sha256@", ">secret")
+    with cluster(place, f"{acl} +asking +cluster|slots +command") as nodes:  # as README has it
+        one = address(7)
+        slot = nodes[0].cli("CLUSTER", "KEYSLOT", f"pbs:{one}")
+        ids = [node.cli("CLUSTER", "MYID") for node in nodes]
+        (source,) = (n for n, node in enumerate(nodes) if _owns(node, int(slot)))
+        target = (source + 1) % len(nodes)
+        location = f"redis://pbs-filter@127.0.0.1:{nodes[0].port}?password_file={password}"
+        with started(place, "mx1", location) as pipeline:
+            wait_for(lambda: pipeline.status()["map"] is None, "all to be sent")
+            nodes[target].cli("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+            nodes[source].cli("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+            pipeline.ask(login(one))  # ASK: it is not there yet
+            wait_for(lambda: {one} == _in_cluster([nodes[target]]), "the login")
+            assert {one} == pipeline.addresses()
+            for node in (nodes[target], nodes[source], *nodes):
+                node.cli("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+            assert 0 == pipeline.mode("--forget", one).returncode  # MOVED
+            assert set() == pipeline.addresses()
+            pipeline.ask(login(one))
+            wait_for(lambda: {one} == pipeline.addresses(), "the login behind the move")
+            assert pipeline.status()["map"] is None
+            assert all("" == node.cli("ACL", "LOG") for node in nodes), "nothing was refused"
+
+
+def _owns(node: RedisServer, slot: int) -> bool:
+    (mine,) = (line for line in node.cli("CLUSTER", "NODES").splitlines() if "myself" in line)
+    first, last = map(int, mine.split()[8].split("-"))
+    return first <= slot <= last
+
+
 def _in_cluster(nodes: list[RedisServer]) -> set[str]:
     found = set()
     for node in nodes:

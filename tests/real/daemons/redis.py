@@ -131,8 +131,10 @@ class Sentinel(RedisServer):
 
 
 @contextlib.contextmanager
-def cluster(directory: Path, nodes: int = 3) -> Iterator[list[RedisServer]]:
-    """Masters without replicas that share the slots and have found each other."""
+def cluster(
+    directory: Path, *config: str, nodes: int = 3, replicas: int = 0
+) -> Iterator[list[RedisServer]]:
+    """Masters that share the slots and have found each other, and `replicas` of the first."""
     made = [
         RedisServer(
             directory / str(number),
@@ -140,20 +142,25 @@ def cluster(directory: Path, nodes: int = 3) -> Iterator[list[RedisServer]]:
             "cluster-config-file nodes.conf",
             "cluster-node-timeout 2000",
             "cluster-announce-ip 127.0.0.1",
+            *config,
             tcp=True,
         )
-        for number in range(nodes)
+        for number in range(nodes + replicas)
     ]
     with contextlib.ExitStack() as stack:
         for node in made:
             stack.enter_context(node)
         share = 16384 // nodes
-        for number, node in enumerate(made):
+        for number, node in enumerate(made[:nodes]):
             last = 16383 if number == nodes - 1 else (number + 1) * share - 1
             node.cli("CLUSTER", "ADDSLOTSRANGE", str(number * share), str(last))
+        for node in made:
             node.cli("CLUSTER", "MEET", "127.0.0.1", str(made[0].port))
         for node in made:
-            wait_for(partial(_complete, node, nodes), "the nodes of the cluster to agree")
+            wait_for(partial(_complete, node, len(made)), "the nodes of the cluster to agree")
+        for node in made[nodes:]:
+            node.cli("CLUSTER", "REPLICATE", made[0].cli("CLUSTER", "MYID"))
+            wait_for(partial(in_step, node), "the replica")
         yield made
 
 

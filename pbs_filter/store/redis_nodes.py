@@ -1,0 +1,75 @@
+"""Remembers the nodes of a Redis Cluster in a file beside the journal (edge).
+
+A location names some nodes. When all of these are dead, and the cluster is well, a filter that is
+restarted, `--list` and `--forget` find it by the nodes that were seen last.
+
+The first line is the location, so that nothing is remembered of another map; each other line is
+`HOST PORT`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from .. import files
+
+Nodes = tuple[tuple[str, int], ...]
+"""Hosts and ports."""
+MOST_NODES = 1000
+_BYTES = 1 << 17
+
+
+class KnownNodes:
+    """The nodes of the cluster at `location`, as the file at `path` remembers them.
+
+    Args:
+        path: of the file.
+        location: as the configuration has it.
+        group: of the file; "": as the system gives it.
+        say: takes a sentence the operator should read.
+    """
+
+    def __init__(self, path: str, location: str, group: str, say: Callable[[str], None]) -> None:
+        self._path = path
+        self._location = location
+        self._group = group
+        self._say = say
+        self.nodes = self._read()
+
+    def _read(self) -> Nodes:
+        """What the file has; nothing where it cannot be read, or is of another location."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            fd = os.open(self._path, flags)
+        except OSError:
+            return ()
+        with open(fd, "rb") as file, suppress(OSError):
+            first, *lines = file.read(_BYTES).decode("utf-8", "replace").splitlines() or [""]
+            if first == self._location:
+                return tuple(node for node in map(_node, lines) if node is not None)
+        return ()
+
+    def learn(self, nodes: Iterable[tuple[str, int]]) -> None:
+        """Remember `nodes`; trouble with the file is said."""
+        found = tuple(sorted(nodes)[:MOST_NODES])
+        if not found or found == self.nodes:
+            return
+        self.nodes = found
+        lines = [self._location, *(f"{host} {port}" for host, port in found)]
+        try:
+            fd = files.create(self._path + ".new", 0o640, files.gid_of(self._group))
+            try:
+                files.write_all(fd, "".join(f"{line}\n" for line in lines).encode(), 0)
+            finally:
+                os.close(fd)
+            os.rename(self._path + ".new", self._path)
+        except OSError as error:
+            self._say(str(files.busy("write", self._path, error)))
+
+
+def _node(line: str) -> tuple[str, int] | None:
+    host, _, port = line.partition(" ")
+    good = host and port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536
+    return (host, int(port)) if good else None
