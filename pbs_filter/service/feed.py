@@ -138,7 +138,7 @@ class Feed:
         if self.unanswered:
             self._input(self.unanswered, watchdog)
         while True:
-            ready = dict(poller.poll(self._timeout_ms()))
+            ready = [descriptor for descriptor, _ in poller.poll(self._timeout_ms())]
             if self._wake_read in ready:
                 self._woken()
             if self.stdin in ready:
@@ -291,7 +291,8 @@ class Feed:
         )
 
     def _keep_house(self, *, quiet: bool) -> None:
-        self._look_at_clock()
+        if quiet:  # where a line came, it was looked at a moment ago
+            self._look_at_clock()
         now = self.clock.now()
         if now != self._last_second:
             self._last_second = now

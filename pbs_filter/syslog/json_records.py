@@ -56,6 +56,9 @@ def read(line: bytes) -> Record | Reason:
     )
     try:
         peer = _known_peer(peer, protocol)
+        writer = int(uid or juid or -1)
+        if writer >= 1 << 32:
+            return Reason.BAD_JSON
         return _new_record(
             Record,
             (
@@ -64,7 +67,7 @@ def read(line: bytes) -> Record | Reason:
                 nil(host),
                 nil(pid) or tag_pid or "",
                 _oldest(received) if sent == received else _oldest(received, sent),
-                _uid(uid and int(uid), juid and int(juid)),
+                None if writer < 0 else writer,
                 peer,
                 True,
                 _is_exact(source, peer, uid, juid),
