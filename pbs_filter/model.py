@@ -165,5 +165,6 @@ class Reason(enum.Enum):
     NOT_AN_ALLOWED_NETWORK = "in none of allow_networks"
     NOT_AN_ALLOWED_USER = "not in allow_users"
     WITHOUT_TLS = "no TLS, as far as its line says (require_tls)"
+    NEW_COUNTRY = "from a country that the user has not come from (geoip_database)"
     TOO_MANY = "max_addresses reached"
     USER_HAS_TOO_MANY = "the user has max_addresses_per_user already"

@@ -118,6 +118,13 @@ class Extra:
 EXTRAS = (
     Extra("--all", ("list", "forget"), "list also what has ended; forget everybody"),
     Extra(
+        "--erase",
+        ("forget",),
+        "forget a user or an address, and erase them at once from journal, map and history; log "
+        "files are not touched",
+        "USER|ADDRESS",
+    ),
+    Extra(
         "--json",
         ("list", "explain", "check", "status", "history", "report", "doctor", "dumpconfig"),
         "JSON (examples/json.md)",

@@ -176,6 +176,10 @@ class Correlator:
         if len(self._early_ends) > MAX_EARLY_ENDS:
             self._early_ends.popitem(last=False)
 
+    def forget_pending(self, session: str) -> None:
+        """A pending session is forgotten: its login is none of a known connection."""
+        self._forget(session)
+
     def _forget(self, session: str) -> None:
         del self.pending[session]
         self._changed[session] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ..model import Reason, Record
@@ -78,6 +79,11 @@ class Counts:
         taken = {Login(*login): number for login, number in self._waiting.items()}
         self._waiting.clear()
         return taken
+
+    def forget_logins(self, is_meant: Callable[[Login], bool]) -> None:
+        """Let no call of `take_logins` tell of logins that are meant."""
+        for login in [each for each in self._waiting if is_meant(Login(*each))]:
+            del self._waiting[login]
 
     def by_reason(self) -> dict[Reason, int]:
         """Every reason with its count; other programs' lines are what the scan passed over."""

@@ -80,7 +80,7 @@ class Logins:
             reason: Reason | None = Reason.UNKNOWN_SESSION
         elif known_already:
             reason = Reason.TOLD_TWICE
-        elif refusal := self.policy.refuses(address, user, observation.local, rule, record):
+        elif refusal := self.policy.refuses(address, user, observation.local, rule, record, at):
             reason, detail = refusal
         else:
             address = widen(address, self.ipv6_prefix)

@@ -17,6 +17,7 @@ REFUSALS = frozenset(
         Reason.TOO_MANY,
         Reason.USER_HAS_TOO_MANY,
         Reason.WITHOUT_TLS,
+        Reason.NEW_COUNTRY,
     }
 )
 """Reasons by which the site's policy refuses a login that succeeded: the log has each."""

@@ -10,6 +10,7 @@ from ..grammar.carriage import Carriage
 from ..grammar.rules import Rule, Server
 from ..grammar.tls import can_say, tls_of
 from ..model import Accepted, Connected, Ended, Observation, Reason, Record
+from .countries import Countries
 from .groups import Group, Terms
 from .user_names import UserPatterns
 
@@ -37,6 +38,8 @@ class Policy:
     require_vouched: bool = False
     require_tls: bool = False
     """Only logins by TLS may authorise; a group may say otherwise."""
+    countries: Countries | None = None
+    """From where each user has come; None: that does not matter."""
     uid_of: Callable[[str], int | None] | None = None
     """The uid of a user's account, None where there is none: the machine's, told by the edge."""
     writes_as_user: frozenset[str] = frozenset()
@@ -81,6 +84,7 @@ class Policy:
         trusted_uids: Mapping[str, frozenset[int]] | None = None,
         require_vouched: bool = False,
         require_tls: bool = False,
+        countries: Countries | None = None,
         uid_of: Callable[[str], int | None] | None = None,
         writes_as_user: Iterable[str] = (),
         speaks_as_user: Iterable[str] = (),
@@ -103,6 +107,7 @@ class Policy:
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,
             require_tls=require_tls,
+            countries=countries,
             uid_of=uid_of,
             writes_as_user=frozenset(writes_as_user) | frozenset(speaks_as_user),
             speaks_as_user=frozenset(speaks_as_user),
@@ -204,10 +209,11 @@ class Policy:
         local: str | None,
         rule: Rule | None = None,
         record: Record | None = None,
+        at: int = 0,
     ) -> tuple[Reason, str] | None:
         """Return why `user` at canonical `address` is never authorised, and the network or name
         that says so; `local` is the server's own address where the line has it, `rule` has read
-        `record`.
+        `record`, and `at` is the time of the login. What is not refused teaches a country.
         """
         if self._refused.find(address) is not None:
             return next(
@@ -226,5 +232,9 @@ class Policy:
         if self.allow_users is not None and self.allow_users.find(user) is None:
             return Reason.NOT_AN_ALLOWED_USER, user
         if self.asks_for_tls and rule is not None and record is not None:
-            return self._lacks_tls(address, user, rule, record)
+            refusal = self._lacks_tls(address, user, rule, record)
+            if refusal is not None:
+                return refusal
+        if self.countries is not None:
+            return self.countries.refuses(user, address, at)
         return None

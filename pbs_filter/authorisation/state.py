@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..map_format.entry import Entry
 from ..map_format.redis_site import Site
 from .correlator import Correlator
+from .countries import Countries
 from .ledger import Ledger
 from .pieces import Pieces
 from .trace import Trace
@@ -24,7 +25,8 @@ class State:
         self.pieces = pieces
         self.trace = Trace()
         self.site = Site()
-        self._parts = (ledger, correlator, pieces, self.site)
+        self.countries = Countries()
+        self._parts = (ledger, correlator, pieces, self.site, self.countries)
 
     # ------------------------------------------------------------------ time
 
@@ -38,6 +40,7 @@ class State:
         """The wall clock was set by `seconds` (negative: back)."""
         self.ledger.shift(seconds)
         self.correlator.shift(seconds)
+        self.countries.shift(seconds)
 
     def next_due(self) -> int | None:
         """Return when `tick` has something to do, seconds since the epoch."""
@@ -53,6 +56,7 @@ class State:
             + len(ledger.sessions)
             + len(self.correlator.pending)
             + len(self.site.words)
+            + self.countries.number
         )
 
     def changes(self) -> int:
@@ -62,6 +66,7 @@ class State:
             + self.correlator.changes()
             + self.pieces.changes()
             + self.site.changes()
+            + self.countries.changes()
         )
 
     def journal_payloads(self) -> list[str]:
@@ -98,6 +103,7 @@ class State:
         """After the last `apply` and `learn`."""
         self.ledger.restored(now)
         self.correlator.restored(now)
+        self.countries.restored(now)
 
     # ------------------------------------------------------------------ the map
 

@@ -33,6 +33,7 @@ LOGINS_WITHOUT_EFFECT = frozenset(
         Reason.TOO_MANY,
         Reason.USER_HAS_TOO_MANY,
         Reason.WITHOUT_TLS,
+        Reason.NEW_COUNTRY,
     }
 )
 """Somebody logged in, and the site's policy is that it authorises nobody."""

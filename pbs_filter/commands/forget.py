@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from ..addresses import canonical
 from ..authorisation.user_names import user_key
 from ..config.options import Config
 from ..errors import StoreBusy, StoreDamaged, UsageError
@@ -15,6 +16,7 @@ from ..map_format.entry import Entry, decode
 from ..map_format.redis_merge import last_login, merge
 from ..map_format.redis_site import Word
 from ..map_format.redis_url import is_redis
+from ..service.control import ANSWER_SECONDS
 from ..service.storage import map_of
 from ..store.redis_map import RedisMap
 from .request import request
@@ -23,6 +25,8 @@ REQUEST_ADDRESSES = 50
 """Addresses in one request: it may have 4 KiB."""
 WAIT_SECONDS = 2.0
 """How long replicas get to confirm."""
+ERASE_SECONDS = 600.0
+"""How long erasing may take: journal and history are written anew."""
 
 
 def run(config: Config, options: argparse.Namespace) -> int:
@@ -33,22 +37,36 @@ def run(config: Config, options: argparse.Namespace) -> int:
         ConfigError, StoreBusy: see `request`.
     """
     question: dict[str, Any] = {"do": "forget"}
-    chosen = [bool(options.forget), bool(options.forget_user), options.all]
+    chosen = [bool(options.forget), bool(options.forget_user), options.all, bool(options.erase)]
     if sum(chosen) != 1:
-        raise UsageError("--forget needs an ADDRESS, --user NAME or --all, and only one of them")
+        raise UsageError(
+            "--forget needs an ADDRESS, --user NAME, --all or --erase USER|ADDRESS, and only one "
+            "of them"
+        )
+    if options.erase:
+        question["erase"] = True
+        options.forget = canonical(options.erase) or ""
+        options.forget_user = "" if options.forget else options.erase
     if options.forget:
         question["address"] = options.forget
     elif options.forget_user:
         question["user"] = options.forget_user
     else:
         question["all"] = True
-    answer = request(config, question)
+    answer = request(config, question, ERASE_SECONDS if options.erase else ANSWER_SECONDS)
     count = answer["count"]
     whose = answer.get("address") or options.forget_user or "everybody"
     where = ""
     if is_redis(config.map):
         elsewhere, where = _forget_elsewhere(config, answer.get("address", ""), options)
         count = max(count, elsewhere)
+    if options.erase:
+        print(
+            f"{whose}: erased from journal, map and history ({count} addresses were authorised)"
+            f"{where}"
+        )
+        print("The log files of mail server, syslog daemon and filter are left as they are.")
+        return 0
     if not count:
         print(f"{whose}: was not authorised")
         return 1

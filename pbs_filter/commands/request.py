@@ -6,20 +6,23 @@ from typing import Any
 
 from ..config.options import Config
 from ..errors import UsageError
-from ..service import control, storage
+from ..service import control
+from ..service.without_feed import without_feed
 from .arguments import complain
 
 
-def request(config: Config, question: dict[str, Any]) -> dict[str, Any]:
+def request(
+    config: Config, question: dict[str, Any], patience_seconds: float = control.ANSWER_SECONDS
+) -> dict[str, Any]:
     """Ask the running filter, or do it in its place where none runs; return the answer.
 
     Raises:
         UsageError: the request makes no sense.
         StoreBusy: it cannot be done now.
     """
-    answer = control.ask(config.control, question)
+    answer = control.ask(config.control, question, patience_seconds)
     if answer is None:
-        answer = storage.without_feed(config, question, complain)
+        answer = without_feed(config, question, complain)
     if "error" in answer:
         raise UsageError(str(answer["error"]))
     return answer

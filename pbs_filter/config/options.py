@@ -133,6 +133,27 @@ class Config:
         "credentials, or a trusted host.",
         reload=True,
     )
+    geoip_database: str = option(
+        file_path(""),
+        "",
+        "A database of countries in MaxMind's format (GeoLite2-Country.mmdb): a login from a "
+        "country that this user has not come from within geoip_days authorises nobody, and is "
+        "warned of. The first country of a user is learnt; --forget --erase USER lets the next one "
+        "be learnt, --authorise lets one address in. Needs the package maxminddb. Empty: off.",
+        reload=True,
+    )
+    geoip_days: int = option(
+        whole(1, 3650),
+        90,
+        "How long a login makes its country known for its user.",
+        reload=True,
+    )
+    geoip_countries: tuple[str, ...] = option(
+        TEXTS,
+        (),
+        "Countries (ISO codes, such as DE) that are known for every user.",
+        reload=True,
+    )
     require_tls: bool = option(
         YES_NO,
         False,
@@ -195,9 +216,12 @@ class Config:
         "The most connections without a login that are remembered; the oldest is forgotten.",
     )
     history_days: int = option(
-        whole(1, 3660),
+        whole(0, 3660),
         30,
-        "How many days --report looks back: so long are its counts kept, in .usage beside the map.",
+        "How long the journal remembers what has ended, for --history: it is written anew, without "
+        "that, after half of this time at the latest (0: after an hour), and the one before it is "
+        "removed. So many days --report looks back: so long are its counts kept, in .usage beside "
+        "the map. The log files are not ours: see logrotate.",
     )
     confirm: str = option(
         choice("auto", "yes", "lines", "no"),

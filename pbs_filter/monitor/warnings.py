@@ -13,6 +13,7 @@ from datetime import tzinfo
 from itertools import chain
 from typing import NamedTuple
 
+from ..authorisation.countries import Countries
 from ..authorisation.pipeline import Pipeline
 from ..model import Reason
 from ..syslog.headers import OwnLog
@@ -27,6 +28,7 @@ KINDS = (
     "time_zone",
     "forged",
     "over_limit",
+    "country",
     "pieces",
 )
 """The kinds of warnings: for programs, and a label of the metrics."""
@@ -92,11 +94,12 @@ class Warnings:
 
         `now` is seconds since the epoch, `uptime` seconds of a clock that nobody sets.
         """
-        counts = pipeline.counts
+        counts, countries = pipeline.counts, pipeline.state.countries
         logins = sum(counts.logins.values())
         self._numbers = {
             "unread": counts.unread,
             "over_limit": pipeline.noticed.over_limit,
+            "country": {user: each.number for user, each in countries.refused.items()},
             "forged": {f"{uid} {name}": number for (uid, name), number in counts.forged.items()},
         }
         self._fade(uptime)
@@ -112,6 +115,7 @@ class Warnings:
             self._forged(pipeline),
             self._pieces(pipeline),
             self._over_limit(pipeline),
+            self._country(countries),
         ):
             said.append(self._raise(name, Notice(kind, now, sentence, todo)))
         return said
@@ -289,4 +293,16 @@ class Warnings:
                 f"{user} has {most} addresses that may relay, and logs in from more, refused",
                 "if the password was stolen, change it and end them (--list shows them, --forget "
                 "ADDRESS ends one); if they are genuine, raise max_addresses_per_user",
+            )
+
+    def _country(self, countries: Countries) -> Iterator[Finding]:
+        for user in self._new("country", countries.refused):
+            yield (
+                "country",
+                user,
+                f"{user} logs in from a country that is new for this user, refused: "
+                f"{countries.refused[user].country}",
+                "if the password was stolen, change it; if the user travels, --authorise the "
+                "address, add the country to geoip_countries, or let the next one be learnt with "
+                "--forget --erase USER",
             )

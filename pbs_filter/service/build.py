@@ -6,18 +6,20 @@ import pwd
 from collections.abc import Callable, Iterable
 
 from ..authorisation.correlator import Correlator
+from ..authorisation.countries import Countries
 from ..authorisation.groups import Group, Terms
 from ..authorisation.ledger import Ledger
 from ..authorisation.pipeline import Pipeline
 from ..authorisation.policy import Policy
 from ..config.files import read_list
-from ..config.options import Config
+from ..config.options import DAY, Config
 from ..config.tables import SiteServer
 from ..errors import ConfigError
 from ..grammar.matcher import Matcher
 from ..grammar.rules import Server, own_logs_of
 from ..syslog.records import reader
 from ..text import nearest
+from . import geoip
 from .local_networks import COMMAND_SECONDS, LocalNetworks
 
 SHARED_ACCOUNTS = frozenset({"www-data", "nobody", "daemon", "mail", "www", "apache", "http"})
@@ -163,10 +165,29 @@ def groups_of(config: Config) -> list[Group]:
     return groups
 
 
-def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]) -> Policy:
+def borders_of(config: Config, countries: Countries, say: Callable[[str], None]) -> None:
+    """Let `countries` be judged by the site's database as it is now.
+
+    Raises:
+        ConfigError: the database, or the library that reads it, cannot be used.
+    """
+    if config.geoip_database:
+        countries.country_of = geoip.country_of(config.geoip_database, say)
+    countries.home = frozenset(country.upper() for country in config.geoip_countries)
+    seconds = config.geoip_days * DAY
+    countries.seconds = seconds if config.geoip_database else 0
+
+
+def policy_of(
+    config: Config,
+    servers: Iterable[Server],
+    networks: Iterable[str],
+    countries: Countries | None = None,
+) -> Policy:
     """Return the policy, with the machine's accounts as they are now.
 
-    `networks` are the answer of `local_networks_command`.
+    `networks` are the answer of `local_networks_command`; `countries` have been told of the site's
+    database.
     """
     return Policy.of(
         local_networks=(*config.local_networks, *networks),
@@ -182,6 +203,7 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
         require_tls=config.require_tls,
+        countries=countries if config.geoip_database else None,
         uid_of=uid_of,
         writes_as_user=[server.name for server in servers if AS_USER in server.accounts],
         speaks_as_user=[
@@ -215,7 +237,7 @@ def pipeline_of(
             (group.terms.grace_seconds for group in policy.groups), default=0
         ),
     )
-    return Pipeline(
+    pipeline = Pipeline(
         matcher=Matcher(servers, programs=config.programs, enable=config.enable),
         policy=policy,
         ledger=ledger,
@@ -226,3 +248,7 @@ def pipeline_of(
         ),
         ipv6_prefix=config.ipv6_prefix,
     )
+    borders_of(config, pipeline.state.countries, say)
+    if config.geoip_database:
+        policy.countries = pipeline.state.countries
+    return pipeline

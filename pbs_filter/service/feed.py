@@ -336,6 +336,8 @@ class Feed:
         must_be_in_map = answer.get("changed") or request.get("do") == "forget"
         if must_be_in_map and not (persister.commit() and persister.write_map()):
             return {"error": persister.trouble}
+        if answer.get("erased") and (trouble := persister.erase({**request, **answer})):
+            return {"error": trouble}
         return answer | self.tell(request.get("do"), now)
 
     # ------------------------------------------------------------------ the end

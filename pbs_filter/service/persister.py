@@ -18,7 +18,8 @@ meanwhile readers go by the offset in `PATH.clock`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from ..authorisation.state import State
 from ..clock import Clock
@@ -52,6 +53,8 @@ class Persister:
         timer: tells seconds of a clock that nobody sets.
         patient: the syslog daemon waits for each acknowledgement.
         on_replaced: called when a new map has taken the place of the old one.
+        on_rewritten: the same of the journal.
+        on_erase: takes whom a request names out of what is kept for people.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Persister:
         timer: Callable[[], float],
         patient: bool,
         on_replaced: Callable[[], None] = lambda: None,
+        on_rewritten: Callable[[], None] = lambda: None,
+        on_erase: Callable[[Mapping[str, Any]], None] = lambda _request: None,
     ) -> None:
         self.state = state
         self.journal = journal
@@ -74,6 +79,8 @@ class Persister:
         self.timer = timer
         self.schedule = Schedule(patient=patient)
         self.on_replaced = on_replaced
+        self.on_rewritten = on_rewritten
+        self.on_erase = on_erase
         self.troubles: dict[str, str] = {}
         """What is wrong, by part of the store."""
         self._clock_moved = False
@@ -148,12 +155,30 @@ class Persister:
         """Raises: StoreBusy."""
         self._stop_rewriting()
         journal.begin_rewrite()
-        journal.rewrite_step([self.clock.stamp()])
+        self._write_head(journal)
         live = self.state.live_payloads()
         while some := list(itertools.islice(live, REWRITE_LINES)):
             journal.rewrite_step(some)
         journal.finish_rewrite()
         self._journal_anew = False
+
+    def _write_head(self, journal: Journal) -> None:
+        """Raises: StoreBusy."""
+        journal.rewrite_step([self.clock.stamp(), journal.birth(self.clock.now())])
+
+    def erase(self, request: Mapping[str, Any]) -> str:
+        """Write the journal and its history anew without what has been forgotten, and begin a new
+        map; return what went wrong. With a million addresses it takes some seconds.
+        """
+        if self.journal is not None:
+            try:
+                self._write_whole_journal(self.journal)
+                self.on_erase(request)
+            except StoreBusy as error:
+                return str(error)
+        if self._rebuild is None:  # what was deleted may still be in free places of the file
+            self._rebuild_some(REBUILD_ADDRESSES)
+        return ""
 
     def write_map(self, *, whole: bool = True) -> bool:
         """Bring the map up to the state, or a batch nearer to it; whether nothing went wrong."""
@@ -237,8 +262,10 @@ class Persister:
         """Start a new journal or a new map, where the old one has grown past what lives."""
         journal = self.journal
         idle = self._rewrite is None
-        if journal is not None and idle and journal.should_rewrite(self.state.live()):
-            self._rewrite_some()
+        if journal is not None and idle:
+            is_due = journal.is_old(self.clock.now()) or journal.should_rewrite(self.state.live())
+            if is_due:
+                self._rewrite_some()
         if self._rebuild is None and self.map.should_rebuild(self.state.addresses()):
             self._rebuild_some(REBUILD_ADDRESSES)
 
@@ -253,7 +280,7 @@ class Persister:
         try:
             if self._rewrite is None:
                 journal.begin_rewrite()
-                journal.rewrite_step([self.clock.stamp()])
+                self._write_head(journal)
                 self._rewrite = self.state.live_payloads()
                 self.schedule.rewriting = True
                 return
@@ -263,6 +290,7 @@ class Persister:
             else:
                 self._stop_rewriting()
                 journal.finish_rewrite()
+                self.on_rewritten()
         except StoreBusy as error:
             self._stop_rewriting()
             journal.abort_rewrite()

@@ -3,6 +3,7 @@
     {"do": "forget", "address": A}                             -> {"changed": bool, "count": N}
     {"do": "forget", "user": U}                                -> the same; N addresses
     {"do": "forget", "all": true}                              -> the same
+    {"do": "forget", "address" or "user": ..., "erase": true}  -> and "erased": true
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
     {"do": "revoke", "addresses": {A: T}, "until": U}          -> {"changed": true}
     {"do": "retire", "name": N, "at": T, "until": U}           -> {"changed": true}
@@ -23,6 +24,7 @@ from typing import Any
 from .. import __version__
 from ..addresses import canonical, widen
 from ..authorisation.authorisations import MANUAL, clean
+from ..authorisation.erasure import erase
 from ..authorisation.pipeline import Pipeline
 from ..map_format.redis_site import FORGOTTEN, RETIRED
 from ..model import Record
@@ -36,7 +38,14 @@ MAX_NOTE = 48
 def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
     """Do what `request` asks for; the answer. `uid` in it is told by the kernel, for the log."""
     answer = _handle(pipeline, request, now)
-    if answer.get("changed") and request["do"] in ("forget", "authorise"):
+    if request.get("erase") is True and request.get("do") == "forget" and "error" not in answer:
+        who = {key: str({**request, **answer}.get(key, "")) for key in ("user", "address")}
+        if not any(who.values()):
+            return {"error": "erase needs a user or an address"}
+        erase(pipeline, **who)
+        answer["erased"] = True
+    changed = answer.get("changed") or answer.get("erased")
+    if changed and request["do"] in ("forget", "authorise"):
         is_authorised = request["do"] == "authorise"
         pipeline.ledger.events.add(
             "authorised" if is_authorised else "forgotten",
@@ -44,7 +53,7 @@ def handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str
             str(request.get("user", "")) or clean(str(request.get("note", "")))[:MAX_NOTE],
             MANUAL if is_authorised else "",
             answer.get("until", 0),
-            "everybody" if request.get("all") is True else "",
+            "everybody" if request.get("all") is True else "erased" if "erased" in answer else "",
             request.get("uid"),
         )
     return answer

@@ -12,7 +12,8 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .. import __version__, privileges
 from ..authorisation.pipeline import Pipeline
@@ -155,6 +156,10 @@ def _run(
             if cursor is not None:
                 cursor.save()
 
+        def erase(request: Mapping[str, Any]) -> None:
+            store.erase_history(request)
+            usage_file.erase(str(request.get("address") or request.get("user")))
+
         persister = Persister(
             state=pipeline.state,
             journal=store.journal,
@@ -164,6 +169,8 @@ def _run(
             timer=time.monotonic,
             patient=confirm,
             on_replaced=store.tell_clock,
+            on_rewritten=store.tidy,
+            on_erase=erase,
         )
         feed = Feed(
             pipeline=pipeline,
@@ -269,7 +276,10 @@ class _Reload:
 
     def _apply(self, config: Config) -> None:
         servers = self._pipeline.matcher.servers
-        self._pipeline.follow(build.policy_of(config, servers, self._networks.answer))
+        countries = self._pipeline.state.countries
+        policy = build.policy_of(config, servers, self._networks.answer, countries)
+        build.borders_of(config, countries, self._log.say)
+        self._pipeline.follow(policy)
         self._config = config
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import clock, files, privileges
+from ..authorisation.erasure import mentions
 from ..clock import Clock
-from ..config.options import Config
+from ..config.options import DAY, Config
 from ..errors import StoreBusy, StoreDamaged
 from ..log import Log
 from ..map_format import redis_url
 from ..map_format.check import is_intact
 from ..map_format.entry import decode
+from ..store import history
 from ..store.address_map import AddressMap
-from ..store.journal import Journal
+from ..store.journal import BORN, Journal
 from ..store.lock import Lock
 from ..store.memory_map import MemoryMap
 from . import site
@@ -122,7 +124,12 @@ class Storage:
 
     def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
         state = self.state
-        self.journal = Journal(config.journal, say=self._say, group=config.group)
+        self.journal = Journal(
+            config.journal,
+            say=self._say,
+            group=config.group,
+            history_seconds=config.history_days * DAY,
+        )
         self.map = address_map = map_of(config, self._say, self._new_map)
         stamp = ""
         unknown = 0
@@ -131,6 +138,8 @@ class Storage:
                 # What was told before is in the time of another clock.
                 self._shift(clock.between(stamp, payload))
                 stamp = payload
+            elif payload.startswith(BORN + "\t"):
+                self.journal.born_epoch = int(payload.partition("\t")[2])
             elif not state.apply(payload):
                 unknown += 1
             if number % 100_000 == 99_999:
@@ -158,7 +167,10 @@ class Storage:
             state.journaled()
         shared_map = site.shared(address_map) if redis_url.is_redis(config.map) else None
         is_new = shared_map is not None and state.site.name(os.urandom(8).hex())
+        if self.journal.born_epoch is None:
+            recovered.append(self.journal.birth(self.clock.now()))
         self.journal.start(recovered)
+        self.tidy()
         self.journal.append(state.site.journal_payloads())
         state.site.journaled()
         if shared_map is not None:
@@ -168,6 +180,31 @@ class Storage:
             self.map.rebuild(state.map_values())
             state.map_forgotten()
         self.tell_clock()
+
+    def tidy(self) -> None:
+        """Remove the copies of damaged files that are older than the history."""
+        try:
+            self._remove_copies(self.clock.now() - self._config.history_days * DAY)
+        except StoreBusy as error:
+            self._say(str(error))
+
+    def erase_history(self, request: Mapping[str, Any]) -> None:
+        """Take whom `request` names out of what is kept for people.
+
+        Raises:
+            StoreBusy: it cannot be done now.
+        """
+        if self.journal is None:
+            return
+        user, address = str(request.get("user", "")), str(request.get("address", ""))
+        config = self._config
+        speaks_of = mentions(user=user, address=address)
+        history.erase(config.journal, speaks_of, gid=files.gid_of(config.group))
+        self._remove_copies(self.clock.now() + DAY)
+
+    def _remove_copies(self, before_epoch: int) -> None:
+        for path in {self._config.journal, self._config.files}:
+            history.remove_copies(path, before_epoch)
 
     def _shift(self, step: int) -> None:
         if step:
@@ -274,33 +311,6 @@ def log_of(config: Config) -> Log:
         as_json=config.log_format == "json",
         nowrite=not config.write,
     )
-
-
-def without_feed(
-    config: Config, request: dict[str, Any], say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Do what a person asks for when no filter is running: be one for a moment.
-
-    Raises:
-        PbsFilterError: the store cannot be used.
-    """
-    from . import build, requests
-
-    uid = os.getuid()
-    privileges.become(config, say)
-    pipeline = build.pipeline_of(config, say)
-    store = Storage(config, pipeline.state, say, lock_seconds=2)
-    try:
-        answer = requests.handle(pipeline, request | {"uid": uid}, store.clock.now())
-        if config.logto.startswith("/"):
-            log_of(config).events(*pipeline.ledger.events.take())
-        if answer.get("changed") and store.journal is not None:
-            store.journal.append([store.clock.stamp(), *pipeline.state.journal_payloads()])
-            store.map.write(pipeline.ledger.map_changes())
-        store.close(clean=True)
-    finally:
-        store.release()
-    return answer
 
 
 def _once(say: Callable[[], None]) -> Callable[[], None]:

@@ -99,6 +99,11 @@ class UsageFile:
             self._saving.join()
             self._told(self._saving.error)
 
+    def erase(self, who: str) -> None:
+        """Take a user or an address out of usage and file. Does not raise."""
+        if self.usage.erase(who):
+            self.save(0.0, last=True)
+
     def _told(self, error: OSError | None) -> None:
         if error is None:
             self._log.recovered("usage", f"{self._path!r} can be written again")

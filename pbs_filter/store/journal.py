@@ -28,11 +28,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .. import files
 from ..errors import StoreBusy
-from . import journal_lines
+from . import history, journal_lines
 from .journal_file import Part, keep_old, new_part, open_present, put_aside
 
 AHEAD_BYTES = 1 << 20
 """Room claimed beyond the last line."""
+BORN = "b"
+"""What the payload begins with that says when a journal was begun, in seconds since the epoch."""
 SPARE_LINES = 10_000
 """A journal is rewritten when it has this many lines beside two for each live state."""
 
@@ -45,6 +47,7 @@ class Journal:
         say: takes a sentence the operator should read.
         mode: of the file.
         group: of the file; "": as the system gives it.
+        history_seconds: no line of what has ended is kept longer, if `is_old` is asked and heeded.
 
     Raises:
         ConfigError: there is no such group.
@@ -57,8 +60,13 @@ class Journal:
         say: Callable[[str], None] = lambda _sentence: None,
         mode: int = 0o640,
         group: str = "",
+        history_seconds: int | None = None,
     ) -> None:
         self._path = path
+        self._history_seconds = history_seconds
+        self.born_epoch: int | None = None
+        """When it was begun; None: nobody knows."""
+        self._born_before: int | None = None
         self._say = say
         self._mode = mode
         self._gid = files.gid_of(group)
@@ -258,9 +266,19 @@ class Journal:
         too_long = part.lines > 2 * live + SPARE_LINES
         return self._next is None and (too_long or part.suspect)
 
+    def is_old(self, now: int) -> bool:
+        """Whether it is time to rewrite the journal for its age: see `history`."""
+        return self._next is None and history.is_half(self.born_epoch, now, self._history_seconds)
+
+    def birth(self, now: int) -> str:
+        """The payload that says that the journal begins now, for its first lines."""
+        self.born_epoch = now
+        return f"{BORN}\t{now}"
+
     def begin_rewrite(self) -> None:
         """Start a new journal. Raises: StoreBusy."""
         self.abort_rewrite()
+        self._born_before = self.born_epoch
         try:
             self._next = new_part(self._path + ".new", self._mode, self._gid)
         except OSError as error:
@@ -288,7 +306,7 @@ class Journal:
             os.fsync(new.fd)
             if old is not None:
                 old.cut_back()
-                keep_old(self._path, self._say)
+                keep_old(self._path, self._say, keep=self._history_seconds != 0)
             os.rename(self._path + ".new", self._path)
         except OSError as error:
             self.abort_rewrite()
@@ -310,6 +328,7 @@ class Journal:
             return
         os.close(self._next.fd)
         self._next = None
+        self.born_epoch = self._born_before
         try:
             files.remove(self._path + ".new")
         except OSError:

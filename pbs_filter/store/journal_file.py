@@ -139,11 +139,12 @@ def put_aside(path: str, why: str, say: Callable[[str], None]) -> None:
     say(f"the journal {path!r}: {why}; kept as {name!r}, starting a new one")
 
 
-def keep_old(path: str, say: Callable[[str], None]) -> None:
+def keep_old(path: str, say: Callable[[str], None], *, keep: bool = True) -> None:
     """Give the old journal its second name, for --history. Not worth failing for."""
     older = path + ".1"
     try:
         files.remove_big(older)
-        os.link(path, older)
+        if keep:
+            os.link(path, older)
     except OSError as error:
         say(f"{files.busy('keep the old journal as', older, error)}")
