@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import cli
+from pbs_filter.authorisation.countries import Countries
 from pbs_filter.config.declare import options_of
 from pbs_filter.config.options import OPTIONS, Config
 from pbs_filter.config.tables import Export, SiteServer
@@ -142,6 +143,7 @@ def test_what_sighup_reads_again_is_declared_so() -> None:
 
     config = Reads(sources=dict.fromkeys(OPTIONS, "default"))
     build.policy_of(config, (), build.ask_networks(config, lambda _text: None))
+    build.borders_of(config, Countries(), lambda _text: None)
     # Which lines are read is decided at the start; that a server is named counts at once.
     assert {o.name for o in OPTIONS.values() if o.reload} | {"servers"} == read & set(OPTIONS)
 
