@@ -137,9 +137,9 @@ class Config:
         file_path(""),
         "",
         "A database of countries in MaxMind's format (GeoLite2-Country.mmdb): a login from a "
-        "country that this user has not come from within geoip_days authorises nobody, and is "
-        "warned of. The first country of a user is learnt; --forget --erase USER lets the next one "
-        "be learnt, --authorise lets one address in. Needs the package maxminddb. Empty: off.",
+        "country that this user has not come from within geoip_days authorises nobody, and warns. "
+        "A user's first country is learnt, and after --forget --erase USER the next one. Needs the "
+        "package maxminddb. Empty: off.",
         reload=True,
     )
     geoip_days: int = option(
@@ -218,10 +218,9 @@ class Config:
     history_days: int = option(
         whole(0, 3660),
         30,
-        "How long the journal remembers what has ended, for --history: it is written anew, without "
-        "that, after half of this time at the latest (0: after an hour), and the one before it is "
-        "removed. So many days --report looks back: so long are its counts kept, in .usage beside "
-        "the map. The log files are not ours: see logrotate.",
+        "How long the journal remembers what has ended, for --history (it is written anew, without "
+        "that, after half of this time; 0: after an hour), and .usage beside the map, for --report. "
+        "Log files are not ours: see logrotate.",
     )
     confirm: str = option(
         choice("auto", "yes", "lines", "no"),
