@@ -219,8 +219,7 @@ class Config:
         whole(0, 3660),
         30,
         "How long the journal remembers what has ended, for --history (it is written anew, without "
-        "that, after half of this time; 0: after an hour), and .usage beside the map, for --report. "
-        "Log files are not ours: see logrotate.",
+        "that, after half of this time; 0: after an hour), and .usage beside it, for --report.",
     )
     confirm: str = option(
         choice("auto", "yes", "lines", "no"),
