@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import cli
+from pbs_filter.config.load import build
 from pbs_filter.config.options import OPTIONS
 from pbs_filter.grammar import Server, contract
 from pbs_filter.servers import SERVERS
@@ -21,8 +22,9 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "examples/MOVING.md",
     "examples/QUESTIONS.md",
-    *sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("examples/*/README.md")),
+    *sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("examples/*/*.md")),
 )
+PAGES = sorted(CHECKOUT.glob("examples/servers/*.md"))
 
 
 def text(name: str) -> str:
@@ -46,6 +48,16 @@ def test_each_link_leads_somewhere(name: str) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(str(target.resolve().relative_to(CHECKOUT))), link
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_settings_of_a_servers_page_are_taken(path: Path) -> None:
+    keys = rf"(?m)^    ((?:{'|'.join(OPTIONS)}) = .*)$"
+    settings = "\n".join(re.findall(keys, path.read_text()))
+    config = build({path.name: settings})
+    names = {server.name for server in SERVERS}
+    assert {*config.servers, *config.trusted_accounts, *config.programs} <= names
+    assert settings or path.stem in ("README", "popa3d", "stalwart")
 
 
 @pytest.mark.parametrize("name", ["README.md", "examples/debian/README.Debian"])

@@ -253,8 +253,8 @@ class Config:
     log_level: str = option(
         choice("warning", "info", "debug"),
         "info",
-        "How much is logged. warning: what somebody should know. info: also each authorisation "
-        "begun and ended, session, refusal by policy, and who authorised or forgot by hand. "
+        "How much is logged. warning: what the operator should know. info: also each authorisation "
+        "begun and ended, session, refusal by policy, and each --authorise and --forget. "
         "debug: also every decision. At most 500 lines of these a second; the rest is counted.",
     )
     user: str = option(

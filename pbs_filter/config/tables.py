@@ -62,7 +62,7 @@ class Group:
 
     name: str = option(NAME, REQUIRED, "What --explain calls it.")
     users: tuple[str, ...] = option(
-        USERS, (), "The users who are meant, as in deny_users. Left away: all."
+        USERS, (), "The users of the group, as in deny_users. Left away: all."
     )
     networks: tuple[str, ...] = option(
         NETWORKS, (), "The networks that are meant. Left away: all. With users, both must fit."
