@@ -22,6 +22,7 @@ DOCUMENTS = (
     "CONTRIBUTING.md",
     "examples/MOVING.md",
     "examples/QUESTIONS.md",
+    "examples/RETIRING.md",
     *sorted(str(path.relative_to(CHECKOUT)) for path in CHECKOUT.glob("examples/*/*.md")),
 )
 PAGES = sorted(CHECKOUT.glob("examples/servers/*.md"))
