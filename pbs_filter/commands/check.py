@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ..config.options import Config
-from ..errors import ConfigError, PbsFilterError
+from ..errors import ConfigError, PbsFilterError, StoreBusy
 from ..grammar import contract
 from ..map_format.redis_url import is_redis
 from ..privileges import accounts
 from ..service.build import pipeline_of, servers_of
+from ..service.site import shared
+from ..service.storage import map_of
 from ..store.gdbm_file import NO_GDBM, has_gdbm
 from ..terminal import json_line
 from .arguments import complain
@@ -51,6 +53,8 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
     if config.write and not is_redis(config.map) and not has_gdbm():
         raise ConfigError(NO_GDBM)
     accounts(config)
+    if config.write and is_redis(config.map):
+        note_redis(config, note)
     pipeline = pipeline_of(config, note)
     read = pipeline.read_record
     servers = servers_of(config)
@@ -65,6 +69,19 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
         }
         for server in servers
     ]
+
+
+def note_redis(config: Config, note: Callable[[str], None]) -> None:
+    """Note what its operator should mend in the Redis that has the map."""
+    shared_map = shared(map_of(config))
+    assert shared_map is not None
+    try:
+        if advice := shared_map.advice():
+            note(advice)
+    except StoreBusy as error:
+        note(str(error))
+    finally:
+        shared_map.close()
 
 
 def _print(

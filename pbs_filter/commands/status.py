@@ -75,6 +75,7 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
         ("lookups", _lookups(values["lookups_by_mta"]), ""),
     ):
         yield [Span(f"{name:<17}", "dim"), Span(said, style)]
+    yield from _section("filters that share the map", map(_member, values["members"]))
     yield from _section("warnings", map(_warning, values["warnings"]), "yellow")
     yield from _section(
         "lines that led to nothing, and why", map(_reason, values["reasons"].values())
@@ -133,6 +134,15 @@ def _lookups(lookups: Mapping[str, Mapping[str, Mapping[str, int]]]) -> str:
         )
         or "none have been counted"
     )
+
+
+def _member(member: Mapping[str, Any]) -> list[str]:
+    if member["awaited_until"] is None:
+        return [f"{member['name']}: retired"]
+    seen = "no sign of life is known"
+    if member["last_sign"]:
+        seen = f"last sign of life {member['silent_seconds']} s ago"
+    return [f"{member['name']}: {seen}"]
 
 
 def _warning(warned: Mapping[str, Any]) -> list[str]:

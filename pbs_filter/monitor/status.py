@@ -6,7 +6,7 @@ it. A name may be added; none changes its meaning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .. import __version__
@@ -37,6 +37,8 @@ FIELDS = {
     "troubles": "the same by part of the store, journal or map",
     "map": "what a map in Redis has not taken yet: waiting (addresses; null: all), away_since, "
     "trouble; null: it has everything",
+    "members": "the filters that share a map in Redis: name, last_sign, silent_seconds, "
+    "awaited_until (lookups say not now so long if it stays silent; null: it is retired)",
     "journal": "the journal: position (file and length) and bytes; null: nothing is written",
     "lookups": "answers that lookups on this host have given, by protocol: yes, no, not_now",
     "lookups_by_mta": "the same by MTA, then by protocol",
@@ -58,6 +60,8 @@ class Run(NamedTuple):
     """The fields of `store.Behind`."""
     lookups: Mapping[str, Mapping[str, Mapping[str, int]]] = {}
     """MTA to protocol to answer to number."""
+    members: Sequence[Mapping[str, Any]] = ()
+    """The filters that share the map."""
 
 
 def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[str, Any]:
@@ -101,6 +105,7 @@ def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[
         "trouble": "; ".join(run.troubles.values()) or None,
         "troubles": dict(run.troubles),
         "map": run.behind,
+        "members": list(run.members),
         "journal": None
         if run.journal is None
         else {"position": run.journal, "bytes": int(run.journal.rpartition("-")[2])},

@@ -6,6 +6,7 @@ Called once a second. The decisions are in `warnings`, the texts in `status` and
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -30,12 +31,14 @@ class Monitor:
         hooks: Hooks,
         usage_file: UsageFile,
         lookup_counts: LookupCounts | None = None,
+        members: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
         self._log = log
         self._hooks = hooks
         self._metrics_file = metrics_file
         self._usage_file = usage_file
         self._lookup_counts = lookup_counts
+        self._members = members
         self._warnings = Warnings()
         self._newest = b""
 
@@ -101,5 +104,6 @@ class Monitor:
             position,
             None if behind is None else behind._asdict(),
             {} if self._lookup_counts is None else self._lookup_counts.by_mta,
+            self._members(),
         )
         return status.collect(feed.pipeline, self._warnings, run, now)

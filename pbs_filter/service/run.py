@@ -143,9 +143,15 @@ def _run(
             store.clock.now(),
             log,
         )
-        monitor = Monitor(log, metrics_file, hooks, usage_file, lookup_counts)
-
         shared_map = site.shared(store.map) if is_redis(config.map) else None
+        monitor = Monitor(
+            log,
+            metrics_file,
+            hooks,
+            usage_file,
+            lookup_counts,
+            tuple if shared_map is None else shared_map.members,
+        )
 
         def every_second(now: int) -> None:
             if shared_map is not None:

@@ -9,6 +9,7 @@ Every command is for one key, so that a cluster can spread them.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -21,6 +22,11 @@ SPARE_SECONDS = 60
 """A key outlives its values by this: the machine's clock may be so much ahead of ours."""
 SCAN_KEYS = 1000
 """Keys in one slice of a walk through all of them."""
+
+
+def stamp() -> bytes:
+    """Return a value for the field FORGOTTEN of the marks: something was revoked."""
+    return b"revoked " + os.urandom(6).hex().encode()
 
 
 class Seen(NamedTuple):

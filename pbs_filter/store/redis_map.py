@@ -17,12 +17,13 @@ from itertools import islice
 from typing import Any
 
 from ..errors import StoreBusy, StoreDamaged
+from ..map_format.redis_fields import FORGOTTEN
 from ..map_format.redis_members import NONE, SILENT_MS, decode
 from ..map_format.redis_site import Word
 from ..map_format.redis_url import Location
 from .address_map import Behind
 from .redis_client import Link, library, password
-from .redis_commands import Seen
+from .redis_commands import Seen, stamp
 from .redis_nodes import KnownNodes
 from .redis_queue import FLUSH_SECONDS, SendQueue
 from .redis_sender import Sender
@@ -206,6 +207,12 @@ class RedisMap:
         """Return the members as they were last seen, see `SendQueue.members`."""
         return self._queue.members()
 
+    def advice(self) -> str:
+        """Return what the operator of the server should mend. Raises: StoreBusy."""
+        self._read()
+        assert self._reader is not None
+        return self._reader.warning
+
     def see(self) -> Seen:
         """Return what the server says of itself and of the members. Raises: StoreBusy."""
         return self._read().see()
@@ -220,6 +227,7 @@ class RedisMap:
         addresses = iter(words)
         while some := list(islice(addresses, READ_ADDRESSES)):
             link.forget(self._name, {address: words[address] for address in some})
+        link.mark(FORGOTTEN, stamp())
         return link.copies(wait_seconds)
 
     def retire(self, name: str, mark: bytes, wait_seconds: float) -> tuple[int, int]:

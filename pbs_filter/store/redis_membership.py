@@ -12,15 +12,14 @@ from itertools import islice
 
 from ..errors import StoreBusy
 from ..map_format import redis_members as members
+from ..map_format.redis_fields import FORGOTTEN as REVOKED
 from ..map_format.redis_members import LIFE, LIFE_FIELD, NONE, RETIRED, SILENT_MS, Mark, spelled
 from ..map_format.redis_site import FORGOTTEN, MEMBER, ROUGH_SECONDS, Word
 from ..map_format.redis_site import RETIRED as GONE
 from .redis_client import Link
-from .redis_commands import Seen
+from .redis_commands import Seen, stamp
 from .redis_queue import SendQueue
 
-STAMP = "!forgotten"
-"""The field of the marks that changes with what was revoked."""
 BATCH = 500
 
 
@@ -77,7 +76,7 @@ class Membership:
         self.must_gossip = (
             self._gossiped != server
             or self._queue.has_news
-            or self._stamp != seen.marks.get(STAMP, b"")
+            or self._stamp != seen.marks.get(REVOKED, b"")
         )
         return server
 
@@ -167,11 +166,11 @@ class Membership:
             is_told = False
         if ended := [address for address, (_, until) in listed.items() if until <= now]:
             link.unlist(ended[:BATCH])
-        stamp = self._seen.marks.get(STAMP, b"")
+        known = self._seen.marks.get(REVOKED, b"")
         if not is_told:
-            stamp = b"revoked " + os.urandom(6).hex().encode()
-            link.mark(STAMP, stamp)
-        self._stamp = stamp
+            known = stamp()
+            link.mark(REVOKED, known)
+        self._stamp = known
         self._gossiped = server
         self.must_gossip = False
 

@@ -25,6 +25,7 @@ from pbs_filter.errors import PbsFilterError, StoreBusy, StoreDamaged
 from pbs_filter.lookup import __main__ as lookup
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.map_format.redis_fields import FILTERS
+from pbs_filter.map_format.redis_members import Mark
 from pbs_filter.terminal import ansi, json_line, left
 
 from ..lookup import maps
@@ -307,8 +308,10 @@ def test_a_damaged_field_in_redis_is_no_no(damaged, monkeypatch):
 
     def answer(words: tuple[bytes, ...]) -> bytes:
         if words[0] == b"INFO":
-            return bulk(b"role:master\r\nmaster_replid:%b\r\n" % (b"a" * 40))
-        values = {marks: [b"1000 " + b"a" * 40], key: list(fields.values())}[words[1]]
+            info = b"\r\nrole:master\r\nmaster_replid:%b\r\nserver_time_usec:5000000\r\n"
+            return bulk(info % (b"a" * 40))
+        mark = Mark(b"mx1", 5000, 9999, b"i", b"r", b"L", [b"a" * 40]).encode()
+        values = {marks: [b"life L", mark], key: list(fields.values())}[words[1]]
         return b"*%d\r\n%b" % (len(values), b"".join(map(bulk, values)))
 
     class SharedMap:

@@ -1,0 +1,329 @@
+"""Several filters on a real Redis that empties, restarts, lags, hangs, or is closed to one of them:
+an acknowledged login is never "no" beyond the moment that its way takes, and a revocation is never
+undone."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.map_format.redis_members import decode
+
+from ..running import login, run, wait_for
+from .daemons.redis import RedisServer, Sentinel, in_step, replica_of
+from .redis_filters import NO, NOT_NOW, YES, Asks, asking, place, started
+
+__all__ = ["place"]
+
+OF_A, OF_B, STRANGER = "192.0.2.1", "192.0.2.2", "198.51.100.9"
+
+
+@pytest.fixture
+def server(place: Path) -> Iterator[RedisServer]:
+    with RedisServer(place / "redis", tcp=True) as running:
+        yield running
+
+
+@pytest.fixture
+def look() -> Iterator[Callable[[RedisServer], Asks]]:
+    with asking() as ask:
+        yield ask
+
+
+Look = Callable[[RedisServer], Asks]
+
+
+def knows(place: Path, name: str, what: str) -> bool:
+    """Whether the journal of a filter has the word `what`."""
+    return f"\tg\t{what}\t".encode()[1:] in (place / name / "map.journal").read_bytes()
+
+
+def test_after_redis_was_emptied_only_the_absent_filters_own_word_makes_a_no(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    with started(place, "a", server.url) as a:
+        with started(place, "b", server.url) as b:
+            a.ask(login(OF_A))
+            b.ask(login(OF_B))
+            assert asks.until(OF_A, YES) <= {NO, NOT_NOW}
+            assert asks.until(OF_B, YES) <= {NO, NOT_NOW}
+            asks.until(STRANGER, NO)
+            wait_for(lambda: knows(place, "a", "m b"), "a to know b")
+            b.kill()
+        server.cli("FLUSHALL")
+        assert {NOT_NOW} == {asks(OF_B)}
+        assert asks.until(OF_A, YES) <= {NOT_NOW}
+        assert {NOT_NOW} == asks.lasting(OF_B)
+        assert "filter b has not sent" in asks.trouble
+        assert "pbs-filter --retire b" in asks.trouble
+        # By none of the filters that were there is it forgotten that there is a third one.
+        a.kill()
+        with started(place, "a", server.url):
+            server.cli("FLUSHALL")
+            assert asks.until(OF_A, YES) <= {NOT_NOW}
+            assert {NOT_NOW} == asks.lasting(OF_B)
+            with started(place, "b", server.url):
+                assert asks.until(OF_B, YES) <= {NOT_NOW}
+                assert asks.until(STRANGER, NO) <= {NOT_NOW}
+
+
+def test_a_server_that_is_restarted_at_once_and_empty_says_no_to_nobody(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    with started(place, "a", server.url) as a, started(place, "b", server.url) as b:
+        a.ask(login(OF_A))
+        b.ask(login(OF_B))
+        for address in (OF_A, OF_B):
+            asks.until(address, YES)
+        asks.until(STRANGER, NO)
+        for stopped in (None, b):
+            if stopped is not None:
+                stopped.signal(signal.SIGSTOP)
+            server.process.stop(signal.SIGKILL)
+            server.start()
+            assert asks.until(OF_A, YES) <= {NOT_NOW}
+            if stopped is not None:
+                assert {NOT_NOW} == asks.lasting(OF_B)
+                stopped.signal(signal.SIGCONT)
+            assert asks.until(OF_B, YES) <= {NOT_NOW}
+            assert asks.until(STRANGER, NO) <= {NOT_NOW}
+
+
+def test_a_replica_that_is_promoted_without_the_last_logins_says_no_to_none_of_them(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    replica = replica_of(server, place / "replica")
+    with replica, Sentinel(place / "s", [("pbs", server.port)]) as sentinel:
+        wait_for(lambda: in_step(replica), "the replica")
+        wait_for(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "the sentinel to see it")
+        location = f"redis+sentinel://127.0.0.1:{sentinel.port}/pbs"
+        asks = look(replica)
+        with started(place, "a", location) as a:
+            a.ask(login(OF_A))
+            with started(place, "b", location) as b:
+                wait_for(lambda: "b" in replica.cli("HKEYS", "pbs:!filters").split(), "b")
+                asks.until(STRANGER, NO)
+                asks.until(OF_A, YES)
+                replica.process.signal(signal.SIGSTOP)
+                server.cli("CLIENT", "KILL", "TYPE", "replica")
+                b.ask(login(OF_B))
+                at_master = look(server)
+                at_master.until(OF_B, YES)
+                b.kill()
+            server.process.stop(signal.SIGKILL)
+            replica.process.signal(signal.SIGCONT)
+            wait_for(lambda: replica.info("role") == "master", "the failover")
+            assert asks(OF_B) == NOT_NOW
+            a.ask(login("192.0.2.3"))
+            assert asks.until("192.0.2.3", YES) <= {NOT_NOW}
+            assert {NOT_NOW} == asks.lasting(OF_B)
+            assert YES == asks(OF_A)
+            with started(place, "b", location):
+                assert asks.until(OF_B, YES) <= {NOT_NOW}
+                assert asks.until(STRANGER, NO) <= {NOT_NOW}
+
+
+def test_a_replica_whose_master_hangs_says_no_only_while_signs_of_life_come(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    with replica_of(server, place / "replica") as replica, started(place, "a", server.url) as a:
+        wait_for(lambda: in_step(replica), "the replica")
+        asks = look(replica)
+        asks.until(STRANGER, NO)
+        server.process.signal(signal.SIGSTOP)
+        try:
+            a.ask(login(OF_A))
+            asks.until(OF_A, NOT_NOW)
+            assert "no sign of life of filter a" in asks.trouble
+            assert in_step(replica), "it has not noticed yet"
+            assert {NOT_NOW} == asks.lasting(OF_A) | asks.lasting(STRANGER)
+        finally:
+            server.process.signal(signal.SIGCONT)
+        assert asks.until(OF_A, YES) <= {NOT_NOW}
+        assert asks.until(STRANGER, NO) <= {NOT_NOW}
+
+
+def test_one_filter_that_is_cut_off_is_named_and_may_be_retired(place: Path, look: Look) -> None:
+    rights = "~pbs:* +@all"
+    users = [f"user {name} on >{name} {rights}" for name in ("a", "b")]
+    for name in ("a", "b"):
+        (place / f"{name}.password").write_text(name)
+        (place / f"{name}.password").chmod(0o600)
+    with RedisServer(place / "redis", *users, tcp=True) as server:
+        asks = look(server)
+
+        def location(name: str) -> str:
+            return f"redis://{name}@127.0.0.1:{server.port}?password_file={place}/{name}.password"
+
+        with started(place, "a", location("a")) as a, started(place, "b", location("b")) as b:
+            asks.until(STRANGER, NO)
+            assert 2 == a.mode("--retire", "b").returncode, "it lives"
+            server.cli("ACL", "SETUSER", "b", "resetpass", ">another")
+            server.cli("CLIENT", "KILL", "USER", "b")
+            b.ask(login(OF_B))
+            asks.until(OF_B, NOT_NOW)
+            assert {NOT_NOW} == asks.lasting(OF_B)
+            assert "no sign of life of filter b" in asks.trouble
+            assert "pbs-filter --retire b" in asks.trouble
+            wait_for(lambda: b.mode("--status").returncode == 1, "b to say so")
+            members = {member["name"]: member for member in a.status()["members"]}
+            assert {"a", "b"} == members.keys()
+            assert members["b"]["silent_seconds"] >= 3
+            assert b"b: last sign of life" in a.mode("--status").stdout
+            server.cli("ACL", "SETUSER", "b", ">b")
+            assert asks.until(OF_B, YES) <= {NOT_NOW}
+            assert asks.until(STRANGER, NO) <= {NOT_NOW}
+            assert 0 == b.mode("--status").returncode
+            b.kill()
+            asks.until(STRANGER, NOT_NOW)
+            done = a.mode("--retire", "b")
+            assert (0, b"b: retired") == (done.returncode, done.stdout[:10])
+            assert asks.until(STRANGER, NO) <= {NOT_NOW}
+            # Whatever becomes of Redis, and of the filter that was told.
+            server.cli("FLUSHALL")
+            assert asks.until(STRANGER, NO) <= {NOT_NOW}
+            a.kill()
+            server.cli("FLUSHALL")
+            with started(place, "a", location("a")):
+                assert asks.until(STRANGER, NO) <= {NOT_NOW}
+                with started(place, "b", location("b")) as back:
+                    assert asks.until(OF_B, YES) <= {NOT_NOW, NO}
+                    back.kill()
+                    asks.until(STRANGER, NOT_NOW)
+
+
+def test_what_a_person_revoked_is_undone_by_no_restart_and_no_dead_filter(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    with started(place, "a", server.url) as a, started(place, "b", server.url) as b:
+        b.ask(login(OF_B))
+        asks.until(OF_B, YES)
+        assert 0 == a.mode("--forget", OF_B).returncode
+        assert NO == asks(OF_B)
+        assert knows(place, "a", f"f {OF_B}")
+        wait_for(lambda: knows(place, "b", f"f {OF_B}"), "b to hear of it")
+        server.process.stop(signal.SIGKILL)
+        server.start()
+        assert asks.until(STRANGER, NO) <= {NOT_NOW}
+        assert {NO} == asks.lasting(OF_B)
+        a.kill()
+        server.cli("FLUSHALL")
+        b.ask(login(OF_A))
+        assert asks.until(OF_A, YES) <= {NOT_NOW}
+        assert {NOT_NOW} == asks.lasting(OF_B)
+        b.kill()
+        with started(place, "b", server.url), started(place, "a", server.url) as back:
+            server.cli("FLUSHALL")
+            assert asks.until(STRANGER, NO) <= {NOT_NOW}
+            assert {NO} == asks.lasting(OF_B)
+            # What cannot be said to Redis is in the journal for later.
+            server.stop()
+            done = back.mode("--forget", OF_A)
+            assert (75, True) == (done.returncode, b"journal has it" in done.stderr)
+            server.start()
+            assert asks.until(STRANGER, NO) <= {NOT_NOW, YES}
+            asks.until(OF_A, NO)
+
+
+def test_a_revocation_is_done_when_the_replicas_have_it(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    with replica_of(server, place / "replica") as replica, started(place, "a", server.url) as a:
+        wait_for(lambda: in_step(replica), "the replica")
+        a.ask(login(OF_A))
+        look(replica).until(OF_A, YES)
+        replica.process.signal(signal.SIGSTOP)
+        try:
+            done = a.mode("--forget", OF_A)
+        finally:
+            replica.process.signal(signal.SIGCONT)
+        assert 75 == done.returncode
+        assert b"the master have it, and 0 of 1 replicas" in done.stderr
+        done = a.mode("--forget", OF_A)
+        assert (1, b"was not authorised") == (done.returncode, done.stdout.strip()[-18:])
+        assert NO == look(replica)(OF_A)
+
+
+@pytest.mark.parametrize("cloned", [False, True], ids=["another journal", "the same journal"])
+def test_the_second_filter_of_a_name_sends_nothing_and_sweeps_nothing(
+    cloned: bool, place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    with started(place, "a", server.url) as a:
+        a.ask(login("192.0.2.7"))
+        asks.until("192.0.2.7", YES)
+        (place / "clone" / "a").mkdir(parents=True, mode=0o750)
+        if cloned:
+            shutil.copy(place / "a" / "map.journal", place / "clone" / "a" / "map.journal")
+        a.ask(login(OF_A))
+        asks.until(OF_A, YES)
+        for _ in range(2):
+            with started(place / "clone", "a", server.url) as clone:
+                clone.ask(login(OF_B))
+                wait_for(lambda clone=clone: clone.status()["map"], "it to say so")
+                shown = clone.mode("--status")
+                assert 1 == shown.returncode
+                wait_for(
+                    lambda clone=clone: b"another filter writes" in clone.mode("--status").stdout,
+                    "the reason",
+                )
+                assert NOT_NOW != asks(STRANGER), "the first one lives"
+                clone.kill()
+        assert 0 == a.mode("--status").returncode
+        assert {YES} == asks.lasting(OF_A)
+        assert "" == server.cli("HGET", f"pbs:{OF_B}", "a")
+        # Restarted, it goes on.
+        a.kill()
+        with started(place, "a", server.url):
+            asks.until(STRANGER, NO)
+            assert {YES} == asks.lasting(OF_A)
+
+
+def test_a_wrong_clock_of_one_filter_silences_no_other_and_outlasts_nothing(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    clocks = {}
+    for name, seconds in (("ahead", 86400), ("behind", -300)):
+        clocks[name] = place / f"clock-{name}"
+        clocks[name].mkdir()
+        (clocks[name] / "sitecustomize.py").write_text(
+            f"import time\nreal = time.time\ntime.time = lambda: real() + {seconds}\n"
+        )
+    with (
+        started(place, "a", server.url),
+        started(place, "behind", server.url, python_path=clocks["behind"]),
+        started(place, "ahead", server.url, python_path=clocks["ahead"]) as ahead,
+    ):
+        wait_for(lambda: len(server.cli("HKEYS", "pbs:!filters").split()) >= 4, "all marks")
+        asks.until(STRANGER, NO)
+        with started(place, "b", server.url) as b:
+            b.ask(login(OF_B))
+            asks.until(OF_B, YES)
+            asks.until(STRANGER, NO)
+            b.kill()
+        asks.until(STRANGER, NOT_NOW)
+        server.cli("FLUSHALL")
+        wait_for(lambda: "b" in server.cli("HKEYS", "pbs:!filters").split(), "the claim for b")
+        assert {NOT_NOW} == asks.lasting(OF_B)
+        ahead.kill()
+        mark = decode(server.cli("HGET", "pbs:!filters", "ahead").encode())
+        assert mark is not None
+        now = int(server.cli("TIME").split()[0])
+        assert mark.end < now + 14 * 3600, "the longest that a login counts, by the server's clock"
+
+
+def test_a_server_that_keeps_nothing_on_disk_is_warned_of(place: Path, server: RedisServer) -> None:
+    with started(place, "a", server.url) as a:
+        wait_for(lambda: "set appendonly to yes" in a.log.read_text(), "the warning")
+    options = (f"--dbfile={server.url}", "--config=/dev/null", f"--local-state={place}/a/map")
+    assert b"set appendonly to yes" in run(*options, "--check").stderr
+    server.stop()
+    assert b"cannot be reached" in run(*options, "--check").stderr
