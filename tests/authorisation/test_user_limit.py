@@ -54,6 +54,7 @@ others = st.one_of(
     st.tuples(st.just("logout"), st.just(""), st.just(""), st.sampled_from(KEYS)),
     st.tuples(st.just("forget"), st.just(""), st.sampled_from(ADDRESSES), st.none()),
     st.tuples(st.just("shift"), st.just(""), st.just(""), st.none()),
+    st.tuples(st.just("restart"), st.just(""), st.just(""), st.none()),
 )
 histories = st.lists(
     st.tuples(st.integers(0, GRACE // 2), st.one_of(logins, logins, logins, others)), max_size=40
@@ -77,6 +78,11 @@ def test_no_history_of_logins_gives_one_user_more_than_so_many_addresses(history
             for span in oracle.spans:
                 if span[2] == key and span[4] is None:
                     span[4] = now
+        elif kind == "restart":
+            written, ledger = [*ledger.live_payloads()], new_ledger()
+            for payload in written:
+                assert ledger.apply(payload)
+            ledger.restored(now)
         elif kind == "shift":
             ledger.shift(1000)
             now += 1000
