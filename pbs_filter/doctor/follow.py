@@ -67,8 +67,8 @@ def client(config: Config, machine: Machine, mta: Mta | None, seconds: float) ->
         yield journey.none_came(seconds)
         return
     yield from _followed(config, machine, mta, login)
-    if login["reason"] is None and login["written_epoch"] is not None:
-        yield journey.whole(login["written_epoch"], time.time(), "the log line")
+    if login["map_epoch"] is not None and login["written_epoch"] is not None:
+        yield journey.whole(login["written_epoch"], login["map_epoch"], "the log line")
 
 
 def made_by(
@@ -101,7 +101,8 @@ def made_by(
     yield from _followed(config, machine, mta, login)
     if login["reason"] is not None:
         return
-    yield journey.whole(made.began_epoch, time.time(), "the password")
+    if login["map_epoch"] is not None:
+        yield journey.whole(made.began_epoch, login["map_epoch"], "the password")
     if mta is not None and source != LOOPBACK:
         reply = probe.rcpt(source)
         if reply:

@@ -132,4 +132,4 @@ def relayed(mta: str, source: str, reply: str) -> Finding:
 
 def whole(began_epoch: float, ended_epoch: float, since: str) -> Finding:
     """Return the finding of how long all of it took."""
-    return ok("in all", f"{lasted(ended_epoch - began_epoch)} from {since} to the MTA's answer")
+    return ok("in all", f"{lasted(ended_epoch - began_epoch)} from {since} to the map")
