@@ -30,7 +30,7 @@ PURE: dict[str, frozenset[str]] = {
         "site_servers": "addresses config errors grammar model syslog",
         "config": "addresses errors map_format text",
         "authorisation": "addresses grammar map_format model syslog",
-        "monitor": "addresses authorisation model syslog terminal",
+        "monitor": "authorisation model syslog terminal",
         "report": "authorisation model monitor terminal",
         "service.omprog": "syslog",
         "service.schedule": "",

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from ..addresses import canonical
 from ..authorisation.counters import Login
+from ..authorisation.user_names import user_key
 
 FORMAT = 1
 MAX_DEVICES = 5_000
@@ -72,6 +72,8 @@ class Usage:
         self.changed = False
         """Since it was written last; whoever writes it sets it."""
         self._before = Totals({}, {}, 0)
+        self._erased: dict[str, int] = {}
+        """When an address was erased: lookups tell late what they answered before."""
 
     def take(
         self,
@@ -102,6 +104,8 @@ class Usage:
             device.days[today] = device.days.get(today, 0) + number
             day.logins += number
         for address, at in used.items():
+            if at <= self._erased.get(address, 0):
+                continue
             self.used[address] = max(min(at, now), self.used.get(address, 0))
         refused = _more(self._before.reasons, totals.reasons)
         for name in refused.keys() - NO_REFUSALS:
@@ -135,21 +139,23 @@ class Usage:
             del self.days[name]
         self.changed = True
 
-    def erase(self, who: str) -> bool:
-        """Forget an address, or a user whatever the capitals; return whether there was anything."""
-        address = canonical(who) or who
+    def erase(self, now: int, *, user: str = "", address: str = "") -> None:
+        """Forget a user, in every spelling of the name, or an address; `now` is epoch seconds."""
+        key = user_key(user) if user else None
         logins = [
             login
             for login in self.devices
-            if login.address == address or login.user.lower() == who.lower()
+            if login.address == address or user_key(login.user) == key
         ]
         addresses = {login.address for login in logins} | {address}
         for login in logins:
             del self.devices[login]
-        still = {login.address for login in self.devices}
-        gone = [address for address in addresses - still if self.used.pop(address, None)]
-        self.changed = self.changed or bool(logins or gone)
-        return bool(logins or gone)
+        for gone in addresses - {login.address for login in self.devices}:
+            self.used.pop(gone, None)
+            self._erased[gone] = now
+        while len(self._erased) > MAX_DEVICES:
+            del self._erased[next(iter(self._erased))]
+        self.changed = True
 
     # ------------------------------------------------------------------ as a file has it
 

@@ -79,6 +79,15 @@ class Monitor:
             Totals(reasons, answers, len(feed.pipeline.ledger.authorisations)),
         )
 
+    def erase(self, feed: Feed, who: Mapping[str, Any], now: int) -> None:
+        """Take the address or user of `who` out of what has been counted, the last second's, too.
+
+        Raises:
+            StoreBusy: the file cannot be written.
+        """
+        self._take_usage(feed, now)
+        self._usage_file.erase(who, now)
+
     def close(self, feed: Feed, now: int) -> None:
         """The end: what has been counted is written."""
         self._take_usage(feed, now)

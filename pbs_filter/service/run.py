@@ -164,7 +164,7 @@ def _run(
 
         def erase(request: Mapping[str, Any]) -> None:
             store.erase_history(request)
-            usage_file.erase(str(request.get("address") or request.get("user")))
+            monitor.erase(feed, request, store.clock.now())
 
         persister = Persister(
             state=pipeline.state,

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from .. import files
+from ..errors import StoreBusy
 from ..log import Log
 from ..monitor.usage import Usage
 
@@ -99,10 +102,17 @@ class UsageFile:
             self._saving.join()
             self._told(self._saving.error)
 
-    def erase(self, who: str) -> None:
-        """Take a user or an address out of usage and file. Does not raise."""
-        if self.usage.erase(who):
-            self.save(0.0, last=True)
+    def erase(self, who: Mapping[str, Any], now: int) -> None:
+        """Take the `address` or else the `user` of `who` out of usage and file.
+
+        Raises:
+            StoreBusy: the file cannot be written.
+        """
+        address = str(who.get("address", ""))
+        self.usage.erase(now, address=address, user="" if address else str(who.get("user", "")))
+        self.save(0.0, last=True)
+        if self._path and self.usage.changed:
+            raise StoreBusy(f"cannot write {self._path!r}: the log has the cause; try it again")
 
     def _told(self, error: OSError | None) -> None:
         if error is None:

@@ -42,7 +42,7 @@ def without_feed(
             store.journal.finish_rewrite()
             store.erase_history(request | answer)
             usage_file = UsageFile(config.usage, config.group, config.history_days, now, log)
-            usage_file.erase(str(answer.get("address") or request.get("user")))
+            usage_file.erase(request | answer, now)
             store.map.rebuild(pipeline.state.map_values())
         store.close(clean=True)
     finally:

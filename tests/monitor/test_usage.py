@@ -102,18 +102,38 @@ def test_only_the_newest_devices_are_kept(monkeypatch):
 
 
 def test_an_address_or_a_user_is_erased():
-    logins = {BOB: 1, ALICE: 1, ALICE._replace(address="192.0.2.7"): 1}
+    logins = {BOB: 1, ALICE: 1, ALICE._replace(address="192.0.2.7", user="alice*admin"): 1}
     used = {"192.0.2.7": NOW, "192.0.2.8": NOW, "2001:db8::7": NOW}
     usage = taken(logins=logins, used=used)
-    usage.changed = False
-    assert not usage.erase("nobody")
-    assert not usage.changed
-    assert usage.erase("alice")
+    usage.erase(NOW, user="nobody")
+    assert (3, 3) == (len(usage.devices), len(usage.used))
+    usage.erase(NOW, user="ALICE")
     assert {BOB} == set(usage.devices)
     assert {"192.0.2.7", "2001:db8::7"} == set(usage.used), "bob was let in from there"
-    assert usage.erase("2001:DB8::7")
-    assert usage.erase("192.0.2.7")
+    usage.erase(NOW, address="2001:db8::7")
+    usage.changed = False
+    usage.erase(NOW, address="192.0.2.7")
     assert ({}, {}, True) == (usage.devices, usage.used, usage.changed)
+
+
+def test_what_lookups_tell_late_of_an_erased_address_is_not_taken(monkeypatch):
+    usage = taken(logins={BOB: 1})
+    usage.erase(NOW, address=BOB.address)
+    usage.take(NOW + 1, TODAY, {}, {BOB.address: NOW, "192.0.2.9": NOW}, NOTHING)
+    assert {"192.0.2.9": NOW} == usage.used
+    usage.take(NOW + 1, TODAY, {}, {BOB.address: NOW + 1}, NOTHING)
+    assert BOB.address in usage.used
+    monkeypatch.setattr(module, "MAX_DEVICES", 2)
+    for number in range(4):
+        usage.erase(NOW, address=f"192.0.2.{number}")
+    assert ["192.0.2.2", "192.0.2.3"] == list(usage._erased)
+
+
+def test_an_account_without_a_name_is_not_erased_with_an_address():
+    nobody = BOB._replace(user="", address="192.0.2.9")
+    usage = taken(logins={nobody: 1, BOB: 1})
+    usage.erase(NOW, address=BOB.address)
+    assert {nobody} == set(usage.devices)
 
 
 @given(

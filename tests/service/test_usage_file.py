@@ -8,6 +8,7 @@ import stat
 import pytest
 
 from pbs_filter import files
+from pbs_filter.errors import StoreBusy
 from pbs_filter.log import Log
 from pbs_filter.monitor.usage import Totals
 from pbs_filter.service import usage_file
@@ -87,6 +88,18 @@ def test_a_file_that_cannot_be_written_is_told_and_tried_again(place, monkeypatc
     file.save(0, last=True)
     assert "can be written again" in (place / "log").read_text()
     assert {"192.0.2.7"} == set(opened(place).usage.used)
+
+
+def test_an_erasure_that_cannot_be_written_is_none(place, monkeypatch):
+    file = opened(place)
+    used(file, "192.0.2.7")
+    file.save(0, last=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(StoreBusy, match=r"map\.usage': the log has the cause"):
+            file.erase({"address": "192.0.2.7"}, NOW)
+    file.erase({"address": "192.0.2.7", "user": ""}, NOW)
+    assert {} == opened(place).usage.used
 
 
 def test_a_save_that_takes_long_keeps_nobody_waiting(place, monkeypatch):
