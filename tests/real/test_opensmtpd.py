@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,6 +65,36 @@ class TestTableProgram(Contract):
         mta.rcpt(CLIENT)
         said = "cannot answer: map /var/lib/pbs-filter/map.gdbm: No such file or directory"
         wait_for(lambda: said in mta.processes["smtpd"].said(), said, 10)
+
+
+class OwnSenders(OpenSmtpd7):
+    """As the README has it: only senders of one's own domains."""
+
+    def example(self, name: str) -> str:
+        text = super().example(name)
+        if name != "opensmtpd/smtpd.conf":
+            return text
+        readme = super().example("opensmtpd/README.md")
+        rules = readme.partition("<!-- senders -->\n")[2].partition("<!-- /senders -->")[0]
+        before = 'match from src <pbs> for any action "relay"\n'
+        assert before in text
+        return text.replace(before, textwrap.dedent(rules))
+
+
+def test_an_address_relays_only_for_senders_of_our_domains(tmp_path: Path) -> None:
+    with OwnSenders(tmp_path) as mta:
+        mta.allow(CLIENT)
+        for source, sender, reply in (
+            (CLIENT, "alice@example.org", YES),
+            (CLIENT, "bob@example.net", YES),
+            (CLIENT, "spammer@evil.example", NO),
+            (CLIENT, "", NO),
+            (STRANGER, "alice@example.org", NO),
+        ):
+            assert reply == mta.rcpt(source, sender=sender), (source, sender)
+        assert YES == mta.rcpt(STRANGER, LOCAL, sender="spammer@evil.example")
+        mta.map.unlink()
+        assert mta.rcpt(CLIENT, sender="alice@example.org").startswith("451")
 
 
 class Sqlite(OpenSmtpd):
