@@ -48,7 +48,7 @@ thead th { border-bottom-width: 2px }
 .n { text-align: right }
 tbody tr:nth-child(even) { background: var(--band) }
 svg { width: 100%; height: auto; display: block; margin-top: .5rem }
-.wide > svg { min-width: 36rem }
+.wide > svg { min-width: 36rem; max-width: 54rem }
 svg text { font: 12px system-ui, sans-serif; fill: var(--dim) }
 svg .value { text-anchor: end }
 svg .day { text-anchor: middle }

@@ -45,7 +45,8 @@ def sentences(summary: Summary) -> list[str]:
         )
     if summary.strangers:
         said.append(
-            f"Lookups also let in, by another filter's logins: {', '.join(summary.strangers[:20])}"
+            "Lookups also let in addresses whose logins are not known here: "
+            + ", ".join(summary.strangers[:20])
             + (", ..." if len(summary.strangers) > 20 else ".")
         )
     said.append(

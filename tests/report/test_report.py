@@ -183,7 +183,7 @@ def test_the_text_says_what_cannot_be_known():
     assert "0 of these addresses used the permission; 0 did not in the time counted." in said
     assert "192.0.2.119.\n" in said
     others.take(NOW, TODAY, {}, {"192.0.2.99": NOW}, NOTHING)
-    assert re.search(r"by another filter's logins: .*, \.\.\.\n", text.report(summary(others)))
+    assert re.search(r"are not known here: .*, \.\.\.\n", text.report(summary(others)))
 
 
 # ---------------------------------------------------------------------- the plots
@@ -288,7 +288,7 @@ class Elements(HTMLParser):
 
 def of(user: str) -> str:
     made = usage(**{"192_0_2_7": NOW - 60})
-    made.take(NOW, TODAY, {BOB._replace(user=user): 3}, {}, Totals({user: 1}, {}, 1))
+    made.take(NOW, TODAY, {BOB._replace(user=user): 3}, {}, Totals({"x" + user: 1}, {}, 1))
     return page.page(summary(made, *payloads((SCANNER, NOW - 60))), user)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.config.options import Config
 from pbs_filter.errors import StoreBusy
 from pbs_filter.lookup import counts
 from pbs_filter.lookup.counts import (
@@ -264,3 +265,15 @@ def test_status_and_metrics_have_the_answers_of_every_protocol(place):
         assert {f"{name}" for name in expected} <= set(PROTOCOLS)
         metrics = Path(place / "pbs.prom")
         wait_for(lambda: metrics.exists() and "lookups_total" in metrics.read_text())
+
+
+def test_a_lookup_in_redis_tells_the_filter_on_its_host(place, taken):
+    done = subprocess.run(
+        [sys.executable, "-m", "pbs_filter.lookup", "check", f"--counts={place}/map",
+         "--map=redis://127.0.0.1:1", "--mta=exim", "192.0.2.7"],
+        env=ENVIRONMENT, check=False, capture_output=True,
+    )  # fmt: skip
+    assert 75 == done.returncode
+    assert {} == taken.take()
+    assert {"exim": {"check": {"yes": 0, "no": 0, "not_now": 1}}} == taken.by_mta
+    assert counts.REDIS_PATH == Config().local_state
