@@ -185,8 +185,14 @@ class Book:
             self._journal_users[address, dropped] = None
         return changed
 
-    def remove_users(self, address: str, auth: Authorisation, names: Iterable[Name]) -> None:
-        """Remove users who have no session; the last one is the address's own again."""
+    def remove_users(
+        self, address: str, auth: Authorisation, names: Iterable[Name]
+    ) -> Users | None:
+        """Remove users who have no session; the last one is the address's own again.
+
+        Returns:
+            The users that are left if there are several.
+        """
         users = auth.users
         assert users is not None
         for name in names:
@@ -204,3 +210,4 @@ class Book:
             auth.user = user
             auth.users = None
             self._journal_addresses.setdefault(address, "")
+        return auth.users

@@ -213,10 +213,10 @@ class Ledger(Book):
             if len(names) == len(auth.users):
                 self.forget(address)
                 continue
-            self.remove_users(address, auth, names)
+            left = self.remove_users(address, auth, names)
             self.user_limit.forget(key_of_user, address)
-            if auth.users is not None:
-                (auth.user, _), newest = auth.users.newest()
+            if left is not None:
+                (auth.user, _), newest = left.newest()
                 auth.last, auth.server, auth.protocol = newest.last, newest.server, newest.protocol
                 auth.until = max(each.until for _, each in auth.users)
             self._journal_addresses.setdefault(address, "")

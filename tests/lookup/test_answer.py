@@ -557,6 +557,7 @@ IN_REDIS = {
     "pbs_filter.lookup.resp",
     "pbs_filter.map_format.redis_url",
     "pbs_filter.map_format.redis_fields",
+    "pbs_filter.map_format.redis_members",
 }
 
 
