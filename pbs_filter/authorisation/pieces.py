@@ -19,7 +19,7 @@ chunk of the pipe for the rest of a line):
 So eight messages behind a sign, and all that comes within `SECONDS` of it, may be pieces; where the
 feed has no time, `BUFFER_BYTES`. (Debian's courierlogger, fed with 56 short lines between a long
 name and its piece, wrote that 57 messages behind the sign.)
-A client who sends long names all the time keeps others out for that long each time, and costs them
+A client that sends long names all the time keeps others out for that long each time, and costs them
 more than that in the logger itself, which drops the two lines behind each long one.
 
 Journal payloads (states, later wins): `w <key> <messages left>`.

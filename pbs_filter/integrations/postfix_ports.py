@@ -40,7 +40,7 @@ class Port:
 
     @property
     def asks(self) -> bool:
-        """Return whether a client who may relay by the map gets through both lists."""
+        """Return whether a client that may relay by the map gets through both lists."""
         lists = self.relay, self.recipient
         return any(map(_asks, lists)) and all(_asks(each) or not _refuses(each) for each in lists)
 

@@ -72,7 +72,7 @@ usage: pbs-lookup policy [OPTION ...]
 
 Speaks Postfix's policy delegation protocol on stdin and stdout until they are closed.
 
-  --trace=header|log    let nobody relay, but name the login of a client who may: in a header
+  --trace=header|log    let nobody relay, but name the login of a client that may: in a header
                         X-Pop-Before-Smtp, or in Postfix's log; for smtpd_data_restrictions
 {_MAP}{_SENDERS}{_SHADOW}{_HELP}""",
     "serve": f"""\

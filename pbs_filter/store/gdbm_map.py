@@ -82,7 +82,8 @@ class GdbmMap:
         self._lacking = False
         """The journal knows more than the map, and the state says so."""
         self._fd: int | None = None
-        """The map, open since the first batch: a failed sync is told only to who had it open."""
+        """The map, open since the first batch: only a process that had it open is told of a failed
+        sync."""
         self._next: NewMap | None = None
 
     # ------------------------------------------------------------------ writing

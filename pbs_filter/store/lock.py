@@ -1,8 +1,8 @@
 """One filter at a time: a lock file, held for life.
 
 Syslog daemons start a new instance before the old one has left; the new one waits here. The lock is
-the kernel's (flock), so that it goes with its holder however that ends; the file stays, and says
-who holds it.
+the kernel's (flock), so that it goes with its holder however that ends; the file stays, and names
+its holder.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Lock:
         return True
 
     def _sign(self, fd: int) -> None:
-        """Make the file that is locked ours, and write into it who holds it."""
+        """Make the file that is locked ours, and write its holder into it."""
         files.give(fd, self._path, self._mode, self._gid)
         os.ftruncate(fd, 0)
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -53,7 +53,7 @@ class Conversation:
     def reply(self, answer: str, _trouble: str = "", grant: Grant | None = None) -> bytes:
         """Return the reply to the last question; `grant` is the login behind a YES.
 
-        The trouble is not for the SMTP client, who would see it.
+        The trouble is not for the SMTP client, which would see it.
         """
         if not self._trace:
             return reply(answer)

@@ -37,7 +37,7 @@ def environment(
         environ: the present environment.
         grant: the login that lets the client relay; None: it may not.
         keep: a RELAYCLIENT that is there stays as it is: tcpserver's own rules have set it.
-        relayclient: its value for a client who may relay.
+        relayclient: its value for a client that may relay.
     """
     changed = {name: value for name, value in environ.items() if name not in LOGIN}
     if not keep:

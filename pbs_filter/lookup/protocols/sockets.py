@@ -1,4 +1,4 @@
-"""The sockets of `pbs-lookup serve`: who may connect, and as whom we run.
+"""The sockets of `pbs-lookup serve`: which accounts may connect, and as which one we run.
 
 A unix socket is as safe as its directory: whoever may write there can put his own socket in our
 place and say "yes" to the MTA. So a directory that others can write to is refused (sendmail refuses
