@@ -117,10 +117,11 @@ class Log(Reporter):
         if self.level == "warning":
             return
         lines = []
+        ends: dict[int, str] = {}
         for name, fields in events:
             if self._nowrite:
                 fields = {"nowrite": "yes", **fields}
-            words = [name, *(f"{key}={_word(key, value)}" for key, value in fields.items())]
+            words = [name, *(f"{key}={_word(key, value, ends)}" for key, value in fields.items())]
             lines.append((name, " ".join(words), fields))
         self._lines(_INFO, lines)
         if lost:
@@ -156,9 +157,12 @@ class Log(Reporter):
             _write(self._fd, "\n".join(front + text for text in texts[start : start + _AT_ONCE]))
 
 
-def _word(key: str, value: Any) -> str:
+def _word(key: str, value: Any, ends: dict[int, str]) -> str:
+    """Return the value as text; `ends` keeps the times, which logins of one second share."""
     if key == "until":
-        return time.strftime(_STAMP, time.localtime(value))
+        if value not in ends:
+            ends[value] = time.strftime(_STAMP, time.localtime(value))
+        return ends[value]
     text = str(value)
     odd = " " in text or '"' in text or "=" in text or "\\" in text
     if not odd and text.isascii() and text.isprintable():

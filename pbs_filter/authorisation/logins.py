@@ -83,7 +83,8 @@ class Logins:
         elif refusal := self.policy.refuses(address, user, observation.local, rule, record, at):
             reason, detail = refusal
         else:
-            address = widen(address, self.ipv6_prefix)
+            if self.ipv6_prefix != 128:
+                address = widen(address, self.ipv6_prefix)
             cut = record.program in self._cut_programs and record.time_epoch is not None
             known = cut and address in self._ledger.authorisations
             self.noticed.login(address, user)
@@ -98,7 +99,8 @@ class Logins:
                 record.message,
                 holds=rule.holds and server.name in self.tied,
             )
-            detail = self._detail(reason, user, address)
+            if reason is not None or self.policy.groups:
+                detail = self._detail(reason, user, address)
             if reason is None and cut and record.time_epoch:
                 self._pieces.granted(
                     logger_of(record), Granted(record.time_epoch, address, session, not known)

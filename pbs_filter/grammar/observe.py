@@ -108,18 +108,20 @@ def login_reader(rule: Rule, groups: Groups, program_protocol: str | None) -> Lo
     key_in = names[0] if names else ""
     if not (form in ((), ("pid",), (key_in,), ("user", "address", key_in)) and key_in != "local"):
         return by_name
+    results = ("user", "address", "local", "protocol", key_in)
     user_at, address_at, local_at, protocol_at, key_at = (
-        groups.get(name, (0,))[0] for name in ("user", "address", "local", "protocol", key_in)
+        groups.get(name, (0,))[0] for name in results
     )
+    has_other_groups = any(len(groups.get(name, ())) > 1 for name in results)
     has_local, has_protocol = local_at > 0, protocol_in is not None
     is_pid, is_one, is_joined = form == ("pid",), form == (key_in,), len(form) == 3
 
     def at_once(match: TextMatch, pid: str) -> Login | Reason:
         texts = match.group(user_at, address_at, local_at, protocol_at, key_at)
-        if None in texts:
+        if has_other_groups and None in texts:
             return by_name(match, pid)
         user, text, local, service, key = texts
-        address = _canonical(text)
+        address = None if text is None else _canonical(text)
         if address is None:
             return Reason.NOT_AN_ADDRESS
         if is_one:
@@ -129,11 +131,11 @@ def login_reader(rule: Rule, groups: Groups, program_protocol: str | None) -> Lo
         else:
             session = pid or None if is_pid else None
         return (
-            user,
+            user or "",
             address,
-            protocol_of(service) if has_protocol else known_protocol,
+            protocol_of(service) if has_protocol and service is not None else known_protocol,
             session,
-            _canonical(local) if has_local else None,
+            _canonical(local) if has_local and local is not None else None,
         )
 
     return at_once

@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 from . import rows
 from .measure import machine
 
-MODULES = ("lookups", "transports", "chain")
+MODULES = ("lookups", "system_calls", "transports", "chain")
 """Benchmarks that are programs of their own, with --short and --json as here."""
-WITH_DAEMONS = ("transports", "chain")
-"""Only for root, who installs and starts real daemons; the short form leaves it to its own."""
+WITH_DAEMONS = ("system_calls", "transports", "chain")
+"""Only for root, who installs and starts real programs; the short form leaves it to its own."""
 PARTS = ("programs", "stages", "living", *MODULES)
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from . import chain, transports
+from . import chain, system_calls, transports
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 and not os.environ.get("CI"), reason="needs root, to install or unpack"
@@ -34,3 +34,13 @@ def test_the_short_form_follows_logins_to_the_lookup(tmp_path, capsys):
     rows = json.loads(path.read_text())["rows"]
     assert 2 == len(rows) == len(capsys.readouterr().out.splitlines())
     assert all(row["value"] > 0 for row in rows)
+
+
+@needs_root
+def test_the_short_form_counts_system_calls(tmp_path, capsys):
+    path = tmp_path / "rows.json"
+    assert 0 == system_calls.main(["--short", f"--json={path}"])
+    rows = json.loads(path.read_text())["rows"]
+    assert 2 == len(rows) == len(capsys.readouterr().out.splitlines())
+    nothing, login = (row["value"] for row in rows)
+    assert 3 <= nothing <= login
