@@ -160,17 +160,17 @@ class Usage:
     # ------------------------------------------------------------------ as a file has it
 
     def as_object(self) -> dict[str, Any]:
-        """Return all of it as JSON has it."""
+        """Return a copy of all of it as JSON has it."""
         return {
             "format": FORMAT,
             "since": self.since,
             "devices": [
-                [*login, device.first, device.last, device.days]
+                [*login, device.first, device.last, dict(device.days)]
                 for login, device in self.devices.items()
             ],
-            "used": self.used,
+            "used": dict(self.used),
             "days": {
-                name: [day.logins, day.most, day.reasons, day.answers]
+                name: [day.logins, day.most, dict(day.reasons), dict(day.answers)]
                 for name, day in self.days.items()
             },
         }
