@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     """(user, sender): may the user send as `sender`?"""
 
 YES, NO, NOT_NOW = "yes", "no", "not now"
+SAME_CLOCK_SECONDS = 5.0
+"""A clock that goes on by as much while a map is read was set."""
 
 DEFAULT_MAP = "/var/lib/pbs-filter/map.gdbm"
 HANG_SECONDS = 1.5
@@ -133,10 +135,13 @@ class Lookup:
             if canonical_address is None:
                 return NO
             key = canonical_address.encode("ascii")
+            before = self._now() if now is None else now
             entries = self._entries(canonical_address, key)
             at = self._now() if now is None else now
-            if not entries or not self._is_current(*entries[0], at):
+            if not entries:
                 return NO
+            if not self._is_current(*entries[0], at):
+                return self._no_by_one_clock(before, at)
             self.allowed = canonical_address
             if self._owns is None:
                 self.grant = check.Grant(entries[0][1])
@@ -149,7 +154,7 @@ class Lookup:
                 if not grant.is_cut and self._owns(grant.user, sender):
                     self.grant = grant
                     return YES
-            return NO
+            return self._no_by_one_clock(before, at)
         except StoreLocked:
             raise
         except (PbsFilterError, OSError, MemoryError) as error:
@@ -162,6 +167,17 @@ class Lookup:
             return self._reader.entries(address)
         value = self._reader.get(address)
         return [] if value is None else [(key, value)]
+
+    @staticmethod
+    def _no_by_one_clock(before: float, at: float) -> str:
+        """Return NO, unless the clock was set between the question and its answer.
+
+        Raises:
+            StoreLocked: it was; the entry was told by the old clock, and judged by the new one.
+        """
+        if not 0 <= at - before < SAME_CLOCK_SECONDS:
+            raise StoreLocked("the clock was set while the map was read")
+        return NO
 
     @staticmethod
     def _is_current(key: bytes, value: bytes, now: float) -> bool:

@@ -169,7 +169,7 @@ class Storage:
         is_new = shared_map is not None and state.site.name(os.urandom(8).hex())
         if self.journal.born_epoch is None:
             recovered.append(self.journal.birth(self.clock.now()))
-        self.journal.start(recovered)
+        self.journal.start(recovered, anew=bool(found))
         self.tidy()
         self.journal.append(state.site.journal_payloads())
         state.site.journaled()

@@ -119,9 +119,14 @@ class Journal:
         self.lost_lines = scan.damaged > 0 or scan.torn
         self.may_be_cut = os.fstat(fd).st_size <= scan.end
 
-    def start(self, recovered: Sequence[str] = ()) -> None:
+    def start(self, recovered: Sequence[str] = (), *, anew: bool = False) -> None:
         """Make ready for `append`, with the `recovered` payloads in it; all of that is durable when
         this returns.
+
+        Args:
+            recovered: what was found elsewhere.
+            anew: let the journal be as it is until a new one has all of them: who is killed
+                meanwhile leaves something that looks whole else.
 
         Raises: StoreBusy.
         """
@@ -136,7 +141,7 @@ class Journal:
                 self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
             if scan.damaged or not self._whole:
                 self._repair(scan, recovered)
-            elif recovered and scan.torn:
+            elif recovered and (scan.torn or anew):
                 # Written over the torn line it could look whole when only half of it is there.
                 self._write_anew(scan, recovered)
             if self._part is part:

@@ -53,9 +53,19 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+_left = [0]
+"""Calls until this process dies."""
+
+
+def disarm() -> None:
+    """Let this process live on: the calls that follow are not those of a filter."""
+    _left[0] = -1
+
+
 def _arm(death: Death) -> None:
     """Let this process die as `death` says."""
-    left = [death.count]
+    left = _left
+    left[0] = death.count
 
     def killing(real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **keywords: Any) -> Any:

@@ -27,7 +27,7 @@ from pbs_filter.store import journal_lines
 
 from ..store.crash_states import Recorder, found_in, make, some_bytes
 from ..store.store_tools import store_modules_with_os
-from .lives import Death, Life, made, small_steps
+from .lives import Death, Life, disarm, made, small_steps
 from .machine import Machine
 
 GRACE = 600
@@ -141,7 +141,12 @@ class Site:
         disk = _Disk(self.place)
         for module in (files, storage, *store_modules_with_os()):
             module.os = disk  # type: ignore[attr-defined]
-        signal.signal(signal.SIGUSR1, lambda *_: disk.lose_power(random.Random(self.machine.seed)))
+
+        def lose_power(*_: object) -> None:
+            disarm()
+            disk.lose_power(random.Random(self.machine.seed))
+
+        signal.signal(signal.SIGUSR1, lose_power)
 
     def _died(self) -> None:
         """The filter has ended without being asked to."""

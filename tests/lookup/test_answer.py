@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from binascii import crc32
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -604,3 +604,38 @@ def test_a_check_imports_nothing_that_costs_more_than_it_does(
     } | more == ours
     library = {"__future__", "_gdbm", "_socket", "binascii", "errno"}
     assert (library - {"_gdbm"} if more else library) == set(loaded) - ours
+
+
+@pytest.mark.parametrize("owns", [None, lambda _user, _sender: True])
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((5000, 5001), YES),
+        ((900, 900), NO),
+        # The entry was still told by the clock that was set back meanwhile, or on.
+        ((5000, 1400), NOT_NOW),
+        ((5000, 95_000), NOT_NOW),
+    ],
+)
+def test_a_clock_that_is_set_while_the_map_is_read_is_no_no(
+    times: tuple[int, int], expected: str, owns: Callable[[str, bytes], bool] | None
+) -> None:
+    key = b"192.0.2.7"
+    stored = value.encode(
+        key.decode(), value.Entry(6800, 5000, 5000, 5000, 0, "dovecot", "imap", "bob")
+    )
+
+    class Stored:
+        def get(self, address: str) -> bytes | None:
+            return stored
+
+        def entries(self, address: str) -> list[tuple[bytes, bytes]]:
+            return [(key, stored), (key, stored)]
+
+    shown = iter(times)
+    lookup = Lookup(Stored(), owns=owns, now=lambda: next(shown))
+    try:
+        verdict = lookup.attempt(key, b"bob")
+    except StoreLocked:
+        verdict = NOT_NOW
+    assert expected == verdict

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ..store.fake_redis import HANG, FakeRedis
-from .test_redis_reader import ABSENT, FILTERS, INFO, KNOWN, closed_port, get, holding, texts
+from .redis_answers import ABSENT, FILTERS, INFO, KNOWN, closed_port, get, holding, texts
 
 PROGRAM = [sys.executable, "-m", "pbs_filter.lookup"]
 OK, NOTFOUND = b"5:OK OK,", b"9:NOTFOUND ,"

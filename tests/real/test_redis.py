@@ -21,8 +21,17 @@ from pbs_filter.lookup.redis_reader import RedisReader
 
 from ..running import ENVIRONMENT, Running, login, logout, wait_for
 from ..store.store_tools import memory_directory
-from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
+from .daemons.redis import KINDS, RedisServer, Sentinel, cluster, in_step, replica_of
 from .packages import CHECKOUT
+
+
+@pytest.fixture(autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which server the test's are; Debian 12's where nothing is said."""
+    monkeypatch.setattr(RedisServer, "kind", getattr(request, "param", KINDS["Redis 7"]))
+
+
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys(), indirect=True)
 
 
 @pytest.fixture
@@ -90,6 +99,7 @@ def marked(server: RedisServer, name: str) -> str:
     return " ".join(server.cli("HGET", "pbs:!filters", name).split()[6:])
 
 
+@each_kind
 def test_a_login_is_there_for_lookups_and_ends_by_redis_itself(
     place: Path, server: RedisServer, look: Look
 ) -> None:
@@ -267,6 +277,7 @@ def test_a_damaged_field_is_no_no_for_list_and_lookups_and_others_users_send(
         assert (1, 1) == (asked("192.0.2.9"), one.mode("--list", "192.0.2.9").returncode)
 
 
+@each_kind
 def test_what_is_forgotten_on_one_host_is_forgotten_for_all(
     place: Path, server: RedisServer, look: Look
 ) -> None:
@@ -354,6 +365,7 @@ def test_what_our_name_left_behind_is_removed_at_a_start(place: Path, server: Re
         assert {"192.0.2.99"} == ours(server, "mx2", ["192.0.2.99"])
 
 
+@each_kind
 def test_an_account_with_the_rights_of_the_example_is_enough(place: Path) -> None:
     password = place / "password"
     password.write_text("secret\n")
@@ -532,6 +544,7 @@ def test_a_cluster_keeps_each_address_where_it_belongs(place: Path, look: Look) 
         assert 0 == pipeline.end()
 
 
+@each_kind
 def test_a_cluster_is_found_when_the_node_that_is_named_has_died(place: Path, look: Look) -> None:
     """By a filter that is started then, by --list and by --forget: the nodes are remembered."""
     everything = {address(number) for number in range(30)}
@@ -565,6 +578,7 @@ def test_a_cluster_is_found_when_the_node_that_is_named_has_died(place: Path, lo
             wait_for(lambda: {address(32)} < pipeline.addresses(), "the other filter's login")
 
 
+@each_kind
 def test_a_slot_that_moves_loses_nobody_with_the_rights_of_the_example(place: Path) -> None:
     password = place / "password"
     password.write_text("secret\n")

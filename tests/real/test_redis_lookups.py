@@ -20,7 +20,7 @@ from .. import hang
 from ..lookup import maps
 from ..lookup.redis_lookups import lookup, lookups_end
 from .daemons.process import Process, free_port, wait_for
-from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
+from .daemons.redis import KINDS, RedisServer, Sentinel, cluster, in_step, replica_of
 from .daemons.redis_site import REDIS_UID, RedisSite, copy_for_lookups, make_site
 from .mtas import CLIENT, LOOKUP_UID, OTHER_CLIENT, REMOTE, STRANGER
 from .mtas.postfix import Postfix
@@ -44,6 +44,15 @@ def complete_mark(*replids: str) -> str:
     now = int(time.time() * 1000)
     ids = [replid.encode() for replid in replids]
     return Mark(b"pop1", now, now // 1000 + 9999, b"i", b"r", b"L", ids).encode().decode()
+
+
+@pytest.fixture(autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which server the test's are; Debian 12's where nothing is said."""
+    monkeypatch.setattr(RedisServer, "kind", getattr(request, "param", KINDS["Redis 7"]))
+
+
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys(), indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +81,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
         yield master, replica
 
 
+@each_kind
 def test_a_replica_answers_like_its_master(pair: tuple[RedisServer, RedisServer]) -> None:
     for server in pair:
         asks = lookup(server)
@@ -92,6 +102,7 @@ def test_a_replica_without_its_master_goes_on_saying_yes_but_not_no(
         assert YES == asks.ask(KNOWN)
 
 
+@each_kind
 @pytest.mark.parametrize(
     ("save", "why"),
     [("", "no filter has sent its addresses"), ("1 1", "since the last restart or failover")],
@@ -143,6 +154,7 @@ def test_a_server_that_hangs_and_comes_back(tmp_path: Path) -> None:
         wait_for(lambda: asks.ask(KNOWN) == YES, "the server to be asked again")
 
 
+@each_kind
 def test_the_new_master_is_found_by_the_sentinel(
     pair: tuple[RedisServer, RedisServer], tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..lookup.test_redis_reader import closed_port
+from ..lookup.redis_answers import closed_port
 from ..real.packages import WORK, exclusive
 
 SECRET = "TOPSECRETPASSWORD"

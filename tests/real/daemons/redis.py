@@ -8,11 +8,26 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 from ..packages import launch, unpack
 from .process import Process, free_port, wait_for
 
-PACKAGE = "redis-server"
+
+class Kind(NamedTuple):
+    """A package with the server, and where it is from."""
+
+    package: str = "redis-server"
+    suite: str = ""
+    name: str = "redis"
+
+
+KINDS = {
+    "Redis 7": Kind(),
+    "Redis 8": Kind(suite="trixie"),
+    "Valkey 8": Kind("valkey-server", "trixie", "valkey"),
+}
+"""What Debian 12 and 13 have."""
 
 
 class RedisServer:
@@ -21,6 +36,9 @@ class RedisServer:
     `directory` is made if it is missing, and is its own; so does a socket path stay short enough if
     the directory's is. `config` are further lines of its configuration.
     """
+
+    kind: ClassVar[Kind] = KINDS["Redis 7"]
+    """Of the servers that are made from now on."""
 
     def __init__(self, directory: Path, *config: str, tcp: bool = False) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -42,10 +60,11 @@ class RedisServer:
                 )
             )
         )
-        self._root = unpack(PACKAGE)
+        kind = self._kind = type(self).kind
+        self._root = unpack(kind.package, suite=kind.suite)
         self.process = Process(
-            "redis-server",
-            [*launch(self._root, "/usr/bin/redis-server"), str(self.config)],
+            kind.package,
+            [*launch(self._root, f"/usr/bin/{kind.name}-server"), str(self.config)],
             output=directory / "out",
             ready=self._answers,
         )
@@ -61,7 +80,12 @@ class RedisServer:
 
     def _cli(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [*launch(self._root, "/usr/bin/redis-cli"), "-s", str(self.socket), *words],
+            [
+                *launch(self._root, f"/usr/bin/{self._kind.name}-cli"),
+                "-s",
+                str(self.socket),
+                *words,
+            ],
             capture_output=True,
             timeout=300,
             check=False,
