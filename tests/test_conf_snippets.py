@@ -214,6 +214,13 @@ def test_systemd_accepts_the_units(name: str) -> None:
     assert "" == accepts(command)
 
 
+@needs_packages
+def test_systemd_accepts_the_units_that_reload_opendkim() -> None:
+    units = [CHECKOUT / f"examples/filters/pbs-opendkim.{kind}" for kind in ("path", "service")]
+    analyze = systemd_program("/usr/bin/systemd-analyze")
+    assert "" == accepts([*analyze, "verify", "--man=no", *units])
+
+
 @pytest.mark.parametrize("name", ["journal", "tail"])
 def test_the_units_of_the_feeds_leave_the_directory_to_the_filters_account(name: str) -> None:
     """StateDirectory= gives it to root at each start, and `user` could not write there."""
