@@ -53,7 +53,10 @@ touch dev/console
 mkdir dev/pts dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test chroot . /lib/systemd/systemd --system
+# Not by chroot, in which the kernel makes no user namespaces, as services want them.
+pivot_root . mnt
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test chroot . \\
+    sh -c "umount -l /mnt && exec /lib/systemd/systemd --system"
 """
 _UNWANTED = (
     "console-getty.service",
@@ -95,7 +98,8 @@ class Booted(contextlib.AbstractContextManager["Booted"]):
                 self.debian.apt_get("install", *self._names)
             self.network = undo.enter_context(contextlib.closing(Namespace(self._addresses)))
             self._prepare()
-            undo.enter_context(self._machine())
+            self._running = undo.enter_context(contextlib.ExitStack())
+            self._running.enter_context(self._machine())
             self._closing = undo.pop_all()
         return self
 
@@ -110,6 +114,13 @@ class Booted(contextlib.AbstractContextManager["Booted"]):
             path.symlink_to("/dev/null")
         (self.path / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
         (self.path / "etc/hostname").write_text("mx1\n")
+
+    def reboot(self) -> None:
+        """Shut it down in order, and boot what is on its disk now."""
+        self._ask("systemctl", "poweroff")
+        wait_for(lambda: self._child() is None, "the machine to be off", 90)
+        self._running.close()
+        self._running.enter_context(self._machine())
 
     @contextlib.contextmanager
     def _machine(self) -> Iterator[None]:

@@ -68,10 +68,24 @@ class Debian:
             # dpkg and its scripts replace what is in /usr and never write into it: links will do.
             links = ["--link"] if part.name == "usr" else []
             subprocess.run(["cp", "-a", *links, part, self.path], check=True)
+        self._own_set_ids()
         policy = self.path / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
         shutil.copy("/etc/resolv.conf", self.path / "etc/resolv.conf")
+
+    def _own_set_ids(self) -> None:
+        """Copy set-uid and set-gid files: dpkg takes away the rights of old ones, whoever links."""
+        for directory, _, files in os.walk(self.path / "usr"):
+            for name in files:
+                path = Path(directory, name)
+                found = path.lstat()
+                if stat.S_ISREG(found.st_mode) and found.st_mode & (stat.S_ISUID | stat.S_ISGID):
+                    copy = path.with_name(f"{name}.copy")
+                    shutil.copyfile(path, copy)
+                    os.chown(copy, found.st_uid, found.st_gid)
+                    copy.chmod(stat.S_IMODE(found.st_mode))
+                    copy.rename(path)
 
     def close(self) -> None:
         end_processes(self.path)
