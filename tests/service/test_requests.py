@@ -1,0 +1,51 @@
+"""What a person asks for that all filters of a site must know."""
+
+from __future__ import annotations
+
+import pytest
+
+from pbs_filter.map_format.redis_site import FORGOTTEN, RETIRED
+from pbs_filter.service import requests
+
+from ..pipelines import NOW, new
+
+
+def test_what_is_for_all_filters_is_told_the_journal() -> None:
+    pipeline = new()
+    revoked = {"do": "revoke", "addresses": {"192.0.2.7": 100}, "until": 200}
+    retired = {"do": "retire", "name": "pop2", "at": 5000, "until": 300}
+    for request in (revoked, retired):
+        assert {"changed": True} == requests.handle(pipeline, request, NOW)
+    expected = {FORGOTTEN + "192.0.2.7": (100, 200), RETIRED + "pop2": (5000, 300)}
+    assert expected == pipeline.state.site.words
+    assert 2 == pipeline.state.changes()
+    assert 2 == len(pipeline.state.journal_payloads())
+    assert 2 == pipeline.state.live()
+    pipeline.state.journaled()
+    assert 0 == pipeline.state.changes()
+    again = new()
+    for payload in pipeline.state.live_payloads():
+        assert again.state.apply(payload)
+    assert expected == again.state.site.words
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"do": "retire", "name": "pop2"},
+        {"do": "retire", "name": "pop\t2", "at": 1, "until": 2},
+        {"do": "revoke", "addresses": {"192.0.2.7": "x"}, "until": 2},
+        {"do": "revoke", "addresses": {"192.0.2.7": True}, "until": 2},
+        {"do": "revoke", "addresses": {"192.0.2.7": 0}, "until": 2},
+    ],
+)
+def test_what_makes_no_sense_is_not_kept(more: dict) -> None:
+    pipeline = new()
+    assert "are not two times" in requests.handle(pipeline, more, NOW)["error"]
+    assert {} == pipeline.state.site.words
+
+
+def test_no_address_is_none() -> None:
+    pipeline = new()
+    requests.handle(pipeline, {"do": "revoke", "addresses": [], "until": 2}, NOW)
+    assert {} == pipeline.state.site.words
