@@ -160,10 +160,7 @@ class GdbmMap:
         self._file.note_left()
 
     def _write_to_copy(self, changes: Mapping[str, bytes | None], *, complete: bool) -> None:
-        """Readers hold the map without a gap: change a copy, and let it take the map's name.
-
-        Raises: StoreBusy (somebody else writes in the map, or the copy cannot be made).
-        """
+        """Change a copy, for readers without a gap; it takes the map's name. Raises: StoreBusy."""
         assert self._fd is not None
         path = self._path + ".copy"
         new = -1

@@ -121,12 +121,7 @@ class Journal:
 
     def start(self, recovered: Sequence[str] = (), *, anew: bool = False) -> None:
         """Make ready for `append`, with the `recovered` payloads in it; all of that is durable when
-        this returns.
-
-        Args:
-            recovered: what was found elsewhere.
-            anew: let the journal be as it is until a new one has all of them: who is killed
-                meanwhile leaves something that looks whole else.
+        this returns. `anew`: in a new file, as half of it could look whole at the end of this one.
 
         Raises: StoreBusy.
         """

@@ -365,7 +365,6 @@ def test_what_our_name_left_behind_is_removed_at_a_start(place: Path, server: Re
         assert {"192.0.2.99"} == ours(server, "mx2", ["192.0.2.99"])
 
 
-@each_kind
 def test_an_account_with_the_rights_of_the_example_is_enough(place: Path) -> None:
     password = place / "password"
     password.write_text("secret\n")
