@@ -391,8 +391,8 @@ LOOKUPS = {
         ),
     ),
     "a misspelt option": (
-        ("check", "--mpa=/x", "192.0.2.7"),
-        (2, "check: unknown option '--mpa=/x'; did you mean --map?"),
+        ("check", "--maap=/x", "192.0.2.7"),
+        (2, "check: unknown option '--maap=/x'; did you mean --map?"),
     ),
     "no map": (
         ("check", "--map=DIR/none", "192.0.2.7"),
