@@ -34,6 +34,14 @@ def accepts(command: list[str | Path]) -> str:
     return done.stdout
 
 
+def systemd_verify() -> list[str]:
+    """The first words of a command that reads units, with those of the unpacked systemd beside
+    them: a container has none of its own."""
+    units = unpack("systemd") / "usr/lib/systemd/system"
+    analyze = systemd_program("/usr/bin/systemd-analyze")
+    return ["env", f"SYSTEMD_UNIT_PATH={units}:", *analyze, "verify", "--man=no"]
+
+
 # ------------------------------------------------------------------ rsyslog
 
 
@@ -140,8 +148,10 @@ def test_syslog_ng_accepts_block_and_log_path_in_debians_own_configuration(
         scl = tmp_path / "include" / "scl" / "pbs-filter"
         scl.mkdir(parents=True)
         (scl / "plugin.conf").write_text(block)
-        # scl.conf looks beside itself
-        original = (root / "etc/syslog-ng/scl.conf").read_text()
+        # scl.conf looks beside itself; Debian 13 has it where the blocks are
+        places = ("etc/syslog-ng", "usr/share/syslog-ng/include")
+        found = next(root / place for place in places if (root / place / "scl.conf").exists())
+        original = (found / "scl.conf").read_text()
         (etc / "scl.conf").write_text(f'{original}\n@include "{scl}/plugin.conf"\n')
         block = ""
         include = f"{etc}:{include}"
@@ -210,15 +220,13 @@ def test_apparmor_accepts_the_snippet_in_a_profile_of_rsyslogd(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["journal", "tail"])
 def test_systemd_accepts_the_units(name: str) -> None:
     unit = CHECKOUT / f"examples/systemd/pbs-filter-{name}.service"
-    command = [*systemd_program("/usr/bin/systemd-analyze"), "verify", "--man=no", unit]
-    assert "" == accepts(command)
+    assert "" == accepts([*systemd_verify(), unit])
 
 
 @needs_packages
 def test_systemd_accepts_the_units_that_reload_opendkim() -> None:
     units = [CHECKOUT / f"examples/filters/pbs-opendkim.{kind}" for kind in ("path", "service")]
-    analyze = systemd_program("/usr/bin/systemd-analyze")
-    assert "" == accepts([*analyze, "verify", "--man=no", *units])
+    assert "" == accepts([*systemd_verify(), *units])
 
 
 @pytest.mark.parametrize("name", ["journal", "tail"])
@@ -244,7 +252,7 @@ def test_systemd_accepts_the_drop_in_for_redis(tmp_path: Path) -> None:
         place.write_text(text)
     unit = tmp_path / "systemd/pbs-lookup.service"
     analyze = systemd_program("/usr/bin/systemd-analyze")
-    assert "" == accepts([*analyze, "verify", "--man=no", unit])
+    assert "" == accepts([*systemd_verify(), unit])
     told = accepts([*analyze, "security", "--offline=true", "--no-pager", unit])
     assert "Service may allocate Internet sockets" in told
 
