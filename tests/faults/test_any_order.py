@@ -1,6 +1,6 @@
 """Any faults in any order: a model of the promises, and the real store (Hypothesis).
 
-    tests/run tests/faults/test_any_order.py         some hundred histories
+    tests/run tests/faults/test_any_order.py         some histories
     python -m tests.faults --long any_order          for an hour, and each fault of old
     PBS_FILTER_ANY_ORDER_SECONDS=600 tests/run tests/faults/test_any_order.py     so long
 
@@ -40,7 +40,7 @@ from . import LONG, figure
 from .lives import ANY, POINTS, Death
 from .model import ADDRESSES, BROKEN, Site
 
-HISTORIES = 60
+HISTORIES = 40
 STEPS = 24
 SECONDS = int(os.environ.get("PBS_FILTER_ANY_ORDER_SECONDS", "3600" if LONG else "0"))
 
@@ -289,6 +289,9 @@ def _names_the_new_journal_first(patch: pytest.MonkeyPatch) -> None:
         self.append(recovered)
 
     patch.setattr(Journal, "start", start_poor)
+    # Nor did the missing room behind its last line tell anything.
+    no = property(lambda _self: False, lambda _self, _value: None)
+    patch.setattr(Journal, "may_be_cut", no, raising=False)
 
 
 def _reads_only_complete_maps(patch: pytest.MonkeyPatch) -> None:
