@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import gc
 import os
 import select
 import signal
@@ -28,6 +27,7 @@ from ..clock import Clock
 from ..log import Log
 from ..model import Reason
 from . import omprog, requests
+from .collector import calm_collector
 from .control import Control
 from .persister import Persister
 from .waiting import HOLD_SECONDS
@@ -38,22 +38,10 @@ READ_BYTES = 1 << 16
 PIPE_BYTES = 16_384
 """Without acknowledgements what is in the pipe is lost when we are killed. So it is made smaller:
 the rest waits in the daemon, which keeps it for the next filter."""
-YOUNG_OBJECTS = 10_000
-"""New objects after which Python looks for cycles among them, in half a millisecond."""
-NEVER = 1 << 30
 LOOK_SECONDS = 0.5
 """How often the clock is looked at without lines: a readers' yes may be late by as much."""
 CLOSE_SECONDS = 4.0
 """At the end of input a store in trouble gets this long; rsyslog kills us after five seconds."""
-
-
-def calm_collector() -> None:
-    """Let Python's search for cycles look at new objects only: a walk through what a million
-    addresses need takes a second, and through the last two million objects a tenth. No line makes
-    a cycle that could be found there (held by a test of the floods)."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, NEVER, NEVER)
-    gc.enable()
 
 
 class Feed:

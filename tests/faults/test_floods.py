@@ -22,7 +22,7 @@ import pytest
 from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.model import Reason
 from pbs_filter.service import build
-from pbs_filter.service.feed import calm_collector
+from pbs_filter.service.collector import calm_collector
 
 from ..running import Running, login
 from . import LONG, figure, number
