@@ -190,35 +190,39 @@ class Ledger(Book):
         key_of_user = user_key(user)
         count = 0
         for address, auth in list(self.authorisations.items()):
-            if auth.users is None:
-                if auth.server != MANUAL and user_key(auth.user) == key_of_user:
-                    self.forget(address)
-                    count += 1
-                continue
+            known = [auth.name()] if auth.users is None else list(auth.users.by_name)
             names = [
                 (name, by_hand)
-                for name, by_hand in auth.users.by_name
+                for name, by_hand in known
                 if not by_hand and user_key(name) == key_of_user
             ]
-            if not names:
+            # With many users behind an address, one may have a session and no place among them.
+            keys = [
+                key
+                for key in auth.session_keys()
+                if user_key(self.sessions[key].user) == key_of_user
+            ]
+            if not names and not keys:
                 continue
             count += 1
-            for key in auth.session_keys():
-                session = self.sessions[key]
-                if user_key(session.user) == key_of_user:
-                    del self.sessions[key]
-                    self._journal_sessions[key] = None
-                    self.index.remove(key, session)
-                    auth.release(key)
-            if len(names) == len(auth.users):
+            if len(names) == len(known):
                 self.forget(address)
                 continue
-            left = self.remove_users(address, auth, names)
+            for key in keys:
+                session = self.sessions.pop(key)
+                self._journal_sessions[key] = None
+                self.index.remove(key, session)
+                auth.release(key)
+            left = self.remove_users(address, auth, names) if names else auth.users
             self.user_limit.forget(key_of_user, address)
             if left is not None:
                 (auth.user, _), newest = left.newest()
                 auth.last, auth.server, auth.protocol = newest.last, newest.server, newest.protocol
-                auth.until = max(each.until for _, each in auth.users)
+                auth.until = max(each.until for _, each in left)
+            elif not names and auth.sessions is None and auth.server != MANUAL:
+                # It was his session that held the address for the last user who is left.
+                grace_seconds = self.terms(auth.user, address).grace_seconds
+                auth.until = min(auth.until, auth.last + grace_seconds)
             self._journal_addresses.setdefault(address, "")
             self.map.add(address)
             self.enqueue(address, auth, self.due_at(auth))

@@ -54,12 +54,14 @@ class Entry(NamedTuple):
 
 
 def _fit(text: str, width: int) -> bytes:
-    """Return `text` in exactly `width` bytes of UTF-8: cut between characters, blanks behind."""
+    """Return `text` in exactly `width` bytes of UTF-8: blanks behind, or cut between characters,
+    with a question mark for each byte that a whole character would not fit into: what is cut never
+    looks like a shorter text."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "?" for c in text)
     raw = text.encode("utf-8", "replace")
     if len(raw) > width:
-        raw = raw[:width].decode("utf-8", "ignore").encode("utf-8")
+        raw = raw[:width].decode("utf-8", "ignore").encode("utf-8").ljust(width, b"?")
     return raw.ljust(width)
 
 

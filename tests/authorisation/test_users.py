@@ -328,6 +328,29 @@ def test_a_session_of_a_user_who_is_no_longer_kept_still_ends():
     assert START + 50 + GRACE == ledger.authorisations[ADDRESSES[0]].until
 
 
+@pytest.mark.parametrize("others_stay", [True, False])
+def test_a_session_of_a_user_who_is_no_longer_kept_is_forgotten_with_him(others_stay: bool):
+    ledger, stored = new_ledger(), {}
+    login(ledger, "first", START, session="1")
+    for number in range(MAX_USERS):
+        login(ledger, f"u{number}", START + 1)
+    login(ledger, "u0", START + 2 if others_stay else START + GRACE)
+    now = START + 1 + GRACE + GRACE // 2
+    for at in (START + GRACE // 2, START + GRACE, now if others_stay else now - 1, now):
+        ledger.tick(at)
+    assert ADDRESSES[0] in ledger.authorisations
+    assert others_stay == (ledger.authorisations[ADDRESSES[0]].users is not None)
+    assert 1 == ledger.forget_user("FIRST")
+    assert not ledger.sessions
+    write(ledger, stored)
+    last = decode(ADDRESSES[0], stored[ADDRESSES[0]])
+    assert last is not None
+    assert last.until == (START + 2 + GRACE if others_stay else START + 2 * GRACE)
+    ledger.tick(START + 2 * GRACE)
+    assert ADDRESSES[0] not in ledger.authorisations
+    assert 0 == ledger.forget_user("first")
+
+
 def test_every_spelling_of_a_user_is_forgotten():
     ledger, stored = new_ledger(), {}
     for name in ("bob", "BOB", "bob*admin"):

@@ -71,7 +71,7 @@ def test_what_is_too_long_is_cut_between_characters_and_what_is_too_large_is_cap
     entry = Entry(10**12, -5, 0, 0, 10**6, "a-very-long-server-name", "protocol", "ü" * 80)
     found = value.decode(ADDRESS, value.encode(ADDRESS, entry))
     assert (value.MAX_EPOCH, 0, value.MAX_SESSIONS) == (found.until, found.renewed, found.sessions)
-    assert ("a-very-long-", "prot", "ü" * 37) == (found.server, found.protocol, found.user)
+    assert ("a-very-long-", "prot", "ü" * 37 + "?") == (found.server, found.protocol, found.user)
 
 
 def test_what_cannot_be_printed_is_not_stored():
@@ -88,3 +88,12 @@ def test_a_user_whose_name_fills_the_field_may_be_another():
     )
     assert not grant.is_cut
     assert check.Grant(value.encode(ADDRESS, ENTRY._replace(user="x" * 200))).is_cut
+
+
+@pytest.mark.parametrize("character", ["x", "ü", "€", "\U0001f4a9"])
+@pytest.mark.parametrize("missing", range(5))
+def test_no_name_that_was_cut_looks_like_a_whole_one(character: str, missing: int):
+    """`WHOLE` + a character that does not fit: it must not become the name of the user WHOLE."""
+    whole = "w" * (check.TOTAL_BYTES - check.USER_AT - len(ADDRESS) - missing)
+    grant = check.Grant(value.encode(ADDRESS, ENTRY._replace(user=whole + character * 5)))
+    assert grant.is_cut
