@@ -11,15 +11,14 @@ from collections.abc import Callable
 
 from .keys import word_of
 from .pipeline import Pipeline
-from .user_names import user_key
+from .user_names import folded, user_key
 
 _NAME = r"[\w.@+-]"
 """What goes on with a user's name: `bob@example.org` is not bob."""
 
 
 def mentions(*, user: str = "", address: str = "") -> Callable[[str], bool]:
-    """Return whether a text speaks of the user, in any capitals and also of `user*MASTER`, or of
-    the address.
+    """Return whether a text speaks of the user, in any spelling of `user_key`, or of the address.
 
     It may speak of somebody else, whose name looks so: what it is asked of is only history.
     """
@@ -27,9 +26,9 @@ def mentions(*, user: str = "", address: str = "") -> Callable[[str], bool]:
         pattern = rf"(?<![0-9A-Fa-f.]){re.escape(address)}(?![0-9A-Fa-f:]|\.[0-9])"
     else:
         names = "|".join(re.escape(name) for name in {user_key(user), word_of(user_key(user))})
-        pattern = f"(?<!{_NAME})(?:{names})(?!{_NAME})"
-    search = re.compile(pattern, re.IGNORECASE).search
-    return lambda text: search(text) is not None
+        pattern = rf"(?<!{_NAME})(?:{names})(?!\.*[\w@+-])"
+    search = re.compile(pattern).search
+    return lambda text: search(folded(text)) is not None
 
 
 def erase(pipeline: Pipeline, *, user: str = "", address: str = "") -> None:

@@ -102,7 +102,7 @@ class Policy:
             trusted_hosts=Networks(trusted_hosts),
             allow_networks=Networks(allow_networks) if allow_networks else None,
             deny_users=UserPatterns(deny_users),
-            allow_users=None if allow_users is None else UserPatterns(allow_users),
+            allow_users=None if allow_users is None else UserPatterns(allow_users, exact=True),
             groups=tuple(groups),
             trusted_uids=trusted_uids or {},
             require_vouched=require_vouched,

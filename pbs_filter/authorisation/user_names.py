@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -9,28 +10,52 @@ MASTER = "*"
 """Dovecot's sign between the user and the master user who logged in as him: `bob*admin` is bob."""
 
 
+def folded(text: str) -> str:
+    """Return `text` without capitals, accents and other forms of the same letters (NFKD)."""
+    if text.isascii():
+        return text.casefold()
+    letters = unicodedata.normalize("NFKD", text).casefold()
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
+def _plain(name: str) -> str:
+    return folded(name).lstrip(" ").rstrip(" .")
+
+
 @lru_cache(4096)
 def user_key(user: str) -> str:
-    """Return the name that stands for all spellings of one user: no capitals, no master user."""
-    key = user.casefold()
-    return key.partition(MASTER)[0] or key
+    """Return the name that stands for all spellings of one user: no capitals, no master user, no
+    accents, no blanks around it, no full stop at its end.
+
+    A server may write what the client typed; databases take `bób` and `bob ` for `bob`.
+    """
+    return _plain(folded(user).partition(MASTER)[0]) or user.casefold()
 
 
 class UserPatterns:
     """A site's list of users: names, and patterns where `*` stands for any characters.
 
-    Upper and lower case are the same, as they are for most servers. `bob` also means `bob*admin`.
+    Upper and lower case are the same, as they are for most servers. `bob` also means `bob*admin`,
+    and every other spelling of `user_key`, unless the list is `exact`: one of whom to trust.
     """
 
-    def __init__(self, items: Iterable[str]) -> None:
+    def __init__(self, items: Iterable[str], *, exact: bool = False) -> None:
         self.items = tuple(items)
+        self._exact = exact
         names = {item.casefold(): item for item in reversed(self.items)}
+        if not exact:
+            names |= {_plain(name): item for name, item in names.items()}
         self._patterns = [(n.split("*"), item) for n, item in names.items() if "*" in n]
         self._names = {name: item for name, item in names.items() if "*" not in name}
 
     def find(self, user: str) -> str | None:
         """Return the item, as it was given, that means `user`; None: none does."""
-        for name in (user_key(user), user.casefold()):
+        if self._exact:
+            plain = user.casefold()
+            key = plain.partition(MASTER)[0] or plain
+        else:
+            plain, key = _plain(user), user_key(user)
+        for name in (key, plain):
             item = self._names.get(name)
             if item is not None:
                 return item

@@ -22,6 +22,12 @@ from ..running import login
         ("bob@example.org", "BOB@example.org", True),
         ("bob", "bobby", False),
         ("bob", "jim-bob", False),
+        ("straße", "a\tSTRASSE\t", True),
+        ("STRASSE", "user=<Straße>", True),
+        ("İvan", "İvan", True),
+        ("bob@example.org", "user=<Bób@example.org.>, rip", True),
+        ("bob", "login bob.", True),
+        ("bob", "bob.smith", False),
     ],
 )
 def test_a_text_speaks_of_a_user_in_any_spelling_and_of_no_longer_name(user, text, expected):

@@ -13,7 +13,21 @@ from pbs_filter.authorisation.user_names import UserPatterns, user_key
 
 @pytest.mark.parametrize(
     ("expected", "user"),
-    [("bob", "BoB"), ("bob", "bob*admin"), ("*admin", "*admin"), ("", ""), ("strasse", "STRAßE")],
+    [
+        ("bob", "BoB"),
+        ("bob", "bob*admin"),
+        ("*admin", "*admin"),
+        ("", ""),
+        ("strasse", "STRAßE"),
+        ("bob", "bób"),
+        ("bob", "bo\u0301b"),
+        ("bob", "\uff22\uff2f\uff22"),
+        ("bob", " bob  "),
+        ("bob@example.org", "bob@example.org."),
+        ("kate", "\u212aate"),
+        ("ivan", "İvan"),
+        (" ", " "),
+    ],
 )
 def test_one_user_has_one_key(expected: str, user: str):
     assert expected == user_key(user)
@@ -44,6 +58,19 @@ def test_one_user_has_one_key(expected: str, user: str):
 )
 def test_a_list_of_users_means_names_and_patterns(items: list[str], user: str, expected):
     assert expected == UserPatterns(items).find(user)
+
+
+@pytest.mark.parametrize("user", ["bób", "BÓB*admin", "bob ", "\uff42ob", "bob.", "bo\u0301b*x"])
+def test_another_spelling_is_denied_and_is_not_allowed(user: str):
+    assert UserPatterns(["bob"]).find(user) == "bob"
+    assert UserPatterns(["bób"]).find(user) == "bób"
+    assert UserPatterns(["bob"], exact=True).find(user) is None
+    assert UserPatterns(["*@example.org"]).find(f"{user}@example.org.") == "*@example.org"
+
+
+def test_an_exact_list_takes_capitals_and_master_users_all_the_same():
+    assert UserPatterns(["bob"], exact=True).find("BOB*admin") == "bob"
+    assert UserPatterns(["*admin"], exact=True).find("bob*admin") == "*admin"
 
 
 @given(st.lists(st.text("ab", max_size=2), min_size=1, max_size=4), st.text("ab", max_size=8))
