@@ -12,6 +12,7 @@ from ..addresses import canonical
 from ..authorisation.user_names import user_key
 from ..config.options import Config
 from ..errors import StoreBusy, StoreDamaged, UsageError
+from ..map_format.check import TOTAL_BYTES, USER_AT
 from ..map_format.entry import Entry, decode
 from ..map_format.redis_merge import last_login, merge
 from ..map_format.redis_site import Word
@@ -136,7 +137,7 @@ def _found(
     was_authorised = False
     for key, fields in shared_map.everybodys(address):
         entries = (decode(key, value) for value in fields.values())
-        if address or any(is_meant(entry) for entry in entries if entry is not None):
+        if address or any(is_meant(key, entry) for entry in entries if entry is not None):
             owner = key.partition("#")[0]
             # Another host's clock may be a little ahead of ours.
             found[owner] = max(now, last_login(key, fields), found.get(owner, 0))
@@ -155,11 +156,22 @@ def _keep(config: Config, found: dict[str, int]) -> dict[str, Word]:
     return {address: (at, until) for address, at in found.items()}
 
 
-def _is_meant(options: argparse.Namespace) -> Callable[[Entry], bool]:
+def _is_meant(options: argparse.Namespace) -> Callable[[str, Entry], bool]:
+    """Return whether the entry of a key is one of the user's: with a name that was cut, it may be.
+
+    To forget one too many costs that user a login.
+    """
     if not options.forget_user:
-        return lambda _entry: True
-    key = user_key(options.forget_user)
-    return lambda entry: user_key(entry.user) == key
+        return lambda _key, _entry: True
+    wanted = user_key(options.forget_user)
+
+    def is_meant(key: str, entry: Entry) -> bool:
+        room = TOTAL_BYTES - USER_AT - len(key)
+        if len(entry.user.encode()) < room:
+            return user_key(entry.user) == wanted
+        return wanted.startswith(user_key(entry.user.rstrip("?")))
+
+    return is_meant
 
 
 def _counts(address: str, fields: dict[str, bytes], now: int) -> bool:
