@@ -21,11 +21,16 @@ needs_package = pytest.mark.skipif(
 
 def scripts() -> list[str]:
     """Each file of the checkout whose first line names a shell."""
-    command = ["git", "-c", "safe.directory=*", "ls-files"]
-    names = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
+    if (CHECKOUT / ".git").exists():
+        command = ["git", "-c", "safe.directory=*", "ls-files"]
+        said = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
+        names = said.stdout.splitlines()
+    else:  # unpacked from a source distribution
+        paths = (path for path in CHECKOUT.rglob("*") if ".work" not in path.parts)
+        names = [str(path.relative_to(CHECKOUT)) for path in paths]
     return [
         name
-        for name in names.stdout.splitlines()
+        for name in names
         if (CHECKOUT / name).is_file()
         and re.match(rb"#!.*\b(ba|da)?sh\b", (CHECKOUT / name).read_bytes()[:80])
     ]

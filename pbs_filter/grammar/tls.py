@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from ..model import Accepted, Reason, Record
 from .attacks import clients_texts, replaced
 from .compiler import is_of_tls, translate
 from .matcher import Matcher
-from .rules import Rule, Server
+from .rules import Rule, Sample, Server
 
 _TLS_PROGRAM = re.compile(r"(?:.*[./_-])?(?:(?:imap|pop3|imap4)s|i?(?:imap|pop3)sd|.*[-_]ssl)")
 """`imaps`, `cyrus/pop3s`, `perdition.imap4s`, `imapsd`, `ipop3sd`, `imapd-ssl`, `teapop_ssl`."""
@@ -115,6 +116,27 @@ def can_say(server: Server) -> bool:
     """Returns whether some login of `server` can say that the client spoke TLS."""
     return any(_TLS_PROGRAM.fullmatch(program) for program in server.programs) or any(
         sample.tls for rule in server.rules for sample in rule.samples
+    )
+
+
+def as_read(server: Server) -> Server:
+    """Returns `server` with samples that state what is read, where they stated nothing.
+
+    For a site's own server, which may be older than this word.
+    """
+
+    def stated(rule: Rule, sample: Sample) -> Sample:
+        if sample.tls is not None or not isinstance(sample.observation, Accepted):
+            return sample
+        program, pid, message = sample.parts()
+        return replace(sample, tls=tls_of(rule, Record(program, message, "mx1", pid)))
+
+    return replace(
+        server,
+        rules=tuple(
+            replace(rule, samples=tuple(stated(rule, sample) for sample in rule.samples))
+            for rule in server.rules
+        ),
     )
 
 

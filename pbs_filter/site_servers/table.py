@@ -39,7 +39,7 @@ import pyparsing as pp
 
 from ..config.tables import SiteServer
 from ..errors import GrammarError
-from ..grammar import contract
+from ..grammar import contract, tls
 from ..grammar.rules import Rule, Server, is_name
 from ..grammar.tokens import TEXT
 from ..model import Accepted, Connected, Ended, Observation, Refused
@@ -97,6 +97,7 @@ def checked(own: Server, known: Iterable[Server] = (), read: contract.Read | Non
     known = tuple(known)
     if any(other.name == own.name for other in known):
         raise GrammarError(f"there is a server {own.name!r} already; give yours another name")
+    own = tls.as_read(own)
     violations = contract.check(own, (*known, own), read)
     if violations:
         raise GrammarError("; ".join(violations))
