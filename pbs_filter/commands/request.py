@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..config.options import Config
-from ..errors import UsageError
+from ..errors import StoreBusy, UsageError
 from ..service import control
 from ..service.without_feed import without_feed
 from .arguments import complain
@@ -24,5 +24,5 @@ def request(
     if answer is None:
         answer = without_feed(config, question, complain)
     if "error" in answer:
-        raise UsageError(str(answer["error"]))
+        raise (StoreBusy if answer.get("busy") else UsageError)(str(answer["error"]))
     return answer

@@ -323,9 +323,9 @@ class Feed:
         persister = self.persister
         must_be_in_map = answer.get("changed") or request.get("do") == "forget"
         if must_be_in_map and not (persister.commit() and persister.write_map()):
-            return {"error": persister.trouble}
+            return {"error": persister.trouble, "busy": True}
         if answer.get("erased") and (trouble := persister.erase({**request, **answer})):
-            return {"error": trouble}
+            return {"error": trouble, "busy": True}
         return answer | self.tell(request.get("do"), now)
 
     # ------------------------------------------------------------------ the end

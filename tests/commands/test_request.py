@@ -1,0 +1,28 @@
+"""What a person is told of a request that the filter could not do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pbs_filter.commands.request import request
+from pbs_filter.config.options import Config
+from pbs_filter.errors import EX_TEMPFAIL, PbsFilterError
+from pbs_filter.service import control
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_status"),
+    [
+        ({"error": "the journal is full", "busy": True}, EX_TEMPFAIL),
+        ({"error": "unknown request 'x'"}, 2),
+    ],
+)
+def test_what_may_be_done_later_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], exit_status: int
+) -> None:
+    monkeypatch.setattr(control, "ask", lambda *_: answer)
+    with pytest.raises(PbsFilterError, match=answer["error"]) as caught:
+        request(Config(), {"do": "forget", "address": "192.0.2.7"})
+    assert exit_status == caught.value.exit_status
