@@ -42,10 +42,11 @@ class UserAddresses:
         return self._by_user.get(user)
 
     def admits(self, user: str, address: str, now: int) -> bool:
-        """Return whether `user` may come from `address`: it counts already, or there is room."""
-        known = self._by_user.get(user)
-        if known is None or known == address:
-            return True
+        """Return whether `user` may come from `address`: it counts already, or there is room.
+
+        Asked of a user who has others than this one alone: see `of`.
+        """
+        known = self._by_user[user]
         if isinstance(known, str):
             return self.most > 1 or self._until(known) <= now
         if len(known) < self.most or (address in known and self._counts(user, address, now)):

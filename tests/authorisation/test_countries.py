@@ -53,6 +53,13 @@ def test_a_country_is_known_as_long_as_the_site_says_and_each_login_makes_it_so_
     assert refused(countries, "bob", "192.0.2.7", NOW + 4 * DAY) is not None
 
 
+def test_a_country_that_counts_no_longer_is_not_in_a_new_journal():
+    countries = told(days=2)
+    assert refused(countries, "bob", "192.0.2.7", NOW) is None
+    assert refused(countries, "alice", "198.51.100.7", NOW + 3 * DAY) is None
+    assert [f"k\talice\tFR\t{NOW + 3 * DAY}"] == [*countries.live_payloads()]
+
+
 def test_what_the_database_does_not_know_is_a_country_of_its_own():
     countries = told()
     assert refused(countries, "bob", "10.0.0.7") is None

@@ -50,6 +50,11 @@ def test_with_a_map_in_redis_the_hosts_own_files_are_where_local_state_says():
     )
 
 
+def test_a_filter_that_writes_nothing_has_a_control_socket_of_its_own():
+    config = build({"f": 'map = "/x/m"'}, {"write": False})
+    assert "/x/m.nowrite.control" == config.control == config.trial_control
+
+
 def test_the_files_beside_the_map_have_its_name():
     config = build({"f": 'map = "/x/m"'})
     assert ("/x/m.journal", "/x/m.lock", "/x/m.control") == (
