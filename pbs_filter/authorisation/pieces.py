@@ -38,6 +38,8 @@ SECONDS = 1.0
 BUFFER_BYTES = 4096 + 1023
 """Bytes that the logger may have read at once behind a sign, where no time tells how long ago."""
 MAX_LOGGERS = 10_000
+MAX_PIDS = 1000
+"""Pids of loggers that are remembered."""
 RECENT = 32
 """Logins of one logger that are remembered: a daemon with several workers changes places."""
 
@@ -82,6 +84,19 @@ class Pieces:
     def __init__(self) -> None:
         self._loggers: OrderedDict[str, _Logger] = OrderedDict()
         self._changed: dict[str, None] = {}
+        self._pids: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Pids of loggers: some feeds write them, though the loggers' lines have none."""
+
+    def remember_pid(self, key: str, pid: str) -> None:
+        """The logger `key` wrote a line, to which the feed has added its `pid`."""
+        self._pids.pop((key, pid), None)
+        self._pids[key, pid] = None
+        if len(self._pids) > MAX_PIDS:
+            self._pids.popitem(last=False)
+
+    def is_loggers_pid(self, key: str, pid: str) -> bool:
+        """Return whether `pid` is known to be the logger's and no server's."""
+        return (key, pid) in self._pids
 
     def look(
         self,

@@ -214,14 +214,16 @@ class Pipeline:
             if distrust is Reason.FORGED:
                 self.counts.add_forged(record, server)
             return Outcome("none", distrust, server, reading.rule.name, observation)
-        if (carriage is not None or piece) and isinstance(observation, ABOUT_SESSIONS):
-            way = reading.server.carriage_of(record.program)
+        way = reading.server.carriage_of(record.program) if carriage is not None or piece else None
+        if way is not None:
+            has_pid = self._has_a_pid_of_its_own(record, way)
+        if way is not None and isinstance(observation, ABOUT_SESSIONS):
             # The logger of another server of this name writes no pid, or writes as this one does.
-            shared = is_broken or not record.pid or record.program in self._off
+            shared = is_broken or not has_pid or record.program in self._off
             if piece and (way.shows_pieces or (way.is_whole and shared)):
                 return Outcome("none", Reason.PIECE, server, reading.rule.name, observation)
             why = self.policy.cannot_tell(record, server, way)
-            if not why and carriage is not None and carriage.shows_pieces and not record.pid:
+            if not why and carriage is not None and carriage.shows_pieces and not has_pid:
                 why = self.policy.cannot_tell(record, server, carriage)
             if why:
                 self.noticed.cut_unseen[server] = why
@@ -248,6 +250,8 @@ class Pipeline:
             and reading.server.carriage_of(record.program).off,
             is_unread=may_be_off and reading is Reason.NO_RULE,
         )
+        if look.sign and record.pid:
+            self.pieces.remember_pid(logger_of(record), record.pid)
         if look.sign and carriage.line_breaks and not record.vouched:
             self._broken = carriage.following
         for login in look.forged:
@@ -258,6 +262,16 @@ class Pipeline:
                 self.ledger.logout(login.session, int(login.at_epoch), int(login.at_epoch))
             self.counts.revoked += 1
         return look.piece
+
+    def _has_a_pid_of_its_own(self, record: Record, way: Carriage) -> bool:
+        """Return whether the pid is a server's, as far as we have seen: rsyslog (imjournal, and
+        imuxsock with UsePIDFromSystem) writes the one of the logger, whose lines have none.
+        """
+        if not record.pid:
+            return False
+        if way.shows_pieces:
+            self.pieces.remember_pid(logger_of(record), record.pid)
+        return not self.pieces.is_loggers_pid(logger_of(record), record.pid)
 
     def _holder(self, record: Record, server: str, observation: Observation) -> str | None:
         """The user who holds the session that `observation` ends; None: nobody logged in."""

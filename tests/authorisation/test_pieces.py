@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.authorisation.correlator import Correlator
 from pbs_filter.authorisation.ledger import Ledger
-from pbs_filter.authorisation.pieces import MAX_LOGGERS, SECONDS, Granted, Pieces
+from pbs_filter.authorisation.pieces import MAX_LOGGERS, MAX_PIDS, SECONDS, Granted, Pieces
 from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar.matcher import Matcher
@@ -180,7 +180,9 @@ UW = f"Login user=bob host=client.example.org [{CANARY}]"
 def test_a_piece_in_another_servers_words_is_a_piece(forged):
     assert set() == addresses(feed(new(), FULL, forged))
     assert {CANARY} == addresses(feed(new(), forged, pid="77"))
-    assert {CANARY} == addresses(feed(new(), FULL, forged, pid="77"))  # courierlogger has no pid
+    # courierlogger has no pid
+    assert {CANARY} == addresses(feed(feed(new(), FULL), forged, start=NOW + 0.1, pid="77"))
+    assert set() == addresses(feed(new(), FULL, forged, pid="77"))
 
 
 @pytest.mark.parametrize("forged", [CYRUS, UW])
@@ -282,6 +284,47 @@ def test_a_feed_that_does_not_show_lengths_needs_the_servers_name():
         assert "one-argument form" in made.noticed.cut_unseen["courier"]
         made = feed(new("courier", trusted_hosts=["192.0.2.9"]), GENUINE, **fields)
         assert {"192.0.2.7"} == addresses(made)
+
+
+ANOTHER_SERVERS = f"Login user=bob host=x [{CANARY}]"
+"""UW's, whose program may have the same name."""
+BY_JOURNAL = {"in": "imjournal", "uid": "", "juid": 0}
+
+
+@pytest.mark.parametrize("fields", [{"in": "imuxsock"}, BY_JOURNAL, {"in": ""}])
+@pytest.mark.parametrize("named", [(), ("courier", "uw")])
+@pytest.mark.parametrize("sign", [FULL, "nothing that Courier wrote, " + "A" * 480])
+def test_a_pid_that_the_feed_has_added_makes_no_other_servers_line_of_a_piece(fields, sign, named):
+    """As rsyslog's imjournal does, and imuxsock with UsePIDFromSystem."""
+    made = feed(new(*named), sign, ANOTHER_SERVERS, "z", pid="999", **fields)
+    assert set() == addresses(made)
+    assert 1 == made.counts.reasons[Reason.PIECE]
+
+
+def test_the_pid_of_a_logger_is_known_when_the_sign_in_front_of_a_piece_is_lost():
+    """Journald drops lines of a service that writes very many."""
+    made = feed(
+        new(), CONNECTION, ANOTHER_SERVERS, start=NOW - 60, step=30, pid="999", **BY_JOURNAL
+    )
+    assert set() == addresses(made)
+    assert 1 == made.counts.reasons[Reason.CUT_UNSEEN]
+
+
+def test_another_server_of_the_name_is_read_by_its_own_pids():
+    for fields in ({"in": "imuxsock"}, BY_JOURNAL):
+        made = feed(new(), FULL, pid="999", **fields)
+        genuine = "Login user=alice host=x [192.0.2.7]"
+        feed(made, genuine, start=NOW + 1, pid="1000", **fields)
+        assert {"192.0.2.7"} == addresses(made)
+
+
+def test_so_many_pids_of_loggers_are_remembered():
+    pieces = Pieces()
+    for number in range(MAX_PIDS + 1):
+        pieces.remember_pid("mx1 imapd 0", str(number))
+    assert not pieces.is_loggers_pid("mx1 imapd 0", "0")
+    assert pieces.is_loggers_pid("mx1 imapd 0", "1")
+    assert not pieces.is_loggers_pid("mx2 imapd 0", "1")
 
 
 def test_where_lengths_are_not_shown_every_clients_text_may_have_been_long():
