@@ -229,6 +229,26 @@ def test_rsyslog_reads_the_journal_and_its_replay_authorises_nobody(
         its_replay_authorises_nobody(installed, journald, log)
 
 
+LONG_NAME = b"LOGIN FAILED, user=" + b"A" * (505 - len("LOGIN FAILED, user="))
+PIECE = b"Login user=bob host=x [%s]" % CANARY.encode()
+
+
+def test_a_pid_that_rsyslog_adds_makes_no_login_of_a_piece(
+    tmp_path: Path, journald: Journald, log: LogSocket
+) -> None:
+    """courierlogger writes no pid; imjournal adds it, and then the piece looks like UW imapd's."""
+    installed = Installed(tmp_path / "installed", "require_vouched = true\n")
+    with Rsyslog.with_filter(
+        tmp_path / "rsyslog", installed, source="rsyslog/imjournal.conf", within=journald.within()
+    ):
+        for message in (LONG_NAME, PIECE):
+            log.send(message, tag="imapd")
+        log.send(login(1))
+        installed.wait_for_address(address(1))
+        assert CANARY not in installed.entries()
+        assert 1 == installed.status()["reasons"]["piece"]["count"]
+
+
 def test_syslog_ng_reads_the_journal_and_its_replay_authorises_nobody(
     tmp_path: Path, journald: Journald, log: LogSocket
 ) -> None:
