@@ -112,10 +112,9 @@ class Pieces:
         `is_odd` makes it a sign whatever its length, `is_unread` does so behind another sign.
         """
         logger = self._loggers.get(key)
-        # A line of text shows its length where rsyslog wrote it from the log socket; where journald
-        # took the blanks off, nobody can tell. Text proves no sender either: `require_vouched`
-        # refuses it.
-        exact = None if not record.vouched else bool(record.exact)
+        # A line of text shows its length where rsyslog wrote it from the log socket. Text proves no
+        # sender: `require_vouched` refuses it.
+        exact = record.exact if not record.vouched else bool(record.exact)
         sign = is_odd or carriage.is_sign(record.message, exact)
         sign = sign or (is_unread and logger is not None and logger.left > 0)
         if logger is None:

@@ -286,6 +286,24 @@ def test_a_feed_that_does_not_show_lengths_needs_the_servers_name():
         assert {"192.0.2.7"} == addresses(made)
 
 
+@pytest.mark.parametrize("header", ["Nov 28 10:00:00 mx1 imapd[999]", "Nov 28 10:00:00 imapd[999]",
+                                    "2026-11-28T10:00:00.123456+01:00 mx1 imapd[999]"])  # fmt: skip
+def test_text_with_a_pid_comes_by_journald_and_needs_the_servers_name(header: str):
+    """By `journalctl`, or a file that rsyslog's imjournal or syslog-ng wrote."""
+    for named in ((), ("courier",)):
+        made = new(*named)
+        for message in (SHORT, FORGED):  # blanks stood behind the first, up to the cut
+            made.block(f"{header}: {message}\n".encode(), NOW)
+        assert set() == addresses(made)
+        made = new(*named)
+        made.block(f"{header}: {GENUINE}\n".encode(), NOW)
+        assert addresses(made) == ({"192.0.2.7"} if named else set())
+        assert Reason.CUT_UNSEEN in made.counts.reasons or named
+    made = new()
+    made.block(f"{header}: Login user=alice host=x [192.0.2.7]\n".encode(), NOW)
+    assert {"192.0.2.7"} == addresses(made), "UW's imapd has a pid"
+
+
 ANOTHER_SERVERS = f"Login user=bob host=x [{CANARY}]"
 """UW's, whose program may have the same name."""
 BY_JOURNAL = {"in": "imjournal", "uid": "", "juid": 0}
