@@ -121,7 +121,14 @@ def _run(
     gc.disable()
     # A person who starts a second filter by hand is told at once; a daemon's new one waits.
     lock_seconds = 0 if os.isatty(0) and not retry else LOCK_SECONDS
-    store = Storage(config, pipeline.state, log.say, waiting.tick, lock_seconds=lock_seconds)
+    store = Storage(
+        config,
+        pipeline.state,
+        log.say,
+        waiting.tick,
+        lock_seconds=lock_seconds,
+        give_up=waiting.has_ended,
+    )
     try:
         reload = _Reload(make_config, pipeline, networks, log)
         control = _control(config, log)

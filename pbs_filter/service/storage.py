@@ -80,6 +80,8 @@ class Storage:
         state: becomes what it was.
         say: takes what the operator should know.
         keep_alive: called about once a second while this takes long.
+        lock_seconds: how long another filter may have the store.
+        give_up: asked about once a second meanwhile, whether it is no longer needed.
 
     Raises:
         StoreBusy: another filter has it, or the files cannot be used now.
@@ -94,6 +96,7 @@ class Storage:
         keep_alive: Callable[[], None] = lambda: None,
         *,
         lock_seconds: float = LOCK_SECONDS,
+        give_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._say = say
         self._lock: Lock | None = None
@@ -114,6 +117,8 @@ class Storage:
         def wait() -> None:
             waiting()
             keep_alive()
+            if give_up():
+                raise StoreBusy(f"the input ended while {lock.holder()} held {config.lock!r}")
 
         self._lock.acquire(lock_seconds, wait)
         try:

@@ -51,6 +51,13 @@ class Waiting:
             self._read()
             self._answer(why)
 
+    def has_ended(self) -> bool:
+        """Return whether the input has ended, and no line of it is left to be taken."""
+        poller = select.poll()
+        poller.register(self.stdin, select.POLLIN)
+        events = dict(poller.poll(0)).get(self.stdin, 0)
+        return not self.unanswered and bool(events & select.POLLHUP) and not events & select.POLLIN
+
     def until_end(self, seconds: float, why: str) -> bool:
         """Wait; whether the input ended meanwhile."""
         poller = select.poll()
