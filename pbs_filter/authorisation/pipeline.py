@@ -29,6 +29,9 @@ from .state import State
 
 ABOUT_SESSIONS = (Accepted, Connected, Ended)
 """Observations that authorise, connect or end: a piece must not be read as one."""
+SHORTEST_LINE = len("1795166473 x:\n")
+MANY_BYTES = 1 << 16
+EVERYTHING = 1 << 62
 PAM = "pam_"
 """How lines begin that PAM's modules write under a server's name, `pam_unix(popa3d:auth): ...`: not
 the server's own, they are no sign of a new version of it."""
@@ -70,7 +73,7 @@ class Pipeline:
         } | {program: way for program, way, _ in ways if way.shows_pieces}
         """Programs whose logger cuts lines."""
         self._broken = 0
-        """Lines of the feed that a client's line breaks may have made."""
+        """Bytes of the feed that a client's line breaks may have made lines of."""
         self.own_logs = own_logs_of(matcher.servers)
         self.read_record = records.reader(self.own_logs)
         self.scanner = Scanner(
@@ -192,14 +195,13 @@ class Pipeline:
         reading = self.matcher.read(record)
         carriage = self._cut.get(record.program)
         if carriage is not None and carriage.cut_bytes and record.pid and not record.vouched:
-            # Its lines have no pid: a text that has one went through journald, which takes the
-            # blanks off that make a long line look short. (Other servers' lines do not care.)
+            # Its lines have no pid: text that has one came by journald, which takes blanks off.
             record = record._replace(exact=False)
         piece = carriage is not None and self._may_be_piece(record, carriage, reading)
         is_broken = self._broken > 0
         if is_broken:
             # A client's line breaks made lines of the feed, which may look like anything.
-            self._broken -= 1
+            self._broken -= max(SHORTEST_LINE, len(record.message))
             piece = True
         if not isinstance(reading, Match):
             if reading is Reason.NO_RULE:
@@ -257,7 +259,11 @@ class Pipeline:
         if look.sign and record.pid:
             self.pieces.remember_pid(logger_of(record), record.pid)
         if look.sign and carriage.line_breaks and not record.vouched:
-            self._broken = carriage.following
+            named = any(
+                s.name in self.policy.named for s in self.matcher.servers_of(record.program)
+            )
+            behind = carriage.longest_bytes or (MANY_BYTES if named else EVERYTHING)
+            self._broken = max(self._broken, behind)
         for login in look.forged:
             # Its message came before the one in front of it.
             if login.new:

@@ -165,16 +165,18 @@ class Policy:
         """
         if carriage.is_whole or server in self.named:
             return ""
-        return carriage.cure if carriage.off or record.exact is False else ""
+        # Nobody knows how many lines a client's line breaks made, if a name may have any length.
+        endless = carriage.line_breaks and not carriage.longest_bytes
+        return carriage.cure if carriage.off or endless or record.exact is False else ""
 
     def pieces_note(self, server: Server) -> str:
         """Return a note on lines of `server` that come in pieces; empty: nothing."""
         for way in (server.carriage, *server.carriages.values()):
-            if way.line_breaks:
+            if way.line_breaks and (way.longest_bytes or server.name in self.named):
                 return f"its own log is read; {way.cure}"
             if not way.is_whole and server.name in self.named:
                 return f"read although a piece of a line can look like a login; {way.cure}"
-            if way.off:
+            if way.off or way.line_breaks:
                 return f"not read unless servers names it: {way.cure}"
             if way.shows_pieces:
                 return f"read where the feed shows pieces of lines (a socket); else: {way.cure}"

@@ -13,8 +13,8 @@ Session         process and connection number, which count up for all workers. T
                 `enable = ["nginx-login-any-port"]` reads these logins, too.
 Travels         by a datagram of nginx's own, one a line, cut off at 2,048 bytes (NGX_MAX_ERROR_STR);
                 the rest is dropped. Line breaks in a name are the syslog daemon's to escape. The
-                error log gets them raw, up to 60 lines in one: there the 64 lines behind each that
-                holds a stranger's text authorise and end nobody.
+                error log gets them raw: there the 2,048 bytes (and its own 64 lines) behind each line
+                that holds a stranger's text authorise and end nobody.
 """
 
 from __future__ import annotations
@@ -241,11 +241,12 @@ _OWN_WORDS = (
 )
 ERROR_LOG = Carriage(
     how="the error log gets line breaks in a user name raw: a client writes whole lines",
+    longest_bytes=2048,
     line_breaks=True,
     following=64,
     strangers=rf"\A(?!{_OWN_WORDS}).*\*[0-9]+ ",
     cure="in nginx's error log a client writes whole lines by line breaks in its user name, so that "
-    "64 lines behind each refusal do not count: let nginx log to syslog "
+    "2,048 bytes behind each refusal do not count: let nginx log to syslog "
     "(`error_log syslog:server=unix:/dev/log,nohostname info;`)",
 )
 

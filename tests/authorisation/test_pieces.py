@@ -271,6 +271,48 @@ def test_lines_that_a_line_break_in_zimbras_log_made_are_nobodys_word():
     assert set() == addresses(made)
 
 
+SHORTEST = "1795166473 imap:"
+"""No line that the scanner finds is shorter."""
+DOVECOTS = f"1795166473 dovecot: imap-login: Login: user=<bob>, rip={CANARY}"
+NGINX_FAILED = (
+    '2026/11/20 09:11:20 [info] 311#311: *42 client login failed: "no" while in http auth state, '
+    'client: 198.51.100.9, server: 0.0.0.0:143, login: "x'
+)
+
+
+@pytest.mark.parametrize("filler", [SHORTEST, "2026/11/20 09:11:20 [info] 1#1: x", GENUINE])
+@pytest.mark.parametrize("forged", [DOVECOTS, as_json(DOVECOTS[20:], NOW, p="dovecot").decode()])
+def test_no_number_of_line_breaks_in_nginxs_own_log_makes_another_servers_login(forged, filler):
+    """All that nginx writes at once are 2,048 bytes."""
+    for number in range(120):
+        made = new()
+        name = "\n".join([NGINX_FAILED, *[filler] * number, forged])
+        made.block(f"{name[:2047]}\n".encode(), NOW)
+        assert set() == addresses(made)
+    made.block(b"Nov 28 10:00:00 mx1 kernel: x\n" * 200, NOW)
+    made.block((f"{SHORTEST}\n" * 200).encode(), NOW)
+    made.block(f"{forged.strip()}\n".encode(), NOW)
+    assert {CANARY} == addresses(made), "behind them lines count again"
+
+
+@pytest.mark.parametrize("named", [(), ("zimbra", "dovecot")])
+@pytest.mark.parametrize("filler", [SHORTEST, "2026-11-20 09:11:20,123 INFO  [ImapServer-1] [] x"])
+def test_no_number_of_line_breaks_in_zimbras_own_log_makes_a_login(filler: str, named):
+    head = "2026-11-20 09:11:20,123 INFO  [ImapServer-1] "
+    failed = f"{head}[ip=192.0.2.9;] imap - authentication failed for [x"
+    own = f"{head}[ip={CANARY};] imap - user y authenticated, mechanism=LOGIN"
+    for number in (1, 8, 70, 1000) if named else (1, 8, 70, 1000, 10_000):
+        made = new(*named)
+        made.block("\n".join([failed, *[filler] * number, DOVECOTS, own, ""]).encode(), NOW)
+        assert set() == addresses(made)
+
+
+def test_zimbras_log_is_read_where_its_name_says_so():
+    own = "INFO  [ImapServer-1] [ip=192.0.2.7;] imap - user y authenticated, mechanism=LOGIN"
+    assert set() == addresses(feed(new(), own, p="mailboxlog:"))
+    assert {"192.0.2.7"} == addresses(feed(new("zimbra"), own, p="mailboxlog:"))
+
+
 def test_logins_before_a_long_name_stay():
     made = feed(new(), GENUINE, CONNECTION, GENUINE, FULL)
     assert {"192.0.2.7"} == addresses(made)

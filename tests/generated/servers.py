@@ -73,7 +73,7 @@ def carriages() -> str:
 
 
 def _is_read(server: Server) -> str:
-    if server.carriage.off:
+    if server.carriage.off or (server.carriage.line_breaks and not server.carriage.longest_bytes):
         return f'only with `servers = ["{server.name}"]`'
     if server.carriage.shows_pieces:
         return f'not by journald or UDP without `servers = ["{server.name}"]`; not behind a sign'
