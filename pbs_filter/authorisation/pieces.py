@@ -132,6 +132,8 @@ class Pieces:
             if at is None:
                 logger.left_bytes = BUFFER_BYTES
             else:
+                if carriage.line_breaks:  # these bytes were written at once, and may be read late
+                    logger.left_bytes = carriage.longest_bytes
                 # A time in whole seconds may be up to one later.
                 seconds = SECONDS + (1 if at == int(at) else 0)
                 logger.until_epoch = max(logger.until_epoch, at + seconds)

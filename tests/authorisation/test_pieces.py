@@ -295,6 +295,17 @@ def test_no_number_of_line_breaks_in_nginxs_own_log_makes_another_servers_login(
     assert {CANARY} == addresses(made), "behind them lines count again"
 
 
+@pytest.mark.parametrize("number", [1, 70, 900])
+def test_line_breaks_in_nginxs_own_log_are_pieces_however_late_the_daemon_read_them(number: int):
+    forged = (
+        f"2026/11/20 09:11:20 [info] 1#1: *1 client logged in, client: {CANARY}, "
+        'server: 0.0.0.0:110, login: "a", upstream: 10.0.0.5:110'
+    )
+    lines = NGINX_FAILED, *"x" * number, forged
+    made = feed(new(), *lines, step=0.1, p="nginx-error-log:", **{"in": "imfile", "uid": ""})
+    assert set() == addresses(made)
+
+
 @pytest.mark.parametrize("named", [(), ("zimbra", "dovecot")])
 @pytest.mark.parametrize("filler", [SHORTEST, "2026-11-20 09:11:20,123 INFO  [ImapServer-1] [] x"])
 def test_no_number_of_line_breaks_in_zimbras_own_log_makes_a_login(filler: str, named):
