@@ -134,7 +134,9 @@ def test_a_snapshot_replayed_gives_the_same_ledger(history):
     again.restored(now)
     ledger.tick(now)
     assert authorised(ledger, now) == authorised(again, now)
-    assert set(ledger.sessions) == set(again.sessions)
+    # One that holds its address no longer is removed when the address is due.
+    holding = {key for key, each in ledger.sessions.items() if ledger.end_of(each, now) > now}
+    assert holding == set(again.sessions)
 
 
 @settings(max_examples=100)
