@@ -29,13 +29,7 @@ import pyparsing as pp
 from ..errors import GrammarError
 from .prefixes import EMPTIES, LITERALS, can_begin_alike, literal_prefixes
 
-_FLAGS = (
-    ("a", re.ASCII),
-    ("i", re.IGNORECASE),
-    ("m", re.MULTILINE),
-    ("s", re.DOTALL),
-    ("x", re.VERBOSE),
-)
+_FLAGS = {"a": re.ASCII, "i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 _named_group = re.compile(r"(\\.|\[\^?\]?(?:[^\]\\]|\\.)*\])|\(\?P<\w+>", re.DOTALL)
 """The opening of a named group; or, as group 1, what only looks like one: escapes and classes."""
 
@@ -204,7 +198,7 @@ class _Translator:
         self.count += regex.groups
         # Other rules' patterns, with groups of the same names, may come to stand beside this one.
         text = _named_group.sub(lambda opening: opening[1] or "(", text)
-        flags = "".join(letter for letter, flag in _FLAGS if regex.flags & flag)
+        flags = "".join(letter for letter, flag in _FLAGS.items() if regex.flags & flag)
         if "x" in flags:
             text += "\n"  # ends a comment
         if flags:
