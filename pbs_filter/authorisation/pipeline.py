@@ -247,21 +247,18 @@ class Pipeline:
             return False  # it is refused, and must not make us forget what others wrote
         # A line of the server whose pieces show no sign is one itself.
         may_be_off = record.program in self._off and bool(record.pid)
+        way = reading.server.carriage_of(record.program) if isinstance(reading, Match) else None
         look = self.pieces.look(
             logger_of(record),
             record,
             carriage,
-            is_odd=may_be_off
-            and isinstance(reading, Match)
-            and reading.server.carriage_of(record.program).off,
+            is_odd=may_be_off and way is not None and way.off,
             is_unread=may_be_off and reading is Reason.NO_RULE,
         )
-        if look.sign and record.pid:
+        if look.sign and record.pid and (way is None or not way.is_whole):
             self.pieces.remember_pid(logger_of(record), record.pid)
         if look.sign and carriage.line_breaks and not record.vouched:
-            named = any(
-                s.name in self.policy.named for s in self.matcher.servers_of(record.program)
-            )
+            named = self.policy.named & {s.name for s in self.matcher.servers_of(record.program)}
             behind = carriage.longest_bytes or (MANY_BYTES if named else EVERYTHING)
             self._broken = max(self._broken, behind)
         for login in look.forged:

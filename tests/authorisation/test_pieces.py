@@ -389,6 +389,15 @@ def test_another_server_of_the_name_is_read_by_its_own_pids():
         assert {"192.0.2.7"} == addresses(made)
 
 
+def test_a_name_that_looks_like_a_sign_makes_no_logger_of_another_servers_process():
+    """Its pid will be another client's."""
+    refused = f"Login failed user={FAILED}x auth= host=x [198.51.100.7]"
+    made = feed(new(), refused, pid="77", **BY_JOURNAL)
+    assert {Reason.REFUSED: 1} == made.counts.reasons
+    feed(made, "Login user=alice host=x [192.0.2.7]", start=NOW + 1, pid="77", **BY_JOURNAL)
+    assert {"192.0.2.7"} == addresses(made)
+
+
 def test_so_many_pids_of_loggers_are_remembered():
     pieces = Pieces()
     for number in range(MAX_PIDS + 1):
