@@ -291,8 +291,8 @@ class Warnings:
                 "over_limit",
                 user,
                 f"{user} has {most} addresses that may relay, and logs in from more, refused",
-                "if the password was stolen, change it and end them (--list shows them, --forget "
-                "ADDRESS ends one); if they are genuine, raise max_addresses_per_user",
+                "if the password was stolen, change it, then end them all: pbs-filter --forget "
+                "--user NAME; if they are genuine, raise max_addresses_per_user",
             )
 
     def _country(self, countries: Countries) -> Iterator[Finding]:

@@ -67,6 +67,12 @@ class Record:
         """The units of systemd that the person was told to enable."""
         return tuple(c.removeprefix(ENABLE) for c in self.then if c.startswith(ENABLE))
 
+    @property
+    def then_without_units(self) -> tuple[str, ...]:
+        """The commands but for those of the units, which --undo stops and disables itself."""
+        names = {name for unit in self.units for name in (unit, unit.removesuffix(".service"))}
+        return tuple(command for command in self.then if not names.intersection(command.split()))
+
 
 def encoded(record: Record) -> str:
     """Return the record as JSON."""

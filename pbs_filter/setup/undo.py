@@ -14,7 +14,7 @@ from ..held_files import change_mode, change_owner, hold
 from . import backup
 from .backup import PLACE, load, sum_of
 from .discover import read, run_command
-from .record import ENABLE, Owned, Record, backwards, changed_since, lines_left
+from .record import Owned, Record, backwards, changed_since, lines_left
 
 SOCKET_DIRECTORY = "/run/pbs-lookup"
 """pbs-lookup.socket makes it."""
@@ -45,7 +45,7 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
         else:
             say(f"{'put back' if item.before is not None else 'removed'}: {item.path}")
     shutil.rmtree(place)
-    return tuple(command for command in record.then if not command.startswith(ENABLE))
+    return record.then_without_units
 
 
 def _mended(record: Record, path: str) -> bool:

@@ -16,6 +16,10 @@ from .journey import ALL, build, travel, why_not
 
 def main(words: list[str]) -> int:
     """Travel; the number of journeys that failed."""
+    known = [str(kind) for kind in ALL]
+    if strange := [word for word in words if not any(word in name for name in known)]:
+        print(f"no journey is named {strange[0]!r}; there are: {' '.join(known)}")
+        return 2
     if why := why_not():
         print(f"no machine can be booted here: {why}")
         return 1

@@ -533,13 +533,15 @@ def test_a_filter_that_waits_for_anothers_store_leaves_when_the_input_ends(place
 
 def test_what_was_sent_to_a_filter_that_waits_for_anothers_store_is_taken_by_it(place):
     with Running(place, confirm="no") as first:
+        first.send(login("192.0.2.7"))
+        wait_for(lambda: {"192.0.2.7"} == first.addresses())
         with Running(place, "--retry-start", confirm="no") as second:
             second.send(login("192.0.2.8"))
             second.process.stdin.close()
             wait_for(lambda: second.log.exists() and "waiting: " in second.log.read_text())
             assert 0 == first.end()
             wait_for(lambda: second.process.poll() is not None, "the second to end")
-        assert {"192.0.2.8"} == second.addresses()
+        assert {"192.0.2.7", "192.0.2.8"} == second.addresses()
 
 
 def test_journal_and_map_stay_small(place):

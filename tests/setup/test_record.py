@@ -92,6 +92,15 @@ def test_the_units_that_were_to_be_enabled_are_known():
     assert ("a.socket",) == Record(then=then).units
 
 
+def test_what_lets_the_daemons_read_it_again_starts_no_unit_that_undo_has_stopped():
+    then = (
+        "systemctl enable --now a-journal.service",
+        "systemctl restart a-journal",
+        "postfix reload",
+    )
+    assert ("postfix reload",) == Record(then=then).then_without_units
+
+
 def test_a_record_of_version_1_is_read():
     old = json.loads(encoded(BOTH))
     old["version"] = 1
