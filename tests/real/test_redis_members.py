@@ -82,6 +82,7 @@ def test_a_server_that_is_restarted_at_once_and_empty_says_no_to_nobody(
         for address in (OF_A, OF_B):
             asks.until(address, YES)
         asks.until(STRANGER, NO)
+        wait_for(lambda: knows(place, "a", "m b") and knows(place, "b", "m a"), "a and b to meet")
         for stopped in (None, b):
             if stopped is not None:
                 stopped.signal(signal.SIGSTOP)
@@ -311,6 +312,7 @@ def test_a_wrong_clock_of_one_filter_silences_no_other_and_outlasts_nothing(
         server.cli("FLUSHALL")
         wait_for(lambda: "b" in server.cli("HKEYS", "pbs:!filters").split(), "the claim for b")
         assert {NOT_NOW} == asks.lasting(OF_B)
+        wait_for(lambda: server.cli("HGET", "pbs:!filters", "ahead").strip(), "the mark of ahead")
         ahead.kill()
         mark = decode(server.cli("HGET", "pbs:!filters", "ahead").encode())
         assert mark is not None
