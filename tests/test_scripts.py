@@ -26,8 +26,8 @@ def scripts() -> list[str]:
         said = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
         names = said.stdout.splitlines()
     else:  # unpacked from a source distribution
-        paths = (path for path in CHECKOUT.rglob("*") if ".work" not in path.parts)
-        names = [str(path.relative_to(CHECKOUT)) for path in paths]
+        names = [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.rglob("*")]
+        names = [name for name in names if not name.startswith((".work/", ".venv"))]
     return [
         name
         for name in names
