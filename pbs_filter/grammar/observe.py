@@ -20,10 +20,6 @@ Groups = Mapping[str, tuple[int, ...]]
 Builder = Callable[[TextMatch, str], Observation | Reason]
 """(match, the header's pid) -> what the line says, or why it says nothing."""
 
-Login = tuple[str, str | None, str | None, str | None, str | None]
-"""User, address, protocol, session and local of a login: the fields of `Accepted`."""
-LoginReader = Callable[[TextMatch, str], Login | Reason]
-
 _Text = Callable[[TextMatch], str | None]
 _Session = Callable[[TextMatch, str], str | None]
 
@@ -44,8 +40,6 @@ def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder
 
     `program_protocol` is what the program speaks when neither the rule nor the line says.
     """
-    if rule.kind is Accepted:
-        return _accepted(login_reader(rule, groups, program_protocol))
     protocol = rule.protocol or program_protocol
     protocol_in = None if rule.protocol else _text(groups, "protocol")
     address_of = _text(groups, "address")
@@ -53,6 +47,11 @@ def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder
     if rule.escaped and user_of is not None:
         user_of = _unescaped(user_of)
     session_of = _session(rule.session, groups)
+    if rule.kind is Accepted:
+        by_name = _accepted(
+            user_of, address_of, _text(groups, "local"), protocol, protocol_in, session_of
+        )
+        return _at_once(rule, groups, protocol, protocol_in is not None, by_name) or by_name
     if rule.kind is Connected:
         return _connected(address_of, session_of)
     if rule.kind is Ended:
@@ -63,29 +62,15 @@ def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder
     return lambda _match, _pid: ignored
 
 
-def _accepted(read_login: LoginReader) -> Builder:
+def _accepted(
+    user_of: _Text | None,
+    address_of: _Text | None,
+    local_of: _Text | None,
+    known_protocol: str | None,
+    protocol_in: _Text | None,
+    session_of: _Session | None,
+) -> Builder:
     def accepted(match: TextMatch, pid: str) -> Observation | Reason:
-        login = read_login(match, pid)
-        if not isinstance(login, tuple):
-            return login
-        user, address, protocol, session, local = login
-        return Accepted(user=user, address=address, protocol=protocol, session=session, local=local)
-
-    return accepted
-
-
-def login_reader(rule: Rule, groups: Groups, program_protocol: str | None) -> LoginReader:
-    """Returns the function that gets the fields of `rule`'s logins from a match; see `builder`."""
-    known_protocol = rule.protocol or program_protocol
-    protocol_in = None if rule.protocol else _text(groups, "protocol")
-    address_of = _text(groups, "address")
-    user_of = _text(groups, "user")
-    if rule.escaped and user_of is not None:
-        user_of = _unescaped(user_of)
-    session_of = _session(rule.session, groups)
-    local_of = _text(groups, "local")
-
-    def by_name(match: TextMatch, pid: str) -> Login | Reason:
         session = None if session_of is None else session_of(match, pid)
         address = None
         if address_of is not None:
@@ -94,29 +79,47 @@ def login_reader(rule: Rule, groups: Groups, program_protocol: str | None) -> Lo
                 return Reason.NOT_AN_ADDRESS
         elif session is None:
             return Reason.NO_RULE
-        user = "" if user_of is None else user_of(match) or ""
         service = None if protocol_in is None else protocol_in(match)
-        protocol = known_protocol if service is None else protocol_of(service)
-        return user, address, protocol, session, _canonical_of(local_of, match)
+        return Accepted(
+            user="" if user_of is None else user_of(match) or "",
+            address=address,
+            protocol=known_protocol if service is None else protocol_of(service),
+            session=session,
+            local=_canonical_of(local_of, match),
+        )
 
+    return accepted
+
+
+def _at_once(
+    rule: Rule,
+    groups: Groups,
+    known_protocol: str | None,
+    has_protocol: bool,
+    by_name: Builder,
+) -> Builder | None:
+    """Returns a builder of the same logins as `by_name` in half the time, if `rule` is a usual one.
+
+    It takes all results with one call, each from its first group; a line that has one elsewhere is
+    left to `by_name`.
+    """
     if rule.escaped or not (groups.get("user") and groups.get("address")):
-        return by_name
-    # The usual line has each result in its first group: they are taken all at once, which halves
-    # the time. Group 0, the whole text, stands for a result that the rule has not.
+        return None
     names = [name for name in rule.session if name not in ("user", "address", "pid")]
     form = rule.session
     key_in = names[0] if names else ""
     if not (form in ((), ("pid",), (key_in,), ("user", "address", key_in)) and key_in != "local"):
-        return by_name
+        return None
+    # Group 0, the whole text, stands for a result that the rule has not.
     results = ("user", "address", "local", "protocol", key_in)
     user_at, address_at, local_at, protocol_at, key_at = (
         groups.get(name, (0,))[0] for name in results
     )
     has_other_groups = any(len(groups.get(name, ())) > 1 for name in results)
-    has_local, has_protocol = local_at > 0, protocol_in is not None
+    has_local = local_at > 0
     is_pid, is_one, is_joined = form == ("pid",), form == (key_in,), len(form) == 3
 
-    def at_once(match: TextMatch, pid: str) -> Login | Reason:
+    def at_once(match: TextMatch, pid: str) -> Observation | Reason:
         texts = match.group(user_at, address_at, local_at, protocol_at, key_at)
         if has_other_groups and None in texts:
             return by_name(match, pid)
@@ -130,12 +133,14 @@ def login_reader(rule: Rule, groups: Groups, program_protocol: str | None) -> Lo
             session = f"{user},{address},{key}" if user and key else None
         else:
             session = pid or None if is_pid else None
-        return (
-            user or "",
-            address,
-            protocol_of(service) if has_protocol and service is not None else known_protocol,
-            session,
-            _canonical(local) if has_local and local is not None else None,
+        return Accepted(
+            user=user or "",
+            address=address,
+            protocol=protocol_of(service)
+            if has_protocol and service is not None
+            else known_protocol,
+            session=session,
+            local=_canonical(local) if has_local and local is not None else None,
         )
 
     return at_once

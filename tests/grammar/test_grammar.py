@@ -25,8 +25,10 @@ from pbs_filter.grammar import (
     Server,
     name,
     name_before,
+    observe,
     quoted_name,
 )
+from pbs_filter.grammar.compiler import translate
 from pbs_filter.grammar.observe import protocol_of
 from pbs_filter.model import Accepted, Connected, Ended, Ignored, Reason, Record, Refused
 from pbs_filter.servers import SERVERS
@@ -390,3 +392,42 @@ def test_the_table_of_beginnings_leaves_out_no_rule_that_fits(line, text, positi
         elif reading is Reason.NO_RULE:
             # A rule may fit and miss a part of its session; then it reads nothing.
             assert [] == [rule.name for _, rule in fitting if not rule.session]
+
+
+LOGINS = [
+    pytest.param(rule, id=f"{server.name}-{rule.name}")
+    for server in SERVERS
+    for rule in server.rules
+    if rule.kind is Accepted
+]
+
+
+@pytest.mark.changes_code
+@pytest.mark.parametrize("rule", LOGINS)
+def test_the_quick_way_to_a_logins_results_gives_what_the_general_one_gives(
+    rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = translate(rule.expression)
+    quick = observe.builder(rule, pattern.groups, "imap")
+    monkeypatch.setattr(observe, "_at_once", lambda *_: None)
+    general = observe.builder(rule, pattern.groups, "imap")
+    fullmatch = pattern.compile().fullmatch
+    compared = 0
+    for sample in rule.samples:
+        _, pid, message = sample.parts()
+        match = fullmatch(message)
+        if match is not None:
+            compared += 1
+            assert general(match, pid) == quick(match, pid)
+            assert general(match, "") == quick(match, "")
+    assert compared
+
+
+def test_most_logins_go_the_quick_way() -> None:
+    """Else the test above would compare the general way with itself."""
+    quick = [
+        rule
+        for (rule,) in (each.values for each in LOGINS)
+        if "at_once" in observe.builder(rule, translate(rule.expression).groups, None).__name__
+    ]
+    assert len(quick) > len(LOGINS) / 2
