@@ -49,7 +49,7 @@ class Book:
     ) -> None:
         self.events = Events()
         self.grace_seconds = grace_seconds
-        self.terms_of_most = Terms(grace_seconds, max_session_seconds)
+        self._terms_of_most = Terms(grace_seconds, max_session_seconds)
         self.terms_of = terms_of
         self._lead_seconds = min(shortest_grace_seconds or grace_seconds, grace_seconds) // 2
         """How long before its end a lease is renewed."""
@@ -65,18 +65,17 @@ class Book:
         self.map = MapChanges(self.authorisations, self.sessions)
         self.index = SessionIndex(max_sessions)
         self.journal = JournalChanges(self.authorisations, self.sessions)
-        # Each login notes something for journal and map: these save it look-ups and a call.
+        # Each login notes something for the journal: these save it a look-up.
         self._journal_addresses = self.journal.addresses
         self._journal_sessions = self.journal.sessions
         self._journal_users = self.journal.users
-        self._map_addresses = self.map.addresses
 
     # ------------------------------------------------------------------ ends
 
     def terms(self, user: str, address: str) -> Terms:
         """Return the grace and the longest session of `user` at `address`."""
         terms = None if self.terms_of is None else self.terms_of(user, address)
-        return terms or self.terms_of_most
+        return terms or self._terms_of_most
 
     def end_of(self, session: Session, at: int) -> int:
         """Return the end that `session` gives its address if it ended, or holds it, until `at`."""

@@ -53,8 +53,6 @@ class Correlator:
         self.patience_seconds = patience_seconds
         self.pending: Shards[str, tuple[str, int]] = Shards(max_pending, OrderedDict, ORDERED_PART)
         """Session to (address, at), each part in the order of arrival."""
-        self._has_connected = False
-        """A connection was ever told of: most servers tell of none, and nobody waits."""
         self._early_ends: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._closed: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Session that is over to when it was opened and when it ended."""
@@ -62,7 +60,6 @@ class Correlator:
 
     def connected(self, session: str, address: str, at: int, now: int) -> None:
         """A client connected. An older session of this key is over: the key was used again."""
-        self._has_connected = True
         if session in self.pending:
             del self.pending[session]  # what is set again stands behind all others
         else:
@@ -71,7 +68,7 @@ class Correlator:
         self._changed[session] = None
         part = self.pending.part(session)
         if len(part) > self.pending.share:
-            self._forget(next(iter(part)))
+            self.forget_pending(next(iter(part)))
 
     def address_of(self, session: str, at: int) -> str | None:
         """Return the address that connected as `session`, if that was recently and nobody logged
@@ -117,8 +114,8 @@ class Correlator:
                 and opened.user == user
                 and abs(at - opened.opened) <= EARLY_END_SECONDS
             )
-            if self._has_connected and session in self.pending:
-                self._forget(session)
+            if session in self.pending:
+                self.forget_pending(session)
             if (
                 not holds
                 or (self._closed and self._is_closed(session, at))
@@ -144,7 +141,7 @@ class Correlator:
     def ended(self, session: str, at: int, now: int) -> str | None:
         """A session ended; the address it held, None if nobody had logged in."""
         if session in self.pending:
-            self._forget(session)
+            self.forget_pending(session)
             return None
         address = self._close(session, at, now)
         if address is None:
@@ -178,9 +175,6 @@ class Correlator:
 
     def forget_pending(self, session: str) -> None:
         """A pending session is forgotten: its login is none of a known connection."""
-        self._forget(session)
-
-    def _forget(self, session: str) -> None:
         del self.pending[session]
         self._changed[session] = None
 
@@ -191,7 +185,7 @@ class Correlator:
                 session, (_, at) = next(iter(part.items()))
                 if now - at <= self.patience_seconds:
                     break
-                self._forget(session)
+                self.forget_pending(session)
                 limit -= 1
         while self._closed:
             session, (_, at) = next(iter(self._closed.items()))
@@ -244,7 +238,6 @@ class Correlator:
         kind, *fields = payload.split("\t")
         if kind == "p":
             session, address, at = fields
-            self._has_connected = True
             self.pending[session] = (address, int(at))
         elif kind == "q":
             (session,) = fields

@@ -53,14 +53,13 @@ class Ledger(Book):
             now: the clock, seconds since the epoch.
             line: kept in the journal for people who ask why.
         """
-        terms = self.terms_of_most if self.terms_of is None else self.terms(user, address)
+        terms = self.terms(user, address)
         until = at + terms.grace_seconds
         if until <= now:
             return Reason.TOO_LATE
         limit = self.user_limit
         key = user_key(user) if limit.most else ""
-        counted = limit.of(key) if key else None
-        if counted is not None and counted != address and not limit.admits(key, address, now):
+        if key and not limit.admits(key, address, now):
             return Reason.USER_HAS_TOO_MANY
         addresses = self.authorisations.part(address)
         auth = addresses.get(address)
@@ -91,7 +90,7 @@ class Ledger(Book):
             auth.user = user
             auth.server = server
             auth.protocol = protocol
-        if key and counted != address:
+        if key:
             limit.add(key, address, until)
         if auth.users is not None and self.user_login(
             address, auth.users, (user, False), server, protocol, at, until, now
@@ -107,7 +106,7 @@ class Ledger(Book):
             self.enqueue(address, auth, auth.until)
         if changed:
             self._journal_addresses[address] = line
-            self._map_addresses[address] = None
+            self.map.add(address)
         return None
 
     def _open(
@@ -131,20 +130,16 @@ class Ledger(Book):
             self.logout(key, at, now)
         elif len(sessions) >= self.sessions.share:
             return False
-        if auth.sessions is None:
-            auth.sessions = key  # as nearly always
-        elif isinstance(auth.sessions, set) and len(auth.sessions) >= MAX_SESSIONS:
+        if isinstance(auth.sessions, set) and len(auth.sessions) >= MAX_SESSIONS:
             return False  # its work must stay small; those there hold the address
-        else:
-            auth.hold(key)
+        auth.hold(key)
         sessions[key] = opened = Session(address, at, protocol, user)
         self.events.add("session", address, user, auth.server)
         renewal = self.due_at(auth)
         if auth.due > renewal or not auth.due:
             self.enqueue(address, auth, renewal)
         self._journal_sessions[key] = None
-        if self.index.is_used:
-            self.index.add(key, opened)
+        self.index.add(key, opened)
         return True
 
     def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:

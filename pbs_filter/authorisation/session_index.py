@@ -17,8 +17,6 @@ class SessionIndex:
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
-        self.is_used = False
-        """Whether such a logout was seen."""
         self._keys: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
         """An ordered one, because to find the first key of a dict whose first ones were removed
         takes the longer the more they were."""
@@ -31,7 +29,6 @@ class SessionIndex:
         `host_and_server` is the start of its key, `"host server "`.
         """
         if self._keys is None:
-            self.is_used = True
             self._keys = Shards(self._max_sessions)
             for key, session in sorted(sessions.items(), key=lambda item: item[1].opened):
                 self.add(key, session)
@@ -39,8 +36,9 @@ class SessionIndex:
         return next(iter(keys)) if keys else None
 
     def add(self, key: str, session: Session) -> None:
-        """A session was opened, and the index is used."""
-        assert self._keys is not None
+        """A session was opened."""
+        if self._keys is None:
+            return
         user = _user_key(key, session)
         keys = self._keys.get(user)
         if keys is None:

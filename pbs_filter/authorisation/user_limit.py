@@ -37,16 +37,11 @@ class UserAddresses:
         self._by_address: dict[str, set[str]] = {}
         """The users of the addresses that have, or had, more than one."""
 
-    def of(self, user: str) -> str | dict[str, int] | None:
-        """What is kept of `user`: his one address, or all of them with their ends."""
-        return self._by_user.get(user)
-
     def admits(self, user: str, address: str, now: int) -> bool:
-        """Return whether `user` may come from `address`: it counts already, or there is room.
-
-        Asked of a user who has others than this one alone: see `of`.
-        """
-        known = self._by_user[user]
+        """Return whether `user` may come from `address`: it counts already, or there is room."""
+        known = self._by_user.get(user)
+        if known is None or known == address:
+            return True
         if isinstance(known, str):
             return self.most > 1 or self._until(known) <= now
         if len(known) < self.most or (address in known and self._counts(user, address, now)):
