@@ -25,10 +25,9 @@ class Candidate(NamedTuple):
 class Choice:
     """A candidate for the messages that begin alike, with its rivals among them."""
 
-    __slots__ = ("build", "candidate", "match", "rival_fits", "rivals", "rule", "server")
+    __slots__ = ("build", "match", "rival_fits", "rivals", "rule", "server")
 
     def __init__(self, candidate: Candidate, rivals: tuple[Candidate, ...]) -> None:
-        self.candidate = candidate
         self.server = candidate.server
         self.rule = candidate.rule
         self.build = candidate.build
