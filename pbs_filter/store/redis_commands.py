@@ -22,6 +22,8 @@ SPARE_SECONDS = 60
 """A key outlives its values by this: the machine's clock may be so much ahead of ours."""
 SCAN_KEYS = 1000
 """Keys in one slice of a walk through all of them."""
+BATCH = 500
+"""Addresses in one round trip: some ten milliseconds."""
 
 
 def stamp() -> bytes:
@@ -118,20 +120,17 @@ class Commands:
 
         In the name of the filter `name`: none overwrites what another one has revoked.
         """
-        listed = self._location.prefix + FORGOTTEN
-        with self._patience():
-            pipeline = self._client.pipeline(transaction=False)
-            for address, (at, until) in words.items():
-                key = self._key(address)
-                pipeline.execute_command("EXPIREAT", key, until, "GT")
-                pipeline.hset(key, f"{FORGET}:{name}", f"{at:010d}")
-                pipeline.execute_command("EXPIREAT", key, until, "NX")
-                pipeline.hset(listed, address, f"{at} {until}")
-                pipeline.execute_command("EXPIREAT", listed, until, "GT")
-                pipeline.execute_command("EXPIREAT", listed, until, "NX")
-            for answer in self._execute(pipeline):
-                if isinstance(answer, Exception) and not _is_wrong_type(answer):
-                    raise answer
+        listed = (self._location.prefix + FORGOTTEN).encode()
+        addresses = iter(words)
+        while some := list(islice(addresses, BATCH)):
+            with self._patience():
+                pipeline = self._client.pipeline(transaction=False)
+                for address in some:
+                    at, until = words[address]
+                    key = self._key(address)
+                    _set(pipeline, key, f"{FORGET}:{name}", b"%010d" % at, until)
+                    _set(pipeline, listed, address, b"%d %d" % (at, until), until)
+                self._execute(pipeline)
 
     def unlist(self, addresses: Iterable[str]) -> None:
         """Drop from the list of what was revoked what means nothing any more."""
@@ -164,11 +163,7 @@ class Commands:
                     pipeline.hdel(key, name)
                     sent.append(address)
                     continue
-                end = value[1] + SPARE_SECONDS
-                # First, so that a key which is just about to end does not take the field along.
-                pipeline.execute_command("EXPIREAT", key, end, "GT")
-                pipeline.hset(key, name, value[0])
-                pipeline.execute_command("EXPIREAT", key, end, "NX")
+                _set(pipeline, key, name, value[0], value[1] + SPARE_SECONDS)
                 sent += [address] * 3
             answers = self._execute(pipeline)
         wrong = [a for a, answer in zip(sent, answers, strict=True) if _is_wrong_type(answer)]
@@ -195,6 +190,14 @@ class Commands:
             else {name.decode("utf-8", "replace"): value for name, value in answer.items()}
             for answer in answers
         ]
+
+
+def _set(pipeline: Any, key: bytes, field: str, value: bytes, end: int) -> None:
+    """Set a field by three commands; the key lasts until `end` (epoch seconds), or longer."""
+    # First, so that a key which is just about to end does not take the field along.
+    pipeline.execute_command("EXPIREAT", key, end, "GT")
+    pipeline.hset(key, field, value)
+    pipeline.execute_command("EXPIREAT", key, end, "NX")
 
 
 def _is_wrong_type(answer: object) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
 
 from ..errors import StoreBusy, StoreDamaged
@@ -23,12 +22,11 @@ from ..map_format.redis_site import Word
 from ..map_format.redis_url import Location
 from .address_map import Behind
 from .redis_client import Link, library, password
-from .redis_commands import Seen, stamp
+from .redis_commands import BATCH, Seen, stamp
 from .redis_nodes import KnownNodes
 from .redis_queue import FLUSH_SECONDS, SendQueue
 from .redis_sender import Sender
 
-READ_ADDRESSES = 500
 LOOK_SECONDS = 0.2
 
 
@@ -174,8 +172,8 @@ class RedisMap:
         """The fields of every address, or of one, by their filters' names. Raises: StoreBusy."""
         link = self._read()
         for addresses in [[address]] if address else link.addresses():
-            for start in range(0, len(addresses), READ_ADDRESSES):
-                some = addresses[start : start + READ_ADDRESSES]
+            for start in range(0, len(addresses), BATCH):
+                some = addresses[start : start + BATCH]
                 for one, fields in zip(some, link.fields(some), strict=True):
                     if fields:
                         yield one, fields
@@ -224,9 +222,7 @@ class RedisMap:
         Raises: StoreBusy.
         """
         link = self._read()
-        addresses = iter(words)
-        while some := list(islice(addresses, READ_ADDRESSES)):
-            link.forget(self._name, {address: words[address] for address in some})
+        link.forget(self._name, words)
         link.mark(FORGOTTEN, stamp())
         return link.copies(wait_seconds)
 

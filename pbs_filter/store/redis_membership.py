@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from itertools import islice
 
 from ..errors import StoreBusy
 from ..map_format import redis_members as members
@@ -17,10 +16,8 @@ from ..map_format.redis_members import LIFE, LIFE_FIELD, NONE, RETIRED, SILENT_M
 from ..map_format.redis_site import FORGOTTEN, MEMBER, ROUGH_SECONDS, Word
 from ..map_format.redis_site import RETIRED as GONE
 from .redis_client import Link
-from .redis_commands import Seen, stamp
+from .redis_commands import BATCH, Seen, stamp
 from .redis_queue import SendQueue
-
-BATCH = 500
 
 
 class Predecessor(StoreBusy):
@@ -159,15 +156,12 @@ class Membership:
                 if word[0] > ours.get(address, (-1, 0))[0]:
                     self._queue.hear(FORGOTTEN + address, word)
         anew = self._gossiped != server
-        untold = iter([a for a, w in ours.items() if anew or w[0] > listed.get(a, (-1, 0))[0]])
-        is_told = True
-        while some := list(islice(untold, BATCH)):
-            link.forget(self._name, {address: ours[address] for address in some})
-            is_told = False
+        untold = {a: w for a, w in ours.items() if anew or w[0] > listed.get(a, (-1, 0))[0]}
+        link.forget(self._name, untold)
         if ended := [address for address, (_, until) in listed.items() if until <= now]:
             link.unlist(ended[:BATCH])
         known = self._seen.marks.get(REVOKED, b"")
-        if not is_told:
+        if untold:
             known = stamp()
             link.mark(REVOKED, known)
         self._stamp = known

@@ -18,12 +18,11 @@ from itertools import islice
 from ..errors import PbsFilterError
 from ..map_format.redis_url import Location
 from .redis_client import Link, Refused
+from .redis_commands import BATCH
 from .redis_membership import Membership, Predecessor
 from .redis_nodes import KnownNodes, Nodes
 from .redis_queue import SendQueue
 
-BATCH = 500
-"""Addresses in one round trip: some ten milliseconds."""
 RETRY_SECONDS = 1.0
 RENEW_SECONDS = 1.0
 """How often the mark is renewed, and the server asked who it is."""
