@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 
 from ..errors import PbsFilterError, StoreBusy
-from ..map_format import redis_members, redis_url
+from ..map_format import redis_url
 from ..map_format.check import user_keys
 from ..map_format.redis_fields import FILTERS, choose, current, is_forgetting
+from ..map_format.redis_members import Members
 from . import redis_connection, resp
 from .redis_connection import Lost, RedisConnection
 
@@ -43,6 +44,8 @@ class RedisTarget:
         self._filters = resp.command(b"HVALS", self._prefix + FILTERS.encode())
         self._marks_at: RedisConnection | None = None
         """The node of a cluster that has the filters' marks; None: whichever is asked."""
+        self._members = Members()
+        """As the marks told when they were last asked for."""
         self._servers: dict[Target, RedisConnection] = {}
         self._targets: list[Target] = []
         """The servers to ask, in this order."""
@@ -198,11 +201,15 @@ class RedisTarget:
             if elsewhere is not None:
                 marks_at = self._server((elsewhere[0] or server.target[0], elsewhere[1]))
                 continue
-            holder, asked = resp.Server((proof or found)[0]), resp.Server(found[0])
+            asked = resp.Server(found[0])
+            holder = asked if proof is None else resp.Server(proof[0])
             doubt = holder.doubt or asked.doubt
             if not doubt:
-                marked = resp.texts(marks)
-                doubt = redis_members.doubt(marked, {}, asked.replid, holder.millis)
+                values_of_marks = resp.texts(marks)
+                # They change once a second, and misses come by hundreds.
+                if values_of_marks != self._members.values:
+                    self._members = Members(values_of_marks)
+                doubt = self._members.doubt({}, asked.replid, holder.millis)
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
             self._marks_at = marks_at

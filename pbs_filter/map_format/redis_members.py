@@ -107,34 +107,36 @@ def life_of(values: Iterable[bytes]) -> bytes:
     return next((value[_LIFE:] for value in values if value[:_LIFE] == LIFE + b" "), b"")
 
 
-def doubt(
-    values: Iterable[bytes], remembered: Mapping[bytes, int], server: bytes, now_ms: int
-) -> str:
-    """Return why "there is no such address" must not be believed; empty: it may be.
+class Members:
+    """The members by the `values` of the key `redis_fields.FILTERS`, read once for many misses."""
 
-    Args:
-        values: of the key `redis_fields.FILTERS`.
-        remembered: members that are known from elsewhere, and when nothing of them lives any more.
-        server: the replication id of the server that has no such address.
-        now_ms: by the clock of the server that `values` came from, milliseconds since the epoch.
-    """
-    values = list(values)
-    life = life_of(values)
-    missing = {name for name, end in remembered.items() if end * 1000 > now_ms}
-    is_known = False
-    found = ""
-    for value in values:
-        mark = decode(value)
-        if mark is None:
-            continue
-        missing.discard(mark.name)
-        if mark.is_retired or mark.end * 1000 <= now_ms:
-            continue
-        is_known = True
-        found = found or _doubt_of(mark, life, server, now_ms)
-    if not found and missing:
-        found = _not_sent(min(missing).decode("ascii", "replace"), "it is not known there")
-    return found or ("" if is_known else "no filter has sent its addresses")
+    def __init__(self, values: Iterable[bytes] = ()) -> None:
+        self.values = list(values)
+        self._life = life_of(self.values)
+        self._marks = [mark for mark in map(decode, self.values) if mark is not None]
+
+    def doubt(self, remembered: Mapping[bytes, int], server: bytes, now_ms: int) -> str:
+        """Return why "there is no such address" must not be believed; empty: it may be.
+
+        Args:
+            remembered: members that are known from elsewhere, and when nothing of them lives any
+                more.
+            server: the replication id of the server that has no such address.
+            now_ms: by the clock of the server that the values came from, milliseconds since the
+                epoch.
+        """
+        missing = {name for name, end in remembered.items() if end * 1000 > now_ms}
+        is_known = False
+        found = ""
+        for mark in self._marks:
+            missing.discard(mark.name)
+            if mark.is_retired or mark.end * 1000 <= now_ms:
+                continue
+            is_known = True
+            found = found or _doubt_of(mark, self._life, server, now_ms)
+        if not found and missing:
+            found = _not_sent(min(missing).decode("ascii", "replace"), "it is not known there")
+        return found or ("" if is_known else "no filter has sent its addresses")
 
 
 def _doubt_of(mark: Mark, life: bytes, server: bytes, now_ms: int) -> str:

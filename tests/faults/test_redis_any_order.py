@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from pbs_filter.errors import StoreBusy
 from pbs_filter.map_format import redis_members
-from pbs_filter.map_format.redis_members import RETIRED, SILENT_MS, Mark, decode, doubt, spelled
+from pbs_filter.map_format.redis_members import RETIRED, SILENT_MS, Mark, Members, decode, spelled
 from pbs_filter.map_format.redis_site import FORGOTTEN, Site
 from pbs_filter.map_format.redis_site import RETIRED as GONE
 from pbs_filter.store.redis_commands import Seen, stamp
@@ -84,8 +84,8 @@ class World:
         revoked = max((at for name, at in fields.items() if name[0] == "!"), default=-1)
         if any(at > revoked for name, at in fields.items() if name[0] != "!"):
             return "yes"
-        values = list(self.marks.values())
-        return "not now" if doubt(values, {}, self.replid.encode(), self.now_ms) else "no"
+        doubt = Members(self.marks.values()).doubt({}, self.replid.encode(), self.now_ms)
+        return "not now" if doubt else "no"
 
 
 class Filter:

@@ -11,8 +11,8 @@ from pbs_filter.map_format.redis_members import (
     RETIRED,
     SILENT_MS,
     Mark,
+    Members,
     decode,
-    doubt,
     life_of,
     spelled,
 )
@@ -62,7 +62,7 @@ CLAIM = Mark(b"pop2", NOW, 5000).encode()
 def test_a_miss_is_believed_only_while_every_member_says_that_nothing_is_missing(
     said: str, values: list[bytes]
 ) -> None:
-    found = doubt(values, {}, ID, NOW)
+    found = Members(values).doubt({}, ID, NOW)
     assert said in found
     assert bool(said) == bool(found)
 
@@ -75,8 +75,8 @@ def test_a_member_that_is_known_from_elsewhere_is_awaited_until_nothing_of_it_li
         ([LIFE, mark()], {b"pop2": NOW // 1000 + 1}, "filter pop2 has not sent"),
         ([LIFE], {b"pop2": 9999}, "filter pop2 has not sent"),
     ):
-        assert said in doubt(values, remembered, ID, NOW)
-        assert bool(said) == bool(doubt(values, remembered, ID, NOW))
+        assert said in Members(values).doubt(remembered, ID, NOW)
+        assert bool(said) == bool(Members(values).doubt(remembered, ID, NOW))
 
 
 @given(st.text(), st.integers(0, 10**14), st.integers(0, 10**10), st.lists(st.just(ID), max_size=3))
@@ -96,7 +96,7 @@ def test_a_mark_is_read_as_it_was_written(
 
 @given(st.lists(st.binary(max_size=80), max_size=4), st.integers(0, 10**14))
 def test_rubbish_is_never_believed(values: list[bytes], now: int) -> None:
-    assert doubt(values, {}, ID, now)
+    assert Members(values).doubt({}, ID, now)
 
 
 def test_the_data_have_one_name() -> None:
