@@ -226,15 +226,20 @@ def aside_name(path: str) -> str:
     return free
 
 
+def set_aside_of(path: str) -> list[str]:
+    """Return what was set aside for `path`, in no order. Raises: OSError."""
+    directory, name = os.path.split(path)
+    names = os.listdir(directory or ".")
+    return [os.path.join(directory, n) for n in names if n.startswith(f"{name}.damaged-")]
+
+
 def forget_old(path: str) -> None:
     """Of the files set aside for `path` keep the newest `KEPT_ASIDE`. Raises: OSError."""
-    directory, name = os.path.split(path)
-    aside = [n for n in os.listdir(directory or ".") if n.startswith(name + ".damaged-")]
-    aside.sort(key=lambda n: os.lstat(os.path.join(directory, n)).st_mtime_ns, reverse=True)
+    aside = set_aside_of(path)
+    aside.sort(key=lambda each: os.lstat(each).st_mtime_ns, reverse=True)
     for old in aside[KEPT_ASIDE:]:
-        full = os.path.join(directory, old)
-        if not os.path.isdir(full):
-            remove(full)
+        if not os.path.isdir(old):
+            remove(old)
 
 
 def set_aside(path: str) -> str:

@@ -7,7 +7,8 @@ replaced; a damaged one, or a damaged map, under a dated name.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import islice
 
 from .. import files
 from . import journal_lines
@@ -40,17 +41,11 @@ def erase(path: str, mentions: Callable[[str], bool], *, gid: int | None) -> Non
         return
     draft = old + ".new"
     try:
-        files.remove(draft)
         part = new_part(draft, 0o640, gid)
         try:
-            some: list[str] = []
-            for payload in journal_lines.read(old):
-                if not mentions(payload):
-                    some.append(payload)
-                if len(some) >= LINES:
-                    part.add(some)
-                    some = []
-            part.add(some)
+            kept = (payload for payload in journal_lines.read(old) if not mentions(payload))
+            while some := list(islice(kept, LINES)):
+                part.add(some)
             os.fsync(part.fd)
         finally:
             os.close(part.fd)
@@ -67,15 +62,8 @@ def remove_copies(path: str, before_epoch: float) -> None:
         StoreBusy: one cannot be removed.
     """
     try:
-        for copy in _copies(path):
+        for copy in files.set_aside_of(path):
             if os.lstat(copy).st_mtime < before_epoch and not os.path.isdir(copy):
                 files.remove(copy)
     except OSError as error:
         raise files.busy("remove old copies of", path, error) from error
-
-
-def _copies(path: str) -> Iterator[str]:
-    directory, name = os.path.split(path)
-    for each in os.listdir(directory or "."):
-        if each.startswith(f"{name}.damaged-"):
-            yield os.path.join(directory, each)
