@@ -9,7 +9,6 @@ import re
 import secrets
 import smtplib
 import socket
-import ssl
 import subprocess
 import time
 from typing import Any
@@ -19,6 +18,7 @@ from ..errors import StoreBusy
 from ..service import control
 from ..setup.discover import COMMAND_SECONDS, PATH, read, run_command
 from .findings import FeedProbe
+from .login import any_certificate
 
 LOG_SOCKET = "/dev/log"
 FEED_SECONDS = 15.0
@@ -167,7 +167,7 @@ def rcpt(source: str, port: int = 25) -> str:
             client.ehlo("pbs-filter-doctor.invalid")
             code, text = client.mail("pbs-filter-doctor@example.org")
             if code == MUST_STARTTLS and client.has_extn("starttls"):
-                client.starttls(context=_any_certificate())
+                client.starttls(context=any_certificate())
                 client.ehlo("pbs-filter-doctor.invalid")
                 code, text = client.mail("pbs-filter-doctor@example.org")
             if code < 400:
@@ -185,16 +185,9 @@ def _connected(source: str, port: int) -> smtplib.SMTP:
             port,
             timeout=COMMAND_SECONDS,
             source_address=(source, 0),
-            context=_any_certificate(),
+            context=any_certificate(),
         )
     return smtplib.SMTP(source, port, timeout=COMMAND_SECONDS, source_address=(source, 0))
-
-
-def _any_certificate() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def kernel_log() -> str:
