@@ -142,8 +142,8 @@ def test_what_sighup_reads_again_is_declared_so() -> None:
             return super().__getattribute__(name)
 
     config = Reads(sources=dict.fromkeys(OPTIONS, "default"))
-    build.policy_of(config, (), build.ask_networks(config, lambda _text: None))
-    build.borders_of(config, Countries(), lambda _text: None)
+    policy = build.policy_of(config, (), build.ask_networks(config, lambda _text: None))
+    build.borders_of(config, policy, Countries(), lambda _text: None)
     # Which lines are read is decided at the start; that a server is named counts at once.
     assert {o.name for o in OPTIONS.values() if o.reload} | {"servers"} == read & set(OPTIONS)
 

@@ -165,8 +165,10 @@ def groups_of(config: Config) -> list[Group]:
     return groups
 
 
-def borders_of(config: Config, countries: Countries, say: Callable[[str], None]) -> None:
-    """Let `countries` be judged by the site's database as it is now.
+def borders_of(
+    config: Config, policy: Policy, countries: Countries, say: Callable[[str], None]
+) -> None:
+    """Let `policy` ask `countries`, and these the database as it is now, where the site has one.
 
     Raises:
         ConfigError: the database, or the library that reads it, cannot be used.
@@ -176,18 +178,13 @@ def borders_of(config: Config, countries: Countries, say: Callable[[str], None])
     countries.home = frozenset(country.upper() for country in config.geoip_countries)
     seconds = config.geoip_days * DAY
     countries.seconds = seconds if config.geoip_database else 0
+    policy.countries = countries if config.geoip_database else None
 
 
-def policy_of(
-    config: Config,
-    servers: Iterable[Server],
-    networks: Iterable[str],
-    countries: Countries | None = None,
-) -> Policy:
-    """Return the policy, with the machine's accounts as they are now.
+def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]) -> Policy:
+    """Return the policy, with the machine's accounts as they are now, and without `borders_of`.
 
-    `networks` are the answer of `local_networks_command`; `countries` have been told of the site's
-    database.
+    `networks` are the answer of `local_networks_command`.
     """
     return Policy.of(
         local_networks=(*config.local_networks, *networks),
@@ -203,7 +200,6 @@ def policy_of(
         trusted_uids=trusted_uids(config, servers),
         require_vouched=config.require_vouched,
         require_tls=config.require_tls,
-        countries=countries if config.geoip_database else None,
         uid_of=uid_of,
         writes_as_user=[server.name for server in servers if AS_USER in server.accounts],
         speaks_as_user=[
@@ -248,7 +244,5 @@ def pipeline_of(
         ),
         ipv6_prefix=config.ipv6_prefix,
     )
-    borders_of(config, pipeline.state.countries, say)
-    if config.geoip_database:
-        policy.countries = pipeline.state.countries
+    borders_of(config, policy, pipeline.state.countries, say)
     return pipeline

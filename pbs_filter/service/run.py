@@ -288,11 +288,10 @@ class _Reload:
             self._log.say(f"{error}; going on with the old networks")
 
     def _apply(self, config: Config) -> None:
-        servers = self._pipeline.matcher.servers
-        countries = self._pipeline.state.countries
-        policy = build.policy_of(config, servers, self._networks.answer, countries)
-        build.borders_of(config, countries, self._log.say)
-        self._pipeline.follow(policy)
+        pipeline = self._pipeline
+        policy = build.policy_of(config, pipeline.matcher.servers, self._networks.answer)
+        build.borders_of(config, policy, pipeline.state.countries, self._log.say)
+        pipeline.follow(policy)
         self._config = config
 
 
