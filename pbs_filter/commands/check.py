@@ -13,8 +13,7 @@ from ..grammar import contract
 from ..map_format.redis_url import is_redis
 from ..privileges import accounts
 from ..service.build import pipeline_of, servers_of
-from ..service.site import shared
-from ..service.storage import map_of
+from ..service.storage import redis_map_of
 from ..store.gdbm_file import NO_GDBM, has_gdbm
 from ..terminal import json_line
 from .arguments import complain
@@ -73,8 +72,7 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
 
 def note_redis(config: Config, note: Callable[[str], None]) -> None:
     """Note what its operator should mend in the Redis that has the map."""
-    shared_map = shared(map_of(config))
-    assert shared_map is not None
+    shared_map = redis_map_of(config)
     try:
         if advice := shared_map.advice():
             note(advice)

@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..addresses import canonical
 from ..authorisation.user_names import user_key
@@ -18,9 +18,11 @@ from ..map_format.redis_merge import last_login, merge
 from ..map_format.redis_site import Word
 from ..map_format.redis_url import is_redis
 from ..service.control import ANSWER_SECONDS
-from ..service.storage import map_of
-from ..store.redis_map import RedisMap
+from ..service.storage import redis_map_of
 from .request import request
+
+if TYPE_CHECKING:
+    from ..store.redis_map import RedisMap
 
 REQUEST_ADDRESSES = 50
 """Addresses in one request: it may have 4 KiB."""
@@ -87,8 +89,7 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
     Raises:
         StoreBusy: not all of Redis has it yet.
     """
-    shared_map = map_of(config)
-    assert isinstance(shared_map, RedisMap), "a map on this host has one filter"
+    shared_map = redis_map_of(config)
     whose = address or options.forget_user or "everybody"
     try:
         found, count, now = _found(shared_map, address, options)

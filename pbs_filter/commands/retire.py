@@ -8,8 +8,7 @@ from ..config.options import Config
 from ..errors import StoreBusy, UsageError
 from ..map_format.redis_members import RETIRED, SILENT_MS, Mark, decode, spelled
 from ..map_format.redis_url import is_redis
-from ..service.storage import map_of
-from ..store.redis_map import RedisMap
+from ..service.storage import redis_map_of
 from .request import request
 
 WAIT_SECONDS = 2.0
@@ -26,8 +25,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
     """
     if not is_redis(config.map):
         raise UsageError("--retire is for the filters that share a map in Redis")
-    shared_map = map_of(config)
-    assert isinstance(shared_map, RedisMap)
+    shared_map = redis_map_of(config)
     name = options.retire
     try:
         seen = shared_map.see()

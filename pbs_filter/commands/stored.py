@@ -17,7 +17,6 @@ from ..map_format.redis_url import is_redis
 
 if TYPE_CHECKING:
     from ..lookup.answer import Reader
-    from ..store.redis_map import RedisMap
 
 
 class Row(NamedTuple):
@@ -81,8 +80,9 @@ def rows(config: Config, at: int, address: str = "") -> Iterator[Row]:
 
 def _shared_rows(config: Config, at: int, address: str) -> Iterator[Row]:
     from ..map_format.redis_merge import merge, users_of
+    from ..service.storage import redis_map_of
 
-    shared_map = _redis_map(config)
+    shared_map = redis_map_of(config)
     errors: list[PbsFilterError] = []
     try:
         for key, fields in shared_map.everybodys(address):
@@ -120,15 +120,6 @@ def _reader(config: Config) -> Reader:
 
     known = KnownNodes(f"{config.files}.nodes", config.map, config.group, lambda _sentence: None)
     return RedisReader([config.map], seeds=known.nodes)
-
-
-def _redis_map(config: Config) -> RedisMap:
-    from ..service.storage import map_of
-    from ..store.redis_map import RedisMap
-
-    shared_map = map_of(config)
-    assert isinstance(shared_map, RedisMap)
-    return shared_map
 
 
 def _gdbm_reader(config: Config) -> GdbmReader:

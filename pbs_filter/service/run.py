@@ -21,7 +21,6 @@ from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError, StoreBusy
 from ..export.exporter import Exporter
 from ..log import Log
-from ..map_format.redis_url import is_redis
 from . import build, site
 from .control import Control
 from .feed import Feed
@@ -150,7 +149,7 @@ def _run(
             store.clock.now(),
             log,
         )
-        shared_map = site.shared(store.map) if is_redis(config.map) else None
+        shared_map = site.shared(config, store.map)
         monitor = Monitor(
             log,
             metrics_file,

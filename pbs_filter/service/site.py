@@ -6,14 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..authorisation.state import State
+from ..config.options import Config
+from ..map_format.redis_url import is_redis
 from ..store.address_map import AddressMap
 
 if TYPE_CHECKING:
     from ..store.redis_map import RedisMap
 
 
-def shared(address_map: AddressMap) -> RedisMap | None:
-    """Return the map if it is one that several filters share."""
+def shared(config: Config, address_map: AddressMap) -> RedisMap | None:
+    """Return the map of `config` if it is one that several filters share."""
+    if not is_redis(config.map):
+        return None  # without the library, which need not be there
     from ..store.redis_map import RedisMap
 
     return address_map if isinstance(address_map, RedisMap) else None

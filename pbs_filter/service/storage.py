@@ -43,10 +43,6 @@ def map_of(
         ConfigError: this Python has no GDBM, or no redis-py; there is no such group; a password
             file is not as it should be.
     """
-
-    def genuine(address: str, value: bytes) -> bool:
-        return is_intact(address.encode("ascii", "replace"), value)
-
     if not redis_url.is_redis(config.map):
         from ..store.gdbm_map import GdbmMap
 
@@ -55,9 +51,18 @@ def map_of(
             flock=config.flock,
             group=config.group,
             say=say,
-            genuine=genuine,
+            genuine=_is_genuine,
             on_replace=on_replace,
         )
+    return redis_map_of(config, say)
+
+
+def redis_map_of(config: Config, say: Callable[[str], None] = lambda _sentence: None) -> RedisMap:
+    """Return the map of `config`, which is in Redis.
+
+    Raises:
+        ConfigError: as `map_of`.
+    """
     from ..store.redis_map import RedisMap
     from ..store.redis_nodes import KnownNodes
 
@@ -66,10 +71,14 @@ def map_of(
         config.redis_name or os.uname().nodename,
         say=say,
         ends=lambda value: int(value[:10]),
-        genuine=genuine,
+        genuine=_is_genuine,
         longest_seconds=config.longest_seconds,
         known=KnownNodes(f"{config.files}.nodes", config.map, config.group, say),
     )
+
+
+def _is_genuine(address: str, value: bytes) -> bool:
+    return is_intact(address.encode("ascii", "replace"), value)
 
 
 class Storage:
@@ -170,7 +179,7 @@ class Storage:
             state.tell_again(found)
             recovered = [self.clock.stamp(), *state.journal_payloads()]
             state.journaled()
-        shared_map = site.shared(address_map) if redis_url.is_redis(config.map) else None
+        shared_map = site.shared(config, address_map)
         is_new = shared_map is not None and state.site.name(os.urandom(8).hex())
         if self.journal.born_epoch is None:
             recovered.append(self.journal.birth(self.clock.now()))

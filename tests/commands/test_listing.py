@@ -26,6 +26,7 @@ from pbs_filter.lookup import __main__ as lookup
 from pbs_filter.map_format.entry import Entry
 from pbs_filter.map_format.redis_fields import FILTERS
 from pbs_filter.map_format.redis_members import Mark
+from pbs_filter.service import storage
 from pbs_filter.terminal import ansi, json_line, left
 
 from ..lookup import maps
@@ -321,7 +322,7 @@ def test_a_damaged_field_in_redis_is_no_no(damaged, monkeypatch):
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(stored, "_redis_map", lambda _config: SharedMap())
+    monkeypatch.setattr(storage, "redis_map_of", lambda _config: SharedMap())
     with FakeRedis(answer) as server:
         expected = "75" if damaged else "1"
         assert expected == in_a_child(lambda: lookup_status(server.url, "192.0.2.7"))
