@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from itertools import count
 from typing import NamedTuple
 
 from ..terminal import safe
@@ -51,14 +52,8 @@ def largest(series: Iterable[Series]) -> list[Series]:
 
 def ticks(highest: int) -> list[int]:
     """Return where the vertical axis has lines: whole numbers from 0 to `highest` or above."""
-    step = 1
-    factors = (2, 5, 10)
-    power, index = 1, 0
-    while step * 5 < highest:
-        step = power * factors[index]
-        index += 1
-        if index == len(factors):
-            power, index = power * 10, 0
+    steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
+    step = next(step for step in steps if step * 5 >= highest)
     return list(range(0, max(highest, 1) + step, step))
 
 
