@@ -111,17 +111,8 @@ class Imap(Client):
     """An IMAP client; each method returns whether the server said OK."""
 
     protocol = "imap"
-
-    def __init__(
-        self,
-        address: str,
-        port: int,
-        *,
-        source: str | None = None,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        super().__init__(address, port, source=source, tls=tls)
-        self._tag = 0
+    _tag = 0
+    """Of the last command."""
 
     def command(self, *parts: bytes) -> bool:
         """Send the parts, waiting for a continuation between them; read up to the tagged answer."""
