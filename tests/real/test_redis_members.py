@@ -39,7 +39,7 @@ Look = Callable[[RedisServer], Asks]
 
 def knows(place: Path, name: str, what: str) -> bool:
     """Whether the journal of a filter has the word `what`."""
-    return f"\tg\t{what}\t".encode()[1:] in (place / name / "map.journal").read_bytes()
+    return f"g\t{what}\t".encode() in (place / name / "map.journal").read_bytes()
 
 
 def test_after_redis_was_emptied_only_the_absent_filters_own_word_makes_a_no(
