@@ -14,11 +14,20 @@ from pbs_filter.lookup.redis_reader import RedisReader
 
 from ..running import Running, wait_for
 from ..store.store_tools import memory_directory
-from .daemons.redis import RedisServer
+from .daemons.redis import KINDS, RedisServer
 
 YES, NO, NOT_NOW = "yes", "no", "not now"
 QUESTIONS = 300
 """So many answers in a row show that one of them lasts."""
+
+
+@pytest.fixture(autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which server the test's are; Debian 12's where nothing is said."""
+    monkeypatch.setattr(RedisServer, "kind", getattr(request, "param", KINDS["Redis 7"]))
+
+
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys(), indirect=True)
 
 
 def started(place: Path, name: str, location: str, *options: str, **more: Path) -> Running:

@@ -20,25 +20,11 @@ from pbs_filter.errors import PbsFilterError, StoreBusy
 from pbs_filter.lookup.redis_reader import RedisReader
 
 from ..running import ENVIRONMENT, Running, login, logout, wait_for
-from ..store.store_tools import memory_directory
-from .daemons.redis import KINDS, RedisServer, Sentinel, cluster, in_step, replica_of
+from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
 from .packages import CHECKOUT
+from .redis_filters import each_kind, kind, place, started
 
-
-@pytest.fixture(autouse=True)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which server the test's are; Debian 12's where nothing is said."""
-    monkeypatch.setattr(RedisServer, "kind", getattr(request, "param", KINDS["Redis 7"]))
-
-
-each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys(), indirect=True)
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    # Not in pytest's directory, whose name is too long for a socket; nor where a journal is slow.
-    with memory_directory() as directory:
-        yield directory
+__all__ = ["kind", "place"]
 
 
 @pytest.fixture
@@ -58,21 +44,12 @@ def look() -> Iterator[Callable[[RedisServer], RedisReader]]:
 
     yield look
     for reader in made:
-        for place in reader._places:
-            for connected in place._servers.values():
+        for target in reader._places:
+            for connected in target._servers.values():
                 connected.close()
 
 
 Look = Callable[[RedisServer], RedisReader]
-
-
-def started(place: Path, name: str, location: str, *options: str) -> Running:
-    """A filter called `name`, ready."""
-    directory = place / name
-    directory.mkdir(mode=0o750, exist_ok=True)
-    pipeline = Running(directory, *options, location=location)
-    assert b"OK" == pipeline.reply()
-    return pipeline
 
 
 def ours(server: RedisServer, name: str, addresses: Iterable[str]) -> set[str]:

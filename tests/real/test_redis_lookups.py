@@ -20,11 +20,14 @@ from .. import hang
 from ..lookup import maps
 from ..lookup.redis_lookups import lookup, lookups_end
 from .daemons.process import Process, free_port, wait_for
-from .daemons.redis import KINDS, RedisServer, Sentinel, cluster, in_step, replica_of
+from .daemons.redis import RedisServer, Sentinel, cluster, in_step, replica_of
 from .daemons.redis_site import REDIS_UID, RedisSite, copy_for_lookups, make_site
 from .mtas import CLIENT, LOOKUP_UID, OTHER_CLIENT, REMOTE, STRANGER
 from .mtas.postfix import Postfix
 from .packages import CHECKOUT
+from .redis_filters import each_kind, kind
+
+__all__ = ["kind"]
 
 KNOWN, ABSENT = b"192.0.2.7", b"198.51.100.1"
 ENTRY = encode("192.0.2.7", maps.value()).decode()
@@ -44,15 +47,6 @@ def complete_mark(*replids: str) -> str:
     now = int(time.time() * 1000)
     ids = [replid.encode() for replid in replids]
     return Mark(b"pop1", now, now // 1000 + 9999, b"i", b"r", b"L", ids).encode().decode()
-
-
-@pytest.fixture(autouse=True)
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which server the test's are; Debian 12's where nothing is said."""
-    monkeypatch.setattr(RedisServer, "kind", getattr(request, "param", KINDS["Redis 7"]))
-
-
-each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys(), indirect=True)
 
 
 @pytest.fixture(autouse=True)
