@@ -342,13 +342,19 @@ def test_what_our_name_left_behind_is_removed_at_a_start(place: Path, server: Re
         assert {"192.0.2.99"} == ours(server, "mx2", ["192.0.2.99"])
 
 
-def test_an_account_with_the_rights_of_the_example_is_enough(place: Path) -> None:
+def account_of_the_example(place: Path) -> tuple[str, Path]:
+    """The filter's account for a server's configuration, and the file that has its password."""
     password = place / "password"
     password.write_text("secret\n")
     password.chmod(0o600)
     users = (CHECKOUT / "examples" / "redis" / "users.acl").read_text().splitlines()
     (acl,) = (line for line in users if line.startswith("user pbs-filter "))
     acl = acl.replace("#@filter-sha256@", ">secret")
+    return acl, password
+
+
+def test_an_account_with_the_rights_of_the_example_is_enough(place: Path) -> None:
+    acl, password = account_of_the_example(place)
     with RedisServer(place / "redis", acl, tcp=True) as server:
         location = f"redis://pbs-filter@127.0.0.1:{server.port}?password_file={password}"
         with started(place, "mx1", location) as pipeline:
@@ -556,12 +562,7 @@ def test_a_cluster_is_found_when_the_node_that_is_named_has_died(place: Path, lo
 
 @each_kind
 def test_a_slot_that_moves_loses_nobody_with_the_rights_of_the_example(place: Path) -> None:
-    password = place / "password"
-    password.write_text("secret\n")
-    password.chmod(0o600)
-    users = (CHECKOUT / "examples" / "redis" / "users.acl").read_text().splitlines()
-    (acl,) = (line for line in users if line.startswith("user pbs-filter "))
-    acl = acl.replace("#@filter-sha256@", ">secret")
+    acl, password = account_of_the_example(place)
     with cluster(place, f"{acl} +asking +cluster|slots +command") as nodes:  # as README has it
         one = address(7)
         slot = nodes[0].cli("CLUSTER", "KEYSLOT", f"pbs:{one}")
