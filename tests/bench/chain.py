@@ -8,8 +8,6 @@ a pause.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -22,10 +20,9 @@ from tests.real.daemons.process import wait_for
 from tests.real.scenario import BOB
 from tests.real.shipped import Installed, shipped
 
-from .__main__ import as_text
+from .command import options, tell
 from .lookups import by_stdio
-from .measure import machine
-from .rows import Row, figures
+from .rows import Row
 
 PATIENCE_SECONDS = 5.0
 
@@ -76,16 +73,8 @@ def rows(sizes: Sizes) -> Iterator[Row]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status; figures that miss their target are no error."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.chain", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="only see that it works")
-    parser.add_argument("--json", metavar="FILE", type=Path)
-    arguments = parser.parse_args(argv)
-    found = list(rows(SHORT if arguments.short else Sizes()))
-    for row in found:
-        print(as_text(row))
-    if arguments.json:
-        result = {"machine": machine(), "rows": [figures(row) for row in found]}
-        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    arguments = options("chain", __doc__).parse_args(argv)
+    tell(rows(SHORT if arguments.short else Sizes()), arguments.json)
     return 0
 
 

@@ -6,9 +6,7 @@ of one run, the compared programs in turns; figures that miss their target are n
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import socket
 import statistics
@@ -23,9 +21,9 @@ from typing import NamedTuple
 from pbs_filter.map_format.entry import encode
 from tests.lookup import maps
 
-from .__main__ import as_text
-from .measure import ENVIRONMENT, ROOT, machine
-from .rows import Row, figures
+from .command import options, tell
+from .measure import ENVIRONMENT, ROOT
+from .rows import Row
 
 # The distribution's own: a developer's virtual environment starts slower and is larger, by what its
 # .pth files load.
@@ -305,34 +303,26 @@ def postfix(sizes: Sizes) -> Iterator[Row]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.lookups", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="only see that it works")
+    parser = options("lookups", __doc__)
     parser.add_argument("--postfix", action="store_true", help="with a real Postfix (root)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
     arguments = parser.parse_args(argv)
     sizes = SHORT if arguments.short else Sizes()
-    found: list[Row] = []
+    tell(_rows(sizes, with_postfix=arguments.postfix), arguments.json)
+    return 0
 
-    def show(rows: Iterator[Row]) -> None:
-        for row in rows:
-            found.append(row)
-            print(as_text(row), flush=True)
 
+def _rows(sizes: Sizes, *, with_postfix: bool) -> Iterator[Row]:
     compiling = [PYTHON, "-m", "compileall", "-q", str(ROOT / "pbs_filter")]
     subprocess.run(compiling, env=INSTALLED, check=True)
     with TemporaryDirectory(prefix="pbs-bench-") as directory:
         small = fill(Path(directory) / "small", 1_000)
         large = fill(Path(directory) / "large", sizes.many)
-        show(start(small, sizes))
-        show(questions(small, large, sizes))
-        show(served(small, sizes))
-        show(in_redis(sizes))
-    if arguments.postfix:
-        show(postfix(sizes))
-    if arguments.json is not None:
-        result = {"machine": machine(), "rows": [figures(row) for row in found]}
-        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    return 0
+        yield from start(small, sizes)
+        yield from questions(small, large, sizes)
+        yield from served(small, sizes)
+        yield from in_redis(sizes)
+    if with_postfix:
+        yield from postfix(sizes)
 
 
 if __name__ == "__main__":

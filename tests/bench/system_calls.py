@@ -6,8 +6,6 @@ Two runs of different length are compared, so that what the start costs does not
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import subprocess
 import sys
@@ -18,9 +16,9 @@ from tempfile import TemporaryDirectory
 
 from ..real.packages import install
 from . import inputs
-from .__main__ import as_text
-from .measure import ENVIRONMENT, machine
-from .rows import Row, figures
+from .command import options, tell
+from .measure import ENVIRONMENT
+from .rows import Row
 
 LINES = 2000
 SHORT_LINES = 100
@@ -90,17 +88,9 @@ def rows(number: int) -> list[Row]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status; figures that miss their target are no error."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.system_calls", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="only see that it works")
-    parser.add_argument("--json", metavar="FILE", type=Path)
-    arguments = parser.parse_args(argv)
+    arguments = options("system_calls", __doc__).parse_args(argv)
     install("strace")
-    found = rows(SHORT_LINES if arguments.short else LINES)
-    for row in found:
-        print(as_text(row), flush=True)
-    if arguments.json:
-        result = {"machine": machine(), "rows": [figures(row) for row in found]}
-        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    tell(rows(SHORT_LINES if arguments.short else LINES), arguments.json)
     return 0
 
 

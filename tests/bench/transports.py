@@ -10,8 +10,6 @@ lines that change nothing, and a store on a tmpfs.
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import socket
 import statistics
@@ -20,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -30,9 +29,8 @@ from tests.real.packages import install
 from tests.real.shipped import PROGRAM, Installed, shipped
 
 from . import inputs
-from .__main__ import as_text
-from .measure import machine
-from .rows import Row, figures
+from .command import options, tell
+from .rows import Row
 
 RSYSLOG_CEILING = 438_000
 """rsyslog's JSON template into a C program that only reads, on the machine of the other figures."""
@@ -295,19 +293,9 @@ def unconfirmed(sizes: Sizes) -> Iterator[Row]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status; figures that miss their target are no error."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.transports", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="only see that it works")
-    parser.add_argument("--json", metavar="FILE", type=Path)
-    arguments = parser.parse_args(argv)
+    arguments = options("transports", __doc__).parse_args(argv)
     sizes = SHORT if arguments.short else Sizes()
-    found = []
-    for part in (confirmed, unconfirmed):
-        for row in part(sizes):
-            found.append(row)
-            print(as_text(row), flush=True)
-    if arguments.json:
-        result = {"machine": machine(), "rows": [figures(row) for row in found]}
-        arguments.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    tell(chain(confirmed(sizes), unconfirmed(sizes)), arguments.json)
     return 0
 
 

@@ -1,0 +1,31 @@
+"""What the benchmarks that are programs of their own (`__main__.MODULES`) have in common."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from .__main__ import as_text
+from .measure import machine
+from .rows import Row, figures
+
+
+def options(name: str, about: str | None) -> argparse.ArgumentParser:
+    """The options of all; the figures are written where --json says."""
+    made = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}", description=about)
+    made.add_argument("--short", action="store_true", help="only see that it works")
+    made.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    return made
+
+
+def tell(rows: Iterable[Row], path: Path | None) -> None:
+    """Print each row as it comes; then write the figures, if `path` says where."""
+    found = []
+    for row in rows:
+        found.append(row)
+        print(as_text(row), flush=True)
+    if path is not None:
+        result = {"machine": machine(), "rows": [figures(row) for row in found]}
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
