@@ -68,11 +68,11 @@ def logout(number: int, client: int, at_epoch: int) -> Event:
 
 
 def courier(number: int, client: int, at_epoch: int) -> Event:
-    """A login of the same client at Courier."""
+    """A login of the same client at Courier, whose courierlogger writes no pid."""
     return Event(
         at_epoch,
         "pop3d",
-        1000 + number % 30000,
+        0,
         f"LOGIN, user=user{client}, ip=[::ffff:{address(client)}], port=[{1024 + number % 60000}]",
     )
 
