@@ -124,8 +124,7 @@ class RedisTarget:
     def _entries(
         self, server: RedisConnection, address: bytes, now: float, deadline: float, *, users: bool
     ) -> list[tuple[bytes, bytes]]:
-        values = self._get(server, address, now, deadline)
-        value = choose(address, values, now)
+        values, value = self._get(server, address, now, deadline)
         if value is None:
             return []
         entries = [(address, value)]
@@ -158,10 +157,11 @@ class RedisTarget:
 
     def _get(
         self, server: RedisConnection, address: bytes, now: float, deadline: float
-    ) -> list[bytes]:
-        """Return the values of `address` from `server`, or from where it sends us.
+    ) -> tuple[list[bytes], bytes | None]:
+        """Return the values of `address` from `server`, or from where it sends us, and which one
+        authorises at `now`.
 
-        Where none authorises at `now` it is certain that this is so.
+        Where none does it is certain that this is so.
         """
         key = resp.command(b"HVALS", self._prefix + address)
         asking: list[bytes] = []
@@ -189,9 +189,10 @@ class RedisTarget:
                 asking = [_ASKING] if ask else []
                 continue
             values = resp.texts(found[-1])
-            if choose(address, values, now) is not None:
+            value = choose(address, values, now)
+            if value is not None:
                 self._marks_at = marks_at
-                return values
+                return values, value
             if isinstance(trouble, Lost):
                 continue
             if trouble is not None:
@@ -213,7 +214,7 @@ class RedisTarget:
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
             self._marks_at = marks_at
-            return values
+            return values, None
         raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
 
 
