@@ -323,3 +323,20 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
     done = os.pwrite(fd, data, offset)
     while done < len(data):
         done += os.pwrite(fd, data[done:], offset + done)
+
+
+def write_anew(path: str, content: bytes, mode: int, gid: int | None) -> None:
+    """Put a small file at `path`: whoever reads finds the old one, or all of the new one.
+
+    Raises: OSError, ConfigError (see `give`).
+    """
+    draft = path + ".new"
+    fd = create(draft, mode, gid)
+    try:
+        write_all(fd, content, 0)
+        os.rename(draft, path)
+    except OSError:
+        remove(draft)
+        raise
+    finally:
+        os.close(fd)

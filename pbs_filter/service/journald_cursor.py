@@ -8,7 +8,6 @@ the filter writes down the last one whose line is safe in its own journal; `jour
 
 from __future__ import annotations
 
-import os
 import re
 
 from .. import files
@@ -37,14 +36,8 @@ class Cursor:
         """Write it, if there is a newer one."""
         if self._newest == self._written:
             return
-        new = self._path + ".new"
         try:
-            descriptor = files.create(new, 0o640, None)
-            try:
-                files.write_all(descriptor, self._newest + b"\n", 0)
-            finally:
-                os.close(descriptor)
-            os.rename(new, self._path)
+            files.write_anew(self._path, self._newest + b"\n", 0o640, None)
         except OSError as error:
             self._log.once("cursor", str(files.busy("write", self._path, error)))
             return

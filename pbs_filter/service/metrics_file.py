@@ -52,7 +52,8 @@ class MetricsFile:
             return
         self._due = uptime + INTERVAL_SECONDS
         try:
-            self._write(prometheus.text(values(), self._servers).encode())
+            content = prometheus.text(values(), self._servers).encode()
+            files.write_anew(self._path, content, MODE, None)
         except OSError as error:
             self._log.once(
                 "metrics",
@@ -61,15 +62,3 @@ class MetricsFile:
             )
         else:
             self._log.recovered("metrics", f"the metrics {self._path!r} can be written again")
-
-    def _write(self, content: bytes) -> None:
-        draft = self._path + ".new"
-        descriptor = files.create(draft, MODE, None)
-        try:
-            files.write_all(descriptor, content, 0)
-            os.rename(draft, self._path)
-        except OSError:
-            files.remove(draft)
-            raise
-        finally:
-            os.close(descriptor)

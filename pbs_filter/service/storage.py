@@ -291,12 +291,7 @@ class Storage:
             if old:
                 _, offset, boot = old.split("\t")
                 text = f"{offset} {boot} {os.stat(config.map).st_ino}\n" + text
-            fd = files.create(path + ".new", 0o640, files.gid_of(config.group))
-            try:
-                files.write_all(fd, text.encode(), 0)
-            finally:
-                os.close(fd)
-            os.rename(path + ".new", path)
+            files.write_anew(path, text.encode(), 0o640, files.gid_of(config.group))
         except OSError as error:
             self._say(str(files.busy("write", path, error)))
 

@@ -59,12 +59,8 @@ class KnownNodes:
         self.nodes = found
         lines = [self._location, *(f"{host} {port}" for host, port in found)]
         try:
-            fd = files.create(self._path + ".new", 0o640, files.gid_of(self._group))
-            try:
-                files.write_all(fd, "".join(f"{line}\n" for line in lines).encode(), 0)
-            finally:
-                os.close(fd)
-            os.rename(self._path + ".new", self._path)
+            content = "".join(f"{line}\n" for line in lines).encode()
+            files.write_anew(self._path, content, 0o640, files.gid_of(self._group))
         except OSError as error:
             self._say(str(files.busy("write", self._path, error)))
 
