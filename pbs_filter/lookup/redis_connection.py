@@ -1,8 +1,8 @@
-"""Keeps a connection to one Redis, for lookups: a client as small as the questions need.
+"""A small Redis client for lookups keeps a connection to one server.
 
-redis-py would take several times the interpreter's own start. A connection that is lost is made
-again at once, one that hangs is left alone for REST_SECONDS, so that a crowd of questions does not
-wait in turn.
+The import of redis-py takes several times as long as the interpreter's start. A lost connection is
+opened again at once; a server that hangs is not asked for REST_SECONDS, so that many lookups do not
+wait for it one after the other.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     """Host and port, or the path of a unix socket and 0."""
 
 ANSWER_SECONDS = 0.4
-"""For one server to be connected to, and to answer."""
+"""One server must have accepted the connection and answered within this time."""
 REST_SECONDS = 1.0
-"""A server that hung, refused, or could not be reached is not asked again before."""
+"""A server that hung, refused or could not be reached is not asked again for this long."""
 BLOCK = 65536
 """Bytes of one read."""
 
 
 class Lost(StoreBusy):
-    """The kept connection has ended since it was last used: ask again."""
+    """The kept connection was closed since it was last used; a new one may succeed."""
 
 
 class RedisConnection:
@@ -50,7 +50,7 @@ class RedisConnection:
         self._trouble = ""
 
     def ask(self, commands: list[bytes], deadline: float) -> list[resp.Reply]:
-        """The replies to `commands`, before `deadline` (monotonic). Raises `StoreBusy`."""
+        """Return the replies to `commands` before `deadline` (monotonic). Raises: StoreBusy."""
         now = time.monotonic()
         if now < self._rest_until:
             raise StoreBusy(self._trouble)
@@ -60,7 +60,7 @@ class RedisConnection:
             found = self._exchange(commands, deadline) if kept else self._start(commands, deadline)
         except (EOFError, OSError, ProtocolError, ValueError) as error:  # of a name that is none
             if kept and isinstance(error, EOFError | ConnectionError):
-                # It was idle for too long, or the server was restarted.
+                # The connection was idle for too long, or the server was restarted.
                 self.close()
                 raise Lost(f"Redis at {self.name}: {error}") from None
             raise self._rest(getattr(error, "strerror", None) or str(error)) from None
@@ -70,20 +70,20 @@ class RedisConnection:
         return found[-len(commands) :]
 
     def _rest(self, why: str) -> StoreBusy:
-        """End the connection and leave the server alone for a while; the error that says so."""
+        """Close the connection for REST_SECONDS; return the error to raise."""
         self.close()
         self._rest_until = time.monotonic() + REST_SECONDS
         self._trouble = f"Redis at {self.name}: {why}"
         return StoreBusy(self._trouble)
 
     def close(self) -> None:
-        """End the connection, if there is one."""
+        """Close the connection, if there is one."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None
 
     def _start(self, commands: list[bytes], deadline: float) -> list[resp.Reply]:
-        """Connect, say who we are, and ask, all at once; the replies to all of that."""
+        """Connect and send login, database and `commands` in one go; return all the replies."""
         location = self._location
         user, file = location.user, location.password_file
         if self._sentinel:
@@ -101,7 +101,7 @@ class RedisConnection:
         host, port = self.target
         places: list[tuple[int, str | tuple[str, int]]] = [(_socket.AF_UNIX, host)]
         if port:
-            # Bytes: a text is encoded as IDNA, whose import takes as long as the interpreter.
+            # Bytes, as text is encoded by IDNA, whose import doubles the program's start.
             found = _socket.getaddrinfo(host.encode("ascii"), port, 0, _socket.SOCK_STREAM)
             places = [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
         trouble: OSError = OSError("no address")
@@ -132,7 +132,7 @@ class RedisConnection:
 
 
 def _left(deadline: float) -> float:
-    """Seconds until `deadline` (monotonic). Raises `TimeoutError` where it has passed."""
+    """Return the seconds until `deadline` (monotonic). Raises: TimeoutError where it has passed."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("timed out")
@@ -140,7 +140,7 @@ def _left(deadline: float) -> float:
 
 
 def _with_tls(sock: _socket.socket, location: Location, host: str) -> ssl.SSLSocket:
-    """`sock`, connected, as a TLS connection to `host`, whose certificate must be its own."""
+    """Return TLS on the connected `sock`; the certificate must be that of `host`."""
     import socket
     import ssl
 
@@ -162,7 +162,7 @@ def _with_tls(sock: _socket.socket, location: Location, host: str) -> ssl.SSLSoc
 
 
 def _password(path: str) -> str:
-    """The password in a file. Raises `ConfigError`."""
+    """Return the password in the file `path`. Raises: ConfigError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

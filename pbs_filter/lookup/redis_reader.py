@@ -1,7 +1,7 @@
-"""Reads the map in Redis, for lookups.
+"""The reader of the map in Redis, for lookups.
 
-One connection is kept for each server. Everything ends within TOTAL_SECONDS, before
-`answer.Guarded` would end the process (a host name that cannot be resolved may take longer: give
+One connection is kept for each server. Every lookup ends within TOTAL_SECONDS, before
+`answer.Guarded` would end the process (the resolution of a host name may take longer: configure
 addresses, or names of /etc/hosts).
 """
 
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
     from .redis_connection import Target
 
 TOTAL_SECONDS = 1.2
-"""For all servers together; `answer.HANG_SECONDS` is longer."""
+"""A lookup may ask all servers together for this long; `answer.HANG_SECONDS` is longer."""
 HOPS = 5
-"""Redirections that one question follows."""
+"""Redirections that one lookup follows."""
 MAX_SERVERS = 1000
-"""Connections kept for one location."""
+"""Most connections that are kept for one location."""
 
 _INFO = resp.command(b"INFO", b"server", b"replication")
 _ASKING = resp.command(b"ASKING")
 
 
 class RedisTarget:
-    """What one location names: a server, the nodes of its cluster, or what Sentinel watches."""
+    """The servers of one location: one server, the nodes of a cluster, or those of a Sentinel."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
         self._prefix = location.prefix.encode()
         self._filters = resp.command(b"HVALS", self._prefix + FILTERS.encode())
         self._marks_at: RedisConnection | None = None
-        """The node of a cluster that has the filters' marks; None: whichever is asked."""
+        """The node of a cluster that has the filters' marks; None: the node that is asked."""
         self._members = Members()
-        """As the marks told when they were last asked for."""
+        """The members by the marks as last read."""
         self._servers: dict[Target, RedisConnection] = {}
         self._targets: list[Target] = []
         """The servers to ask, in this order."""
         self._sentinels: list[RedisConnection] = []
-        """Who knows them."""
+        """The sentinels that name the targets."""
         self._look_at = 0.0
-        """When (monotonic) a sentinel may be asked again."""
+        """The time (monotonic) from which on a sentinel may be asked again."""
         self._moved = False
-        """Whether one of `_targets` was in trouble, and there may be others by now."""
+        """Whether one of `_targets` failed, so that the sentinels may name others by now."""
         if location.kind == "sentinel":
             self._sentinels = [
                 RedisConnection(location, host, sentinel=True) for host in location.hosts
@@ -69,13 +69,15 @@ class RedisTarget:
     ) -> list[tuple[bytes, bytes]]:
         """Return key and value of `address` at `now` (epoch), and with `users` those of its users.
 
-        Empty: it is certain that nothing authorises it. Raises a `PbsFilterError` where nobody can
-        say before `deadline` (monotonic).
+        The list is empty only if it is certain that nothing authorises the address.
+
+        Raises:
+            PbsFilterError: no server could give a certain answer before `deadline` (monotonic).
         """
         if self._sentinels and (self._moved or not self._targets):
             self._look(deadline)
         troubles = []
-        # Where the nodes that are named are dead, others have told us of more.
+        # Nodes of a cluster that redirections named, for when the configured ones are down.
         others = self._servers.keys() - set(self._targets) if not self._sentinels else ()
         for target in (*self._targets, *others):
             try:
@@ -86,7 +88,11 @@ class RedisTarget:
         raise StoreBusy("; ".join(dict.fromkeys(troubles)))
 
     def _look(self, deadline: float) -> None:
-        """Ask the sentinels where the service is now. Raises `StoreBusy` if it never was."""
+        """Ask the sentinels for the servers of the service.
+
+        Raises:
+            StoreBusy: no sentinel has ever named one.
+        """
         asked = time.monotonic()
         if self._targets and asked < self._look_at:
             return
@@ -129,7 +135,7 @@ class RedisTarget:
             return []
         entries = [(address, value)]
         if users:
-            # Each filter numbers the users that it has seen; a single one has no key of his own.
+            # Each filter numbers the users of an address; a single user has no key of its own.
             counted = current(address, values, now)
             entries += [(address, each) for each in counted if not user_keys(address, each)]
             forgotten = list(filter(is_forgetting, values))
@@ -139,7 +145,7 @@ class RedisTarget:
         return entries
 
     def _hvals(self, server: RedisConnection, key: bytes, deadline: float) -> list[bytes]:
-        """Return the values of `key` from `server`, or from where it sends us."""
+        """Return the values of `key` from `server`, or from the node that it redirects to."""
         command = resp.command(b"HVALS", self._prefix + key)
         asking: list[bytes] = []
         for _ in range(HOPS):
@@ -158,19 +164,19 @@ class RedisTarget:
     def _get(
         self, server: RedisConnection, address: bytes, now: float, deadline: float
     ) -> tuple[list[bytes], bytes | None]:
-        """Return the values of `address` from `server`, or from where it sends us, and which one
-        authorises at `now`.
+        """Return the values of `address` from `server`, or from the node that it redirects to, and
+        the value that authorises at `now`; None: it is certain that none does.
 
-        Where none does it is certain that this is so.
+        Raises: StoreBusy.
         """
         key = resp.command(b"HVALS", self._prefix + address)
         asking: list[bytes] = []
         marks_at, self._marks_at = self._marks_at, None
         for _ in range(HOPS):
             try:
-                # The proof before the address: it is not there if it is missing after all
-                # addresses were there. Each question brings its own, so that a server which was
-                # emptied just now is not believed.
+                # The marks before the address: only if all addresses were there before does a
+                # missing one mean "no". Each lookup reads them, for the case that the server was
+                # emptied just now.
                 proof, trouble = None, None
                 commands = [_INFO, self._filters, *asking, key]
                 if marks_at is not None:
@@ -207,7 +213,7 @@ class RedisTarget:
             doubt = holder.doubt or asked.doubt
             if not doubt:
                 values_of_marks = resp.texts(marks)
-                # They change once a second, and misses come by hundreds.
+                # Marks change once a second, and there may be hundreds of misses a second.
                 if values_of_marks != self._members.values:
                     self._members = Members(values_of_marks)
                 doubt = self._members.doubt({}, asked.replid, holder.millis)
@@ -219,7 +225,7 @@ class RedisTarget:
 
 
 class RedisReader:
-    """Reads what the filters keep in Redis: `answer.Reader`."""
+    """An `answer.Reader` of the map that the filters keep in Redis."""
 
     def __init__(
         self,
@@ -227,10 +233,14 @@ class RedisReader:
         now: Callable[[], float] = time.time,
         seeds: Iterable[Target] = (),
     ) -> None:
-        """`locations` are asked in this order, and then `seeds`, nodes of the same cluster; the
-        first that can say decides.
+        """Parse the locations.
 
-        Raises `ConfigError` for a location that is none.
+        Args:
+            locations: asked in this order; the first certain answer counts.
+            now: returns the time, seconds since the epoch.
+            seeds: further nodes of the cluster that is the last location.
+
+        Raises: ConfigError.
         """
         places = [redis_url.parse(location) for location in locations]
         if seeds:
@@ -239,12 +249,12 @@ class RedisReader:
         self._now = now
 
     def get(self, address: str) -> bytes | None:
-        """See `answer.Reader.get`. Raises `StoreBusy`."""
+        """See `answer.Reader.get`. Raises: StoreBusy."""
         entries = self.entries(address, users=False)
         return entries[0][1] if entries else None
 
     def entries(self, address: str, *, users: bool = True) -> list[tuple[bytes, bytes]]:
-        """See `answer.Reader.entries`. Raises `StoreBusy`."""
+        """See `answer.Reader.entries`. Raises: StoreBusy."""
         deadline = time.monotonic() + TOTAL_SECONDS
         troubles = []
         for place in self._places:

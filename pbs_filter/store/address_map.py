@@ -1,7 +1,7 @@
-"""An address map keeps the state for readers: `journal` (the truth), and a map that lookups read
-(`gdbm`, `redis`, or `memory`, which nobody reads).
+"""The interface of an address map, which lookups read: in `gdbm`, `redis`, or `memory` (for tests
+and --nowrite).
 
-Generic: addresses are text, values are bytes, payloads are lines; nothing here knows the ledger.
+Generic: addresses are text, values are bytes; nothing here knows the ledger.
 """
 
 from __future__ import annotations
@@ -11,39 +11,41 @@ from typing import NamedTuple, Protocol
 
 
 class Behind(NamedTuple):
-    """The backlog of a map elsewhere."""
+    """The backlog of a map on another machine."""
 
     waiting: int | None
-    """Addresses; None: the whole state."""
+    """Number of unsent addresses; None: the whole state is unsent."""
     away_since: int | None
-    """Since when it cannot be reached, seconds since the epoch."""
+    """The time (epoch) since which the map cannot be reached; None: it can."""
     trouble: str
-    """Why."""
+    """The reason; "": none."""
 
 
 class AddressMap(Protocol):
-    """Address text to value, for readers: an index that can always be made again.
+    """Address -> value, for readers: an index that can always be rebuilt from the journal.
 
     One process writes. Every method may raise StoreBusy (locked, full, unreachable: keep the
-    changes, try again) and, where noted, StoreDamaged (make it again with `rebuild`).
+    changes, try again) and, where noted, StoreDamaged (`rebuild` it).
     """
 
     def mark_incomplete(self) -> None:
-        """The journal has changes which the map lacks: until a `write` that is `complete` a lookup
-        that finds nothing is told "not now", whatever becomes of this process. Raises: StoreBusy.
+        """Note that the journal has changes which the map lacks: until a `write` that is `complete`
+        lookups answer "not now" for an address that is not there, also if this process dies.
+
+        Raises: StoreBusy.
         """
 
     def give_up(self, why: str) -> None:
-        """The map lacks something for good, or has wrong times: as `mark_incomplete`, and nothing
-        more is written to it; `rebuild` mends that. Raises: StoreBusy.
+        """Note that the map lacks entries for good, or has wrong times: as `mark_incomplete`, and
+        nothing more is written until a `rebuild`. Raises: StoreBusy.
         """
 
     def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
-        """Store each value, remove where it is None. Repeating it changes nothing.
+        """Store each value; None removes the address. A repetition changes nothing.
 
         Args:
-            changes: address to value.
-            complete: with these the map has everything.
+            changes: address -> value.
+            complete: the map has everything once these are written.
 
         Raises: StoreBusy, StoreDamaged.
         """
@@ -52,10 +54,10 @@ class AddressMap(Protocol):
         """Return the value, or None where there is none. Raises: StoreBusy, StoreDamaged."""
 
     def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
-        """Every address and value of one moment, in no order, in memory of a fixed size.
+        """Yield every address and value of one moment, in no order, in memory of a fixed size.
 
         Args:
-            whatever: also of a map that is not complete: what there is of it.
+            whatever: read an incomplete map, too, as far as it goes.
 
         Raises: StoreBusy, StoreDamaged.
         """
@@ -64,7 +66,7 @@ class AddressMap(Protocol):
         """Return how many addresses are stored. Raises: StoreBusy, StoreDamaged."""
 
     def rebuild(self, entries: Iterable[tuple[str, bytes]]) -> None:
-        """Make the map anew with exactly `entries`, in one step. Raises: StoreBusy."""
+        """Replace the whole map by `entries`, in one step. Raises: StoreBusy."""
 
     def should_rebuild(self, live: int) -> bool:
         """Return whether the map takes much more room than `live` entries need."""
@@ -73,28 +75,31 @@ class AddressMap(Protocol):
         """Start a new map beside the present one; `write` goes to both. Raises: StoreBusy."""
 
     def rebuild_step(self, entries: Iterable[tuple[str, bytes]]) -> None:
-        """Add entries, as they are now, to the new map. Raises: StoreBusy (it is given up)."""
+        """Add entries, as they are now, to the new map. Raises: StoreBusy (it is dropped)."""
 
     def finish_rebuild(self, wait_seconds: float = 0.0) -> bool:
-        """Let the new map take over; False: not done yet, call again. Raises: StoreBusy."""
+        """Put the new map in place of the old one; False: not done yet, call again.
+
+        Raises: StoreBusy.
+        """
 
     def abort_rebuild(self) -> None:
-        """Give the new map up, if there is one."""
+        """Drop the new map, if there is one."""
 
     def behind(self) -> Behind | None:
-        """Return the backlog that lookups cannot see yet; None: they see everything."""
+        """Return the backlog that lookups do not see yet, None if there is none."""
 
     def damaged(self) -> str | None:
         """Return a sentence on what is wrong with the map, None where nothing is seen."""
 
     def mark_clean(self, of: str) -> None:
-        """Orderly end: the map is complete, and was made from the journal position `of`.
+        """Note an orderly end: the map is complete at the journal position `of`.
 
         Raises: StoreBusy.
         """
 
     def was_clean(self, of: str) -> bool:
-        """At start: the map is what it was when it was marked clean, for this position."""
+        """Return whether the map is unchanged since it was marked clean at the position `of`."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release locks, files and connections."""

@@ -1,4 +1,5 @@
-"""Connects to the Redis that keeps the map (edge): a server, a master by Sentinel, a cluster."""
+"""The client connects to the Redis that keeps the map: a server, a master by Sentinel, a cluster.
+Edge."""
 
 from __future__ import annotations
 
@@ -15,13 +16,13 @@ from ..map_format.redis_url import Location
 from .redis_commands import Commands
 
 TIMEOUT_SECONDS = 3.0
-"""How long an answer may take before the connection is given up."""
+"""An answer that takes longer ends the connection."""
 LEAST_VERSION = 7
-"""EXPIREAT knows NX and GT since then."""
+"""The first major version whose EXPIREAT has NX and GT."""
 
 
 def library() -> Any:
-    """redis-py. Raises: ConfigError where it is missing."""
+    """Import redis-py with the modules used here. Raises: ConfigError where it is missing."""
     try:
         import redis
         import redis.backoff
@@ -38,7 +39,7 @@ def library() -> Any:
 
 
 def password(path: str) -> str | None:
-    """The password in a file, None for "". Raises: ConfigError."""
+    """Return the password in the file `path`, None for "". Raises: ConfigError."""
     if not path:
         return None
     try:
@@ -50,14 +51,14 @@ def password(path: str) -> str | None:
 
 
 MAX_REASON = 200
-"""Characters of redis-py's own text that are told."""
+"""Characters of redis-py's own text that a message holds."""
 
 
 CLUSTER_TODO = ", and whether the user has the rights +asking +cluster|slots +command"
 
 
 class Refused(StoreBusy):
-    """A server that answers does not do what it is asked for."""
+    """A server answers, and refuses a command."""
 
 
 REFUSED = {
@@ -66,14 +67,14 @@ REFUSED = {
     "NOREPLICAS": "start its replicas, or lower min-replicas-to-write",
     "MISCONF": "make room on its disk, so that it can save",
 }
-"""Beginnings of errors of a server that answers and does not write, and what to do."""
+"""Beginning of the error of a server that answers and does not write -> advice to its operator."""
 
 
 def _reason(location: Location, error: Exception, secrets: Iterable[str | None]) -> str:
-    """Returns why `error` came, without any of `secrets`.
+    """Return the reason of `error` as text, without any of `secrets`.
 
     redis-py 6.4 and 7.0 put a whole connection pool, its password included, into the text of
-    MasterNotFoundError: of that no word is told.
+    MasterNotFoundError: that text is never used.
     """
     if isinstance(error, library().sentinel.MasterNotFoundError):
         hosts = ", ".join(f"{host}:{port}" for host, port in location.hosts)
@@ -85,7 +86,7 @@ def _reason(location: Location, error: Exception, secrets: Iterable[str | None])
 
 
 def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -> StoreBusy:
-    """Returns what went wrong with the map at `location`, in a sentence with what to do."""
+    """Return `error` as one of ours, whose text names the map, the reason and the remedy."""
     redis = library()
     text = location.text
     why = _reason(location, error, secrets)
@@ -112,15 +113,15 @@ def _told(location: Location, error: Exception, secrets: Iterable[str | None]) -
 
 
 class Link(Commands):
-    """A connection, open and asked who it is.
+    """An open connection to a server whose role and version were checked.
 
     Args:
-        location: where; the files it names are read now.
-        client_name: what CLIENT LIST shows.
+        location: of the map; the files that it names are read now.
+        client_name: the name in CLIENT LIST.
         seeds: other nodes of the cluster, tried where none that `location` names answers.
 
     Raises:
-        StoreBusy: it cannot be had, or is not what it should be. So does every method.
+        StoreBusy: no connection, or to an unsuitable server. Every method raises it, too.
         ConfigError: redis-py is missing, or a password file is not as it should be.
     """
 
@@ -139,7 +140,7 @@ class Link(Commands):
         with self._patience():
             self._client, info = self._open(seeds)
         self.warning = ""
-        """What its operator should mend."""
+        """A sentence on a setting that the server's operator should mend; "": none."""
         if not info.get("aof_enabled", 1):
             self.warning = (
                 f"the Redis at {location.text!r} keeps nothing on disk: after each restart it is "
@@ -153,7 +154,7 @@ class Link(Commands):
 
     def _common(self, client_name: str) -> dict[str, Any]:
         redis = self._redis
-        # What tells the server about the library (CLIENT SETINFO) would need one more right.
+        # CLIENT SETINFO, which names the library to the server, would need one more right.
         quiet = set(signature(redis.Redis).parameters) & {"driver_info", "lib_name", "lib_version"}
         if "driver_info" in quiet:
             quiet = {"driver_info"}
@@ -164,10 +165,10 @@ class Link(Commands):
             "client_name": client_name,
             "socket_timeout": TIMEOUT_SECONDS,
             "socket_connect_timeout": TIMEOUT_SECONDS,
-            # What failed is begun again by us, who know what has to be sent to whom.
+            # We repeat what failed: only we know what has to be sent to which server.
             "retry": redis.retry.Retry(redis.backoff.NoBackoff(), 0),
-            # What a lost connection still had to deliver must not come after what its successor
-            # delivers: the kernel gives it up before we do.
+            # Bytes of a lost connection must not arrive behind those of its successor: the kernel
+            # drops them before we connect again.
             "socket_keepalive": True,
             "socket_keepalive_options": {TCP_USER_TIMEOUT: int(TIMEOUT_SECONDS * 900)},
         }
@@ -196,7 +197,7 @@ class Link(Commands):
     # ------------------------------------------------------------------ opening
 
     def _open(self, seeds: Iterable[tuple[str, int]]) -> tuple[Any, dict[str, Any]]:
-        """A client that answered, and its INFO."""
+        """Return a client whose server answered, and the server's INFO."""
         redis = self._redis
         location = self._location
         hosts = [self._ask_sentinels()] if location.kind == "sentinel" else location.hosts
@@ -207,7 +208,7 @@ class Link(Commands):
         for host, port in dict.fromkeys((*hosts, *seeds)):
             client = redis.Redis(host=host, port=port, **options, **self._tls())
             try:
-                # What is no node of a cluster any more is not where the map is.
+                # A server that has left the cluster does not keep the map.
                 named = (host, port) in hosts
                 if not named and not client.info("cluster").get("cluster_enabled"):
                     client.close()
@@ -236,7 +237,8 @@ class Link(Commands):
                 client.close()
 
     def _proven(self, client: Any) -> tuple[Any, dict[str, Any]]:
-        """`client`, if it is one that we can write to; in a cluster, one for all of it."""
+        """Return `client` and its INFO, if the map can be written there; for the node of a cluster,
+        a client for all of the cluster. Raises: StoreBusy."""
         location = self._location
         text = location.text
         info = client.info()
@@ -271,7 +273,7 @@ class Link(Commands):
                 "database"
             )
         where = seed.connection_pool.connection_kwargs
-        # Its own attempts follow a slot that moves.
+        # redis-py's own retries follow a slot that moves.
         options = {key: value for key, value in self._options.items() if key != "retry"}
         client = self._redis.cluster.RedisCluster(
             host=where["host"], port=where["port"], **options, **self._tls()
@@ -281,12 +283,13 @@ class Link(Commands):
 
     @property
     def nodes(self) -> tuple[tuple[str, int], ...]:
-        """The nodes of a cluster, replicas too: one of them may be the next master."""
+        """The nodes of the cluster, with replicas, as one of them may be the next master; () where
+        there is no cluster."""
         if not self._cluster:
             return ()
         return tuple((node.host, int(node.port)) for node in self._client.get_nodes())
 
     def close(self) -> None:
-        """Give the connection back; nothing is raised."""
+        """Close the connection; never raises."""
         with contextlib.suppress(Exception):
             self._client.close()

@@ -1,9 +1,11 @@
-"""What is said to the Redis that keeps the map, on a connection of `redis_client` (edge).
+"""The commands for the Redis that keeps the map, on a connection of `redis_client`. Edge.
 
-Under `PREFIX` and an address there is a hash, in which each filter has one field, its name, and
-another one that says up to when it revoked logins; under `PREFIX!filters` one field for each filter
-(`redis_members` tells what lookups make of it); under `PREFIX!forgotten` what persons revoked.
-Every command is for one key, so that a cluster can spread them.
+    PREFIX ADDRESS      a hash: a field for each filter, its name, with the entry that it wrote; and
+                        another with the time up to which it revoked logins
+    PREFIX!filters      a hash: the mark of each filter (`map_format.redis_members`)
+    PREFIX!forgotten    a hash: address -> the logins that were revoked by hand
+
+Each command is for one key, so that a cluster can spread the keys over its nodes.
 """
 
 from __future__ import annotations
@@ -19,32 +21,33 @@ from ..map_format.redis_fields import FILTERS, FORGET, FORGOTTEN
 from ..map_format.redis_url import Location
 
 SPARE_SECONDS = 60
-"""A key outlives its values by this: the machine's clock may be so much ahead of ours."""
+"""A key outlives its values by this: the server's clock may be this much ahead of ours."""
 SCAN_KEYS = 1000
-"""Keys in one slice of a walk through all of them."""
+"""Keys in one slice of a scan of all keys."""
 BATCH = 500
-"""Addresses in one round trip: some ten milliseconds."""
+"""Addresses in one round trip, which takes some ten milliseconds."""
 
 
 def stamp() -> bytes:
-    """Return a value for the field FORGOTTEN of the marks: something was revoked."""
+    """Return a new value for the field FORGOTTEN of the marks, which tells the other filters that
+    logins were revoked."""
     return b"revoked " + os.urandom(6).hex().encode()
 
 
 class Seen(NamedTuple):
-    """What a server says of itself and of the members."""
+    """The identity, clock and marks of a server."""
 
     server: str
-    """The replication ids of every master, which change where data may have been lost: by a
-    restart, and by a failover."""
+    """The replication ids of every master. They change with a restart and with a failover, both of
+    which may lose data."""
     millis: int
-    """Its clock, milliseconds since the epoch."""
+    """The server's clock, milliseconds since the epoch."""
     marks: dict[str, bytes]
-    """The fields of the marks."""
+    """Field -> value of `PREFIX!filters`."""
 
 
 class Commands:
-    """The commands. Each raises StoreBusy where the server cannot take it."""
+    """The commands, each of which raises StoreBusy where the server cannot execute it."""
 
     _client: Any
     _cluster: bool
@@ -52,20 +55,20 @@ class Commands:
     _prefix: bytes
 
     def _patience(self) -> contextlib.AbstractContextManager[None]:
-        """Tell what redis-py raises as StoreBusy."""
+        """Raise the errors of redis-py as StoreBusy."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------------ who it is
+    # ------------------------------------------------------------------ the server
 
     def _infos(self) -> list[dict[str, Any]]:
-        """INFO of every master."""
+        """Return the INFO of every master."""
         if not self._cluster:
             return [self._client.info()]
         target = self._client.PRIMARIES
         return list(self._client.info(target_nodes=target).values())
 
     def see(self) -> Seen:
-        """What the server says of itself and of the members."""
+        """Ask the server for its identity, its clock and the marks."""
         marker = self._marker()
         with self._patience():
             infos = self._infos()
@@ -83,8 +86,8 @@ class Commands:
         )
 
     def copies(self, wait_seconds: float) -> tuple[int, int]:
-        """How many replicas have what this connection wrote, within `wait_seconds`; and how many
-        there are."""
+        """Return how many replicas have the writes of this connection within `wait_seconds`, and
+        how many replicas there are."""
         with self._patience():
             info = self._client.info("replication")
             connected = int(info.get("connected_slaves", 0))
@@ -107,18 +110,21 @@ class Commands:
         with self._patience():
             self._client.hset(self._marker(), field, value)
 
-    # ------------------------------------------------------------------ what was revoked
+    # ------------------------------------------------------------------ revoked logins
 
     def forgotten(self) -> dict[str, bytes]:
-        """What the filters have revoked, by address."""
+        """Return the revoked logins of all filters: address -> value."""
         with self._patience():
             fields = self._client.hgetall(self._location.prefix + FORGOTTEN)
         return {name.decode("utf-8", "replace"): value for name, value in fields.items()}
 
     def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> None:
-        """Let logins from each address up to a second count no more, until another one.
+        """Revoke logins in the name of the filter `name`, which overwrites no other filter's.
 
-        In the name of the filter `name`: none overwrites what another one has revoked.
+        Args:
+            name: of this filter.
+            words: address -> (the last second whose logins are revoked, the second from which on
+                this means nothing any more), both since the epoch.
         """
         listed = (self._location.prefix + FORGOTTEN).encode()
         addresses = iter(words)
@@ -133,7 +139,7 @@ class Commands:
                 self._execute(pipeline)
 
     def unlist(self, addresses: Iterable[str]) -> None:
-        """Drop from the list of what was revoked what means nothing any more."""
+        """Remove addresses from the list of revoked logins."""
         with self._patience():
             self._client.hdel(self._location.prefix + FORGOTTEN, *addresses)
 
@@ -143,7 +149,7 @@ class Commands:
         return self._prefix + address.encode("ascii")
 
     def _execute(self, pipeline: Any) -> list[Any]:
-        """The answers; the first error that is not about one key alone is raised."""
+        """Return the replies; raise the first error that is not about the type of one key."""
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         for answer in answers:
             if isinstance(answer, Exception) and not _is_wrong_type(answer):
@@ -151,8 +157,14 @@ class Commands:
         return answers
 
     def write(self, name: str, values: Mapping[str, tuple[bytes, int] | None]) -> list[str]:
-        """Set the field `name` of each address to its value, until its end (epoch seconds); remove
-        it where there is none. What is returned could not be written: its key is not a hash.
+        """Set or remove the field `name` of each address.
+
+        Args:
+            name: of this filter.
+            values: address -> (value, its end in epoch seconds), or None, which removes the field.
+
+        Returns:
+            The addresses whose key is not a hash, and was not written.
         """
         with self._patience():
             pipeline = self._client.pipeline(transaction=False)
@@ -170,7 +182,7 @@ class Commands:
         return list(dict.fromkeys(wrong))
 
     def addresses(self) -> Iterator[list[str]]:
-        """All addresses, in slices; one that comes or goes meanwhile may be missing."""
+        """Yield all addresses in slices; one that is added or removed meanwhile may be missing."""
         with self._patience():
             keys = self._client.scan_iter(match=self._prefix + b"*", count=SCAN_KEYS)
             while some := list(islice(keys, SCAN_KEYS)):
@@ -178,7 +190,7 @@ class Commands:
                 yield [address for address in behind if not address.startswith("!")]
 
     def fields(self, addresses: Iterable[str]) -> list[dict[str, bytes]]:
-        """The fields of each address."""
+        """Return field -> value for each of `addresses`, in their order."""
         with self._patience():
             pipeline = self._client.pipeline(transaction=False)
             for address in addresses:
@@ -194,7 +206,7 @@ class Commands:
 
 def _set(pipeline: Any, key: bytes, field: str, value: bytes, end: int) -> None:
     """Set a field by three commands; the key lasts until `end` (epoch seconds), or longer."""
-    # First, so that a key which is just about to end does not take the field along.
+    # PERSIST first, so that a key which expires just now does not take the new field along.
     pipeline.execute_command("EXPIREAT", key, end, "GT")
     pipeline.hset(key, field, value)
     pipeline.execute_command("EXPIREAT", key, end, "NX")

@@ -1,12 +1,11 @@
 """The address map in Redis, for the lookups of many hosts; several filters may write to one.
 
-Nothing here waits for the network: what is to be written is kept, the newest value of each address,
-and a thread of its own sends it. So lines are acknowledged by the journal alone, whatever Redis
-does; what it has not taken when the filter ends the next one sends, because at its start all of the
-living state is sent.
+Writing does not wait for the network: the newest value of each address is queued, and a thread
+sends it. So the journal alone acknowledges lines, whatever Redis does. Changes that are unsent when
+the filter ends are sent by the next one, which sends the whole state at its start.
 
-Each filter has one field in the hash of an address, so that filters never overwrite or end what
-another one knows. Redis itself ends the key when the last of its values has.
+Each filter has one field in the hash of an address, so that filters never overwrite or end each
+other's entries. Redis itself removes the key when the last of its values has ended.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ LOOK_SECONDS = 0.2
 
 
 class RedisMap:
-    """An `AddressMap`; see there. Reading starts no thread, and waits for the network.
+    """An `AddressMap` in Redis. Reading starts no thread, and waits for the network.
 
     Args:
-        location: where it is.
-        name: of this filter; no other one may have it.
-        say: takes a sentence the operator should read; called by the thread.
-        ends: when a value ends, seconds since the epoch.
-        genuine: whether a value belongs to its address.
-        longest_seconds: the longest that one login lets an address in.
-        known: the nodes of a cluster that were seen before.
+        location: of the map.
+        name: of this filter; no other filter may have it.
+        say: logs a sentence for the operator; called by the thread.
+        ends: returns the end of a value, seconds since the epoch.
+        genuine: returns whether a value belongs to its address.
+        longest_seconds: the longest time for which one login authorises an address.
+        known: the file with the nodes of a cluster; None: no cluster.
 
     Raises:
         ConfigError: redis-py is missing, or a password file is not as it should be.
@@ -80,13 +79,13 @@ class RedisMap:
     # ------------------------------------------------------------------ writing
 
     def mark_incomplete(self) -> None:
-        """Nothing: what lookups believe here is told by the markers."""
+        """Do nothing: the marks tell lookups whether the map is complete."""
 
     def give_up(self, why: str) -> None:
-        """Nothing: `begin_rebuild` sends the whole state again."""
+        """Do nothing: `begin_rebuild` sends the whole state again."""
 
     def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
-        """See `AddressMap`. It is taken note of; `get`, `count` and `mark_clean` wait for it."""
+        """Queue the changes, see `AddressMap`; `get`, `count` and `mark_clean` wait for them."""
         with self._queue.changed:
             self._queue.write(changes)
             self._sender.wake()
@@ -98,18 +97,18 @@ class RedisMap:
     # ------------------------------------------------------------------ the whole state
 
     def should_rebuild(self, live: int) -> bool:
-        """See `AddressMap`: whether the server may lack something."""
+        """Return whether the server may lack a part of the state."""
         return self._queue.should_rebuild()
 
     def rebuild(self, entries: Iterable[tuple[str, bytes]]) -> None:
-        """See `AddressMap`. Nothing waits for Redis to take it."""
-        with self._queue.changed:  # so that nothing goes wrong in between
+        """Queue the whole state."""
+        with self._queue.changed:  # all three steps, or none
             self.begin_rebuild()
             self.rebuild_step(entries)
             self.finish_rebuild()
 
     def begin_rebuild(self) -> None:
-        """See `AddressMap`: the whole state is sent again."""
+        """Begin to queue the whole state."""
         with self._queue.changed:
             self._queue.begin_rebuild()
             self._sender.wake()
@@ -124,13 +123,13 @@ class RedisMap:
         return True
 
     def abort_rebuild(self) -> None:
-        """See `AddressMap`. What has been handed over completely is sent all the same."""
+        """See `AddressMap`. A whole state that was queued to its end is sent all the same."""
         self._queue.abort_rebuild()
 
     # ------------------------------------------------------------------ reading
 
     def _read(self) -> Link:
-        """A connection of the caller's own, when everything has been sent."""
+        """Return a connection of the caller's own, when all changes have been sent."""
         self.flush()
         if self._reader is None:
             seeds = self._known.nodes if self._known is not None else ()
@@ -138,13 +137,13 @@ class RedisMap:
         return self._reader
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Wait until Redis has everything. Raises: StoreBusy, at once where it is away."""
+        """Wait until all changes were sent. Raises: StoreBusy, at once where Redis is away."""
         with self._queue.changed:
             if self._sender.has_started:
                 self._queue.wait_until_sent(seconds)
 
     def get(self, address: str) -> bytes | None:
-        """See `AddressMap`: what this filter wrote."""
+        """Return the value that this filter wrote, see `AddressMap`."""
         (fields,) = self._read().fields([address])
         value = fields.get(self._name)
         if value is not None and not self._genuine(address, value):
@@ -154,8 +153,8 @@ class RedisMap:
         return value
 
     def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
-        """See `AddressMap`: what this filter wrote, without damage; of one moment as far as a walk
-        through all keys can be."""
+        """Yield the undamaged values that this filter wrote, see `AddressMap`; changes during the
+        scan of all keys may be missing."""
         return iter(
             [
                 (address, fields[self._name])
@@ -165,11 +164,14 @@ class RedisMap:
         )
 
     def count(self) -> int:
-        """See `AddressMap`: what this filter wrote."""
+        """Return the number of addresses that this filter wrote."""
         return sum(self._name in fields for _, fields in self.everybodys())
 
     def everybodys(self, address: str = "") -> Iterator[tuple[str, dict[str, bytes]]]:
-        """The fields of every address, or of one, by their filters' names. Raises: StoreBusy."""
+        """Yield the fields of every address, or of one, by their filters' names.
+
+        Raises: StoreBusy.
+        """
         link = self._read()
         for addresses in [[address]] if address else link.addresses():
             for start in range(0, len(addresses), BATCH):
@@ -181,43 +183,47 @@ class RedisMap:
     # ------------------------------------------------------------------ the site
 
     def join(self, instance: str, *, is_new: bool, words: Mapping[str, Word]) -> None:
-        """Tell what our journal knows of the site, before anything is written.
+        """Hand over the instance and words of our journal, before anything is written.
 
         Args:
             instance: of the journal.
-            is_new: the journal had none before.
+            is_new: the journal had no instance before.
             words: see `redis_site`.
         """
         self._queue.instance, self._queue.is_new = instance, is_new
         self._queue.tell(words)
 
     def tell(self, words: Mapping[str, Word]) -> None:
-        """Take more words that our journal has, for the other members."""
+        """Hand over more words of our journal, for the other members."""
         self._queue.tell(words)
 
     def heard(self) -> tuple[int, dict[str, Word]]:
-        """Return the server's clock (epoch seconds; 0: unknown) and what others have said since."""
+        """Return the server's clock (epoch seconds; 0: unknown) and the words of the other members
+        since the last call."""
         with self._queue.changed:
             heard, self._queue.heard = self._queue.heard, {}
             return self._queue.heard_at, heard
 
     def members(self) -> list[dict[str, Any]]:
-        """Return the members as they were last seen, see `SendQueue.members`."""
+        """Return the members as last read, see `SendQueue.members`."""
         return self._queue.members()
 
     def advice(self) -> str:
-        """Return what the operator of the server should mend. Raises: StoreBusy."""
+        """Return a sentence on what the server's operator should mend, "" for nothing.
+
+        Raises: StoreBusy.
+        """
         self._read()
         assert self._reader is not None
         return self._reader.warning
 
     def see(self) -> Seen:
-        """Return what the server says of itself and of the members. Raises: StoreBusy."""
+        """Return the server's identity and clock, and the marks. Raises: StoreBusy."""
         return self._read().see()
 
     def revoke(self, words: Mapping[str, Word], wait_seconds: float) -> tuple[int, int]:
-        """Let logins from each address up to a second count no more, whichever filter it was, until
-        another second; return how many of how many replicas have that, too.
+        """Revoke logins, of whichever filter, see `Commands.forget`; return how many of how many
+        replicas have that, too.
 
         Raises: StoreBusy.
         """
@@ -235,21 +241,23 @@ class RedisMap:
     # ------------------------------------------------------------------ start and end
 
     def damaged(self) -> str | None:
-        """Never: who reads an entry sees whether it is whole."""
+        """Return None: readers check each entry."""
         return None
 
     def mark_clean(self, of: str) -> None:
-        """See `AddressMap`: everything has been sent."""
+        """Wait until all changes have been sent."""
         self.flush()
 
     def was_clean(self, of: str) -> bool:
-        """Never: all is sent again at each start, Redis may have lost what it had."""
+        """Return False: the whole state is sent at each start, as Redis may have lost some."""
         return False
 
     def exists(self) -> bool:
-        """At start: a filter of our name has written here, and is no more. Waits for Redis,
-        `TIMEOUT_SECONDS` at the most for each answer, and until it is seen whether another one
-        lives."""
+        """Return, at start, whether a filter of our name has written here.
+
+        Waits for Redis, `TIMEOUT_SECONDS` at the most for each answer, and until it is certain that
+        no other filter of our name runs.
+        """
         give_up = time.monotonic() + 2 * SILENT_MS / 1000
         try:
             while True:
@@ -267,7 +275,7 @@ class RedisMap:
             return False
 
     def in_order(self) -> bool:
-        """Never believed, see `was_clean`."""
+        """Return False, see `was_clean`."""
         return False
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""This filter as a member of its site: its mark in Redis, and what the members tell each other.
+"""The membership keeps this filter's mark in Redis, and exchanges words with the other members.
 
-`map_format.redis_members` has the rule by which lookups believe a miss, `map_format.redis_site`
-what each filter remembers. Called by the thread of `redis_sender`.
+`map_format.redis_members` explains marks and how lookups use them, `map_format.redis_site` words.
+Called by the thread of `redis_sender`. Edge.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from .redis_queue import SendQueue
 
 
 class Predecessor(StoreBusy):
-    """The process that wrote as this filter gave its last sign of life just now: look again."""
+    """Our mark was renewed a moment ago by another process, which may just have ended: try again
+    soon."""
 
 
 class Membership:
-    """The mark of the filter `name`, which is `spelled` in it.
+    """The mark of this filter, and the words it exchanges.
 
     Args:
         queue: of the sending thread.
         name: of this filter.
-        longest_seconds: the longest that one login lets an address in.
+        longest_seconds: the longest time for which one login authorises an address.
     """
 
     def __init__(self, queue: SendQueue, name: str, longest_seconds: int) -> None:
@@ -41,17 +42,19 @@ class Membership:
         self._life = b""
         self._seen = Seen("", 0, {})
         self._before: tuple[bytes, int] | None = None
-        """The run that we found in our place, and its last sign of life."""
+        """Run and time of a mark of our name that another process set."""
         self._gossiped = ""
-        """The server that has all that was revoked."""
+        """The server that has all revoked logins."""
         self._stamp = b""
+        """The field FORGOTTEN of the marks, as last read or set."""
         self._latest_end = 0
         self.must_gossip = True
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ reading the marks
 
     def look(self, link: Link) -> str:
-        """Look who is there; return what names the data in that server.
+        """Read the marks; return a text that names the data in that server, its replication ids
+        and LIFE.
 
         Raises:
             StoreBusy: another filter writes in our name.
@@ -79,12 +82,12 @@ class Membership:
 
     @property
     def millis(self) -> int:
-        """The server's clock when it was last looked at."""
+        """The server's clock when the marks were last read, milliseconds since the epoch."""
         return self._seen.millis
 
     @property
     def is_marked(self) -> bool:
-        """Our mark was there when it was last looked at."""
+        """Whether our mark was there when the marks were last read."""
         return self._name in self._seen.marks
 
     def _refuse(self, seen: Seen) -> None:
@@ -105,10 +108,10 @@ class Membership:
             f"gone for good: pbs-filter --retire {self._name})"
         )
 
-    # ------------------------------------------------------------------ others
+    # ------------------------------------------------------------------ words
 
     def _remember(self, marks: dict[str, Mark], now: int) -> None:
-        """Let the journal know the members."""
+        """Queue words on the members in `marks` for our journal."""
         words = self._queue.words
         for name, mark in marks.items():
             if name == self._name:
@@ -124,7 +127,7 @@ class Membership:
         self._queue.heard_at = now
 
     def _tell(self, link: Link, marks: dict[str, Mark], now: int) -> None:
-        """Let the server know the members, and who of them is gone."""
+        """Set the marks that the server lacks, of members in our journal and of retired ones."""
         with self._queue.changed:
             words = {k: w for k, w in self._queue.words.items() if not k.startswith(FORGOTTEN)}
         for key, (at, until) in words.items():
@@ -142,7 +145,7 @@ class Membership:
                 link.claim(name, Mark(spelled(name), at, until).encode())
 
     def gossip(self, link: Link, server: str) -> None:
-        """Tell what was revoked, here and by those who told us; hear what others revoked."""
+        """Write the revoked logins of our journal to the server, and read those of the others."""
         listed = {address: _word(value) for address, value in link.forgotten().items()}
         now = self.millis // 1000
         with self._queue.changed:
@@ -171,11 +174,11 @@ class Membership:
     # ------------------------------------------------------------------ our own mark
 
     def lives_until(self, end: int) -> None:
-        """Note that a value of ours ends then, by our own clock."""
+        """Note that a value of ours ends at `end`, by our own clock."""
         self._latest_end = max(self._latest_end, end)
 
     def claim(self, link: Link) -> None:
-        """Take our place: what our name had sent is not in doubt, and says no more than it did."""
+        """Set our mark for this process, with the time and servers that it had if it was ours."""
         mark = members.decode(self._seen.marks.get(self._name, b""))
         servers: tuple[bytes, ...] = ()
         millis = self.millis
@@ -185,11 +188,11 @@ class Membership:
         self._write(link, millis, servers)
 
     def sign(self, link: Link, millis: int) -> None:
-        """Say that the server has everything that waited at `millis`, by its clock."""
+        """Set our mark: the server has all changes that were queued at `millis`, its clock."""
         self._write(link, millis, tuple(self._seen.server.encode().split()))
 
     def leave(self, link: Link) -> None:
-        """Let the next filter of this name take our place at once."""
+        """Remove our run from the mark, so that the next process need not wait."""
         mark = members.decode(link.see().marks.get(self._name, b""))
         if mark is not None and mark.run == self._run:
             mark.run = NONE
@@ -197,7 +200,7 @@ class Membership:
 
     def _write(self, link: Link, millis: int, servers: tuple[bytes, ...]) -> None:
         now = self.millis // 1000
-        # Ends are told by our clock, and judged by the server's.
+        # Ends are times of our clock; the mark needs one of the server's.
         end = max(self._latest_end - int(time.time()), self._longest) + now
         name, instance = spelled(self._name), self._queue.instance.encode()
         mark = Mark(name, millis, end, instance, self._run, self._life, servers)
@@ -205,7 +208,7 @@ class Membership:
 
 
 def _word(value: bytes) -> Word:
-    """AT and UNTIL in a field of what was revoked; both 0 where it is none."""
+    """Return AT and UNTIL of a field of PREFIX!forgotten, (0, 0) for a malformed one."""
     words = value.split(b" ")
     if len(words) == 2 and all(word.isdigit() and len(word) < 16 for word in words):
         return int(words[0]), int(words[1])

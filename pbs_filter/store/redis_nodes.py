@@ -1,10 +1,10 @@
-"""Remembers the nodes of a Redis Cluster in a file beside the journal (edge).
+"""A file beside the journal keeps the nodes of a Redis Cluster. Edge.
 
-A location names some nodes. When all of these are dead, and the cluster is well, a filter that is
-restarted, `--list` and `--forget` find it by the nodes that were seen last.
+A location names some nodes. When all of these are down and the cluster still works, a restarted
+filter, `--list` and `--forget` find it by the nodes that were seen last.
 
-The first line is the location, so that nothing is remembered of another map; each other line is
-`HOST PORT`.
+The first line of the file is the location, so that nodes of another map are not used; each other
+line is `HOST PORT`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _BYTES = 1 << 17
 
 
 class KnownNodes:
-    """The nodes of the cluster at `location`, as the file at `path` remembers them.
+    """The nodes of the cluster at `location`, as the file at `path` has them.
 
     Args:
         path: of the file.
         location: as the configuration has it.
-        group: of the file; "": as the system gives it.
-        say: takes a sentence the operator should read.
+        group: of the file; "": the process's own.
+        say: logs a sentence for the operator.
     """
 
     def __init__(self, path: str, location: str, group: str, say: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ class KnownNodes:
         self.nodes = self._read()
 
     def _read(self) -> Nodes:
-        """What the file has; nothing where it cannot be read, or is of another location."""
+        """Return the nodes of the file, () where it cannot be read or has another location."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             fd = os.open(self._path, flags)
@@ -52,7 +52,7 @@ class KnownNodes:
         return ()
 
     def learn(self, nodes: Iterable[tuple[str, int]]) -> None:
-        """Remember `nodes`; trouble with the file is said."""
+        """Write `nodes` to the file if they are new; an error is logged, not raised."""
         found = tuple(sorted(nodes)[:MOST_NODES])
         if not found or found == self.nodes:
             return

@@ -1,8 +1,8 @@
-"""What waits to be sent to Redis: the newest value of each address, and the whole state.
+"""The queue holds the changes and the whole state that are to be sent to Redis.
 
 The filter's thread fills the queue, the thread of `redis_sender` empties it; both hold `changed`.
-Nothing here waits for the network, and memory is bounded: while Redis is away, changes beyond
-`MAX_WAITING` are dropped for the whole state, which is then sent when it is back.
+No method waits for the network. Memory is bounded: while Redis is away, more than `MAX_WAITING`
+changes are dropped, and the whole state is sent when Redis is back.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ..map_format.redis_site import FORGOTTEN, Word
 from .address_map import Behind
 
 MAX_WAITING = 100_000
-"""Changes that are kept one by one while Redis is away; some 300 bytes each."""
+"""Changes kept while Redis is away, some 300 bytes each."""
 FLUSH_SECONDS = 3.5
-"""How long an orderly end waits for what is unsent: rsyslog kills us after five seconds."""
+"""An orderly end waits this long for unsent changes: rsyslog kills us after five seconds."""
 
 
 class Whole:
@@ -28,82 +28,83 @@ class Whole:
 
     def __init__(self, server: str) -> None:
         self.server = server
-        """Its replication ids; "": not known yet, and nothing was sent."""
+        """The server's replication ids; "": not known yet, and nothing was sent."""
         self.claimed = False
         self.complete = False
-        """All of it has been handed over."""
+        """The filter has handed over all of it."""
         self.ahead: int | None = None
-        """The number of changes that waited when the last of it had been sent, and still wait; None
-        before that."""
+        """Number of changes that were queued when the last part of the whole state was sent, and
+        are still unsent; None before that."""
 
 
 class SendQueue:
-    """The changes and the whole state on their way to Redis; under one lock.
+    """The changes and the whole state on their way to Redis, under one lock.
 
     Args:
-        place: of the map, for messages.
+        place: the map's location, for messages.
     """
 
     def __init__(self, place: str) -> None:
         self._place = place
         self.changed = threading.Condition()
-        """The lock of all the rest; notified of each change."""
+        """The lock of all other attributes; notified of each change."""
         self.fresh: dict[str, bytes | None] = {}
-        """Changes that wait, the oldest first."""
+        """Unsent changes, the oldest first."""
         self.again: dict[str, bytes | None] = {}
-        """The whole state, as far as it waits; it lets the changes pass."""
+        """The unsent rest of the whole state; changes are sent before it."""
         self.sending = 0
+        """Number of addresses in the round trip that runs now."""
         self.whole: Whole | None = None
         self.known: set[str] | None = None
-        """While a whole state is sent, and until the fields of others were removed: what is in it.
-        """
+        """The addresses of the whole state, from its begin until the fields of our name that are
+        not in it were removed; else None."""
         self.server = ""
-        """The replication ids of the connected server; "": there is none."""
+        """The replication ids of the connected server; "": no connection."""
         self.synced = ""
-        """The ids of the server that has everything."""
+        """The replication ids of the server that has everything; "": none."""
         self.trouble = ""
-        """Why there is no connection."""
+        """The reason why there is no connection; "": there is one."""
         self.refused = ""
-        """Why the server did not take what was sent last, though there is a connection."""
+        """The reason why the connected server refused the last commands; "": it did not."""
         self.away_since: int | None = None
-        """Since when there is no connection, or nothing is taken: seconds since the epoch."""
+        """The time (epoch) since which nothing can be sent; None: it can."""
         self.closing = False
         self.instance = ""
-        """Of our journal."""
+        """The instance of our journal."""
         self.is_new = True
         """The journal had no instance before this start."""
         self.words: dict[str, Word] = {}
-        """What our journal knows of the site."""
+        """The words of our journal, see `redis_site`."""
         self.has_news = False
-        """There are words that were not told yet."""
+        """Some words were not told to the other members yet."""
         self.heard: dict[str, Word] = {}
-        """What others said, for the journal."""
+        """Words of the other members, for the journal."""
         self.heard_at = 0
-        """When, by the server's clock, seconds since the epoch; 0: never."""
+        """The server's clock (epoch) when they were last asked for; 0: never."""
         self.marks: dict[str, Mark] = {}
-        """The members when the server was last looked at."""
+        """Name -> mark of the members, as last read."""
         self._seen_ms = 0
         self._seen_at = 0.0
 
     # ------------------------------------------------------------------ the site
 
     def tell(self, words: Mapping[str, Word]) -> None:
-        """Take words that our journal has."""
+        """Add words of our journal, for the other members."""
         with self.changed:
             self.words.update(words)
             self.has_news = self.has_news or any(key.startswith(FORGOTTEN) for key in words)
             self.changed.notify_all()
 
     def hear(self, key: str, word: Word) -> None:
-        """Keep what another member said for our journal."""
+        """Keep a word of another member for our journal."""
         self.heard[key] = max(word, self.heard.get(key, word))
 
     def see(self, millis: int, marks: dict[str, Mark]) -> None:
-        """Keep who was there at `millis`, by the server's clock."""
+        """Keep the marks that were read at `millis`, by the server's clock."""
         self.marks, self._seen_ms, self._seen_at = marks, millis, time.monotonic()
 
     def members(self) -> list[dict[str, Any]]:
-        """Return the members for people, see `monitor.status`."""
+        """Return the members for --status, see `monitor.status`."""
         with self.changed:
             if not self._seen_ms:
                 return []
@@ -118,10 +119,10 @@ class SendQueue:
                 for name, mark in sorted(self.marks.items())
             ]
 
-    # ------------------------------------------------------------------ what waits
+    # ------------------------------------------------------------------ unsent changes
 
     def write(self, changes: Mapping[str, bytes | None]) -> None:
-        """Let the newest value of each address wait."""
+        """Queue the newest value of each address."""
         with self.changed:
             for address, value in changes.items():
                 self.again.pop(address, None)
@@ -134,19 +135,19 @@ class SendQueue:
             self.bound()
 
     def bound(self) -> None:
-        """Drop the changes for the whole state where they are too many while Redis is away."""
+        """Drop the changes for the whole state if Redis is away and they are too many."""
         if self.trouble and len(self.fresh) + len(self.again) > MAX_WAITING:
             self.fresh.clear()
             self.void()
 
     def void(self) -> None:
-        """The server lacks something, and nobody knows what: all must be sent again."""
+        """Forget what the server has, so that the whole state is sent again."""
         self.again.clear()
         self.whole = self.known = None
         self.synced = ""
 
     def behind(self) -> Behind | None:
-        """What waits, and why; None: nothing."""
+        """Return the number of unsent changes and the reason, None if there are none."""
         with self.changed:
             waiting = len(self.fresh) + len(self.again) + self.sending
             lacks = not self.synced and self.whole is None
@@ -156,12 +157,12 @@ class SendQueue:
             return Behind(None if lacks else waiting, self.away_since, trouble)
 
     def should_rebuild(self) -> bool:
-        """Whether the server may lack something."""
+        """Return whether the connected server may lack a part of the state."""
         with self.changed:
             return bool(self.server) and self.server != self.synced and self.whole is None
 
     def begin_rebuild(self) -> None:
-        """Let the whole state be sent again. Raises: StoreBusy."""
+        """Begin a whole state. Raises: StoreBusy."""
         with self.changed:
             if self.trouble:
                 raise StoreBusy(self.trouble)
@@ -170,7 +171,7 @@ class SendQueue:
             self.known = {address for address, value in self.fresh.items() if value is not None}
 
     def rebuild_step(self, entries: Iterable[tuple[str, bytes]]) -> None:
-        """Let a part of the whole state wait. Raises: StoreBusy."""
+        """Queue a part of the whole state. Raises: StoreBusy."""
         with self.changed:
             self._going_on()
             assert self.known is not None
@@ -181,7 +182,7 @@ class SendQueue:
             self.changed.notify_all()
 
     def finish_rebuild(self) -> None:
-        """All of the whole state has been handed over. Raises: StoreBusy."""
+        """End the whole state: all of it has been queued. Raises: StoreBusy."""
         with self.changed:
             self._going_on().complete = True
             self.changed.notify_all()
@@ -194,7 +195,7 @@ class SendQueue:
         return self.whole
 
     def abort_rebuild(self) -> None:
-        """Give a whole state up, unless it has been handed over completely: that is sent."""
+        """Drop a whole state that was not queued to its end; a complete one is sent."""
         with self.changed:
             if self.whole is not None and not self.whole.complete:
                 self.again.clear()
@@ -207,7 +208,7 @@ class SendQueue:
             def idle() -> bool:
                 if self.fresh or self.again or self.sending or self.closing:
                     return False
-                # A whole state that is just being handed over is for later.
+                # A whole state that is still being queued need not be waited for.
                 coming = self.whole is not None and not self.whole.complete
                 over = self.whole is None and self.known is None
                 return (coming or over) and self.synced == self.server != ""

@@ -1,11 +1,11 @@
-"""The thread that sends to Redis what waits in a `redis_queue`.
+"""The sender is the thread that empties a `redis_queue` into Redis.
 
-* **The whole state is sent again** to a server that may lack some of it: one that we never sent it
-  to, one that was restarted, and a replica that became the master (replication is asynchronous).
-  All of these have another replication id.
+* **The whole state is sent again** to a server that may lack some of it: one that never had it, one
+  that was restarted, and a replica that became the master (replication is asynchronous). All of
+  these have another replication id.
 * **A mark** (`redis_membership`) with the replication id is set when the server has everything, and
-  each second when all that had waited was sent; lookups believe a "not there" by it. After the
-  whole state, fields of our name that we know nothing of are removed.
+  each second when all earlier changes were sent. It lets lookups answer "no" for an address that
+  is not there. After the whole state, fields of our name that are not in it are removed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .redis_queue import SendQueue
 
 RETRY_SECONDS = 1.0
 RENEW_SECONDS = 1.0
-"""How often the mark is renewed, and the server asked who it is."""
+"""The mark is renewed, and the server's identity asked for, this often."""
 PREDECESSOR_SECONDS = 0.2
 SAY_SECONDS = 60.0
 
@@ -34,13 +34,13 @@ class Sender:
     """The sending thread of a map.
 
     Args:
-        queue: what it sends.
-        location: where the map is.
+        queue: the changes to send.
+        location: of the map.
         name: of this filter.
-        say: takes a sentence the operator should read; called by the thread.
-        ends: when a value ends, seconds since the epoch.
-        longest_seconds: the longest that one login lets an address in.
-        known: the nodes of a cluster that were seen before, and where to note those seen now.
+        say: logs a sentence for the operator; called by the thread.
+        ends: returns the end of a value, seconds since the epoch.
+        longest_seconds: the longest time for which one login authorises an address.
+        known: the file with the nodes of a cluster; None: no cluster.
     """
 
     def __init__(
@@ -67,20 +67,20 @@ class Sender:
         self._membership = Membership(queue, name, longest_seconds)
         self._renew_at = 0.0
         self._sign_ms = 0
-        """The next sign of life: for that time, by the server's clock; 0: there is none to give."""
+        """The time (server's clock) of the next mark; 0: none is to be set."""
         self._sign_ahead = 0
-        """The number of changes that must be sent before."""
+        """Number of changes to send before that mark."""
         self._whole_ms = 0
-        """The time of the sign of life that comes with a whole state."""
+        """The time (server's clock) of the mark behind a whole state."""
         self._refused = ""
-        """The job that the server refused: what waits is taken again when it takes that."""
+        """Name of the job that the server refused last; "": it accepts commands."""
         self._said: dict[str, float] = {}
-        """What was said, and when."""
+        """Key of a message -> when (monotonic) it was logged."""
         self._not_said: dict[str, int] = {}
-        """How often it was not said since."""
+        """Key of a message -> how often it was left out since."""
 
     def wake(self) -> None:
-        """Tell the thread that something waits; start it before the first time."""
+        """Wake the thread for new changes; the first call starts it."""
         if self._thread is None:
             thread = threading.Thread(target=self._run, name="pbs-filter redis", daemon=True)
             try:
@@ -93,16 +93,16 @@ class Sender:
 
     @property
     def has_started(self) -> bool:
-        """Whether there was anything to send yet."""
+        """Whether the thread was started: there was something to send."""
         return self._thread is not None
 
     def close(self) -> None:
-        """Let the thread end."""
+        """End the thread."""
         with self._queue.changed:
             self._queue.closing = True
             self._queue.changed.notify_all()
         if self._thread is not None:
-            # One that waits for a hung server is left behind: it holds nothing that matters.
+            # A thread that waits for a hung server is left to itself: it holds no lock, no file.
             self._thread.join(0 if self._queue.trouble else 1)
 
     def _run(self) -> None:
@@ -119,7 +119,7 @@ class Sender:
             except Predecessor:
                 self._rest(PREDECESSOR_SECONDS)
             except Exception as error:  # whatever redis-py does: the state is ours, begin again
-                # Only our own words: a library's may hold a password.
+                # Only our own text: a library's may hold a password.
                 ours = isinstance(error, PbsFilterError)
                 if job is not None and isinstance(error, Refused):
                     self._refused = job.__name__
@@ -157,13 +157,13 @@ class Sender:
             self._say(f"the map {self._location.text!r} is there again; {waiting} changes wait")
 
     def _done(self, job: str) -> None:
-        """The server has taken what a job had for it. One that refuses to write lets us connect,
-        and read, all the same."""
+        """Note that the server executed `job`. If it had refused that job, it is in order again;
+        other jobs prove nothing, as a server that refuses writes can still be read."""
         if job == self._refused:
             self._is_there_again()
 
     def _see(self, server: str) -> None:
-        """We are connected to the server with these ids."""
+        """Note that the connected server has these ids; give up what belongs to another one."""
         with self._queue.changed:
             if self._queue.synced and self._queue.synced != server:
                 same = self._queue.synced.rpartition(" ")[0] == server.rpartition(" ")[0]
@@ -187,7 +187,7 @@ class Sender:
             self._queue.changed.wait_for(lambda: self._queue.closing, seconds)
 
     def _note(self, why: str) -> None:
-        """Redis is away."""
+        """Note that Redis is away for the reason `why`, and log it."""
         with self._queue.changed:
             self._queue.trouble = why
             if self._refused:
@@ -202,8 +202,7 @@ class Sender:
         )
 
     def _once(self, key: str, text: str) -> None:
-        """Say `text`, unless something with this key was said within `SAY_SECONDS`; then it is
-        counted."""
+        """Log `text`, or count it if a message with this key was logged within SAY_SECONDS."""
         now = time.monotonic()
         if now - self._said.get(key, -SAY_SECONDS) < SAY_SECONDS:
             self._not_said[key] = self._not_said.get(key, 0) + 1
@@ -213,7 +212,7 @@ class Sender:
         self._say(f"{text} ({count} more times since that was said)" if count else text)
 
     def _next(self) -> Callable[[Link], None] | None:
-        """What is to be done next; None: nothing any more."""
+        """Wait for the next job and return it; None: the thread is to end."""
         with self._queue.changed:
             while not self._queue.closing:
                 now = time.monotonic()
@@ -227,7 +226,7 @@ class Sender:
                 if self._sign_ms and self._sign_ahead <= 0:
                     return self._sign
                 if whole is not None and whole.complete and not self._queue.again:
-                    # More may come for ever, so it is not waited until there are none.
+                    # Only the changes of now are waited for: new ones may come without end.
                     if whole.ahead is None:
                         whole.ahead = len(self._queue.fresh)
                         self._whole_ms = self._membership.millis
@@ -252,7 +251,7 @@ class Sender:
             fresh = {a: self._queue.fresh.pop(a) for a in list(islice(self._queue.fresh, BATCH))}
             again: dict[str, bytes | None] = {}
             while self._queue.again and len(fresh) + len(again) < BATCH:
-                # Not the oldest: to find the first key of a dict that lost many takes long.
+                # The newest: finding the first key of a dict that lost many is slow.
                 address, value = self._queue.again.popitem()
                 again[address] = value
             self._queue.sending = len(fresh) + len(again)
@@ -264,7 +263,7 @@ class Sender:
         values = {}
         for address, value in (*again.items(), *fresh.items()):
             end = 0 if value is None else self._ends(value)
-            # What has ended must not end the key under other filters' fields.
+            # A value that has ended must not let the key expire under other filters' fields.
             values[address] = (value, end) if value is not None and end > now else None
             self._membership.lives_until(end)
         try:
@@ -272,7 +271,7 @@ class Sender:
         except BaseException:
             with self._queue.changed:
                 self._queue.fresh = {**fresh, **self._queue.fresh}
-                if whole is not None and whole is self._queue.whole:  # else it was given up
+                if whole is not None and whole is self._queue.whole:  # else it was dropped
                     whole.ahead = None
                     for address, value in again.items():
                         if address not in self._queue.fresh:
@@ -290,7 +289,7 @@ class Sender:
             )
 
     def _finish(self, link: Link) -> None:
-        """The server has everything: say so to the lookups."""
+        """Set the mark that tells lookups that the server has everything."""
         whole = self._queue.whole
         server = self._membership.look(link)
         self._see(server)
@@ -306,7 +305,7 @@ class Sender:
             self._queue.changed.notify_all()
 
     def _renew(self, link: Link) -> None:
-        """Look at the server, and let what now waits be followed by a sign of life."""
+        """Read identity and marks of the server; plan our next mark behind the changes of now."""
         self._renew_at = time.monotonic() + RENEW_SECONDS
         self._note_nodes(link)
         self._see(self._membership.look(link))
@@ -331,7 +330,7 @@ class Sender:
         self._membership.gossip(link, self._queue.server)
 
     def _sweep(self, link: Link) -> None:
-        """Remove the next of the fields that have our name and that we know nothing of."""
+        """Remove our field from the next slice of addresses that are not in the whole state."""
         if self._slices is None:
             self._slices = link.addresses()
         addresses = next(self._slices, None)
