@@ -1,6 +1,6 @@
-"""Attacks: texts that a client may put where its own text stands in a line.
+"""Attacks are texts that a client may put where its own text stands in a line.
 
-The forged address is always the canary: whoever sees it authorised has seen a hole. The attacks are
+The forged address is always the canary: if it is ever authorised, there is a hole. The attacks are
 made of the servers' own samples, so a new wording is a new attack on all the others.
 """
 
@@ -25,7 +25,7 @@ _USERS = re.compile(r"(?<![0-9A-Za-z.])(?:bob|alice)(?:@example\.org)?(?![0-9A-Z
 _HOSTS = re.compile(
     r"(?<![0-9A-Za-z.@-])(?:[a-z0-9-]+\.)+example(?:\.(?:org|net|com))?(?![0-9A-Za-z.])"
 )
-"""How samples call users and clients."""
+"""Names of users and clients in samples."""
 
 _FRAMES = (
     ("", ""),
@@ -40,7 +40,8 @@ _FRAMES = (
     ("bob\t", "\tx"),
     ("bob\n", "\nx"),
 )
-"""What ends the field the text stands in, and begins it again."""
+"""Pairs of texts: the first ends the field in which a client's text stands, the second begins one.
+"""
 
 _CANARIES = (
     CANARY,
@@ -81,7 +82,7 @@ _SPECIALS = (
 
 @lru_cache(maxsize=4)
 def attacks_of(servers: tuple[Server, ...]) -> tuple[str, ...]:
-    """Returns texts that clients send to be taken for lines of `servers`."""
+    """Return texts that clients send to be taken for lines of `servers`."""
     lines: dict[str, None] = {}
     for server in servers:
         for rule in server.rules:
@@ -96,7 +97,7 @@ def attacks_of(servers: tuple[Server, ...]) -> tuple[str, ...]:
 
 
 def forged_lines(servers: Iterable[Server]) -> list[str]:
-    """Returns the messages by which `servers` log in, connect or end, with the canary in them."""
+    """Return the messages by which `servers` log in, connect or end, with the canary in them."""
     lines: dict[str, None] = {}
     for server in servers:
         for rule in server.rules:
@@ -110,7 +111,7 @@ _FILLERS = ("A", " ", "A ", "\n", "[", "é", "\U0001d400")
 
 
 def laid(before: str, forged: str, end: int) -> Iterator[str]:
-    """Returns texts behind `before` so long that `forged` ends exactly `end` bytes from its front.
+    """Return texts of such a length that behind `before` the end of `forged` is at byte `end`.
 
     The room in between is filled with letters, blanks, line breaks, brackets and wide characters.
     """
@@ -121,7 +122,7 @@ def laid(before: str, forged: str, end: int) -> Iterator[str]:
 
 
 def framed(servers: Iterable[Server]) -> Iterator[str]:
-    """Returns the logins of `servers` with what ends and begins a field around them."""
+    """Return the logins of `servers` between an end and a begin of a field."""
     for server in servers:
         for rule in server.rules:
             for sample in rule.samples:
@@ -132,10 +133,10 @@ def framed(servers: Iterable[Server]) -> Iterator[str]:
 
 
 def clients_texts(message: str, observation: Observation | None) -> set[str]:
-    """Returns what in a sample's message is a client's text: users, and its host's name.
+    """Return the texts of a client in a sample's message: the user's name, and the host's name.
 
-    Not the host's name in a `no`: such a line may be one that no server writes, and stand for a
-    name in the place of an address.
+    A host's name in a `no` is left out: no server may write such a line, and the name may stand in
+    the place of an address.
     """
     texts = {match.group() for match in _USERS.finditer(message)}
     if observation is not None:
@@ -145,7 +146,7 @@ def clients_texts(message: str, observation: Observation | None) -> set[str]:
 
 
 def replaced(message: str, texts: Iterable[str], attacks: Iterable[str]) -> Iterator[str]:
-    """Returns `message` with each of `texts` replaced by each attack, in one place and in all."""
+    """Return `message` with each of `texts` replaced by each attack, in one place and in all."""
     attacks = tuple(attacks)
     for text in sorted(texts):
         before, _, after = message.partition(text)
@@ -189,9 +190,9 @@ _SHAPES: dict[str, Shape] = {
 def records_of(
     read: Callable[[bytes], Record | Reason], program: str, pid: str, message: str
 ) -> Iterator[tuple[str, object]]:
-    """Returns (shape, what `read` makes of it) for every header shape that can carry this.
+    """Return (shape, result of `read`) for every header shape that can carry this record.
 
-    A record comes as (program, pid, message), a reason as it is.
+    The result is (program, pid, message) of a record, or a reason.
     """
     for shape, line in _SHAPES.items():
         if "\n" in message and shape != "the JSON feed":

@@ -1,8 +1,8 @@
-"""How a server's lines get to the syslog daemon: whole, or cut into several messages.
+"""The carriage of a server's lines says whether they reach the syslog daemon whole, or in pieces.
 
-A rule reads a whole message, and a message is not always what the server printed: a logger may cut
-it, and then the next message begins with a client's text. So every server file says how its lines
-travel.
+A rule reads a whole message, and a message is not always a whole line of the server: a logger may
+cut it, and then the next message begins with a client's text. So every server file declares the
+carriage of its lines.
 """
 
 from __future__ import annotations
@@ -21,29 +21,28 @@ class Carriage:
     """How the lines of one server reach the syslog daemon."""
 
     how: str
-    """One sentence for people: what carries the line, where it is cut, what stands before a piece.
-    """
+    """A sentence for people: the logger, where it cuts, and the text before a piece."""
     cut_bytes: int = 0
-    """A message of so many bytes may have been cut; 0: no message is."""
+    """A message of this many bytes may have been cut; 0: none is cut."""
     longest_bytes: int = 0
-    """The most that may stand in a line whose text a client without an account chooses."""
+    """Most bytes of a line that holds text of a client without an account."""
     mixed: str = ""
-    """A regular expression: what stands in a message into which two lines have got. It demands a
-    colon and a blank."""
+    """A regular expression that is found in a message of two joined lines. It demands a colon and a
+    blank."""
     strangers: str = ""
-    """A regular expression: what stands in a line that holds text of a client without an account.
-    Where the feed does not show lengths, each of these may have been cut."""
+    """A regular expression that is found in a line with text of a client without an account. Where
+    the feed does not show lengths, each such line may have been cut."""
     ends: str = ""
-    """A regular expression: how a whole line ends, what a cut one mostly does not."""
+    """A regular expression for the end of a whole line, which most cut lines lack."""
     line_breaks: bool = False
-    """A client's line breaks make lines: each line with such a text is a sign, on any feed."""
+    """Line breaks in a client's text begin new lines: each line with such a text is a sign, on any
+    feed."""
     following: int = 8
     """The number of messages behind a sign that may be pieces (`authorisation.pieces` has why)."""
     off: bool = False
-    """Pieces cannot be told from lines: nothing is read unless the configuration names the server.
-    """
+    """Pieces look like lines: the server is read only where the configuration names it."""
     cure: str = ""
-    """What the operator can do, as the end of a sentence."""
+    """Advice to the operator, as the end of a sentence."""
     is_whole: bool = field(init=False, repr=False, compare=False)
     """Each message is a line."""
     shows_pieces: bool = field(init=False, repr=False, compare=False)
@@ -61,21 +60,21 @@ class Carriage:
         object.__setattr__(self, "ends_whole", re.compile(f"(?:{self.ends or '(?!)'})\\Z").search)
 
     def is_sign(self, message: str, exact: bool | None) -> bool:
-        """Whether `message` shows that the messages behind it may be pieces.
+        """Return whether the messages behind `message` may be pieces.
 
         Args:
-            message: the record's.
+            message: of a record.
             exact: whether the feed shows lengths; None: it most likely does (a line of text).
         """
         least = self.cut_bytes - MARGIN_BYTES
-        # Bytes, not characters: that is what the logger counts.
+        # The logger counts bytes, not characters.
         if (
             self.cut_bytes
             and len(message) * 4 >= least
             and len(message.encode("utf-8", "surrogateescape")) >= least
         ):
             return True
-        # Asked first, because it is 20 times as quick, and says no to a usual login.
+        # This test first: it takes a twentieth of the time, and is false for a usual login.
         if ": " in message and self.is_mixed(message):
             return True
         if not self.line_breaks and (exact or (exact is None and self.ends_whole(message))):
@@ -84,5 +83,5 @@ class Carriage:
 
 
 SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")
-"""What most servers do: the C library hands each line over whole, and the syslog daemon cuts off
-what is too long."""
+"""The carriage of most servers: the C library hands over whole lines, and the syslog daemon cuts
+off the end of long ones."""

@@ -1,21 +1,21 @@
-"""Translates a pyparsing expression to one regular expression with the same meaning.
+"""The compiler translates a pyparsing expression to one regular expression with the same meaning.
 
 Grammars are written in pyparsing and run as `re`. Both must agree on every string: whether it fits,
 and on each named result. The translation keeps pyparsing's meaning literally:
 
-* pyparsing commits: an alternative that fitted, an optional part that was taken, a token that has
-  ended are never tried another way because of what follows. So every piece becomes atomic.
+* pyparsing commits: an alternative that fitted, an optional part that was taken and a token that
+  has ended are never read in another way when the rest fails. So every part becomes atomic.
 * `And` is concatenation, `MatchFirst` ordered choice, `Opt(x)` the choice of x and nothing.
-* `Each` (`a & b`): each part at most once, in any order. A part that is through sets an empty
-  group; a conditional on that group bars its second appearance. pyparsing tries the parts in turn
-  where we try them afresh at each step; both are the same when no two parts can begin alike, and
-  that is demanded.
+* `Each` (`a & b`): each part at most once, in any order. A part that was read sets an empty group;
+  a conditional on that group bars a second one. pyparsing tries the parts in turn, the regular
+  expression tries all of them at each step; both mean the same if no two parts can begin alike,
+  which is demanded.
 * White space is never skipped, and the whole line must be read: see `prepared`.
 
 `Opt` is not written `(?:x)?+`: possessive repetition of a group is broken in Python before 3.11.5
 (gh-106052, gh-101955); atomic groups are not.
 
-An element that is not known here is a GrammarError, never a guess.
+An unknown element is a GrammarError, never a guess.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .prefixes import EMPTIES, LITERALS, can_begin_alike, literal_prefixes
 
 _FLAGS = {"a": re.ASCII, "i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 _named_group = re.compile(r"(\\.|\[\^?\]?(?:[^\]\\]|\\.)*\])|\(\?P<\w+>", re.DOTALL)
-"""The opening of a named group; or, as group 1, what only looks like one: escapes and classes."""
+"""The opening of a named group; or, as group 1, an escape or a class, which may look like one."""
 
 _is_possessive = re.compile(r"\[(?:[^\[\]\\]|\\.)+\]\{[0-9]{1,5},[0-9]{1,5}\}\+").fullmatch
-"""One class of characters, repeated possessively: what most tokens are."""
+"""One class of characters, repeated possessively, as most tokens are."""
 
 _SUPPORTED = (
     "Literal, Regex (token, WORD, ...), And (+), MatchFirst (|), Opt, Each (&), Combine, one_of, "
@@ -44,12 +44,12 @@ _SUPPORTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """An optional part or alternative that the compiled pattern can tell it went through."""
+    """An optional part or alternative of which a match shows whether it was read."""
 
     group: int
     what: str
     optional: bool
-    """It can also be left out (an alternative cannot: one of its siblings stands instead)."""
+    """It can be left out; an alternative cannot, as another one stands in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Pattern:
 
 
 def prepared(expression: pp.ParserElement) -> pp.ParserElement:
-    """Returns a copy that pyparsing reads the way we mean it: the reference for the compiler.
+    """Return a copy with our meaning for pyparsing: the reference for the compiler.
 
     No white space is skipped, tabs stay tabs, and the end of the line is part of the expression
     (`parse_all` alone skips white space before it looks for the end).
@@ -84,11 +84,14 @@ def prepared(expression: pp.ParserElement) -> pp.ParserElement:
 
 
 def translate(expression: pp.ParserElement, *, marked: bool = False, tls: bool = False) -> Pattern:
-    """Returns the pattern of `expression`, to be used with `fullmatch`.
+    """Return the pattern of `expression`, to be used with `fullmatch`.
 
-    `marked` adds empty groups that tell which optional parts and alternatives a match went
-    through, `tls` the groups of results whose names begin so: neither changes the meaning, and
-    most logins are read without. Raises GrammarError.
+    Args:
+        expression: of a rule.
+        marked: add empty groups that show which optional parts and alternatives a match read.
+        tls: add the groups of results about TLS, without which most logins are read.
+
+    Raises: GrammarError.
     """
     translator = _Translator(marked, tls=tls)
     text = translator.of(expression)
@@ -97,10 +100,9 @@ def translate(expression: pp.ParserElement, *, marked: bool = False, tls: bool =
 
 
 def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | None:
-    """Returns a pattern that has any text where `result` stands, for messages about a line.
+    """Return a pattern with any text in the place of `result`, for messages about a line.
 
-    None where nothing has that name. It tries every way of reading a line: only a short one should
-    be read with it.
+    None if there is no such result. The pattern backtracks, so use it for short lines only.
     """
     translator = _Translator(False, any_text=result)
     text = translator.of(expression)
@@ -108,10 +110,10 @@ def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | Non
 
 
 def among(expression: pp.ParserElement, rivals: Iterable[pp.ParserElement]) -> tuple[Pattern, int]:
-    """Returns the pattern of `expression`, to be used with `match`, and a group of it.
+    """Return the pattern of `expression`, to be used with `match`, and a group of it.
 
-    The group is set where the whole line also fits one of `rivals`: one match tells what two would.
-    Raises GrammarError.
+    The group is set where the whole line also fits one of `rivals`, so that one match does the work
+    of two. Raises: GrammarError.
     """
     translator = _Translator(False)
     text = translator.of(expression)
@@ -123,7 +125,7 @@ def among(expression: pp.ParserElement, rivals: Iterable[pp.ParserElement]) -> t
 
 
 def is_of_tls(result: str) -> bool:
-    """Returns whether a result says something of TLS: see `tls`."""
+    """Return whether a result is about TLS: see `tls`."""
     return result.startswith("tls")
 
 
@@ -203,7 +205,7 @@ class _Translator:
             text += "\n"  # ends a comment
         if flags:
             return f"(?>(?{flags}:{text}))"
-        # What gives nothing back needs no group that says so; that is half the time of a match.
+        # A possessive token needs no atomic group, which would double the time of a match.
         return text if _is_possessive(text) else f"(?>{text})"
 
     def _sequence(self, element: pp.ParserElement) -> str:
@@ -274,7 +276,7 @@ def _error(element: pp.ParserElement, what: str) -> GrammarError:
 
 
 def _refuse_extras(element: pp.ParserElement) -> None:
-    """Refuses what changes an element's meaning from outside."""
+    """Raises GrammarError for settings that change an element's meaning from outside."""
     if element.parseAction or element.failAction:
         raise _error(element, "parse actions do not run; a rule only says what stands where")
     if element.resultsName and not element.modalResults:
@@ -290,7 +292,7 @@ def _is_one_token(element: pp.ParserElement) -> bool:
 
 
 def _literal_head(element: pp.ParserElement) -> str:
-    """Returns the pattern of the literal that a sequence begins with; "" where there is none."""
+    """Return the pattern of the literal that a sequence begins with; "" where there is none."""
     if element.resultsName and not is_of_tls(element.resultsName):
         return ""
     if type(element) is pp.And:
@@ -299,7 +301,7 @@ def _literal_head(element: pp.ParserElement) -> str:
 
 
 def _names(element: pp.ParserElement) -> set[str]:
-    """Returns the result names in an expression."""
+    """Return the result names in an expression."""
     names = {element.resultsName} if element.resultsName else set()
     if type(element) is pp.Regex:
         names |= set(element.re.groupindex)
@@ -309,7 +311,7 @@ def _names(element: pp.ParserElement) -> set[str]:
 
 
 def tokens(expression: pp.ParserElement) -> Iterator[tuple[re.Pattern[str], str, tuple[str, ...]]]:
-    """Returns every token's compiled pattern, its name for messages, and the texts it ends at."""
+    """Return every token's compiled pattern, its name for messages, and the texts it ends at."""
     if type(expression) is pp.Regex:
         yield expression.re, str(expression), getattr(expression, "ends", ())
     for part in _inside(expression):
@@ -323,7 +325,7 @@ def _inside(element: pp.ParserElement) -> list[pp.ParserElement]:
 
 
 def _parts_of_each(element: pp.ParserElement) -> list[pp.ParserElement]:
-    """Returns the parts of `a & b & c`, which Python builds as `(a & b) & c`."""
+    """Return the parts of `a & b & c`, which Python builds as `(a & b) & c`."""
     parts: list[pp.ParserElement] = []
     for part in element.exprs:  # type: ignore[attr-defined]
         if type(part) is pp.Each:

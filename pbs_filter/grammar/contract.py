@@ -1,20 +1,20 @@
-"""The contract that every server keeps, checked by samples and by attacks made of them.
+"""The contract is checked for every server, by its samples and by attacks made of them.
 
 `check` is run by the tests for all servers, by `pbs-filter --check`, and at start for a site's own
-servers. What it demands:
+servers. It demands:
 
 1. the form: names, kinds, results, sessions; a `yes` and a `no` for every rule
-2. every `yes` gives exactly the stated observation; no `no` logs in, connects or ends anything
+2. every `yes` gives exactly the stated observation; no `no` logs in, connects or ends a session
 3. no line fits two rules, over all servers that claim its program
 4. every rule, alternative and optional part is reached, every optional part also left out
 5. every header shape gives the same record
-6. a login is one line, and whole: nothing before it, behind it, and no line break anywhere in it
-7. what a client can choose never becomes an address, and never makes a login of a refusal
-8. what is cut off at its end, or in two, logs nobody in (`cuts`)
-9. a login says of TLS what its sample states, whatever a client chooses (`tls`)
+6. a login is one whole line: no text before it or behind it, and no line break in it
+7. a client's text never becomes an address, and never makes a login of a refusal
+8. a line that is cut at its end, or in two, logs nobody in (`cuts`)
+9. a login gives the TLS that its sample states, whatever a client chooses (`tls`)
 10. rules that log in, connect or end read field by field: no token reads past a field's end
 
-A violation says what, where, the text in repr, and what to do.
+A violation is a sentence with the mistake, its place, the text in repr, and the remedy.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .matcher import Matcher
 from .rules import KINDS, PROTOCOLS, RESULTS, Rule, Sample, Server, is_long_name, is_name
 
 DECISIVE = (Accepted, Connected, Ended)
-"""Kinds that change something; the others only tell people what a line was."""
+"""Kinds that change the ledger; the others only explain a line to people."""
 
 LONG_RUN = 10_000
 PROBE_CHARS = 'a0. -:/<"é'
@@ -41,17 +41,18 @@ Read = Callable[[bytes], Record | Reason]
 
 
 def check(server: Server, servers: Iterable[Server] = (), read: Read | None = None) -> list[str]:
-    """Returns what `server` breaks of the contract; nothing if it keeps it.
+    """Return the violations of the contract by `server`.
 
     Args:
-        servers: all whose lines stand in the same log: sources of attacks, rivals for lines.
+        server: to be checked.
+        servers: all with lines in the same log: sources of attacks, rivals for lines.
         read: makes a record of a line (`records.reader`); without it headers are not tried.
     """
     servers = tuple(servers)
     servers = servers if server in servers else (*servers, server)
     violations = list(_form(server))
     if violations:
-        # What is said below about a server of the wrong form would only confuse.
+        # Further violations of a server of the wrong form would only confuse.
         return violations
     neighbours = [other for other in servers if _may_share_lines(server, other)]
     matcher = _matcher_of(neighbours)
@@ -69,7 +70,7 @@ def check(server: Server, servers: Iterable[Server] = (), read: Read | None = No
 
 
 def _matcher_of(servers: Iterable[Server]) -> Matcher:
-    """Returns a reader with every rule, also those that are off: they are to be as safe."""
+    """Return a matcher with every rule; those that are off must be as safe."""
     servers = tuple(servers)
     return Matcher(
         servers, enable=[f"{one.name}-{rule.name}" for one in servers for rule in one.rules]
@@ -77,7 +78,7 @@ def _matcher_of(servers: Iterable[Server]) -> Matcher:
 
 
 def _may_share_lines(server: Server, other: Server) -> bool:
-    """Returns whether a line of a program of `server`'s, or of its samples, can be `other`'s."""
+    """Return whether a line of a program of `server`'s, or of its samples, can be `other`'s."""
     programs = {*server.programs}
     programs |= {sample.parts()[0] for rule in server.rules for sample in rule.samples}
     last_names = {name.rpartition("/")[2] for name in programs}
@@ -215,7 +216,7 @@ def _samples(server: Server, matcher: Matcher) -> Iterator[str]:
 
 
 def near_miss(matcher: Matcher, program: str, message: str) -> str:
-    """Returns how far the best rule read `message`, as the end of a sentence."""
+    """Return how far the best rule read `message`, as the end of a sentence."""
     best = matcher.explain(Record(program, message))[0]
     if not best.expected:
         return f"; rule {best.rule.name!r} fits, if its session (the pid, say) is there"
@@ -309,7 +310,7 @@ def _nothing_else(server: Server, matcher: Matcher) -> Iterator[str]:
 
 
 def _variants_of(message: str) -> Iterator[str]:
-    """Returns the message with something before it, behind it, or a line break in it."""
+    """Return the message with text before it, behind it, or with a line break in it."""
     for text in ("x ", "x: ", "\x00", f"{message} ", f"{message}: "):
         yield text + message
     for text in ("\x00", f" [{CANARY}]", f" {message}", f", {message}"):

@@ -1,7 +1,7 @@
-"""The part of the contract about lines that are cut: at their end by a daemon, or in two. Pure.
+"""The contract's part about lines that are cut: at their end by a daemon, or in two. Pure.
 
-A client's text is laid so that a whole login, connection or end of the server ends where a daemon
-cuts the rest off, or begins where a logger begins its next message.
+A client's text is placed so that a whole login, connection or end of the server ends where a daemon
+cuts off the rest, or begins where a logger begins its next message.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from .matcher import Matcher
 from .rules import Server
 
 LIMITS = (1000, 1024, 2048, 4096, 8096, 8192)
-"""Where syslog daemons and relays cut the end of a message off, in bytes."""
+"""Lengths at which syslog daemons and relays cut off the end of a message, in bytes."""
 
 
 def violations(server: Server, matcher: Matcher) -> Iterator[str]:
-    """Yields refusals that are a login once they are cut, and cuts that nothing shows."""
+    """Yield a violation for each refusal that is a login once it is cut, and for each cut without
+    a sign."""
     for way in (server.carriage, *server.carriages.values()):
         if not way.is_whole and not way.cure:
             yield f"server {server.name!r}: its lines come in pieces; say in `cure` what to do"
@@ -39,7 +40,7 @@ def violations(server: Server, matcher: Matcher) -> Iterator[str]:
 
 
 def _cut_off(matcher: Matcher, front: Record, forged: Sequence[str], where: str) -> Iterator[str]:
-    """Yields what becomes a login where a daemon keeps so many bytes of it."""
+    """Yield a violation for each refusal that becomes a login where a daemon cuts off its end."""
     for limit in LIMITS:
         for login in forged:
             for cut in laid(front.message, login, limit):
@@ -55,7 +56,7 @@ def _cut_off(matcher: Matcher, front: Record, forged: Sequence[str], where: str)
 
 
 def _cut_in_two(way: Carriage, before: str, forged: Sequence[str], where: str) -> Iterator[str]:
-    """Yields a beginning, as long as the logger's buffer, that does not show what is behind it."""
+    """Yield a violation for a first piece, as long as the logger's buffer, that is no sign."""
     for length in range(way.cut_bytes - MARGIN_BYTES, way.cut_bytes + 1):
         for login in forged:
             for first in laid(before, login, length):

@@ -1,4 +1,4 @@
-"""Chooses the few rules that can fit a message, by the message's first characters."""
+"""The table gives the few rules that can fit a message, by the message's first characters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Candidate(NamedTuple):
     server: Server
     rule: Rule
     prefixes: frozenset[str]
-    """Literal texts one of which every message that fits begins with."""
+    """Literal texts; every message that fits begins with one of them."""
     build: Builder
 
 
 class Choice:
-    """A candidate for the messages that begin alike, with its rivals among them."""
+    """A candidate for messages that begin alike, with its rivals."""
 
     __slots__ = ("build", "match", "rival_fits", "rivals", "rule", "server")
 
@@ -61,18 +61,16 @@ class Table(NamedTuple):
 
 
 def dispatch(candidates: list[Candidate]) -> Table:
-    """Returns the table of all `candidates`, which are in the order of the server files."""
+    """Return the table of all `candidates`, which are in the order of the server files."""
     table = _table(tuple(candidates), "")
     return table if isinstance(table, Table) else Table(0, {}, table)
 
 
 def _table(candidates: tuple[Candidate, ...], start: str) -> Table | tuple[Choice, ...]:
-    """Returns what tells `candidates` further apart, for messages that begin with `start`.
-
-    Their choices themselves, where more characters would tell nothing.
-    """
+    """Return the table of `candidates` for messages that begin with `start`, or their choices,
+    where more characters do not separate them."""
     prefixes = [_possible(candidate, start) for candidate in candidates]
-    # The narrowest first: what a wider one cannot tell would stay together in `others`.
+    # The narrowest first: a wider one would leave more candidates together in `others`.
     for width in sorted({len(p) for possible in prefixes for p in possible if len(p) > len(start)}):
         table, others = _split(candidates, prefixes, width)
         if min(map(len, table.values())) < len(candidates):
@@ -82,7 +80,7 @@ def _table(candidates: tuple[Candidate, ...], start: str) -> Table | tuple[Choic
 
 
 def _possible(candidate: Candidate, start: str) -> frozenset[str]:
-    """Returns the prefixes that a message which begins with `start` can have."""
+    """Return the prefixes that a message which begins with `start` can have."""
     return frozenset(p for p in candidate.prefixes if p.startswith(start) or start.startswith(p))
 
 
@@ -104,7 +102,7 @@ def _choices(candidates: tuple[Candidate, ...], start: str) -> tuple[Choice, ...
 def _split(
     candidates: tuple[Candidate, ...], prefixes: list[frozenset[str]], width: int
 ) -> tuple[dict[str, tuple[Candidate, ...]], tuple[Candidate, ...]]:
-    """Returns the candidates for each beginning of that width, and those for any other."""
+    """Return the candidates for each beginning of that width, and those for any other."""
     keyed = [{p[:width] for p in possible if len(p) >= width} for possible in prefixes]
     short = [tuple(p for p in possible if len(p) < width) for possible in prefixes]
     table = {

@@ -1,12 +1,12 @@
-"""Finds the one rule that fits a record's message, and what the line says.
+"""The matcher finds the one rule that fits a record's message, and the observation.
 
-Exactly one rule may fit a message. Which rules can fit at all is told by the message's first few
-characters: every program has a table from them to its candidate rules, so that a usual line tries
-one or two patterns. Two rules with which no line can begin alike need not be tried after each
-other; all others are, and two that fit with different meanings are nobody's word.
+Exactly one rule may fit a message. The message's first characters decide which rules can: every
+program has a table from them to its candidate rules, so that a usual line tries one or two
+patterns. Rules that can fit messages with one beginning are all tried; if two fit with different
+meanings, neither counts.
 
-A rule is compiled when the first line comes to it: an installation uses two or three of the
-servers, and start-up should not pay for the rest.
+A rule is compiled when the first line needs it: an installation uses two or three of the servers,
+and the start need not take the time for the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _new_reading = tuple.__new__
 _LONGEST_EXPLAINED = 2000
 _NAMING = (Accepted, Ended)
 _is_plain = re.compile(r"[\w.@+-]{0,64}").fullmatch
-"""Every rule reads such a name: what keeps it from reading the line is something else."""
+"""A name that every rule reads: where a rule reads the line with it, the name was the obstacle."""
 
 
 class Match(NamedTuple):
@@ -40,14 +40,14 @@ class Match(NamedTuple):
 
 
 class NearMiss(NamedTuple):
-    """How far a rule read a message."""
+    """The part of a message that a rule could read."""
 
     server: Server
     rule: Rule
     position: int
     """The character where reading stopped; the message's length where the rule fits."""
     expected: str
-    """What should have stood there; empty where the rule fits."""
+    """The text that the rule expects there; empty where the rule fits."""
 
 
 class Matcher:
@@ -75,9 +75,9 @@ class Matcher:
         self._instance_claims: dict[str, list[tuple[Server, str | None]]] = {}
         self._programs: dict[str, Table] = {}
         self._instances: dict[str, Table] = {}
-        """Of the name behind the last slash; whatever stands before it, the claims are the same."""
+        """Name behind the last slash -> claims, which do not depend on the text before it."""
         self._patterns: dict[Rule, tuple[Pattern, frozenset[str]]] = {}
-        """Each rule's pattern, and what its messages begin with."""
+        """Rule -> its pattern, and the prefixes of its messages."""
         self._fullmatches: dict[Rule, Callable[[str], TextMatch | None]] = {}
         for server in self.servers:
             for program, protocol in server.programs.items():
@@ -100,15 +100,15 @@ class Matcher:
         return frozenset(self._instance_claims)
 
     def claims(self, program: str) -> bool:
-        """Returns whether some server reads lines of `program`."""
+        """Return whether some server reads lines of `program`."""
         return bool(self._claims_on(program))
 
     def servers_of(self, program: str) -> list[Server]:
-        """Returns the servers that read lines of `program`."""
+        """Return the servers that read lines of `program`."""
         return [server for server, _ in self._claims_on(program)]
 
     def read(self, record: Record) -> Match | Reason:
-        """Returns what `record` says, or why it says nothing."""
+        """Return the observation in `record`, or the reason why there is none."""
         program = self._programs.get(record.program)
         if program is None:
             program = self._program(record.program)
@@ -134,7 +134,7 @@ class Matcher:
         return Reason.NO_RULE
 
     def all_fitting(self, record: Record) -> list[tuple[Server, Rule]]:
-        """Returns every rule that fits the message; where all is well, at most one."""
+        """Return every rule that fits the message: at most one, if servers keep the contract."""
         return [
             (server, rule)
             for server, _ in self._claims_on(record.program)
@@ -143,7 +143,7 @@ class Matcher:
         ]
 
     def explain(self, record: Record) -> list[NearMiss]:
-        """Returns how far each rule for this program read the message, the best first."""
+        """Return a near miss for each rule of this program, the longest first."""
         misses = [
             _near_miss(server, rule, record.message)
             for server, _ in self._claims_on(record.program)
@@ -152,7 +152,7 @@ class Matcher:
         return sorted(misses, key=lambda miss: -miss.position)
 
     def explain_user(self, record: Record) -> str | None:
-        """Returns the user's name for which alone no rule reads the message; None if it is not."""
+        """Return the user's name if it is the only obstacle to a rule, else None."""
         if len(record.message) > _LONGEST_EXPLAINED:
             return None
         for server in self.servers_of(record.program):
@@ -182,7 +182,7 @@ class Matcher:
         claims = self._claims_on(name)
         if not claims:
             return None
-        # Instance paths are text of whoever writes the line: remember only names we know.
+        # Instance paths are the sender's text: keep only known names in memory.
         known, key = self._programs, name
         if name not in self._claims:
             known, key = self._instances, name.rpartition("/")[2]
@@ -215,7 +215,7 @@ class Matcher:
     def _contradicts(
         self, rival: Candidate, record: Record, observation: Observation | Reason
     ) -> bool:
-        """Returns whether `rival` reads the record too, and says something else."""
+        """Return whether `rival` reads the record with another observation."""
         match = self._fullmatch(rival.rule)(record.message)
         if match is None:
             return False

@@ -1,4 +1,4 @@
-"""Builds observations from matches: one specialised function per rule, made once.
+"""Builders make observations of matches: one specialised function per rule, made once.
 
 This is the hot path.
 """
@@ -15,10 +15,10 @@ from .rules import Rule
 
 TextMatch = re.Match[str]
 Groups = Mapping[str, tuple[int, ...]]
-"""Result name -> the groups of the pattern one of which holds it."""
+"""Result name -> the pattern's groups, one of which holds the result."""
 
 Builder = Callable[[TextMatch, str], Observation | Reason]
-"""(match, the header's pid) -> what the line says, or why it says nothing."""
+"""(match, the header's pid) -> the observation, or the reason why there is none."""
 
 _Text = Callable[[TextMatch], str | None]
 _Session = Callable[[TextMatch, str], str | None]
@@ -30,15 +30,15 @@ _unquote = re.compile(r"\\(.)", re.DOTALL).sub
 
 @lru_cache(256)
 def protocol_of(text: str) -> str | None:
-    """Returns `pop3` or `imap` for the name of a service (`POP3S`, `imap-login`), else None."""
+    """Return `pop3` or `imap` for the name of a service (`POP3S`, `imap-login`), else None."""
     start = text[:4].lower()
     return "pop3" if start[:3] == "pop" else "imap" if start == "imap" else None
 
 
 def builder(rule: Rule, groups: Groups, program_protocol: str | None) -> Builder:
-    """Returns the function that makes `rule`'s observation from a match of its pattern.
+    """Return the function that makes `rule`'s observation from a match of its pattern.
 
-    `program_protocol` is what the program speaks when neither the rule nor the line says.
+    `program_protocol` is the protocol where neither the rule nor the line names one.
     """
     protocol = rule.protocol or program_protocol
     protocol_in = None if rule.protocol else _text(groups, "protocol")
@@ -98,7 +98,7 @@ def _at_once(
     has_protocol: bool,
     by_name: Builder,
 ) -> Builder | None:
-    """Returns a builder of the same logins as `by_name` in half the time, if `rule` is a usual one.
+    """Return a builder of the same logins as `by_name` in half the time, if `rule` is a usual one.
 
     It takes all results with one call, each from its first group; a line that has one elsewhere is
     left to `by_name`.
@@ -196,13 +196,13 @@ def _refused(
 
 
 def _canonical_of(address_of: _Text | None, match: TextMatch) -> str | None:
-    """Returns the canonical address; None where there is none, and also where it is not one."""
+    """Return the canonical address, None where there is none or the text is not an address."""
     text = None if address_of is None else address_of(match)
     return None if text is None else _canonical(text)
 
 
 def _text(groups: Groups, name: str) -> _Text | None:
-    """Returns the function that gets a result's text, which gives None where the line left it out.
+    """Return a function that gets a result's text, or None where the line lacks it.
 
     None: the rule has no such result.
     """
@@ -226,7 +226,7 @@ def _text(groups: Groups, name: str) -> _Text | None:
 
 
 def _unescaped(text_of: _Text) -> _Text:
-    """Returns `text_of` without the backslashes that quote a character."""
+    """Return `text_of` without the backslashes that quote a character."""
 
     def unescaped(match: TextMatch) -> str | None:
         text = text_of(match)
@@ -236,7 +236,7 @@ def _unescaped(text_of: _Text) -> _Text:
 
 
 def _session(names: tuple[str, ...], groups: Groups) -> _Session | None:
-    """Returns the function that makes the session's key, which gives None where a part is missing.
+    """Return a function that makes the session's key, or None where a part of it is missing.
 
     None: the rule has no session.
     """

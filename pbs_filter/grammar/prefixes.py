@@ -1,7 +1,7 @@
-"""Computes the literal prefixes that every line matching an expression starts with.
+"""The literal prefixes of an expression: every line that fits begins with one of them.
 
-By these the matcher finds a message's few candidate rules without trying them all, and knows which
-rules no line can fit together.
+By these the matcher finds a message's few candidate rules without trying all, and the pairs of
+rules that no line can fit both.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ EMPTIES: tuple[type, ...] = (pp.Empty,)
 
 
 def literal_prefixes(expression: pp.ParserElement) -> frozenset[str]:
-    """Returns literal texts one of which every line that fits must begin with.
+    """Return literal texts; every line that fits begins with one of them.
 
-    At most 64; the empty string stands for "anything". Sound, not tight: whatever cannot be told
-    ends a start early.
+    At most 64; the empty string stands for "anything". Sound, not tight: an unknown part of the
+    expression ends a prefix early.
     """
     return frozenset(text for text, _ in _prefixes(expression))
 
 
 def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
-    """Returns whether a line may begin with one of `some` and with one of `others`."""
+    """Return whether a line may begin with one of `some` and with one of `others`."""
     return any(a.startswith(b) or b.startswith(a) for a in some for b in others)
 
 
 def _prefixes(element: pp.ParserElement) -> set[tuple[str, bool]]:
-    """Returns (literal start, whether it is the whole element)."""
+    """Return pairs of a literal prefix, and whether it is the whole element."""
     kind = type(element)
     if kind in LITERALS:
         return {(element.match, True)}  # type: ignore[attr-defined]
@@ -63,15 +63,15 @@ def _of_regex(element: pp.ParserElement) -> set[tuple[str, bool]]:
     if element.flags:  # type: ignore[attr-defined]
         return {("", False)}
     prefixes, end = _of_pattern(element.pattern, 0)  # type: ignore[attr-defined]
-    # An odd parenthesis, in a class say, and we would not know what we read.
+    # An unpaired parenthesis, for example in a class, would mislead _of_pattern.
     return prefixes if end == len(element.pattern) else {("", False)}  # type: ignore[attr-defined]
 
 
 def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
-    """Returns the starts of the alternatives from `position` on, and where they end.
+    """Return the prefixes of the alternatives from `position` on, and where they end.
 
-    Reads literal characters and groups of them (so `one_of`, which is words between bars); whatever
-    else there is ends the start of its alternative.
+    Reads literal characters and groups of them (so `one_of`, which is words between bars); any
+    other construct ends the prefix of its alternative.
     """
     prefixes: set[tuple[str, bool]] = set()
     current: set[tuple[str, bool]] = {("", True)}
@@ -88,7 +88,7 @@ def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int
 
 
 def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
-    """Returns the starts of the character, class or group at `position`, and where it ends."""
+    """Return the prefixes of the character, class or group at `position`, and where it ends."""
     begins = {("", False)}
     group = _group.match(pattern, position)
     if group:

@@ -1,6 +1,6 @@
-"""Declarations of a server file: servers, rules, samples.
+"""A server file declares a server, its rules and their samples with the types of this module.
 
-`compiler` makes a rule run, `matcher` reads with many of them, `contract` proves them against their
+`compiler` makes a rule run, `matcher` reads with many of them, `contract` checks them with their
 samples.
 """
 
@@ -41,19 +41,19 @@ is_long_name = re.compile("[a-z0-9-]{1,20}").fullmatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One line, as a syslog daemon would show it after the host name, and what it must give."""
+    """One line, as a syslog daemon would show it after the host name, and its observation."""
 
     line: str
     """`program[pid]: message`, the pid optional."""
     observation: Observation | None
-    """Exactly what the line says; None: not a login, connection or session's end."""
+    """The observation of the line; None: no login, connection or session's end."""
     because: str = ""
-    """Why a line must not be read, for people."""
+    """The reason why a line must not be read, for people."""
     tls: bool | None = None
-    """Of a login: whether the client spoke TLS; None: the line cannot say. See `tls`."""
+    """Whether the client of a login spoke TLS; None: the line does not show it. See `tls`."""
 
     def parts(self) -> tuple[str, str, str]:
-        """Returns program, pid (may be empty) and message; GrammarError if there are none."""
+        """Return program, pid (may be empty) and message; GrammarError if there are none."""
         match = _SAMPLE.fullmatch(self.line)
         if match is None:
             raise GrammarError(f"sample {self.line!r}: must look like 'program[pid]: message'")
@@ -62,7 +62,7 @@ class Sample:
 
 
 def samples(transcript: str) -> tuple[Sample, ...]:
-    """Reads a log in which each line is followed, indented, by what it must give.
+    """Reads a log in which each line is followed, indented, by its verdict.
 
         pop3d: LOGIN, user=bob, ip=[::ffff:192.0.2.7], port=[40612]
             -> accepted user=bob address=192.0.2.7 protocol=pop3 session=bob,192.0.2.7,40612
@@ -138,14 +138,14 @@ class Rule:
     """Whether the end of a session that this rule opens is reliably logged. Without it the login
     authorises for its grace, and the session does not hold the address."""
     off: bool = False
-    """Reads only where the config's `enable` names it (`SERVER-RULE`)."""
+    """The rule is used only where the configuration's `enable` names it (`SERVER-RULE`)."""
     escaped: bool = False
     """Whether a backslash stands before each quote and backslash of the user's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Server:
-    """A POP/IMAP server: who it is in the log, and the rules of its lines."""
+    """A POP/IMAP server: its programs in the log, and the rules of its lines."""
 
     name: str
     """At most 12 characters of a-z, 0-9, `-`: it goes into the map and the journal. With
@@ -153,27 +153,27 @@ class Server:
     title: str
     versions: str
     programs: Mapping[str, str | None]
-    """Program name in the syslog header -> `pop3`, `imap`, or None: the rule says."""
+    """Program name in the syslog header -> `pop3`, `imap`, or None: the rule has the protocol."""
     instances: bool = False
     """Whether a path may stand before the program's name (`backend2/imap`)."""
     sessions_of: str = ""
-    """The server whose sessions these lines tell of too, under the same keys."""
+    """Another server with lines about the same sessions, under the same keys."""
     accounts: tuple[str, ...] = ("root",)
     """System accounts whose processes may write these lines; root always may. `=user`: it writes
     some of them as the user who logged in."""
     own_logs: tuple[OwnLog, ...] = field(default=(), repr=False)
     """Forms of line that no syslog daemon writes: the server's own log, or an odd header."""
     carriage: Carriage = field(default=SYSLOG, repr=False)
-    """How its lines reach the syslog daemon."""
+    """The carriage of its lines to the syslog daemon."""
     carriages: Mapping[str, Carriage] = field(default_factory=dict, repr=False)
-    """The same for those of its programs whose lines travel otherwise."""
+    """Program -> the carriage of its lines, where it differs."""
     rules: tuple[Rule, ...] = field(repr=False)
 
     def carriage_of(self, program: str) -> Carriage:
-        """Returns how the lines of one of its programs travel."""
+        """Return the carriage of the lines of one of its programs."""
         return self.carriages.get(program, self.carriage)
 
 
 def own_logs_of(servers: Iterable[Server]) -> tuple[OwnLog, ...]:
-    """Returns the forms of line that `servers` have to themselves."""
+    """Return the forms of line that only one of `servers` writes."""
     return tuple(log for server in servers for log in server.own_logs)

@@ -1,15 +1,15 @@
-"""TLS: whether a login's line says that the client spoke it. Looked for only where it is asked.
+"""TLS of a login is read from its line, only where the configuration needs it.
 
-A rule names the words by which its server says so. All these names begin with `tls`, so that a
-rule can have several:
+A rule has results for the words by which its server mentions TLS. All their names begin with `tls`,
+so that a rule can have several:
 
 tls, tls_...   the client spoke TLS
-tls_unknown    it cannot be said: the line speaks of a proxy's connection
+tls_unknown    the line does not show it: its words are about a proxy's connection
 
-A rule that has such a result and did not find it says "no". Besides, the program's name or the
-service's (`imaps`, `pop3d-ssl`) says "yes". The words are read where the rule has them, between the
-first character of the line and the last: what a client chose is in a token of its own. Between an
-unescaped user name and the address they do not count: a name might go on there.
+A rule with such a result means "no" where the line lacks it. The name of the program or the service
+(`imaps`, `pop3d-ssl`) means "yes". The words count only in the place that the rule gives them: a
+client's text is in a token of its own. Between an unescaped user name and the address they do not
+count: the name might go on there.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _WORDS = (
     '"transport":"TLS"',
     "lport=993, TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)",
 )
-"""How servers say that there was TLS, for attacks."""
+"""Words by which servers mention TLS, for attacks."""
 
 _FRAMES = (
     ("", ""),
@@ -91,7 +91,7 @@ def _pattern(rule: Rule) -> _Pattern:
 
 
 def tls_of(rule: Rule, record: Record) -> bool | None:
-    """Returns whether the client of a login that `rule` read spoke TLS; None: it cannot be said."""
+    """Return whether the client of a login that `rule` read spoke TLS; None: unknown."""
     if _TLS_PROGRAM.fullmatch(record.program):
         return True
     fullmatch, yes, unknown, protocol, user, address = _pattern(rule)
@@ -108,21 +108,21 @@ def tls_of(rule: Rule, record: Record) -> bool | None:
 
 
 def _end(match: re.Match[str], groups: tuple[int, ...]) -> int:
-    """Returns where the result of these groups ends; the line's end where there is none."""
+    """Return where the result of these groups ends; the line's end where there is none."""
     return max((end for number in groups if (end := match.end(number)) >= 0), default=match.end())
 
 
 def can_say(server: Server) -> bool:
-    """Returns whether some login of `server` can say that the client spoke TLS."""
+    """Return whether some login of `server` can show that the client spoke TLS."""
     return any(_TLS_PROGRAM.fullmatch(program) for program in server.programs) or any(
         sample.tls for rule in server.rules for sample in rule.samples
     )
 
 
 def as_read(server: Server) -> Server:
-    """Returns `server` with samples that state what is read, where they stated nothing.
+    """Return `server` with the TLS that is read in each sample that states none.
 
-    For a site's own server, which may be older than this word.
+    For a site's own server, which may be older than `tls`.
     """
 
     def stated(rule: Rule, sample: Sample) -> Sample:
@@ -141,7 +141,7 @@ def as_read(server: Server) -> Server:
 
 
 def violations(server: Server, matcher: Matcher) -> Iterator[str]:
-    """Returns what is wrong with the words of TLS: a sample's value, or a client who chooses it."""
+    """Return violations: a sample with another value, or a value that a client can choose."""
     attacks = [f"{before}{word}{after}" for word in _WORDS for before, after in _FRAMES]
     escaped = [attack.replace('"', r"\"") for attack in attacks]
     for rule in server.rules:

@@ -1,12 +1,11 @@
-"""The bounded pieces that grammars are made of.
+"""Tokens are the bounded parts of which grammars are made.
 
-Every token is a `pyparsing.Regex` whose pattern is deterministic (possessive: what it took it never
-gives back) and bounded in length, so that a rule reads any line in linear time. Tokens never skip
-white space; blanks are written out as literals. Call a token with a name to get its text as a
-result: `USER("user")`.
+Every token is a `pyparsing.Regex` whose pattern is possessive and bounded in length, so that a rule
+reads any line in linear time. Tokens never skip white space; blanks are written out as literals.
+Call a token with a name to get its text as a result: `USER("user")`.
 
-A token says what may stand there, not what it means: whether digits and dots are an address is
-`addresses.canonical`'s business.
+A token restricts characters, not meaning: `addresses.canonical` decides whether digits and dots are
+an address.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import pyparsing as pp
 
 from ..errors import GrammarError
 
-# What no user name may hold: everything that a reader of the log does not see or that ends a line
-# somewhere (Unicode's categories C* and Z*, but for the blank).
+# Characters that no user name may hold: invisible ones and those that end a line for some reader
+# of the log (Unicode's categories C* and Z*, but for the blank).
 _UNSEEN = (
     r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e"
     r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\uf8ff\ufeff\ufff0-\uffff"
@@ -27,11 +26,11 @@ _UNSEEN = (
 )
 _ASCII = [chr(code) for code in range(0x20, 0x7F)]
 _ENDS = ' <>()[],;:"'
-"""What ends a field in most lines."""
+"""Characters that end a field in most lines."""
 
 
 def token(pattern: str, name: str) -> pp.Regex:
-    """Returns a token of the regular expression `pattern`, called `name` in messages.
+    """Return a token of the regular expression `pattern`, called `name` in messages.
 
     The pattern must be bounded, possessive, and without capture groups; the compiler and the
     contract say so if it is not.
@@ -43,12 +42,12 @@ def token(pattern: str, name: str) -> pp.Regex:
 
 
 def WORD(chars: str, most: int, least: int = 1) -> pp.Regex:  # noqa: N802 -- reads as a token
-    """Returns a token of `least` to `most` characters of the class `chars` (`"A-Za-z0-9"`)."""
+    """Return a token of `least` to `most` characters of the class `chars` (`"A-Za-z0-9"`)."""
     return token(f"[{chars}]{{{least},{most}}}+", f"{least} to {most} of [{chars}]")
 
 
 def name(less: str = _ENDS, most: int = 255) -> pp.Regex:
-    """Returns a token of a user's name: visible characters and blanks, but none of `less`.
+    """Return a token of a user's name: visible characters and blanks, but none of `less`.
 
     `less` must hold what ends the name in the line. Where that is a longer text, `name_before`
     reads more names.
@@ -62,10 +61,10 @@ def name(less: str = _ENDS, most: int = 255) -> pp.Regex:
 
 
 def name_before(*ends: str, last: str = "", most: int = 255) -> pp.Regex:
-    """Returns a token of a user's name that goes to the first of the texts `ends`, or to `last`
+    """Return a token of a user's name that goes to the first of the texts `ends`, or to `last`
     where that is the end of the line.
 
-    It may hold all visible characters and blanks, quotes and brackets as well: whatever looks like
+    It may hold all visible characters and blanks, quotes and brackets as well: text that looks like
     the rest of the line is the rest of the line, and must then fit to its last character.
     """
     end = "|".join(map(re.escape, ends)) + (f"|{re.escape(last)}\\Z" if last else "")
@@ -79,18 +78,18 @@ def name_before(*ends: str, last: str = "", most: int = 255) -> pp.Regex:
 
 
 def quoted_name(most: int = 255) -> pp.Regex:
-    """Returns a token of a user's name in double quotes, a backslash before each of these and
-    itself: its rule is `escaped`."""
+    """Return a token of a user's name in which a backslash stands before each double quote and
+    backslash: its rule is `escaped`."""
     return token(f'(?>(?:[^{_UNSEEN}"\\\\]|\\\\["\\\\/]){{1,{most}}})', "a user name")
 
 
 def _but(less: str) -> str:
-    """Returns the class of ASCII's visible characters and the blank without those in `less`."""
+    """Return the class of ASCII's visible characters and the blank without those in `less`."""
     return _escaped("".join(char for char in _ASCII if char not in less))
 
 
 def _escaped(chars: str) -> str:
-    """Returns `chars` as they must be written in a class of characters."""
+    """Return `chars` as they must be written in a class of characters."""
     return "".join("\\" + char if char in "\\]^-[&~|" else char for char in chars)
 
 
@@ -112,7 +111,7 @@ NUMBER = token(r"[0-9]{1,20}+", "a number")
 PORT = token(r"[0-9]{1,5}+", "a port")
 
 HOST = token(r"[0-9A-Za-z_.:/-]{1,255}+", "a host name")
-"""What reverse DNS says of a client: the client's own text, never read as an address."""
+"""A client's name by reverse DNS: the client's own text, never read as an address."""
 
 TEXT = token(r"(?s:.){0,65536}+", "the rest of the line")
 """Anything to the end of the line. Only rules of kind Refused and Ignored may hold it."""
@@ -129,7 +128,7 @@ _piece = re.compile(r"\{\{|\}\}|\{([a-z][a-z0-9_]*)(\??)\}|[^{}]+|.", re.DOTALL)
 
 
 def line(wording: str, /, **parts: pp.ParserElement) -> pp.ParserElement:
-    """Returns the expression of a wording: `line("user {user} logged in from {address}")`.
+    """Return the expression of a wording: `line("user {user} logged in from {address}")`.
 
     `{NAME}` stands for one of `parts`, or for the kit's `{user}` and `{address}` (both results),
     `{number}`, `{port}`, `{host}`, `{text}`; `{NAME?}` may be left out; `{{` and `}}` are braces.
@@ -160,5 +159,5 @@ def line(wording: str, /, **parts: pp.ParserElement) -> pp.ParserElement:
 
 
 def _words(piece: re.Match[str]) -> str:
-    """Returns the literal text that a piece of a wording stands for."""
+    """Return the literal text that a piece of a wording stands for."""
     return piece[0][0] if piece[0] in ("{{", "}}") else piece[0]

@@ -1,1 +1,2 @@
-"""Answers who still depends on POP-before-SMTP: from counts and a journal to texts and a page."""
+"""The report lists users who still depend on POP-before-SMTP: from counts and a journal to a text
+or a page."""

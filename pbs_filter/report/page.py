@@ -1,8 +1,8 @@
-"""The report as one HTML page that needs nothing else: no script, no font, no address. Pure.
+"""The page is the report as one HTML file without scripts, fonts and links. Pure.
 
-User names are strangers' text: each goes through `_text`, which leaves nothing that is not
-printable (so no mark that turns the direction), escapes it, and keeps its own direction apart
-(`<bdi>`). The policy in the page allows its one style sheet, by its hash, and nothing else.
+User names are strangers' text: `_text` leaves only printable characters (so no mark that turns the
+direction of writing), escapes them, and isolates their direction (`<bdi>`). The page's content
+security policy allows its one style sheet, by its hash, and nothing else.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def _key(index: int, series: Series) -> str:
 
 
 def _table(title: str, days: list[str], series: list[Series]) -> list[str]:
-    """The numbers of a plot, for those who do not see it."""
+    """Return the numbers of a plot as a table, for people who do not see the plot."""
     heads = "".join(f'<th scope="col" class="n">{_text(each.name)}</th>' for each in series)
     return [
         "<details>",

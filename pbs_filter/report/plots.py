@@ -1,7 +1,7 @@
-"""Plots of sums by the day as SVG: stacked bars on honest axes. Pure.
+"""Plots show sums by the day as stacked bars, in SVG. Pure.
 
 A bar stands for one day, the vertical axis begins at 0, and every text is escaped. Colours are
-classes (`s0` ... `s7`) that the page gives: it knows whether it is dark.
+classes (`s0` ... `s7`) of the page's style sheet, which has dark ones, too.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ WIDTH, HEIGHT = 720, 230
 LEFT, RIGHT, TOP, BOTTOM = 56, 28, 24, 34
 """Room for the labels, in units of the view box, of which a character has about 7."""
 SERIES = 6
-"""Of a plot; what is more goes into one that is called "others"."""
+"""Most series of a plot; further ones are added up as "others"."""
 DATE_WIDTH = 64
-"""Room for the label of a day."""
+"""Width of the label of a day, in units of the view box."""
 OTHERS = "others"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 class Series(NamedTuple):
-    """Numbers by day, under a name that may be anybody's text."""
+    """Day -> number, under a name that may be a stranger's text."""
 
     name: str
     values: Mapping[str, int]
@@ -37,7 +37,7 @@ class Series(NamedTuple):
 
 
 def largest(series: Iterable[Series]) -> list[Series]:
-    """Return the largest of `series`, the rest of them as one."""
+    """Return the largest of `series`, and the sum of the rest as one more."""
     found = sorted(
         (each for each in series if each.total), key=lambda each: (-each.total, each.name)
     )
@@ -51,14 +51,15 @@ def largest(series: Iterable[Series]) -> list[Series]:
 
 
 def ticks(highest: int) -> list[int]:
-    """Return where the vertical axis has lines: whole numbers from 0 to `highest` or above."""
+    """Return the values of the lines on the vertical axis: whole numbers from 0 to `highest` or
+    above."""
     steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
     step = next(step for step in steps if step * 5 >= highest)
     return list(range(0, max(highest, 1) + step, step))
 
 
 def number_label(number: int) -> str:
-    """Return `1,500`, `150k` or `15M`: a label of the axis is a multiple of those."""
+    """Return `number`, a value of `ticks`, as `1,500`, `150k` or `15M`."""
     if number >= 10_000_000 and number % 1_000_000 == 0:
         return f"{number // 1_000_000}M"
     return f"{number // 1000:,}k" if number >= 10_000 and number % 1000 == 0 else f"{number:,}"
@@ -70,10 +71,10 @@ def day_label(day: str) -> str:
 
 
 def bars(title: str, unit: str, days: Sequence[str], series: Sequence[Series]) -> str:
-    """Return the SVG of `series`, one upon the other.
+    """Return the SVG of `series`, stacked.
 
     Args:
-        title: says what is seen; plain text.
+        title: of the plot, for screen readers; plain text.
         unit: of the vertical axis.
         days: every day, without a gap.
         series: at most SERIES + 2.
@@ -109,7 +110,7 @@ def bars(title: str, unit: str, days: Sequence[str], series: Sequence[Series]) -
             tall = height * value / marks[-1]
             y = TOP + height - height * below / marks[-1] - tall
             below += value
-            # One bar alone must not be a wall.
+            # A single bar must not fill the plot.
             wide = min(slot * 0.8, 48)
             parts.append(
                 f'<rect class="s{index}" x="{x + (slot - wide) / 2:.1f}" y="{y:.1f}" '

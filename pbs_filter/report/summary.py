@@ -1,8 +1,8 @@
-"""The summary is what --report tells, made of the filter's usage and the journal. Pure.
+"""The summary joins the filter's usage file and the journal for --report. Pure.
 
-The usage has each login since it was begun, and when a lookup last let an address in. The journal
-knows logins from before that, and until when an address may relay. Its payloads are states: a login
-is known by its time, and a journal that was rewritten has only the newest of each address.
+The usage file has each login since it was begun, and the last lookup that let each address in. The
+journal has logins from before that, and the ends of authorisations. Its payloads are states: a
+rewritten journal has only the newest login of each address, known by its time.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ class Device(NamedTuple):
     first: int
     last: int
     logins: int
-    """As many as are known of the last days."""
+    """Number of known logins."""
     until: int
-    """The end of the address's permission; 0: it is not known, or was ended by hand."""
+    """The end of the address's authorisation; 0: unknown, or ended by hand."""
     used: int
-    """When a lookup last let the address in, after the first login; 0: never."""
+    """The last time a lookup let the address in, after the first login; 0: never."""
     days: dict[str, int]
-    """Logins by day."""
+    """Day -> number of logins."""
 
 
 class JournalLogins:
-    """The newest logins that journals know: give it the payloads of the older file first."""
+    """The newest logins in journals, whose payloads are taken from the older file first."""
 
     def __init__(self, horizon: int) -> None:
         self._horizon = horizon
-        """Logins before this (epoch) are of no interest."""
+        """Logins before this time (epoch) are left out."""
         self.logins: dict[Login, list[int]] = {}
-        """First, last, and number."""
+        """Login -> first time, last time (epoch) and number."""
         self.until: dict[str, int] = {}
 
     def take(self, payloads: Iterable[str]) -> None:
-        """Take payloads; those that are no logins are passed over."""
+        """Add the logins in `payloads`; other payloads are skipped."""
         for payload in payloads:
             kind, *fields = payload.split("\t")
             if kind == "d" and len(fields) == 1:
@@ -69,11 +69,11 @@ class JournalLogins:
 
 
 class Summary:
-    """Who logged in and was let in during the last days.
+    """The devices that logged in during the last days, and whether lookups let them in.
 
     Args:
-        usage: what the filter has counted; None: it has not.
-        journal: the logins that the journal knows.
+        usage: the filter's counts; None: there are none.
+        journal: the logins in the journal.
         now: epoch seconds.
         today: the local day, `2026-11-28`.
     """
@@ -82,23 +82,23 @@ class Summary:
         self.now = now
         self.today = today
         self.since = None if usage is None else usage.since
-        """When the counts were begun."""
+        """The time (epoch) since which the filter counts; None: it does not."""
         self.days = {} if usage is None else dict(_each_day(usage.days, today))
-        """Every day, the oldest first, also those on which nothing happened."""
+        """Every day, the oldest first, without a gap."""
         used = {} if usage is None else usage.used
         self.devices = sorted(
             _devices(usage, journal, used),
             key=lambda device: (device.used, device.last, device.login),
             reverse=True,
         )[:MAX_DEVICES]
-        """The one that was used last comes first."""
+        """The devices, the one whose address was let in last first."""
         known = {device.login.address for device in self.devices}
         self.strangers = sorted(set(used) - known)
-        """Addresses that a lookup let in, and whose logins are not known: by another filter's."""
+        """Addresses that a lookup let in, and that logged in at another filter."""
 
     @property
     def lookups(self) -> bool:
-        """Whether any lookup has told its answers."""
+        """Whether the answers of any lookup were counted."""
         return any(sum(day.answers.values()) for day in self.days.values())
 
     def depending(self) -> set[str]:
@@ -106,7 +106,7 @@ class Summary:
         return {device.login.address for device in self.devices if device.used}
 
     def as_object(self) -> dict[str, Any]:
-        """Return it for --json: times in seconds since the epoch."""
+        """Return the object for --json, with times in seconds since the epoch."""
         return {
             "now": self.now,
             "counted_since": self.since,
@@ -169,5 +169,5 @@ def _each_day(days: dict[str, Day], today: str) -> Iterator[tuple[str, Day]]:
 
 
 def horizon(now: int, days: int) -> int:
-    """Return the time (epoch) before which nothing is told."""
+    """Return the time (epoch) at which the report begins."""
     return now - days * DAY_SECONDS

@@ -1,4 +1,4 @@
-"""The report as text, for a terminal or a mail. Pure."""
+"""The text is the report for a terminal or a mail. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLUMNS = ("LAST USED", "LAST LOGIN", "LOGINS", "ADDRESS", "USER", "PROTO", "SER
 
 
 def report(summary: Summary, *, colour: bool = False) -> str:
-    """Return a row for each device, the one that was used last first."""
+    """Return a table of the devices, the one whose address was let in last first."""
     lines = sentences(summary)
     if summary.devices:
         rows = [[Span(name, "bold") for name in COLUMNS], *map(_row, summary.devices)]
@@ -19,7 +19,7 @@ def report(summary: Summary, *, colour: bool = False) -> str:
 
 
 def sentences(summary: Summary) -> list[str]:
-    """Return what there is to say beside the rows."""
+    """Return sentences on the whole: the days, the devices, lookups without a login."""
     devices = summary.devices
     users = {device.login.user for device in devices if device.login.server != MANUAL}
     addresses = {device.login.address for device in devices}

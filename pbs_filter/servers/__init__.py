@@ -9,7 +9,7 @@ from ..grammar import Server
 
 
 def _servers() -> tuple[Server, ...]:
-    """Returns what the files declare, by the files' names; some declare two."""
+    """Return what the files declare, by the files' names; some declare two."""
     modules = [import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)]
     return tuple(
         value for module in modules for value in vars(module).values() if isinstance(value, Server)

@@ -86,12 +86,12 @@ NEXT = token(r" (?=.)|(?!.)", "the next pair, or the end")
 
 
 def _pair(key: str, value: pp.ParserElement) -> pp.ParserElement:
-    """Returns the pair with this key."""
+    """Return the pair with this key."""
     return pp.Literal(key + "=") + value + NEXT
 
 
 def _logfmt(session_id: pp.ParserElement, *more: pp.ParserElement) -> pp.ParserElement:
-    """Returns a login as pairs in any order, with the service's own `more`."""
+    """Return a login as pairs in any order, with the service's own `more`."""
     client = (
         ADDRESS("address") | line("[{address}]") | line('"{name?}[{address}]"', name=HOST + " ")
     )
@@ -482,7 +482,7 @@ cyrus[4711]: event=login.good r.clienthost=[203.0.113.66] u.username=bob login.m
 
 
 def _cut(lines: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    """Returns samples as they come under the cut name."""
+    """Return samples as they come under the cut name."""
     return tuple(
         replace(
             sample,

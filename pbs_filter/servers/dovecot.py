@@ -74,7 +74,7 @@ CIPHER = line(
 
 
 def _element(start: str, *values: pp.ParserElement) -> pp.ParserElement:
-    """Returns the element that begins with `start` and goes on with one of `values`."""
+    """Return the element that begins with `start` and goes on with one of `values`."""
     value = values[0] if len(values) == 1 else pp.MatchFirst(values)
     return pp.Literal(start) + value + SEPARATOR
 
@@ -94,7 +94,7 @@ _RIP = _element("rip=", ADDRESS("address"))
 
 
 def _others(more: pp.ParserElement) -> list[pp.ParserElement]:
-    """Returns the elements that may stand anywhere, each with `more` behind it."""
+    """Return the elements that may stand anywhere, each with `more` behind it."""
     # In the order of the default, which is read fastest.
     elements = [
         _element("lip=", ADDRESS("local"), line("<{name}>", name=WORD("A-Za-z0-9_.-", 80))),

@@ -35,7 +35,7 @@ _KEY = r"[a-z_0-9]{1,60}+"
 
 
 def _event(name: str, **fields: pp.ParserElement) -> pp.ParserElement:
-    """Returns an event with `fields` in any order, and any others among them.
+    """Return an event with `fields` in any order, and any others among them.
 
     A field whose name ends in `_` may be left out.
     """

@@ -34,7 +34,7 @@ from ..model import Accepted, Ended, Ignored, Refused
 
 
 def _name(end: str) -> pp.ParserElement:
-    """Returns a name, with the client's own double quotes or without, in front of `end`.
+    """Return a name, with the client's own double quotes or without, in front of `end`.
 
     An attempt begins like a login. So a name is so short that none ends where a daemon cuts a
     message off, at 1,000 bytes, also with characters of four bytes.

@@ -61,7 +61,7 @@ _SOMEWHERE = token(r"[0-9A-Za-z_.:/\[\]-]{1,255}+", "a server behind")
 
 
 def _context(port: pp.ParserElement, behind: pp.ParserElement) -> pp.ParserElement:
-    """Returns what nginx writes behind every message about a session with a user."""
+    """Return what nginx writes behind every message about a session with a user."""
     return line(
         ', client: {client}{tls?}, server: {listener}{port}, login: "{user}", upstream: {behind}{sockets}',
         client=_CLIENT,

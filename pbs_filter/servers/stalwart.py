@@ -30,7 +30,7 @@ _HEAD = line(
 
 
 def _span(local_port: pp.ParserElement) -> pp.ParserElement:
-    """Returns what stands in every line of a connection to `local_port`."""
+    """Return what stands in every line of a connection to `local_port`."""
     return line(
         'listenerId = "{listener}", localPort = {local_port}, remoteIp = {address}, '
         "remotePort = {remote_port}",

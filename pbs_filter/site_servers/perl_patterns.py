@@ -75,7 +75,7 @@ class Split:
 
 
 def split(pattern: str) -> Split:
-    """Returns the part of `pattern` that reads the message, without `^`, with its `$` still there.
+    """Return the part of `pattern` that reads the message, without `^`, with its `$` still there.
 
     Raises GrammarError if it cannot be told from the header.
     """
@@ -100,7 +100,7 @@ def split(pattern: str) -> Split:
 
 
 def _outside_of_classes(pattern: str) -> Iterator[tuple[int, int]]:
-    """Returns (position, depth of groups) of what is neither escaped nor in a character class."""
+    """Return (position, depth of groups) of what is neither escaped nor in a character class."""
     depth = position = 0
     while position < len(pattern):
         char = pattern[position]
@@ -123,7 +123,7 @@ def _end_of_class(pattern: str, start: int) -> int:
 
 
 def message_pattern(pattern: str, captures: tuple[str, ...] = ()) -> str:
-    """Returns a safe pattern for the whole message, to be used with `fullmatch`.
+    """Return a safe pattern for the whole message, to be used with `fullmatch`.
 
     Args:
         pattern: without header and `^` (`split`), with its `$`.
@@ -327,7 +327,7 @@ def _all_but(char: str) -> str:
 
 
 def _begins(node: _Node) -> tuple[frozenset[str], bool]:
-    """Returns the characters that `node` may begin with, and whether it may be empty."""
+    """Return the characters that `node` may begin with, and whether it may be empty."""
     if isinstance(node, _Char):
         return node.chars, False
     if isinstance(node, _Group):
@@ -339,7 +339,7 @@ def _begins(node: _Node) -> tuple[frozenset[str], bool]:
 
 
 def _first(nodes: list[_Node], follow: frozenset[str]) -> frozenset[str]:
-    """Returns the characters that `nodes`, then `follow`, may begin with."""
+    """Return the characters that `nodes`, then `follow`, may begin with."""
     chars: frozenset[str] = frozenset()
     for node in nodes:
         begins, empty = _begins(node)

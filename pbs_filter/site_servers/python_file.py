@@ -14,7 +14,7 @@ from ..grammar import Server
 
 
 def load(path: str) -> Server:
-    """Returns the `SERVER` of the file at `path`, not yet checked.
+    """Return the `SERVER` of the file at `path`, not yet checked.
 
     Raises:
         GrammarError: the file cannot be read or run, somebody else could have written it, or it

@@ -55,7 +55,7 @@ class SiteSample:
         )
 
     def sample(self, observation: Observation | None) -> Sample:
-        """Returns the line as the contract wants it."""
+        """Return the line as the contract wants it."""
         tag = f"{self.program}[{self.pid}]" if self.pid else self.program
         return Sample(
             line=f"{tag}: {self.message}", observation=observation, because="the site says so"
@@ -65,14 +65,14 @@ class SiteSample:
 def read_samples(
     entries: Sequence[Mapping[str, object]], programs: tuple[str, ...], read: Read | None
 ) -> list[SiteSample]:
-    """Returns the entries of a table's `samples`; GrammarError if there are none, or one is bad."""
+    """Return the entries of a table's `samples`; GrammarError if there are none, or one is bad."""
     if not entries:
         raise GrammarError("samples are missing; give a line for each wording, and one to refuse")
     return [SiteSample(entry, programs, read) for entry in entries]
 
 
 def sort_to_rules(own: Server, samples: list[SiteSample]) -> tuple[Rule, ...]:
-    """Returns the rules with the samples that each reads, and all with those to be refused."""
+    """Return the rules with the samples that each reads, and all with those to be refused."""
     matcher = Matcher([own])
     read_by: dict[str, list[Sample]] = {rule.name: [] for rule in own.rules}
     refused: list[Sample] = []

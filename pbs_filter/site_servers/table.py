@@ -67,7 +67,7 @@ _PATTERNS: dict[str, type[Observation]] = {
 def server(
     table: SiteServer, known: Iterable[Server] = (), read: contract.Read | None = None
 ) -> Server:
-    """Returns the server that a `[[server]]` table describes, checked.
+    """Return the server that a `[[server]]` table describes, checked.
 
     Args:
         table: as in the configuration.
@@ -89,7 +89,7 @@ def server(
 
 
 def checked(own: Server, known: Iterable[Server] = (), read: contract.Read | None = None) -> Server:
-    """Returns `own` if it keeps the contract among the `known` servers.
+    """Return `own` if it keeps the contract among the `known` servers.
 
     Raises:
         GrammarError: it does not; each violation with its mend.
@@ -148,7 +148,7 @@ def _rules_of_templates(table: SiteServer, samples: list[SiteSample]) -> list[Ru
 def _ties(
     wordings: list[tuple[str, str]], fields: Mapping[str, frozenset[str]], samples: list[SiteSample]
 ) -> tuple[str, ...]:
-    """Returns the parts of the session's key, see above; nothing where no line needs one."""
+    """Return the parts of the session's key, see above; nothing where no line needs one."""
     if not {"connected", "accepted", "logout"} & {key for key, _ in wordings}:
         return ()
     for result in ("session", "process"):

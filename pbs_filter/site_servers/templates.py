@@ -39,7 +39,7 @@ _part = re.compile(r"\{\{|\}\}|\{([a-z]*)\}|[^{}]+|.", re.DOTALL)
 
 
 def results(key: str, template: str) -> frozenset[str]:
-    """Returns the results of a template's fields; GrammarError if there is something wrong."""
+    """Return the results of a template's fields; GrammarError if there is something wrong."""
     found = []
     for part in _part.finditer(template):
         text, field = part.group(), part[1]
@@ -66,7 +66,7 @@ def results(key: str, template: str) -> frozenset[str]:
 
 
 def expression(template: str, ties: tuple[str, ...]) -> pp.ParserElement:
-    """Returns what a template reads; `ties` are the results that the session's key is made of."""
+    """Return what a template reads; `ties` are the results that the session's key is made of."""
     tied = {
         field: _FIELDS[field](_RESULTS[field])
         for field in ("pid", "session")

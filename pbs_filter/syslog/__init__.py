@@ -1,1 +1,1 @@
-"""One line of a syslog daemon becomes a record."""
+"""The package makes a record of one line of a syslog daemon."""

@@ -1,8 +1,8 @@
-r"""The shapes a line can have: regular expression text for what stands before the message.
+r"""The shapes of a line's header, as text for regular expressions.
 
-`records` reads lines with these, `scanner` looks for lines with these; only ASCII stands in them,
-so that they mean the same for `str` and for `bytes`. Repeated groups are atomic, not possessive, as
-Python before 3.11.5 loses its place in `(...)*+` (python/cpython#106052).
+`records` reads lines with these, `scanner` finds lines with these; they are ASCII, so that they
+mean the same for `str` and for `bytes`. Repeated groups are atomic, not possessive, as Python
+before 3.11.5 loses its place in `(...)*+` (python/cpython#106052).
 
 Shapes (HEAD is a stamp as below; `[PID]` may be missing):
 
@@ -26,7 +26,7 @@ before the month or behind the day), `2026-11-20T09:11:13.123456+01:00`, the sam
 the T and no zone (only where a host follows), or ten digits of epoch seconds (syslog-ng's
 `ts-format`), each with or without `<PRI>` in front.
 
-What a relay puts in front of a whole line is passed over, and the host is the inner header's. A
+A relay's header in front of a whole line is skipped, and the host is that of the inner header. A
 client's text cannot stand there: behind the host every program's line has its tag.
 
 In RFC 5424 rsyslog's own template cuts APP-NAME at the slash (`cyrus/imap` is `cyrus`), and
@@ -36,7 +36,7 @@ Some servers write a log of their own, without syslog; others are known by a hea
 daemon would write. Both are declared in the server's file, as `OwnLog`.
 
 Lines that start with the tag or with a blank (folded text), the output of container tools and tags
-with an unclosed pid are no records: nothing says that a daemon wrote their first byte.
+with an unclosed pid are no records: their first byte may be a client's.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ TAG = "[!#-9;-Z^-~]{1,128}"
 PID = "[0-9]{1,10}"
 METALOG = rf"{BSD} \[([A-Za-z][0-9A-Za-z._/-]{{0,63}})\] "
 NGINX = "nginx: "
-"""How nginx's messages begin where the host was taken for its name."""
+"""The beginning of nginx's messages where RFC 5424's fields hold its host in place of its name."""
 
 RFC5424_HOST = "[!-~]{1,255}"
 _SD_NAME = r'[^\x00-\x20="\]\x7f]{1,64}'
@@ -80,16 +80,16 @@ _SD = rf'\[{_SD_NAME}(?: {_SD_NAME}="[^"\\\]]*+(?>(?:\\.[^"\\\]]*+)*)")*\]'
 STRUCTURED_DATA = f"(?:-|(?>(?:{_SD})+))"
 
 JSON_PROGRAM = r'p"[ \t\r]*+:[ \t\r]*+'
-"""The key `p`, behind its opening quote. Inside a string the quotes would be escaped."""
+"""The key `p` behind its opening quote. Inside a string the quotes would be escaped."""
 JOURNAL_PROGRAM = r'SYSLOG_IDENTIFIER"[ \t\r]*+:[ \t\r]*+'
-"""The same of journald's entries."""
+"""The key of the program in journald's entries, behind its opening quote."""
 
 _GROUPS = {"message", "host", "pid", "before"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnLog:
-    """A form of line that one server has to itself, as regular expressions made of the above."""
+    """A form of line that only one server writes, as regular expressions made of the above."""
 
     program: str
     """The program name of its records."""
@@ -98,13 +98,13 @@ class OwnLog:
     start: str
     """The line's beginning, by which it is found in a block: ASCII, no groups."""
     rest: str = "(?P<message>.*)"
-    """What follows `start`. Groups: `message`; `host` and `pid` where the line has them; `before`
+    """The rest of the line. Groups: `message`; `host` and `pid` where the line has them; `before`
     where the message's first part stands before the stamp."""
     before_stamp: str = ""
-    """What stands before the stamp, if it does not come first: for --reprocess."""
+    """The text before the stamp, for --reprocess; "": the stamp comes first."""
 
     def mistakes(self) -> Iterator[str]:
-        """Yields what is wrong with the expressions, and what to do about it."""
+        """Yield a sentence for each mistake in the expressions, with its remedy."""
         try:
             start, whole = re.compile(self.start), re.compile(self.start + self.rest)
         except re.error as error:

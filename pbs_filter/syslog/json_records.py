@@ -1,4 +1,5 @@
-"""One object of a JSON feed becomes a record: of `rsyslog/` and `syslog-ng/`, or journald's. Pure.
+"""The reader makes a record of one object of a JSON feed: of `rsyslog/`, `syslog-ng/` or journald.
+Pure.
 
 The daemon writes the keys, so that no text of a sender can imitate a field.
 """
@@ -17,7 +18,7 @@ from .headers import JOURNAL_PROGRAM, JSON_PROGRAM, PID, TAG
 from .message import bare, nil
 
 MAX_NAME = 255
-"""Characters of a host or a pid, as in the text forms: what is remembered of a line is small."""
+"""Most characters of a host or a pid, as in the text forms: both are kept in memory."""
 
 _TEXT = r'[^"\\\x00-\x1f]'
 _COUNT = "(0|[1-9][0-9]{0,9})"
@@ -28,8 +29,8 @@ _usual = re.compile(
     rf'"from":"({_TEXT}{{0,64}}+)"(?:, ?"proto": ?{_COUNT})?(?:, ?"uid": ?{_COUNT})?'
     rf'(?:, ?"juid": ?{_COUNT})?, ?"msg":"({_TEXT}*+)"\}}'
 ).fullmatch
-"""The object as rsyslog's template in `rsyslog/` writes it where nothing in it is escaped: read so,
-a line costs half of what the decoder takes. Everything else goes to the decoder."""
+"""Reads an object as rsyslog's template in `rsyslog/` writes it where nothing is escaped, in half
+the time of the JSON decoder. The decoder reads all others."""
 _first_program = re.compile(rf'"{JSON_PROGRAM}(?:"([^"]*)")?'.encode()).search
 _first_identifier = re.compile(rf'"{JOURNAL_PROGRAM}(?:"([^"]*)")?'.encode()).search
 _whole_tag = re.compile(rf"({TAG})(?:\[({PID})\])?:?").fullmatch
@@ -38,15 +39,16 @@ _is_microseconds = re.compile("[0-9]{1,17}").fullmatch
 _decode = json.JSONDecoder().raw_decode
 _new_record = tuple.__new__
 _FIELDS = ("LISTENERID", "REMOTEIP", "REMOTEPORT")
-"""Fields of their own in which Stalwart's journal tracer gives what others write in the message."""
+"""Fields of Stalwart's journal tracer, which other servers write into the message."""
 _NO_PEER = ("", "127.0.0.1", "::1")
 _INEXACT = ("imjournal", "imudp")
 _NO_NETWORK = ("", "0")
-"""`proto` of what did not come by IP: an IP protocol's number (rsyslog), or a port (syslog-ng)."""
+"""Values of `proto` of a line that did not come by IP. It is an IP protocol's number (rsyslog), or
+a port (syslog-ng)."""
 
 
 def read(line: bytes) -> Record | Reason:
-    """Reads one object. Never raises; see `records.read`."""
+    """Return the record of one object, or the reason why there is none. Never raises."""
     text = line.decode("utf-8", "surrogateescape")
     match = _usual(text)
     if match is None:
@@ -78,10 +80,10 @@ def read(line: bytes) -> Record | Reason:
 
 
 def decoded(line: bytes, text: str) -> Record | Reason:
-    """Reads one object with the decoder, whatever the order of its keys; `text` is `line` decoded.
+    """Read one object with the decoder, in any order of its keys; `text` is `line` decoded.
 
-    A key with a value of the wrong kind makes the whole line BAD_JSON: a uid or a time that cannot
-    be read must not count as one that was not there. `p` may be the whole tag (`cyrus/imap[7]:`,
+    A value of a wrong type makes the whole line BAD_JSON: an unreadable uid or time must not count
+    as a missing one. `p` may be the whole tag (`cyrus/imap[7]:`,
     rsyslog's %syslogtag%), because rsyslog's %programname% ends at the slash.
     """
     try:
@@ -118,11 +120,11 @@ def decoded(line: bytes, text: str) -> Record | Reason:
 
 
 def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
-    """Reads an entry as `journalctl -o json` prints it (systemd's JOURNAL_EXPORT_FORMATS).
+    """Read an entry as `journalctl -o json` prints it (systemd's JOURNAL_EXPORT_FORMATS).
 
-    What begins with "_" is journald's own word, and no sender can set it; the rest is the sender's.
-    A text that is not clean UTF-8 is an array of its bytes, one of more than 4096 bytes is null,
-    and a field that was sent twice is an array of its values. The latter two are nobody's word.
+    Fields that begin with "_" are journald's own, and no sender can set them; the rest is the
+    sender's. Text that is not clean UTF-8 is an array of its bytes; text of more than 4096 bytes is
+    null, and a field that was sent twice is an array of its values: both are BAD_JSON.
     """
     program, message = values["SYSLOG_IDENTIFIER"], values["MESSAGE"]
     if not _is_first(_first_identifier(line), program):
@@ -140,7 +142,7 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
         name,
         bare(message.removeprefix(" ")),
         _text(values.get("_HOSTNAME")),
-        # What came by syslog(3) without a pid of its own has none: courierlogger's lines.
+        # A message of syslog(3) without a pid has none: courierlogger's lines.
         _text(values.get("SYSLOG_PID"))
         or ("" if values.get("_TRANSPORT") == "syslog" else _text(values.get("_PID"))),
         min(
@@ -155,7 +157,7 @@ def _journal(line: bytes, values: dict[str, Any]) -> Record | Reason:
 
 
 def _with_fields(message: str, values: dict[str, Any]) -> str:
-    """Returns the message with the fields behind it; last is the one that a client chooses."""
+    """Return the message with the fields behind it; the field that a client chooses is the last."""
     words = [message, *(f"{field}={values[field]}" for field in _FIELDS)]
     name = values.get("ACCOUNTNAME")
     if isinstance(name, list):
@@ -164,9 +166,9 @@ def _with_fields(message: str, values: dict[str, Any]) -> str:
 
 
 def _is_exact(source: object, peer: str, uid: object, juid: object) -> bool | None:
-    """Whether the feed shows each message as its sender wrote it; None: nobody knows.
+    """Return whether the feed has each message as its sender wrote it, in order; None: unknown.
 
-    A local socket does. journald takes blanks off, and by UDP messages change places.
+    A local socket has. journald strips blanks, and UDP may change the order of messages.
     """
     if juid not in (None, "") or source in _INEXACT:
         return False
@@ -176,15 +178,14 @@ def _is_exact(source: object, peer: str, uid: object, juid: object) -> bool | No
 
 
 def _is_first(first: re.Match[bytes] | None, program: str) -> bool:
-    """Whether the scanner, which goes by the first key of the line, sees the same program there.
-
-    A second such key, or one in an inner object, must not be read as something else.
+    """Return whether `program` is also the value of the line's first such key, which the scanner
+    reads: a second key, or one in an inner object, must not name another program.
     """
     return first is not None and (b"\\" in first[1] or first[1].decode() == program)
 
 
 def _seconds(microseconds: str) -> float:
-    """Returns journald's time as epoch seconds."""
+    """Return journald's time as epoch seconds. Raises: ValueError."""
     if not _is_microseconds(microseconds):
         raise ValueError
     return int(microseconds) / 1_000_000
@@ -201,9 +202,10 @@ def _text(value: object) -> str:
 
 
 def _oldest(*stamps: str | None) -> float | None:
-    """Returns the oldest RFC 3339 time as epoch seconds.
+    """Return the oldest RFC 3339 time as epoch seconds, None if there is none. Raises: ValueError.
 
-    Which of a journal's two clocks is the replay's depends on the input; the older never is.
+    When rsyslog replays the journal, one of its two times is that of the replay, which one depends
+    on the input module; the older is never that.
     """
     oldest = None
     for stamp in stamps:
@@ -230,9 +232,11 @@ def _uid(*values: object) -> int | None:
 
 
 def _peer(value: object, protocol: object) -> str:
-    """Returns the canonical address the daemon got the line from; "" for this machine.
+    """Return the canonical address of the line's network peer; "" for a line of this machine.
 
-    What came by TCP or UDP has a peer even where that is this machine: any local user can connect.
+    A line that came by TCP or UDP from this machine has a peer, too: any local user can connect.
+
+    Raises: ValueError.
     """
     text = _text(value)
     by_network = _text(protocol) not in _NO_NETWORK

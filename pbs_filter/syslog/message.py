@@ -1,12 +1,12 @@
-"""The message of a record, without what a syslog daemon put around it. Pure."""
+"""Functions take off the wrapping that a syslog daemon put around a message. Pure."""
 
 from __future__ import annotations
 
 import re
 
 REPEATED_BYTES = 790
-"""rsyslog cuts the text of `message repeated` at 800 bytes (`%.800s`): one that long may have lost
-its end, and stays as it is, so that no rule reads it."""
+"""rsyslog cuts the text of `message repeated` at 800 bytes (`%.800s`): a text this long may have
+lost its end, and stays wrapped, so that no rule reads it."""
 _WRAPPED = ("[ID ", "message repeated ", "\ufeff")
 _unwrap = re.compile(
     r"\ufeff?(?:\[ID [0-9]{1,10} [a-z0-9]{1,16}\.[a-z]{1,8}\] ?(.*)"
@@ -15,7 +15,7 @@ _unwrap = re.compile(
 
 
 def bare(message: str) -> str:
-    """Take the wrapping that a syslog daemon put around a message off again, once."""
+    """Return the message without one layer of wrapping."""
     if message.startswith(_WRAPPED):
         found = _unwrap(message)
         if found:
@@ -26,5 +26,5 @@ def bare(message: str) -> str:
 
 
 def nil(value: str) -> str:
-    """RFC 5424's NILVALUE is nothing."""
+    """Return `value`, or "" for RFC 5424's NILVALUE."""
     return "" if value == "-" else value

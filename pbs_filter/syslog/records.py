@@ -1,13 +1,13 @@
-"""One line of bytes -> a record: who wrote it, and what.
+"""The reader makes a record of one line of bytes. Pure.
 
-The program name is taken from the header and from nowhere else; a header (`headers` has the shapes)
-is read from the first byte to the colon behind the tag, every byte of it. What is not such a header
-is not a record: guessing would let a client's text, somewhere in the line, say who is speaking.
+The program name comes from the header only; a header (`headers` has the shapes) is read from the
+first byte to the colon behind the tag, every byte of it. A line without such a header is no record:
+a guess would let a client's text, somewhere in the line, name the program.
 
 In the message, `message repeated 3 times: [ TEXT]` is TEXT, and a byte order mark and Solaris'
 `[ID 702911 mail.info] ` are left out.
 
-Only LF ends a line, and it is the caller who splits; one CR before it is dropped.
+Only LF ends a line, and the caller splits; one CR before it is dropped.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from .headers import (
 from .message import bare, nil
 
 MAX_LINE_BYTES = 65_536
-"""What syslog-ng cuts at; rsyslog's own default is 8 KiB. Longer lines are not looked at."""
+"""syslog-ng cuts lines here; rsyslog's default is 8 KiB. Longer lines are not read."""
 
-# One blank is syslog's. More of them are text, and may be a client's: some loggers cut lines.
+# One blank is syslog's. Further ones are text, and may be a client's: some loggers cut lines.
 _FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: |\Z)"
-# What is wrapped goes the long way, so that the short way need not look.
+# Wrapped messages are left to _RARE.
 _common = re.compile(
     rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!\[ID |message repeated |\ufeff).*)"
 ).fullmatch
@@ -51,7 +51,7 @@ _rfc5424 = re.compile(
     rf"{STRUCTURED_DATA}(?:  ?(.*)|)"
 ).fullmatch
 
-# The groups are host, program, pid and message. The first that fits is it.
+# The groups are host, program, pid and message. The first pattern that fits counts.
 _RARE = tuple(
     re.compile(pattern)
     for pattern in (
@@ -64,7 +64,7 @@ _RARE = tuple(
         f"(){PRI}{METALOG}()(.*)",
     )
 )
-# Could also read lines of Dovecot's own log, so it is tried after those.
+# It would read some lines of Dovecot's own log, too, so it is tried after the servers' own forms.
 _without_host = re.compile(f"(?:{SYSLOG}|{TAI64} )() ?{_FROM_TAG}(.*)")
 _last_repeated = re.compile(
     f"{SYSLOG}(?:{HOST} )?last message repeated [0-9]{{1,10}} times?"
@@ -78,11 +78,11 @@ Read = Callable[[bytes], Record | Reason]
 
 @lru_cache(16)
 def reader(own_logs: tuple[OwnLog, ...] = ()) -> Read:
-    """Returns the function that makes a record of a line, which may also have a form in `own_logs`.
+    """Return a function that reads lines of all syslog shapes and of `own_logs`.
 
     It takes a line without its newline, returns the record or the reason why there is none, and
-    never raises. Invalid UTF-8 comes out as lone surrogates (PEP 383), so that no bytes that are
-    not in the line can appear in a token.
+    never raises. Invalid UTF-8 becomes lone surrogates (PEP 383), so that a token never holds bytes
+    that are not in the line.
     """
     own = [(log.program, re.compile(log.start + log.rest)) for log in own_logs]
 
@@ -119,7 +119,7 @@ def _rare(text: str, own: Iterable[tuple[str, re.Pattern[str]]]) -> Record | Rea
         if match:
             values = match.groupdict("")
             host, message = values.get("host", ""), values.get("before", "") + values["message"]
-            # With a host it came by syslog.
+            # With a host it came by syslog, which may have wrapped it.
             return Record(program, bare(message) if host else message, host, values.get("pid", ""))
     match = _without_host.fullmatch(text)
     if match:

@@ -1,17 +1,18 @@
-r"""The few lines of a block that a program of ours may have written, found in one pass.
+r"""The scanner finds the few lines of a block that known programs may have written, in one pass.
+Pure.
 
 Nine of ten lines of a mail log are other programs'. One regular expression over the whole block
-passes over each of them in about a quarter of a microsecond; a loop over the lines would take
-longer to come to the next line. What it finds is only *likely* one of ours, and is read by
-`records.read`; but it never passes over a line that `records.read` makes a record of one of the
-program names. (A property test holds the two together.)
+skips each of them in about a quarter of a microsecond, less than one step of a loop over the lines.
+The lines that it finds are only candidates, which a function of `records.reader` reads; but it
+never skips a line of which that function makes a record of a known program. (A property test holds
+the two together.)
 
-How it is made to be quick, in the order in which a line is looked at:
+The reasons for its speed, in the order in which a line is read:
 
 * it starts with the literal newline, which `re` finds without running the pattern;
-* no part of it goes back over what it has read: possessive, atomic, or decided by the next byte;
-* a block of the JSON feed is searched for the key `p`, wherever in the line that is: for the three
-  bytes that come first `re` has a table;
+* no part of it goes back over text that was read: possessive, atomic, or decided by the next byte;
+* a block of the JSON feed is searched for the key `p`, anywhere in the line: `re` has a table for
+  its first three bytes;
 * a line that starts like `Nov 20 09:11:13 mx1 TAG[` or `..TAG:` in the two usual stamps is decided
   by the tag (the conditional on group 2): the rare shapes are not tried on it;
 * the names are one tree, so that 60 names cost little more than one.
@@ -38,7 +39,7 @@ from .headers import (
     OwnLog,
 )
 
-# Looser than the stamps and hosts in `headers`, and quicker: one class instead of ten numbers.
+# Less strict than the stamps and hosts in `headers`, and faster: one class, not ten numbers.
 _USUAL_STAMP = "(?:[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:.,]{8,18}+|[0-9][-0-9T:.,+Z]{18,40}+)"
 _USUAL = (
     rf"{_USUAL_STAMP} [0-9A-Za-z._:@/+~-]{{1,255}}+(?<!:) (?=[^ \n\[:]++(?:\[|:(?:[ \r\n]|\Z)))"
@@ -49,10 +50,12 @@ _text_line = re.compile(rb"\n[^{]").search
 
 
 class Scanner:
-    """Finds the lines of the programs that somebody claims.
+    """Finds lines of some programs.
 
-    `program_names` are the names as records have them; before `instance_names` there may also be a
-    path (`INSTANCE/imap`). `own_logs` are the forms that some of the programs have to themselves.
+    Args:
+        program_names: the names as records have them.
+        instance_names: names before which there may be a path (`INSTANCE/imap`).
+        own_logs: forms of line that only one server writes.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class Scanner:
             rf"{names}[\[:\] ]",
             *(log.start for log in own_logs if log.program in exact),
         ]
-        # A slash may be escaped; a name with any other escape is for records.read to decide.
+        # A slash may be escaped; a name with any other escape is a candidate.
         json_names = _names(exact, behind_path, r"\\?/")
         value = rf'"(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
         json = f'"{JSON_PROGRAM}{value}'
@@ -85,7 +88,7 @@ class Scanner:
         self._journal = re.compile(either.encode()).finditer
 
     def candidates(self, block: bytes) -> list[bytes]:
-        """Returns the lines that may be ours, in order, without their newlines.
+        """Return the candidates, in order, without their newlines.
 
         `block` is complete lines, each with its newline (the last may lack it).
         """
@@ -96,7 +99,7 @@ class Scanner:
     def _json_candidates(self, block: bytes) -> list[bytes]:
         lines = []
         start = 0
-        # Two keys to look for have no table of first bytes, so only where both may be.
+        # `re` has no table of first bytes for two keys, so both are searched only where needed.
         search = self._journal if b"SYSLOG_IDENTIFIER" in block else self._json
         for found in search(block):
             start = block.rfind(b"\n", start, found.start()) + 1 or start
@@ -106,7 +109,7 @@ class Scanner:
 
 
 def _names(exact: list[str], behind_path: list[str], slash: str) -> str:
-    """Returns a pattern for all the names, with slashes written as `slash`."""
+    """Return a pattern for all the names, with slashes written as `slash`."""
     names = _tree([*exact, *behind_path], slash)
     if not behind_path:
         return names
@@ -114,7 +117,7 @@ def _names(exact: list[str], behind_path: list[str], slash: str) -> str:
 
 
 def _tree(names: Iterable[str], slash: str) -> str:
-    """Returns a pattern for exactly these names, branching where they differ."""
+    """Return a pattern for exactly these names, branching where they differ."""
     tree: dict[str, Any] = {}
     for name in names:
         node = tree

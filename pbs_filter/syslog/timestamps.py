@@ -1,17 +1,17 @@
-"""The time that stands in a text line, for --reprocess.
+"""The reader computes the time of a text line from its stamp, for --reprocess. Pure.
 
-In service nobody reads these stamps: the daemon's reception time or the clock is better. A log file
-has nothing else, and most of them leave out the year and the zone:
+The running filter does not use these stamps: the daemon's reception time, or the clock, is better.
+A log file has nothing else, and most stamps lack the year and the zone:
 
 * The year is the latest that does not put the line into the future, as seen from the reference (the
   clock, or when the file was last written): 31 December read on 1 January is last year's, and
   29 February is that of the last leap year.
-* The zone is told. In the hour that is repeated when summer time ends, a line is in the first pass
-  unless the line before it is later: the order of the lines says what the stamps do not. Where even
-  that cannot tell, the earlier time is taken, since it authorises for less long.
+* The zone is an argument. In the hour that is repeated when summer time ends, a line belongs to the
+  first pass unless the line before it is later: the order of the lines decides. Where the order
+  leaves both, the earlier time is taken, since it authorises for a shorter time.
 
-A stamp that no calendar has (31 February) is None: without a time a login authorises nobody.
-A function of its state and of what it is told; it knows no clock and asks for no local zone.
+An impossible stamp (31 February) is None: without a time a login authorises nobody. The module
+reads no clock and no local zone.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ _STAMP = (
 )
 
 _LOOKED_AT = len(" 2026 [")
-"""As many characters behind a stamp decide what it is. Where they are the same, so is the time."""
+"""This many characters behind a stamp, and the stamp, decide the time of a line."""
 
 _LONGEST = 100
-"""Characters that the longest stamp with everything in front of it fits into."""
+"""Length of the longest stamp with its prefix, in characters."""
 
 _MONTHS = {
     "JanFebMarAprMayJunJulAugSepOctNovDec"[at : at + 3]: at // 3 + 1 for at in range(0, 36, 3)
 }
 
 _FUTURE_SECONDS = 60
-"""So far ahead of the reference another host's clock may be before the line is a year old."""
+"""A stamp this far ahead of the reference is another host's clock; a later one is of last year."""
 
 _LEAP_YEARS_APART = 8
-"""1896 and 1904, 2096 and 2104."""
+"""The longest time between two leap years: 1896 and 1904, 2096 and 2104."""
 
 _TAI64_EPOCH = (1 << 62) + 10
-"""The label of 1970-01-01 UTC as multilog counts, without leap seconds."""
+"""The TAI64 label of 1970-01-01 UTC as multilog counts, without leap seconds."""
 
 _DISORDER_SECONDS = 600
-"""Lines of one file may be so far out of order (queues, several hosts)."""
+"""Lines of one file may be this far out of order (queues, several hosts)."""
 
 _TEN_DIGITS = range(10**10)
-"""What the map's values hold: 1970 to 2286."""
+"""The times that a value of the map can hold: 1970 to 2286."""
 
 
 @lru_cache(16)
@@ -70,8 +70,10 @@ def _matcher(own_logs: tuple[OwnLog, ...]) -> Callable[[str], re.Match[str] | No
 class Stamps:
     """Reads the stamps of one file's lines, in the order of the file.
 
-    `zone` is what local times mean; `reference_epoch` (seconds) is when the lines are known to
-    have been written already. `own_logs` are forms of line that servers have to themselves.
+    Args:
+        zone: of local times.
+        reference_epoch: a time at which all the lines had been written, seconds since the epoch.
+        own_logs: forms of line that only one server writes.
     """
 
     def __init__(
@@ -86,9 +88,8 @@ class Stamps:
         self._previous = 0
 
     def read(self, line: bytes) -> int | None:
-        """Returns when `line` was written (epoch seconds), or None if it has no possible stamp.
-
-        For text lines; a line of the JSON feed has its time in the record.
+        """Return the time of a text line (epoch seconds), None if it has no possible stamp. A line
+        of the JSON feed has its time in the record.
         """
         # A busy server writes many lines in a second, and its lines begin alike.
         if self._start and line.startswith(self._start):
@@ -113,7 +114,7 @@ class Stamps:
         return epoch
 
     def _epoch_of(self, found: re.Match[str]) -> int:
-        """Returns the time of a match. Raises ValueError for what no calendar has."""
+        """Return the time of a match, epoch seconds. Raises: ValueError for an impossible stamp."""
         first_year, month, day, year, hour, minute, second, last_year, iso, offset, tai, epoch = (
             found.groups()
         )
@@ -143,7 +144,7 @@ class Stamps:
         raise ValueError
 
     def _local(self, when: datetime) -> int:
-        """Returns the epoch seconds of a local time, by the order of lines where it was twice."""
+        """Return the epoch seconds of a local time, by the order of lines where there are two."""
         first = int(when.timestamp())
         if first + _DISORDER_SECONDS < self._previous:
             return max(first, int(when.replace(fold=1).timestamp()))
