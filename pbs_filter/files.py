@@ -325,12 +325,14 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
         done += os.pwrite(fd, data[done:], offset + done)
 
 
-def write_anew(path: str, content: bytes, mode: int, gid: int | None) -> None:
+def write_anew(path: str, content: bytes, mode: int, gid: int | None, draft: str = "") -> None:
     """Put a small file at `path`: whoever reads finds the old one, or all of the new one.
+
+    Where several processes may do so at once each has a `draft` of its own.
 
     Raises: OSError, ConfigError (see `give`).
     """
-    draft = path + ".new"
+    draft = draft or path + ".new"
     fd = create(draft, mode, gid)
     try:
         write_all(fd, content, 0)

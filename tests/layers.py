@@ -83,7 +83,7 @@ FOLDER = {"importlib", "pkgutil"}
 FORBIDDEN_CALLS = frozenset({"open", "input", "print", "eval", "exec", "compile", "__import__"})
 CLOCKS = frozenset({"now", "utcnow", "today"})
 
-LOOKUP_MAY = frozenset({"errors", "log", "map_format", "text"})
+LOOKUP_MAY = frozenset({"errors", "files", "log", "map_format", "text"})
 """What the lookup side, which starts for every connection, may import beside itself."""
 
 STORE_MAY = frozenset({"", "errors", "files", "held_files", "map_format"})

@@ -15,9 +15,10 @@ WAIT_SECONDS = 2.0
 
 
 def run(config: Config, options: argparse.Namespace) -> int:
-    """Retire the filter, so that lookups no longer wait for it; return 0, or 1: there is none.
+    """Retire the filter, so that lookups no longer wait for it; return 0.
 
-    What it has sent stays until its end. If it writes again it is a member again.
+    What it has sent stays until its end. If it writes again it is a member again. One that Redis
+    and its filters have forgotten is retired all the same: lookups may remember it.
 
     Raises:
         UsageError: the map is not in Redis, or that filter lives.
@@ -32,8 +33,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
         mark = decode(seen.marks.get(name, b""))
         if mark is None:
             known = ", ".join(sorted(each for each in seen.marks if not each.startswith("!")))
-            print(f"{name}: no filter of that name writes there; there are: {known or 'none'}")
-            return 1
+            print(f"{name}: no filter of that name is known there; there are: {known or 'none'}")
+            mark = Mark(spelled(name), end=seen.millis // 1000 + config.longest_seconds)
         if mark.is_retired:
             print(f"{name}: is retired")
             return 0

@@ -72,7 +72,7 @@ def _lookup(options: Options, log: LookupLog, location: str = DEFAULT_MAP) -> Lo
     locations = options.all("map") or [location]
     ShadowLookup.log = log
     lookup = (ShadowLookup if options.flag("shadow") else Lookup)(
-        Guarded(_typed(lambda: open_reader(*locations))),
+        Guarded(_typed(lambda: open_reader(*locations, members=options.text("members"), log=log))),
         ipv6_prefix=options.number("ipv6-prefix", 128, 1, 128),
         owns=_owns(options),
         # The filters behind a map in Redis have clocks of their own.

@@ -51,15 +51,21 @@ HANG_SECONDS = 1.5
 """An attempt that takes longer ends the process (see `Guarded`)."""
 
 
-def open_reader(*locations: str) -> Reader:
+def open_reader(*locations: str, members: str = "", log: Reporter | None = None) -> Reader:
     """Return the reader for the map at `locations`: the path of a GDBM file, or places in Redis.
 
     Several places are servers with the same map, asked in this order until one can say.
+
+    Args:
+        members: the directory of a file that remembers who writes to a map in Redis; empty: none.
+        log: takes trouble with that file.
 
     Raises:
         ConfigError: there is no reader for that.
     """
     files = [location for location in locations if "://" not in location]
+    if files and members:
+        raise ConfigError(f"--members is for a map in Redis, and the map {files[0]!r} is a file")
     if len(locations) == 1 and files:
         return GdbmReader(files[0])
     if files:
@@ -69,7 +75,11 @@ def open_reader(*locations: str) -> Reader:
         )
     from .redis_reader import RedisReader
 
-    return RedisReader(locations)
+    if not members or log is None:
+        return RedisReader(locations)
+    from .known_members import KnownMembers
+
+    return RedisReader(locations, known=KnownMembers(members, locations, log.once))
 
 
 class Guarded:

@@ -15,6 +15,8 @@ _MAP = f"""\
                         rediss://HOST, unix:///PATH, redis+sentinel://HOST,HOST/SERVICE; several
                         in Redis are asked in this order, the local replica first
                         (default {DEFAULT_MAP})
+  --members=DIRECTORY   with a map in Redis: remember there which filters write to it, so that none
+                        is forgotten when Redis is; this account must be able to write there
   --ipv6-prefix=BITS    ipv6_prefix of pbs-filter's configuration (default 128)
   --mta=NAME            the MTA that asks, for the counts of pbs-filter --status and --report:
                         courier, exim, opensmtpd, postfix, qmail, sendmail or other (default: by the

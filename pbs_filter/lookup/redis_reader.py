@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ..map_format.redis_url import Location
+    from .known_members import KnownMembers
     from .redis_connection import Target
 
 TOTAL_SECONDS = 1.2
@@ -38,8 +39,9 @@ _ASKING = resp.command(b"ASKING")
 class RedisTarget:
     """The servers of one location: one server, the nodes of a cluster, or those of a Sentinel."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, known: KnownMembers | None = None) -> None:
         self._location = location
+        self._known = known
         self._prefix = location.prefix.encode()
         self._filters = resp.command(b"HVALS", self._prefix + FILTERS.encode())
         self._marks_at: RedisConnection | None = None
@@ -216,12 +218,19 @@ class RedisTarget:
                 # Marks change once a second, and there may be hundreds of misses a second.
                 if values_of_marks != self._members.values:
                     self._members = Members(values_of_marks)
-                doubt = self._members.doubt({}, asked.replid, holder.millis)
+                doubt = self._doubt(asked.replid, holder.millis)
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
             self._marks_at = marks_at
             return values, None
         raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
+
+    def _doubt(self, server: bytes, now_ms: int) -> str:
+        """See `Members.doubt`."""
+        if self._known is None:
+            return self._members.doubt({}, server, now_ms)
+        self._known.learn(self._members.ends(), now_ms // 1000)
+        return self._members.doubt(self._known.ends(), server, now_ms)
 
 
 class RedisReader:
@@ -232,6 +241,7 @@ class RedisReader:
         locations: Sequence[str],
         now: Callable[[], float] = time.time,
         seeds: Iterable[Target] = (),
+        known: KnownMembers | None = None,
     ) -> None:
         """Parse the locations.
 
@@ -239,13 +249,14 @@ class RedisReader:
             locations: asked in this order; the first certain answer counts.
             now: returns the time, seconds since the epoch.
             seeds: further nodes of the cluster that is the last location.
+            known: remembers the filters that write to the map; None: nothing does.
 
         Raises: ConfigError.
         """
         places = [redis_url.parse(location) for location in locations]
         if seeds:
             places[-1].seeds = tuple(seeds)
-        self._places = [RedisTarget(place) for place in places]
+        self._places = [RedisTarget(place, known) for place in places]
         self._now = now
 
     def get(self, address: str) -> bytes | None:

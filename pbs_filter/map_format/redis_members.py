@@ -115,6 +115,10 @@ class Members:
         self._life = life_of(self.values)
         self._marks = [mark for mark in map(decode, self.values) if mark is not None]
 
+    def ends(self) -> dict[bytes, int]:
+        """Return when nothing of each member lives any more; 0 for one that is retired."""
+        return {mark.name: 0 if mark.is_retired else mark.end for mark in self._marks}
+
     def doubt(self, remembered: Mapping[bytes, int], server: bytes, now_ms: int) -> str:
         """Return why "there is no such address" must not be believed; empty: it may be.
 

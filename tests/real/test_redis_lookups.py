@@ -276,6 +276,7 @@ class RedisPostfix(Postfix):
         added = (self.site.path / "mx1/pbs-filter/master.cf").read_text()
         self.root.write("/etc/postfix/master.cf", shipped + added)
         copy_for_lookups(self.site.path, self.root.path / "etc/pbs-filter", LOOKUP_UID)
+        self.root.directory("/var/lib/pbs-lookup", owner=LOOKUP_UID)
         self.site.start()
         return processes
 
@@ -401,6 +402,8 @@ class TestExample:
             pop1.login(CLIENT)
             wait_for(lambda: mta.rcpt(CLIENT).startswith("250"), "the login")
             assert NOBODY == mta.rcpt(STRANGER)
+            (members,) = (mta.root.path / "var/lib/pbs-lookup").iterdir()
+            assert b" pop1\n" in members.read_bytes()
 
             wait_for(site.watched, "the sentinels to know each other")
             site.pop1.redis.stop()

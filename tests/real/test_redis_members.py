@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from pbs_filter.map_format.redis_members import decode
 
-from ..running import login, run, wait_for
+from ..running import ENVIRONMENT, login, run, wait_for
 from .daemons.redis import RedisServer, Sentinel, in_step, replica_of
 from .redis_filters import NO, NOT_NOW, YES, Asks, asking, place, started
 
@@ -70,6 +72,49 @@ def test_after_redis_was_emptied_only_the_absent_filters_own_word_makes_a_no(
             with started(place, "b", server.url):
                 assert asks.until(OF_B, YES) <= {NOT_NOW}
                 assert asks.until(STRANGER, NO) <= {NOT_NOW}
+
+
+def test_a_lookup_that_is_started_again_remembers_a_filter_that_nobody_else_knows(
+    place: Path, server: RedisServer
+) -> None:
+    (place / "members").mkdir()
+
+    def check(address: str) -> tuple[int, bytes]:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pbs_filter.lookup", "check"),
+                *(f"--map={server.url}", f"--members={place}/members", address),
+            ],
+            env=ENVIRONMENT,
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    with started(place, "b", server.url) as b:
+        b.ask(login(OF_B))
+        wait_for(lambda: check(OF_B)[0] == 0, "the login")
+        wait_for(lambda: check(STRANGER)[0] == 1, "a no")
+        b.kill()
+    server.process.stop(signal.SIGKILL)
+    server.start()
+    # It never met the other one, and it has sent all that it knows.
+    with started(place, "a", server.url) as a:
+        a.ask(login(OF_A))
+        wait_for(lambda: check(OF_A)[0] == 0, "the login")
+        wait_for(lambda: a.status()["map"] is None, "all to be sent")
+        for address in (OF_B, STRANGER):
+            status, said = check(address)
+            assert status == 75
+            assert b"filter b has not sent its addresses" in said
+            assert b"pbs-filter --retire b" in said
+        done = a.mode("--retire", "b")
+        assert 0 == done.returncode, done.stderr
+        assert b"no filter of that name is known there; there are: a" in done.stdout
+        wait_for(lambda: check(STRANGER)[0] == 1, "a no")
+        (file,) = (place / "members").iterdir()
+        assert file.read_bytes().endswith(b" a\n")
+        assert b" b\n" not in file.read_bytes()
 
 
 def test_a_server_that_is_restarted_at_once_and_empty_says_no_to_nobody(
