@@ -15,7 +15,7 @@ from ..integrations.plan import Change, Directory, Plan
 from . import backup
 from .backup import PLACE, UndoRecord, sum_of_data
 from .discover import run_command
-from .record import Owned, Written, new_lines
+from .record import Owned, Written, new_lines, pieces_of
 from .render import account_commands, quoted
 from .undo import Say, taken_back
 
@@ -174,6 +174,7 @@ def _change(change: Change, undo_record: UndoRecord) -> None:
             gid=gid,
             mtime_ns=status.st_mtime_ns,
             lines=new_lines(change.before, change.after),
+            pieces=pieces_of(change.before, change.after),
         )
         undo_record.note(written=(item,))
     backup.replace(path, data, mode, uid, gid)

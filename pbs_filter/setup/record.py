@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ..errors import ConfigError
 
-VERSION = 2
+VERSION = 3
 ENABLE = "systemctl enable --now "
 """How a command for the person begins whose opposite is a part of --undo."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One run of lines that was written into a file that was there."""
+
+    old: tuple[str, ...]
+    """The lines that it took the place of; none where it only added some."""
+    new: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +42,8 @@ class Written:
     mtime_ns: int = 0
     lines: tuple[str, ...] = ()
     """The lines that were added to a file that was there."""
+    pieces: tuple[Piece, ...] = ()
+    """The same with what they took the place of; none in a record of version 1 or 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +101,10 @@ def decoded(text: str, name: str) -> Record:
     """
     try:
         table = json.loads(text)
-        if table.pop("version") not in (1, VERSION):
+        if table.pop("version") not in (1, 2, VERSION):
             raise ValueError("another version's")
-        written = [{**item, "lines": tuple(item.get("lines", ()))} for item in table.pop("written")]
         return Record(
-            written=tuple(Written(**item) for item in written),
+            written=tuple(_written(**item) for item in table.pop("written")),
             owned=tuple(Owned(**item) for item in table.pop("owned")),
             directories=tuple(table.pop("directories")),
             accounts=tuple(table.pop("accounts")),
@@ -103,6 +116,17 @@ def decoded(text: str, name: str) -> Record:
             f"{name!r} is not a record of --setup --apply ({error}); the copies of what it "
             "changed are beside it"
         ) from None
+
+
+def _written(
+    *, lines: Sequence[str] = (), pieces: Sequence[Mapping[str, Sequence[str]]] = (), **item: Any
+) -> Written:
+    """Return the item of a table: JSON has lists for tuples."""
+    return Written(
+        lines=tuple(lines),
+        pieces=tuple(Piece(old=tuple(each["old"]), new=tuple(each["new"])) for each in pieces),
+        **item,
+    )
 
 
 def added(first: Record, second: Record) -> Record:
@@ -148,9 +172,70 @@ def new_lines(before: str, after: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
-def lines_left(record: Record, path: str, text: str) -> Iterator[str]:
-    """Yield the lines that --apply added to the file `path` and that are still in its `text`."""
-    there = set(text.splitlines())
-    for item in record.written:
-        if item.path == path:
-            yield from (line for line in item.lines if line in there)
+def lines_left(record: Record, path: str, text: str, before: str) -> Iterator[str]:
+    """Yield the lines of `text`, the file `path` as it is now, that --apply wrote, or that have a
+    word of it which names us. `before` is the file as it was at first."""
+    ours = {line for item in record.written if item.path == path for line in item.lines}
+    names = {word for line in ours for word in _words(line) if "pbs" in word} - _words(before)
+    for line in text.splitlines():
+        if line in ours or not (line.lstrip().startswith("#") or names.isdisjoint(_words(line))):
+            yield line
+
+
+def _words(text: str) -> set[str]:
+    return set(re.split(r"[\s,=]+", text))
+
+
+def pieces_of(before: str, after: str) -> tuple[Piece, ...]:
+    """Return the runs of lines in which `after` differs from `before`, in its order."""
+    old, new = _rows(before), _rows(after)
+    # Without autojunk, which would make long pieces of a file that repeats its lines.
+    operations = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    return tuple(
+        Piece(old=tuple(old[i:j]), new=tuple(new[k:m]))
+        for tag, i, j, k, m in operations
+        if tag != "equal"
+    )
+
+
+def _rows(text: str) -> list[str]:
+    """Return the lines, without that of nothing behind the last newline."""
+    return text.removesuffix("\n").split("\n")
+
+
+def taken_out(record: Record, path: str, text: str, before: str) -> str | None:
+    """Return `text`, which somebody made of the file `path` since, without what --apply wrote.
+    `before` is the file as it was at first.
+
+    A piece is taken out, and what it took the place of is put back, where it stands once and as it
+    was written. None: something of ours is there, but was changed or doubled, or nobody knows what
+    was ours.
+    """
+    ours = [item for item in record.written if item.path == path]
+    if not any(item.lines for item in ours):
+        return None
+    rows = _rows(text)
+    for item in reversed(ours):
+        for piece in reversed(item.pieces):
+            rows = _without(rows, piece)
+    left = "\n".join(rows) + "\n" if text else text
+    return None if any(lines_left(record, path, left, before)) else left
+
+
+def _without(rows: list[str], piece: Piece) -> list[str]:
+    """Return `rows` without the piece, if it stands there once, at least but for the empty lines
+    and comments around it."""
+    for new in (piece.new, _core(piece.new)):
+        places = [at for at in range(len(rows)) if tuple(rows[at : at + len(new)]) == new]
+        if new and len(places) == 1:
+            at = places[0]
+            return [*rows[:at], *piece.old, *rows[at + len(new) :]]
+    return rows
+
+
+def _core(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `lines` from the first to the last that is not empty and no comment."""
+    say = [
+        at for at, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")
+    ]
+    return lines[say[0] : say[-1] + 1] if say else ()

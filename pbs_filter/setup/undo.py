@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import grp
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from ..errors import ConfigError
 from ..held_files import change_mode, change_owner, hold
 from . import backup
 from .backup import PLACE, load, sum_of
 from .discover import read, run_command
-from .record import Owned, Record, backwards, changed_since, lines_left
+from .record import Owned, Record, Written, backwards, changed_since, lines_left, taken_out
 
 SOCKET_DIRECTORY = "/run/pbs-lookup"
 """pbs-lookup.socket makes it."""
+
+ASIDE = ".undone~"
+"""The end of the name of a file that --apply made and a person changed. With the last character
+neither rsyslog, syslog-ng, systemd, logrotate nor AppArmor reads it."""
 
 Say = Callable[[str], object]
 
@@ -25,57 +31,81 @@ Say = Callable[[str], object]
 def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
     """Put back what all --apply did; the commands that let the daemons read it.
 
+    Of a file that somebody has changed since only our lines are taken out. One that --apply made,
+    and that somebody has changed since, is kept under another name, which no daemon reads.
+
     Raises:
-        ConfigError: there is nothing to undo, or somebody changed what --apply wrote.
+        ConfigError: there is nothing to undo, or it is not certain what of a file is ours.
     """
     record = load(place)
     if record == Record():
         raise ConfigError(f"nothing to undo: no record of --setup --apply in {place!r}")
     now = {item.path: sum_of(item.path) for item in record.written}
-    changed = changed_since(record, now)
-    mended = [path for path in changed if _mended(record, path)]
-    by_hand = [path for path in changed if path not in mended]
-    if by_hand:
-        raise ConfigError(_to_mend(record, by_hand, place))
-    for line in taken_back(record, place, "", mended):
+    first = {item.path: item for item in backwards(record.written)}
+    changed = {path: read(path) or "" for path in changed_since(record, now)}
+    edits = {
+        path: taken_out(record, path, text, _before(first[path], place))
+        for path, text in changed.items()
+        if first[path].before is not None
+    }
+    unclear = [
+        path
+        for path, text in edits.items()
+        if text is None or (now[path] == "" and text != changed[path])
+    ]
+    if unclear:
+        raise ConfigError(_to_mend(record, unclear, place))
+    for line in taken_back(record, place, "", {path: edits.get(path) for path in changed}):
         say(line)
-    for item in backwards(record.written):
-        if item.path in mended:
-            say(f"left, since you took our lines out of it: {item.path}")
+    for path, item in first.items():
+        if path not in changed:
+            say(f"{'put back' if item.before is not None else 'removed'}: {path}")
+        elif path not in edits:
+            say(
+                f"{path} was changed since: it is now {path}{ASIDE}; to remove it: rm {path}{ASIDE}"
+            )
+        elif edits[path] == changed[path]:
+            say(f"left, since our lines are not in it any more: {path}")
         else:
-            say(f"{'put back' if item.before is not None else 'removed'}: {item.path}")
+            say(f"{path} was changed since: only our lines were taken out:")
+            for row in difflib.unified_diff(
+                changed[path].splitlines(), (edits[path] or "").splitlines(), n=1, lineterm=""
+            ):
+                say(f"    {row}")
     shutil.rmtree(place)
     return record.then_without_units
 
 
-def _mended(record: Record, path: str) -> bool:
-    """Return whether a person has taken our lines out of a file that was there before."""
-    ours = [item for item in record.written if item.path == path]
-    if ours[0].before is None or not any(item.lines for item in ours):
-        return False
-    return not any(lines_left(record, path, read(path) or ""))
+def _before(item: Written, place: str) -> str:
+    return read(os.path.join(place, item.backup)) or ""
 
 
 def _to_mend(record: Record, paths: list[str], place: str) -> str:
     """Return the message that names the files a person changed, and what of ours is in them."""
     parts = []
+    first = {item.path: item for item in backwards(record.written)}
     for path in paths:
-        lines = list(lines_left(record, path, read(path) or ""))
+        before = _before(first[path], place)
+        lines = list(lines_left(record, path, read(path) or "", before))
         if lines:
             parts.append(f"{path}: take out " + ", ".join(map(repr, lines)))
         else:
             parts.append(f"{path}: put back by hand what you want, or remove it")
+        copy = os.path.join(place, first[path].backup)
+        parts.append(f"  (what is different now: diff -u {copy} {path})")
     return (
-        "nothing was undone, because files that --apply wrote were changed since:\n  "
+        "nothing was undone, because lines that --apply wrote were changed since:\n  "
         + "\n  ".join(parts)
         + f"\nThen run this again. The files as they were before are in {place}"
     )
 
 
-def taken_back(record: Record, place: str, why: str, leave: list[str] | None = None) -> list[str]:
+def taken_back(
+    record: Record, place: str, why: str, changed: Mapping[str, str | None] = MappingProxyType({})
+) -> list[str]:
     """`_take_back`. Raises: ConfigError, `why` before it, where that is not possible now."""
     try:
-        return _take_back(record, place, leave or [])
+        return _take_back(record, place, changed)
     except OSError as error:
         raise ConfigError(
             f"{why}cannot put everything back: {error.filename or place!r}: {error.strerror}; what "
@@ -83,8 +113,12 @@ def taken_back(record: Record, place: str, why: str, leave: list[str] | None = N
         ) from None
 
 
-def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
-    """Put back what `record` tells of, but for the files `leave`; what a person has to do."""
+def _take_back(record: Record, place: str, changed: Mapping[str, str | None]) -> list[str]:
+    """Put back what `record` tells of; what a person has to do.
+
+    `changed` has the files that somebody changed since, and the text each is to have; None: it is
+    to get another name.
+    """
     left = []
     for unit in record.units:
         # While its file is there: else its links stay, and a socket goes on listening.
@@ -93,7 +127,10 @@ def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
         if status != 0 and "does not exist" not in text:
             left.append(f"left: {text.strip()}; to switch it off: {' '.join(command)}")
     for item in backwards(record.written):
-        if item.path in leave or sum_of(item.path) == item.before:
+        if item.path in changed:
+            _leave(item.path, changed[item.path])
+            continue
+        if sum_of(item.path) == item.before:
             continue
         if item.before is None:
             os.unlink(item.path)
@@ -129,6 +166,17 @@ def _take_back(record: Record, place: str, leave: list[str]) -> list[str]:
                 f"left: {text.strip()}; when the daemon has been restarted: {' '.join(command)}"
             )
     return left
+
+
+def _leave(path: str, text: str | None) -> None:
+    """Leave a file that somebody changed: with `text`, or under another name."""
+    if text is None:
+        os.rename(path, path + ASIDE)
+    elif text != (read(path) or ""):
+        status = os.stat(path)
+        data = text.encode("utf-8", "surrogateescape")
+        mode = stat.S_IMODE(status.st_mode)
+        backup.replace(path, data, mode, status.st_uid, status.st_gid)
 
 
 def _give_back(old: Owned) -> list[str]:

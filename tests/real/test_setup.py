@@ -296,6 +296,25 @@ class TestRsyslogAndPostfix:
         assert before == after
         assert "nothing to undo" in applied.filter("--setup", "--undo", status=78)
 
+    def test_undo_leaves_what_somebody_else_changed_meanwhile(
+        self, applied: RsyslogPostfix, before: Tree
+    ) -> None:
+        """As postconf does it, which also an upgrade of Postfix runs."""
+        path = applied.root.path / "etc/postfix/main.cf"
+        settings = ("mydestination = other.test", "smtpd_tls_security_level = may")
+        kept = path.read_bytes()
+        applied.run("/usr/sbin/postconf", "-e", *settings)
+        wanted = path.read_bytes()
+        path.write_bytes(kept)
+        applied.filter("--setup", "--apply")
+        applied.run("/usr/sbin/postconf", "-e", *settings)
+        said = applied.filter("--setup", "--undo")
+        assert wanted == path.read_bytes()
+        assert "/etc/postfix/main.cf was changed since: only our lines were taken out" in said
+        assert "check_client_access socketmap:unix:private/pbs:pbs," in said
+        path.write_bytes(kept)
+        assert set(before) == set(tree(applied)) - {str(applied.root.path / "var/lib/pbs-filter")}
+
 
 # ---------------------------------------------------------------------- syslog-ng and Exim
 

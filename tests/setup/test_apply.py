@@ -170,22 +170,51 @@ def test_an_apply_that_was_killed_before_it_wrote_is_undone(site: Site) -> None:
     assert before == site.seen()
 
 
-def test_what_was_changed_since_is_named_and_nothing_is_undone(site: Site) -> None:
+def test_a_new_file_that_was_changed_since_is_kept_under_a_name_that_nobody_reads(
+    site: Site,
+) -> None:
+    before = site.seen()
     site.apply(site.plan())
     site.new.write_text("mine\n")
-    before = site.seen()
-    with pytest.raises(ConfigError, match=f"changed since:\n  {site.new}: put back by hand"):
-        site.undo()
+    site.undo()
+    kept = Path(f"{site.new}.undone~")
+    assert "mine\n" == kept.read_text()
+    assert f"{site.new} was changed since: it is now {kept}; to remove it: rm {kept}" in site.said
+    kept.unlink()
+    kept.parent.rmdir()
+    kept.parent.parent.rmdir()
     assert before == site.seen()
 
 
-def test_a_file_with_a_line_of_ours_that_was_changed_since_is_named_with_that_line(
-    site: Site,
-) -> None:
+def test_our_lines_are_taken_out_of_a_file_that_was_changed_since(site: Site) -> None:
     site.apply(site.plan())
     site.file.write_text("mine\nother\n")
+    os.chmod(site.file, 0o600)
+    os.chown(site.file, NOBODY, NOBODY)
+    site.undo()
+    assert "mine\nold\n" == site.file.read_text()
+    # Owner and mode are those that somebody gave it.
+    assert (0o100600, NOBODY) == (site.file.stat().st_mode, site.file.stat().st_uid)
+    at = site.said.index(f"{site.file} was changed since: only our lines were taken out:")
+    assert ["    -other", "    +old"] == site.said[at + 5 : at + 7]
+    assert not site.new.exists()
+    assert not os.path.exists(site.place)
+
+
+@pytest.mark.parametrize("name", ["main.cf", "a link"])
+def test_a_line_that_may_be_ours_is_named_and_nothing_is_undone(site: Site, name: str) -> None:
+    site.apply(site.plan())
+    if name == "a link":
+        site.file.rename(site.etc / "real")
+        site.file.symlink_to("real")
+    else:
+        site.file.write_text("other\nmine\nother\n")
     before = site.seen()
-    with pytest.raises(ConfigError, match=rf"{site.file}: take out 'other'\nThen run this again"):
+    copy = f"{site.place}/0-main.cf"
+    with pytest.raises(
+        ConfigError,
+        match=rf"{site.file}: take out 'other'.*\n.*diff -u {copy} {site.file}\)\nThen run this",
+    ):
         site.undo()
     assert before == site.seen()
 
@@ -195,7 +224,7 @@ def test_a_changed_file_without_our_lines_is_left_and_the_rest_undone(site: Site
     site.file.write_text("mine\n")
     site.undo()
     assert "mine\n" == site.file.read_text()
-    assert f"left, since you took our lines out of it: {site.file}" in site.said
+    assert f"left, since our lines are not in it any more: {site.file}" in site.said
     assert not site.new.exists()
 
 
