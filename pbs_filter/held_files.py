@@ -10,6 +10,8 @@ import errno
 import os
 import stat
 
+from .text import counted
+
 
 def hold(path: str, directory: int | None = None) -> int:
     """Return a descriptor of what is at `path` itself, be it a link, which reads and writes
@@ -78,7 +80,7 @@ def open_to_append(path: str) -> int:
     status = os.fstat(fd)
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         os.close(fd)
-        raise OSError(errno.EMLINK, f"it has {status.st_nlink} names", path)
+        raise OSError(errno.EMLINK, f"it has {counted(status.st_nlink, 'name')}", path)
     return fd
 
 

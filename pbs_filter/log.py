@@ -7,6 +7,8 @@ import os
 import stat
 import time
 
+from .text import counted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
@@ -43,7 +45,7 @@ class Reporter:
         if len(self._reported) >= MAX_KEYS:
             self._reported.clear()
         self._reported[key] = now, 0
-        again = f" ({times} times more since it was last said)" if times else ""
+        again = f" ({counted(times, 'time')} more since it was last said)" if times else ""
         self.say(text + again)
 
     def recovered(self, key: str, text: str) -> None:
@@ -125,7 +127,7 @@ class Log(Reporter):
             lines.append((name, " ".join(words), fields))
         self._lines(_INFO, lines)
         if lost:
-            self.once("events", f"{lost} more events in a second than the log takes", 1)
+            self.once("events", f"{counted(lost, 'more event')} in a second than the log takes", 1)
 
     def _line(self, priority: int, name: str, text: str, fields: Mapping[str, Any]) -> None:
         self._lines(priority, [(name, text, fields)])

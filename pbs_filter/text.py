@@ -21,6 +21,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 address`, `2 entries` or `1,200 times`."""
+    if number != 1:
+        noun = f"{noun[:-1]}ie" if noun.endswith("ry") else noun
+        noun += "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}"
+
+
 def duration_seconds(text: str) -> int | None:
     """Return the seconds of a duration such as `90`, `30m`, `1h30m` or `2d`; None: it is not
     one."""

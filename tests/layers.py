@@ -25,21 +25,21 @@ PURE: dict[str, frozenset[str]] = {
         "addresses": "errors",
         "map_format": "addresses errors",
         "syslog": "addresses model",
-        "grammar": "addresses errors model syslog",
+        "grammar": "addresses errors model syslog text",
         "servers": "grammar model syslog",
         "site_servers": "addresses config errors grammar model syslog",
         "config": "addresses errors map_format text",
         "authorisation": "addresses grammar map_format model syslog",
-        "monitor": "authorisation model syslog terminal",
-        "report": "authorisation model monitor terminal",
+        "monitor": "authorisation model syslog terminal text",
+        "report": "authorisation model monitor terminal text",
         "service.omprog": "syslog",
         "service.schedule": "",
         "service.requests": "addresses authorisation map_format model",
-        "commands.dashboard": "map_format terminal",
-        "integrations": "addresses config",
-        "setup.render": "integrations",
+        "commands.dashboard": "map_format terminal text",
+        "integrations": "addresses config text",
+        "setup.render": "integrations text",
         "setup.record": "errors",
-        "doctor.findings": "config integrations",
+        "doctor.findings": "config integrations text",
         "doctor.journey": "integrations",
         "lookup.resp": "errors",
         "lookup.trace": "map_format",
@@ -86,7 +86,7 @@ CLOCKS = frozenset({"now", "utcnow", "today"})
 LOOKUP_MAY = frozenset({"errors", "files", "log", "map_format", "text"})
 """What the lookup side, which starts for every connection, may import beside itself."""
 
-STORE_MAY = frozenset({"", "errors", "files", "held_files", "map_format"})
+STORE_MAY = frozenset({"", "errors", "files", "held_files", "map_format", "text"})
 """What a store may import beside the other stores: it knows nothing of the ledger."""
 
 

@@ -261,7 +261,7 @@ def test_status_for_people_names_what_happened(place):
         text = pipeline.mode("--status").stdout.decode()
     for words in (
         "lines            4",
-        "authorised now   1 addresses, 1 open sessions, 0 pending",
+        "authorised now   1 address, 1 open session, 0 pending",
         "store            ok",
         "logins           dovecot 1",
         "1  may relay anyway (local_networks)",
@@ -453,8 +453,8 @@ def test_a_sites_own_servers_are_read_and_checked_with_the_others(site):
         for found in map(json.loads, done.stdout.splitlines())
     ]
     checked = run(f"--config={site}", "--check").stdout
-    assert b"ours: 1 rules, 2 samples: ok\n" in checked
-    assert b"mine: 1 rules, 2 samples: ok\n" in checked
+    assert b"ours: 1 rule, 2 samples: ok\n" in checked
+    assert b"mine: 1 rule, 2 samples: ok\n" in checked
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ..service.build import pipeline_of, servers_of
 from ..service.storage import redis_map_of
 from ..store.gdbm_file import NO_GDBM, has_gdbm
 from ..terminal import json_line
+from ..text import counted
 from .arguments import complain
 
 
@@ -88,6 +89,6 @@ def _print(
     for violation in violations:
         print(f"{name}: {violation}")
     if not violations:
-        print(f"{name}: {rules} rules, {samples} samples: ok")
+        print(f"{name}: {counted(rules, 'rule')}, {counted(samples, 'sample')}: ok")
     for note in filter(None, (pieces, tls)):
         print(f"{name}: {note}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..map_format.entry import Entry
 from ..terminal import Line, Span, clip, fit, left, moment, safe, urgency, width
+from ..text import counted
 
 KEPT = 500
 """Addresses that are remembered for the picture: more than any terminal is high."""
@@ -167,7 +168,7 @@ class Dashboard:
     def _addresses(self, columns: int, room: int, now: int) -> list[Line]:
         said: Line = [
             Span("may relay", "bold"),
-            Span(f"  {self._number:,} addresses, the newest login first"),
+            Span(f"  {counted(self._number, 'address')}, the newest login first"),
         ]
         entries = [item for item in self._entries if item[1].until > now][: max(room - 3, 0)]
         of_address = max([7, *(width(safe(address)) for address, _ in entries)])

@@ -14,6 +14,7 @@ from ..grammar.matcher import Matcher, NearMiss
 from ..model import Reason, Record
 from ..service.build import pipeline_of
 from ..terminal import json_line
+from ..text import counted
 from .arguments import complain
 
 NEAR_MISSES = 3
@@ -153,7 +154,7 @@ def odd(user: str) -> str:
     """Return what in a user's name keeps every rule from reading the line."""
     signs = sorted({char for char in user if not (char.isalnum() or char in "._@+-")})
     if not signs:
-        return f"the user name has {len(user)} characters"
+        return f"the user name has {counted(len(user), 'character')}"
     return f"the user name holds {' '.join(map(repr, signs))}"
 
 

@@ -19,6 +19,7 @@ from ..map_format.redis_site import Word
 from ..map_format.redis_url import is_redis
 from ..service.control import ANSWER_SECONDS
 from ..service.storage import redis_map_of
+from ..text import counted
 from .request import request
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
         count = max(count, elsewhere)
     if options.erase:
         print(
-            f"{whose}: erased from journal, map and history ({count} addresses were authorised)"
+            f"{whose}: erased from journal, map and history "
+            f"(authorised: {counted(count, 'address')})"
             f"{where}"
         )
         print("The log files of mail server, syslog daemon and filter are left as they are.")
@@ -73,7 +75,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
     if not count:
         print(f"{whose}: was not authorised")
         return 1
-    addresses = "" if options.forget else f" ({count} address{'es' if count > 1 else ''})"
+    addresses = "" if options.forget else f" ({counted(count, 'address')})"
     print(f"{whose}: forgotten{addresses}{where}")
     return 0
 
@@ -117,11 +119,12 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
     time.sleep(min(max(max(found.values(), default=0) + 1 - now, 0), 2))
     if have < replicas:
         raise StoreBusy(
-            f"{whose}: this host's journal and the master have it, and {have} of {replicas} "
-            "replicas: lookups at the others may let it in until they have it, too; look why they "
+            f"{whose}: this host's journal and the master have it, and {have} of "
+            f"{counted(replicas, 'replica')}: lookups at the others may let it in until they "
+            "have it, too; look why they "
             f"are behind, and see pbs-filter --list {address}".rstrip()
         )
-    copies = f" and {have} of {replicas} replicas" if replicas else ""
+    copies = f" and {have} of {counted(replicas, 'replica')}" if replicas else ""
     return count, f"; the master{copies} have it" if replicas else "; the master has it"
 
 

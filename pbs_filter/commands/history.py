@@ -18,6 +18,7 @@ from ..config.options import Config
 from ..errors import StoreBusy
 from ..store import journal_lines
 from ..terminal import Span, ansi, json_line, moment, table
+from ..text import counted
 from .arguments import colour_of, key_of
 
 COLUMNS = ("LOGIN", "UNTIL", "USER", "PROTO", "SERVER")
@@ -144,7 +145,7 @@ class History:
     def as_text(self, *, colour: bool = False) -> str:
         """For people: a row for each login, and its line below."""
         found = self.logins()
-        logins = "1 login" if len(found) == 1 else f"{len(found)} logins"
+        logins = counted(len(found), "login")
         back = "is empty" if self.since is None else f"goes back to {moment(self.since)}"
         said = f"{self.address}: {logins}; the journal {back}"
         rows = [[Span(name, "bold") for name in COLUMNS]]

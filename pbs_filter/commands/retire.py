@@ -9,6 +9,7 @@ from ..errors import StoreBusy, UsageError
 from ..map_format.redis_members import RETIRED, SILENT_MS, Mark, decode, spelled
 from ..map_format.redis_url import is_redis
 from ..service.storage import redis_map_of
+from ..text import counted
 from .request import request
 
 WAIT_SECONDS = 2.0
@@ -47,6 +48,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
     finally:
         shared_map.close()
     if have < replicas:
-        raise StoreBusy(f"{name}: retired on the master, and on {have} of {replicas} replicas")
+        raise StoreBusy(
+            f"{name}: retired on the master, and on {have} of {counted(replicas, 'replica')}"
+        )
     print(f"{name}: retired; lookups no longer wait for it")
     return 0

@@ -12,6 +12,7 @@ from ..errors import StoreBusy
 from ..model import Reason
 from ..service import control
 from ..terminal import Span, ansi, json_line, moment, safe
+from ..text import counted
 from .arguments import colour_of
 
 SHOWN = 30
@@ -53,7 +54,8 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
         ("lines", str(values["lines"]), ""),
         (
             "authorised now",
-            f"{values['authorised']} addresses, {values['open_sessions']} open sessions, "
+            f"{counted(values['authorised'], 'address')}, "
+            f"{counted(values['open_sessions'], 'open session')}, "
             f"{values['half_sessions']} pending",
             "",
         ),
@@ -101,14 +103,12 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
 
 
 def _behind(values: Mapping[str, Any]) -> str:
-    waiting = (
-        "all of the state waits"
-        if values["waiting"] is None
-        else (f"{values['waiting']} addresses wait")
-    )
+    number = values["waiting"]
+    waiting = "all of the state" if number is None else counted(number, "address")
     if values["away_since"] is None:
         return f"{waiting} to be sent"
-    return f"nothing is taken since {moment(values['away_since'])}, {waiting}: {values['trouble']}"
+    since = moment(values["away_since"])
+    return f"nothing is taken since {since}, {waiting} to be sent: {values['trouble']}"
 
 
 def _last_line(values: Mapping[str, Any]) -> str:
@@ -178,5 +178,5 @@ def _section(title: str, items: Iterable[list[str]], style: str = "") -> Iterato
 def size(number: int) -> str:
     """Return a number of bytes for people."""
     if number < 1 << 10:
-        return f"{number} bytes"
+        return counted(number, "byte")
     return f"{number / (1 << 20):.1f} MiB" if number >= 1 << 20 else f"{number / (1 << 10):.1f} KiB"

@@ -14,6 +14,7 @@ from ..map_format.entry import Entry, decode
 from ..map_format.gdbm_reader import GdbmReader
 from ..map_format.map_clock import MapClock
 from ..map_format.redis_url import is_redis
+from ..text import counted
 
 if TYPE_CHECKING:
     from ..lookup.answer import Reader
@@ -73,7 +74,8 @@ def rows(config: Config, at: int, address: str = "") -> Iterator[Row]:
             yield Row(items[0][0].decode("ascii"), entries[0], users=tuple(entries[1:]))
     if damaged:
         raise StoreDamaged(
-            f"the map {config.map!r}: {damaged} entries are damaged; the filter makes the map "
+            f"the map {config.map!r}: {counted(damaged, 'damaged entry')}; the filter makes the "
+            "map "
             "again when it starts"
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config.options import DEFAULT_PATH
 from ..integrations.finding import LOG, Finding, note, ok, wrong
+from ..text import counted
 
 CLOCK_SECONDS = 5
 """A line's stamp may be so much older than the line."""
@@ -122,7 +123,7 @@ def service(name: str, values: Mapping[str, str], restart: str) -> Finding | Non
     return wrong(
         "unit",
         f"{name} does not stay up: {state}, {result}, exit status "
-        f"{values.get('ExecMainStatus', '?')}, started again {values.get('NRestarts', '?')} times",
+        f"{values.get('ExecMainStatus', '?')}, restarts: {values.get('NRestarts', '?')}",
         f"journalctl -u {name}",
         f"tail {LOG}",
         restart,
@@ -186,7 +187,8 @@ def clock(probe: FeedProbe) -> Finding:
     if late >= QUARTER and min(rest, QUARTER - rest) <= CLOCK_SECONDS:
         return wrong(
             "clock",
-            f"the daemon reads stamps in another time zone: by {late // 60} minutes too old, and a "
+            f"the daemon reads stamps in another time zone: by {counted(late // 60, 'minute')} "
+            "too old, and a "
             "login that is older than its grace authorises nobody",
             "ls -l /etc/localtime",
             probe.restart,
@@ -205,7 +207,9 @@ def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Fi
     if status["trouble"]:
         findings.append(wrong("store", status["trouble"], f"tail {LOG}"))
     else:
-        findings.append(ok("store", f"written; {status['authorised']} addresses may relay"))
+        findings.append(
+            ok("store", f"written; {counted(status['authorised'], 'address')} may relay")
+        )
     shared = status["map"]
     if shared is not None and shared["trouble"]:
         findings.append(wrong("map", f"Redis cannot be used: {shared['trouble']}", f"tail {LOG}"))
@@ -266,7 +270,8 @@ def denials(kernel_log: str) -> Finding | None:
     profile = re.search(r'profile="([^"]*)"', lines[-1])
     return wrong(
         "AppArmor",
-        f"denied {len(lines)} times, the last time {repr(name[1]) if name else 'something'} by the "
+        f"denied {counted(len(lines), 'time')}, the last time "
+        f"{repr(name[1]) if name else 'something'} by the "
         f"profile {repr(profile[1]) if profile else '?'}",
         "pbs-filter --setup rsyslog",
         "apparmor_parser -r /etc/apparmor.d/usr.sbin.rsyslogd",

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from ..config.tables import Export
 from ..log import Reporter
 from ..map_format.entry import Entry
+from ..text import counted
 from . import formats
 
 POLL_SECONDS = 0.2
@@ -252,7 +253,7 @@ def _digest(entries: formats.Living, *, timed: bool) -> str:
 
 def _environment(one: Export, entries: Sequence[tuple[str, Entry]]) -> dict[str, str]:
     """Tell a command what a hook is told: here of the newest login among the addresses."""
-    told = {"EVENT": "exported", "TEXT": f"{len(entries)} addresses in {one.path}"}
+    told = {"EVENT": "exported", "TEXT": f"{counted(len(entries), 'address')} in {one.path}"}
     address, newest = max(entries, key=lambda each: each[1].last, default=("", None))
     told |= {"ADDRESS": address, "USER": "", "SERVER": "", "UNTIL": ""}
     if newest is not None:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Reason, Record
+from ..text import counted
 from . import cuts, tls
 from .attacks import CANARY, attacks_of, clients_texts, framed, records_of, replaced
 from .compiler import Pattern, tokens, translate
@@ -241,7 +242,8 @@ def _overlaps(server: Server, matcher: Matcher) -> Iterator[str]:
             if len(fitting) > 1:
                 names = ", ".join(f"{who.name}-{which.name}" for who, which in fitting)
                 yield (
-                    f"{_where(rule, sample)}: {len(fitting)} rules read it ({names}); make them "
+                    f"{_where(rule, sample)}: {counted(len(fitting), 'rule')} read it ({names}); "
+                    "make them "
                     "tell each other's lines apart"
                 )
 

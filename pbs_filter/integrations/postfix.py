@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ..addresses import parse_mynetworks
+from ..text import counted
 from . import postfix_ports
 from .finding import Finding, ok, wrong
 from .integration import Mta, Shipped
@@ -83,7 +84,7 @@ def with_check(main: str, shipped_main: str) -> str:
     if not there:
         return _ended(main) + "\n" + shipped_main
     if len(there) > 1:
-        raise NotSafe(f"it has {LIST} {len(there)} times")
+        raise NotSafe(f"it has {LIST} {counted(len(there), 'time')}")
     words = _words(main, *there[0])
     plain = [word for _, word in words]
     if check.split()[1] not in plain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..text import counted
 from .integration import Feed, Shipped
 from .machine import Machine, version
 from .plan import ACCOUNT, Change, Check, Plan, copy
@@ -51,7 +52,8 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
         )
     else:
         why = (
-            f"{MAIN} has {len(sources)} sources of local lines ({', '.join(sources) or 'none'})"
+            f"{MAIN} has {counted(len(sources), 'source')} of local lines "
+            f"({', '.join(sources) or 'none'})"
             if path
             else f"{MAIN} includes no directory of *.conf files"
         )

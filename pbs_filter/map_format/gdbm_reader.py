@@ -13,6 +13,7 @@ import time
 from errno import EAGAIN
 
 from ..errors import ConfigError, StoreBusy, StoreDamaged, StoreLocked
+from ..text import counted
 from . import check
 from .completeness import Completeness
 from .map_clock import MapClock
@@ -139,7 +140,9 @@ class GdbmReader:
                         yield [(key, value), *users]
                     key = database.nextkey(key)
                 if remaining:
-                    raise StoreDamaged(f"map {self._path}: {remaining} addresses cannot be found")
+                    raise StoreDamaged(
+                        f"map {self._path}: {counted(remaining, 'address')} cannot be found"
+                    )
             except self._error as error:
                 raise StoreDamaged(f"map {self._path}: {error}") from None
             finally:

@@ -18,6 +18,7 @@ from ..authorisation.pipeline import Pipeline
 from ..model import Reason
 from ..syslog.headers import OwnLog
 from ..terminal import safe
+from ..text import counted
 from .activity import LoginRate, SilenceDetector, Stamped, ZoneDetector, stamped
 
 KINDS = (
@@ -195,8 +196,10 @@ class Warnings:
             return
         for name in self._new("silence", ["feed"]):
             sentence = (
-                f"no line of a POP or IMAP server has arrived for {lasted // 60} minutes; the "
-                f"longest pause of the last days was {self._silence.longest() // 60} minutes"
+                "no line of a POP or IMAP server has arrived for "
+                f"{counted(lasted // 60, 'minute')}; the "
+                "longest pause of the last days was "
+                f"{counted(self._silence.longest() // 60, 'minute')}"
             )
             todo = (
                 "see whether that server runs and logs, and whether the syslog daemon still "
@@ -223,7 +226,7 @@ class Warnings:
             yield (
                 "crowded",
                 address,
-                f"{len(users)} users and more logged in from {address} "
+                f"{counted(len(users), 'user')} and more logged in from {address} "
                 f"({', '.join(sorted(users))})",
                 "if a proxy or webmail host is there, name it in proxy_networks, or everybody "
                 "behind it may relay",
@@ -257,7 +260,8 @@ class Warnings:
             yield (
                 "one_address",
                 name,
-                f"all of {number} logins came from addresses that are never authorised (local, "
+                f"all of {counted(number, 'login')} came from addresses that are never "
+                "authorised (local, "
                 "own, or a proxy's)",
                 "a proxy in front may hide the clients: let it pass on their addresses, or read "
                 "its own lines instead; `pbs-filter --status` has examples",
@@ -290,7 +294,8 @@ class Warnings:
             yield (
                 "over_limit",
                 user,
-                f"{user} has {most} addresses that may relay, and logs in from more, refused",
+                f"{user} has {counted(most, 'address')} that may relay, and logs in from more, "
+                "refused",
                 "if the password was stolen, change it, then end them all: pbs-filter --forget "
                 "--user NAME; if they are genuine, raise max_addresses_per_user",
             )

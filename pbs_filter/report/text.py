@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..authorisation.authorisations import MANUAL
 from ..terminal import Span, ansi, moment, table
+from ..text import counted
 from .summary import Device, Summary
 
 COLUMNS = ("LAST USED", "LAST LOGIN", "LOGINS", "ADDRESS", "USER", "PROTO", "SERVER")
@@ -24,8 +25,8 @@ def sentences(summary: Summary) -> list[str]:
     users = {device.login.user for device in devices if device.login.server != MANUAL}
     addresses = {device.login.address for device in devices}
     said = [
-        f"{_number(len(devices), 'device')} of {_number(len(users), 'user')} logged in from "
-        f"{_number(len(addresses), 'address', 'es')}."
+        f"{counted(len(devices), 'device')} of {counted(len(users), 'user')} logged in from "
+        f"{counted(len(addresses), 'address')}."
         if devices
         else "Nobody has logged in."
     ]
@@ -55,10 +56,6 @@ def sentences(summary: Summary) -> list[str]:
         else f"Counted since {moment(summary.since)}; from before that the journal's newest logins."
     )
     return said
-
-
-def _number(count: int, noun: str, plural: str = "s") -> str:
-    return f"{count} {noun}{'' if count == 1 else plural}"
 
 
 def _row(device: Device) -> list[Span]:

@@ -26,6 +26,7 @@ from ..authorisation.pipeline import Pipeline
 from ..clock import Clock
 from ..log import Log
 from ..model import Reason
+from ..text import counted
 from . import omprog, requests
 from .collector import calm_collector
 from .control import Control
@@ -261,7 +262,7 @@ class Feed:
         step = self.clock.step()
         if not step:
             return
-        self.log.say(f"the clock was set by {step} seconds; every end moves with it")
+        self.log.say(f"the clock was set by {counted(step, 'second')}; every end moves with it")
         self.state.shift(step)
         self.persister.clock_was_set()
 
@@ -334,7 +335,9 @@ class Feed:
         """End of input: everything that was read goes into the store."""
         unfinished = self.splitter.unfinished()
         if unfinished:
-            self.log.say(f"the input ended inside a line; its {unfinished} bytes are dropped")
+            self.log.say(
+                f"the input ended inside a line; {counted(unfinished, 'byte')} of it dropped"
+            )
         give_up = time.monotonic() + CLOSE_SECONDS
         while not (clean := self.persister.finish(give_up)) and time.monotonic() < give_up:
             time.sleep(0.05)

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..config.tables import Hook
 from ..log import Log
+from ..text import counted
 
 MAX_RUNNING = 4
 MAX_WAITING = 100
@@ -51,7 +52,9 @@ class Hooks:
                 else:
                     lost += 1
         if lost:
-            self._log.once("hooks", f"[[hook]]: too much happens: {lost} commands are not run")
+            self._log.once(
+                "hooks", f"[[hook]]: too much happens, not run: {counted(lost, 'command')}"
+            )
         self._running = [each for each in self._running if not self._is_over(*each)]
         while self._waiting and len(self._running) < MAX_RUNNING:
             self._start(*self._waiting.popleft())
@@ -62,7 +65,7 @@ class Hooks:
             return False
         if status is None:
             _kill(process)
-            what = f"took longer than {hook.timeout_seconds} seconds, and was ended"
+            what = f"took longer than {counted(hook.timeout_seconds, 'second')}, and was ended"
         elif status:
             what = f"ended with {status}"
         else:

@@ -27,6 +27,7 @@ from ..errors import StoreBusy, StoreDamaged
 from ..log import Log
 from ..store.address_map import AddressMap
 from ..store.journal import Journal
+from ..text import counted
 from .schedule import Schedule
 
 REWRITE_LINES = 500
@@ -98,7 +99,7 @@ class Persister:
         if self.troubles:
             return "; ".join(self.troubles.values())
         waiting = self.state.addresses() if self._given_up else self.state.map_dirty()
-        return f"{waiting} addresses have to be written to the map" if waiting else ""
+        return f"{counted(waiting, 'address')} to be written to the map" if waiting else ""
 
     def nobody_waits(self) -> None:
         """The syslog daemon no longer reads acknowledgements."""

@@ -20,6 +20,7 @@ from ..store.address_map import AddressMap
 from ..store.journal import BORN, Journal
 from ..store.lock import Lock
 from ..store.memory_map import MemoryMap
+from ..text import counted
 from . import site
 
 if TYPE_CHECKING:
@@ -159,10 +160,12 @@ class Storage:
             if number % 100_000 == 99_999:
                 keep_alive()
         if unknown:
-            self._say(f"{config.journal!r}: {unknown} lines of it are unknown to this version")
+            self._say(
+                f"{config.journal!r}: this version does not know {counted(unknown, 'line')} of it"
+            )
         step = clock.between(stamp, self.clock.stamp())
         if step:
-            self._say(f"the clock was set by {step} seconds while no filter was running")
+            self._say(f"the clock was set by {counted(step, 'second')} while no filter was running")
             self._shift(step)
         position = "" if self.journal.lost_lines else self.journal.position
         clean = not step and self.map.was_clean(position)
@@ -243,8 +246,8 @@ class Storage:
             self._say(f"{error}; what the journal lost cannot all be looked up there")
         if found:
             self._say(
-                f"{len(found)} addresses that the journal {self._config.journal!r} lost were found "
-                "in the map"
+                f"found in the map what the journal {self._config.journal!r} lost: "
+                f"{counted(len(found), 'address')}"
             )
         return found
 

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..held_files import change_mode, change_owner, hold, make_directory, read_regular
 from ..integrations.machine import Machine
 from ..integrations.plan import Change, Directory, Plan
+from ..text import counted
 from . import backup
 from .backup import PLACE, UndoRecord, sum_of_data
 from .discover import run_command
@@ -95,7 +96,10 @@ def _give(wanted: Directory, held: int, path: str, undo_record: UndoRecord, say:
     if stat.S_ISLNK(status.st_mode):
         return
     if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
-        say(f"left: {path} has {status.st_nlink} names, so that it could be another's file")
+        say(
+            f"left: {path} has {counted(status.st_nlink, 'name')}, so that it could be another's "
+            "file"
+        )
         return
     if (status.st_uid, status.st_gid, old_mode) == (uid, gid, mode):
         return

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from ..integrations import Integration, feeds, mtas
 from ..integrations.machine import Machine
 from ..integrations.plan import ACCOUNT, Change, Directory, Plan
+from ..text import counted
 
 LONG = 20
 """Lines of a new file that --apply shows; of a longer one it names the source."""
@@ -34,7 +35,12 @@ def inventory(machine: Machine, chosen: Sequence[Integration]) -> str:
     log = machine.log
     if log is not None:
         logins = ", ".join(f"{name} {n}" for name, n in sorted(log.logins.items()))
-        rows.append(("mail log", f"{log.path}, last {log.lines} lines: logins: {logins or 'none'}"))
+        rows.append(
+            (
+                "mail log",
+                f"{log.path}, last {counted(log.lines, 'line')}: logins: {logins or 'none'}",
+            )
+        )
         if log.unread:
             unread = ", ".join(f"{name} {n}" for name, n in sorted(log.unread.items()))
             rows.append(("", f"lines that no rule reads: {unread}"))
@@ -137,7 +143,9 @@ def applied(change: Change, share: str) -> str:
     comes from."""
     if change.before is None and change.sources and change.after.count("\n") > LONG:
         files = " ".join(f"{share}/{name}" for name in change.sources)
-        return f"{change.path} (new, {change.after.count(chr(10))} lines): from {files}\n"
+        return (
+            f"{change.path} (new, {counted(change.after.count(chr(10)), 'line')}): from {files}\n"
+        )
     return diff(change)
 
 

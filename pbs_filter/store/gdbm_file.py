@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from .. import files
 from ..errors import ConfigError, StoreBusy, StoreDamaged
 from ..held_files import described_holders
+from ..text import counted
 from .gdbm_state import State
 
 LOCK_WAIT_SECONDS = 0.2
@@ -221,7 +222,8 @@ class GdbmFile:
                     key = database.nextkey(key)
                 if left:
                     raise StoreDamaged(
-                        f"the map {self._path!r} is damaged: {left} addresses cannot be found"
+                        f"the map {self._path!r} is damaged: {counted(left, 'address')} cannot "
+                        "be found"
                     )
             except OSError as error:
                 raise self.failed("read", error) from error

@@ -17,6 +17,7 @@ from itertools import islice
 
 from ..errors import PbsFilterError
 from ..map_format.redis_url import Location
+from ..text import counted
 from .redis_client import Link, Refused
 from .redis_commands import BATCH
 from .redis_membership import Membership, Predecessor
@@ -154,7 +155,10 @@ class Sender:
             waiting = len(self._queue.fresh)
         self._not_said.pop("away", None)
         if self._said.pop("away", None) is not None:
-            self._say(f"the map {self._location.text!r} is there again; {waiting} changes wait")
+            self._say(
+                f"the map {self._location.text!r} is there again; waiting: "
+                f"{counted(waiting, 'change')}"
+            )
 
     def _done(self, job: str) -> None:
         """Note that the server executed `job`. If it had refused that job, it is in order again;
@@ -209,7 +213,7 @@ class Sender:
             return
         self._said[key] = now
         count = self._not_said.pop(key, 0)
-        self._say(f"{text} ({count} more times since that was said)" if count else text)
+        self._say(f"{text} ({counted(count, 'more time')} since that was said)" if count else text)
 
     def _next(self) -> Callable[[Link], None] | None:
         """Wait for the next job and return it; None: the thread is to end."""

@@ -553,7 +553,7 @@ def test_a_unit_that_does_not_stay_up_is_wrong():
     }
     finding = judge.service("pbs-filter-journal", failed, "systemctl restart pbs-filter-journal")
     assert finding is not None
-    assert "failed, exit-code, exit status 78, started again 5 times" in finding.text
+    assert "failed, exit-code, exit status 78, restarts: 5" in finding.text
     assert "journalctl -u pbs-filter-journal" in finding.todo
     again = failed | {"ActiveState": "activating"}
     assert judge.service("x", again, "r") is not None

@@ -89,7 +89,7 @@ def test_what_happened_is_told_with_an_example_of_each_reason():
         f"running since    {moment(NOW - 3600)}, version {__version__}\n",
         f"last line        {moment(NOW - 2)}, 2 s ago\n",
         "lines            3\n",
-        "authorised now   1 addresses, 0 open sessions, 0 pending\n",
+        "authorised now   1 address, 0 open sessions, 0 pending\n",
         "store            ok\n",
         "journal          4.0 KiB, position 5f3a9c01-4096\n",
         "logins           dovecot 1; 1 in the last hour\n",
@@ -117,8 +117,8 @@ def test_trouble_with_the_store_is_told():
 @pytest.mark.parametrize(
     ("expected", "waiting", "away"),
     [
-        ("5 addresses wait to be sent", 5, None),
-        (f"nothing is taken since {moment(NOW)}, all of the state waits: refused", None, NOW),
+        ("5 addresses to be sent", 5, None),
+        (f"nothing is taken since {moment(NOW)}, all of the state to be sent: refused", None, NOW),
     ],
 )
 def test_a_map_elsewhere_that_is_behind_is_told(expected, waiting, away):

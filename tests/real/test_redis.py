@@ -181,7 +181,7 @@ def test_what_a_lost_journal_held_is_found_in_redis(place: Path, server: RedisSe
             wait_for(lambda: pipeline.status()["map"] is None, "all to be sent")
             assert 1 == pipeline.status()["authorised"], "ours, and not another filter's"
             assert {"192.0.2.7"} == ours(server, "mx1", ["192.0.2.7", "192.0.2.8"])
-            assert "1 addresses that the journal" in pipeline.log.read_text()
+            assert "lost: 1 address" in pipeline.log.read_text()
 
 
 def test_filters_share_addresses_and_none_ends_what_another_holds(

@@ -346,7 +346,7 @@ def test_a_circle_in_a_damaged_map_ends(path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(GdbmFile, "open", lambda *_: Circle())
     assert len(list(address_map.items())) == 2
     monkeypatch.setattr(Circle, "nextkey", lambda *_: None)
-    with pytest.raises(StoreDamaged, match="1 addresses cannot be found"):
+    with pytest.raises(StoreDamaged, match="1 address cannot be found"):
         list(address_map.items())
 
 

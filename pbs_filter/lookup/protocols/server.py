@@ -19,6 +19,7 @@ from collections import deque
 
 from ...errors import ProtocolError, StoreLocked
 from ...map_format.gdbm_reader import PATIENCE_SECONDS
+from ...text import counted
 from ..answer import NOT_NOW
 from . import policy, socketmap, sockets
 
@@ -196,7 +197,9 @@ class SocketServer:
                     time.sleep(RETRY_SECONDS)  # the queue stays readable: do not spin
                 return
             if len(self._connections) >= self._max_connections and not self._make_room():
-                self._log.trouble(f"{self._max_connections} connections, all of them busy")
+                self._log.trouble(
+                    f"{counted(self._max_connections, 'connection')}, all of them busy"
+                )
                 sock.close()
                 continue
             sock.setblocking(False)
