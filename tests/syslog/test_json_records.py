@@ -62,6 +62,10 @@ def lines(draw: st.DrawFn) -> bytes:
     b'{"t":"2026-11-20T10:00:00.123456+01:00", "s":"2026-11-20T10:00:00.123456+01:00", "h":"mx1", '
     b'"p":"dovecot:", "pid":"1", "in":"imuxsock", "from":"127.0.0.1", "juid":4294967296, "msg":""}'
 )
+@example(
+    b'{"t":"2026-13-20T10:00:00.123456+01:00", "s":"2026-13-20T10:00:00.123456+01:00", "h":"mx1", '
+    b'"p":"dovecot:", "pid":"1", "in":"imuxsock", "from":"127.0.0.1", "msg":""}'
+)
 def test_both_ways_give_the_same(line: bytes) -> None:
     assert json_records.decoded(line, line.decode("utf-8", "surrogateescape")) == (
         json_records.read(line)
