@@ -75,7 +75,7 @@ class Pipeline:
         self._broken = 0
         """Bytes of the feed that a client's line breaks may have made lines of."""
         self.own_logs = own_logs_of(matcher.servers)
-        self.read_record = records.reader(self.own_logs)
+        self.read_record = records.reader(self.own_logs, matcher.program_names)
         self.scanner = Scanner(
             matcher.program_names | {TEST_PROGRAM}, matcher.instance_names, self.own_logs
         )
@@ -226,7 +226,7 @@ class Pipeline:
         if way is not None and isinstance(observation, ABOUT_SESSIONS):
             # The logger of another server of this name writes no pid, or writes as this one does.
             shared = is_broken or not has_pid or record.program in self._off
-            if piece and (way.shows_pieces or (way.is_whole and shared)):
+            if piece and (way.shows_pieces or shared):
                 return Outcome("none", Reason.PIECE, server, reading.rule.name, observation)
             why = self.policy.cannot_tell(record, server, way)
             if not why and carriage is not None and carriage.shows_pieces and not has_pid:

@@ -16,6 +16,11 @@ MARGIN_BYTES = 32
 blanks off its front."""
 
 
+LONG_CHARACTERS = 128
+"""A syslog daemon cuts no line that is shorter. A client can lay its name so that the rest of a cut
+line looks whole, and BusyBox' daemon keeps 256 bytes with the header."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carriage:
     """How the lines of one server reach the syslog daemon."""
@@ -71,13 +76,16 @@ class Carriage:
         if (
             self.cut_bytes
             and len(message) * 4 >= least
-            and len(message.encode("utf-8", "surrogateescape")) >= least
+            and len(message.encode("utf-8", "surrogatepass")) >= least
         ):
             return True
         # This test first: it takes a twentieth of the time, and is false for a usual login.
         if ": " in message and self.is_mixed(message):
             return True
-        if not self.line_breaks and (exact or (exact is None and self.ends_whole(message))):
+        is_short = len(message) < LONG_CHARACTERS
+        if not self.line_breaks and (
+            exact or (exact is None and is_short and self.ends_whole(message))
+        ):
             return False
         return bool(self.has_strangers_text(message))
 

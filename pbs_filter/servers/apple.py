@@ -5,12 +5,14 @@ Printed by      the server into its own log; known only from a pattern published
 Client's text   the user name, in front of the address, in quotes.
 Session         none: no end is known.
 Travels         into a log file of the server's own, which a syslog daemon or a pipe follows.
-                Nothing more is known of it.
+                Nothing more is known of it, nor what it makes of line breaks and long names. So
+                nothing is read unless `servers` names it.
 """
 
 from __future__ import annotations
 
 from ..grammar import Rule, Server, line, samples
+from ..grammar.carriage import Carriage
 from ..model import Accepted
 from ..syslog.headers import BSD, OwnLog
 
@@ -45,5 +47,11 @@ SERVER = Server(
     versions="10.0 - 10.2",
     programs={"AppleMailServer": "imap"},
     own_logs=OWN_LOGS,
+    carriage=Carriage(
+        how="a log file of the server's own: nobody knows what it makes of long names",
+        off=True,
+        cure="it is not known whether a client can write whole lines into Apple Mail Server's log: "
+        "name apple in servers if it cannot",
+    ),
     rules=(Rule("login", Accepted, LOGIN, LOGIN_LINES),),
 )

@@ -140,7 +140,10 @@ CARRIAGE = Carriage(
     how="mailbox.log, followed by the syslog daemon: a message for each 8 KiB (imfile), with nothing "
     "in front of a piece",
     cut_bytes=2048,
-    strangers=r"authentication failed for \[",
+    # The audit log's too, and a context that a line break in the client's IMAP ID has cut in two:
+    # a whole one ends with one semicolon.
+    strangers=rf"authentication failed for \[|\] security - cmd=|\A(?={_OWN_HEAD})"
+    rf"{DAY_TIME} [A-Z]+ +\[[^\[\]]*\] \[(?!(?>(?:(?>(?:[^;\[\]]|;;)*);)*)\] )",
     line_breaks=True,
     cure="let rsyslog follow mailbox.log by imfile with discardTruncatedMsg, and name zimbra in "
     "servers",

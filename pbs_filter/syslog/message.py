@@ -19,7 +19,7 @@ def bare(message: str) -> str:
     if message.startswith(_WRAPPED):
         found = _unwrap(message)
         if found:
-            if found[2] and len(found[2].encode("utf-8", "surrogateescape")) >= REPEATED_BYTES:
+            if found[2] and len(found[2].encode("utf-8", "surrogatepass")) >= REPEATED_BYTES:
                 return message
             return found[1] or found[2] or found[3] or ""
     return message

@@ -77,8 +77,10 @@ Read = Callable[[bytes], Record | Reason]
 
 
 @lru_cache(16)
-def reader(own_logs: tuple[OwnLog, ...] = ()) -> Read:
+def reader(own_logs: tuple[OwnLog, ...] = (), programs: frozenset[str] = frozenset()) -> Read:
     """Return a function that reads lines of all syslog shapes and of `own_logs`.
+
+    `programs` are the names of mail programs: a host that is called like one is not nginx.
 
     It takes a line without its newline, returns the record or the reason why there is none, and
     never raises. Invalid UTF-8 becomes lone surrogates (PEP 383), so that a token never holds bytes
@@ -101,12 +103,21 @@ def reader(own_logs: tuple[OwnLog, ...] = ()) -> Read:
         match = _rfc5424(text)
         if match:
             host, program, pid, message = match.groups("")
-            if message.startswith(NGINX) and host.startswith(program):
+            if message.startswith(NGINX) and _is_nginxs(program, host, pid, programs):
                 program, message = "nginx", message.removeprefix(NGINX)
             return Record(nil(program), bare(message), nil(host), nil(pid))
         return _rare(text, own)
 
     return read
+
+
+def _is_nginxs(program: str, host: str, pid: str, programs: frozenset[str]) -> bool:
+    """Return whether the host's name stands where the program's belongs, as nginx has it.
+
+    The message of a mail program may begin with a client's text, and must not become nginx's.
+    """
+    is_host = nil(program) in (host, host.partition(".")[0])
+    return is_host and not nil(pid) and program not in programs
 
 
 def _rare(text: str, own: Iterable[tuple[str, re.Pattern[str]]]) -> Record | Reason:

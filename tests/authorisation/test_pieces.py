@@ -425,6 +425,71 @@ def test_in_text_a_line_that_is_long_or_has_no_end_is_a_sign(first):
         assert set() == addresses(made)
 
 
+@pytest.mark.parametrize("kept_bytes", [130, 220, 256, 480])
+def test_in_text_a_refused_login_that_a_daemon_has_cut_to_look_whole_is_a_sign(kept_bytes: int):
+    """BusyBox' syslogd, for one, keeps 256 bytes unless it is built otherwise."""
+    made = new()
+    end = ", ip=[198.51.100.7], port=[4711]"
+    cut = FAILED + "A" * (kept_bytes - len(FAILED) - len(end)) + end
+    for message in (cut, FORGED):
+        made.block(as_text(message), NOW)
+    assert set() == addresses(made)
+
+
+@pytest.mark.parametrize("host", ["imapd", "imapd1", "imapd.example.org", "imap"])
+def test_no_piece_is_nginxs_where_the_hosts_name_begins_like_the_programs(host: str):
+    """By RFC 5424, nginx's lines have the host's name for the program's."""
+    made = new()
+    piece = "nginx: " + NGINX_LOGIN.format(CANARY)
+    for message in (FULL, piece):
+        made.block(f"<22>1 2026-11-28T10:00:00Z {host} imapd - - - {message}\n".encode(), NOW)
+    assert set() == addresses(made)
+
+
+def test_a_sign_counts_for_servers_that_are_named_although_their_own_pieces_show_none():
+    forged = f"User `bob' logged in with mailbox `/var/mail/b' from {CANARY}"
+    for named in (("mailutils",), ("courier", "mailutils")):
+        made = feed(new(*named), FULL, forged, p="pop3d:")
+        assert set() == addresses(made)
+        assert {Reason.REFUSED: 1, Reason.PIECE: 1} == made.counts.reasons
+
+
+def test_a_sign_that_holds_what_is_no_text_is_one():
+    """Lone surrogates, which a daemon's JSON may name."""
+    for sign in (FAILED + "A" * 400 + "\ud800" * 90, f"message repeated 2 times: [{FULL}\ud800]"):
+        made = feed(new(), sign, FORGED)
+        assert set() == addresses(made)
+        assert [] == made.failures
+
+
+@pytest.mark.parametrize("by", ["text", "imfile"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "[ip=192.0.2.9;ua=x",
+        "[ip=192.0.2.9;ua=x;;] imap - hello",
+        "[ip=192.0.2.9;] security - cmd=Auth; account=bob",
+        "[ip=192.0.2.9;] security - cmd=Auth; account=bob; protocol=imap;",
+    ],
+)
+def test_other_texts_of_strangers_in_zimbras_own_log_are_signs_too(first: str, by: str):
+    head = "2026-11-20 09:11:20,123 INFO  [ImapServer-1] "
+    login = f"{head}[ip={{}};] imap - user y authenticated, mechanism=LOGIN"
+
+    def addresses_behind(first: str, address: str) -> set[str]:
+        made = new("zimbra")
+        lines = first, login.format(address)
+        if by == "text":
+            made.block("".join(f"{line}\n" for line in lines).encode(), NOW)
+        else:
+            feed(made, *lines, p="zimbra:", uid="", **{"in": "imfile"})
+        return addresses(made)
+
+    assert set() == addresses_behind(head + first, CANARY)
+    for own in ("[] misc - x", "[ip=192.0.2.7;ua=a;;b;;;cid=1;] imap - CAPABILITY elapsed=0"):
+        assert {"192.0.2.7"} == addresses_behind(head + own, "192.0.2.7")
+
+
 def test_in_text_a_refused_login_that_looks_whole_keeps_nobody_out():
     """What comes as text is nobody's proof: `require_vouched` refuses it."""
     made = new()
@@ -457,6 +522,7 @@ def test_a_line_of_text_is_a_login_where_nothing_hostile_stands_before_it():
                 "pop3front: pop3front-maildir[81]: +OK ",
             ),
         ),
+        ("apple", (f'AppleMailServer: IMAP User "bob" log on successful from {CANARY}',)),
     ],
 )
 def test_a_server_whose_pieces_cannot_be_told_is_read_only_if_it_is_named(server, lines):

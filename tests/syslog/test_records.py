@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_filter.model import Reason, Record
-from pbs_filter.syslog.records import MAX_LINE_BYTES
+from pbs_filter.syslog.records import MAX_LINE_BYTES, reader
 from pbs_filter.syslog.scanner import Scanner
 
 from ..reading import read
@@ -113,6 +113,9 @@ PARTS = [
     ),
     ("nginx", "mx1.x", "", "x", "<190>1 2026-11-20T09:11:13Z mx1.x mx1 - - - nginx: x"),
     ("other", "mx1", "", "nginx: x", "1 2026-11-20T09:11:13Z mx1 other - - - nginx: x"),
+    ("m", "mx1", "", "nginx: x", "1 2026-11-20T09:11:13Z mx1 m - - - nginx: x"),
+    ("", "", "", "nginx: x", "1 2026-11-20T09:11:13Z - - - - - nginx: x"),
+    ("nginx", "mx1.x", "", "x", "1 2026-11-20T09:11:13Z mx1.x mx1.x - - - nginx: x"),
     ("nginx", "mx1", "", "2026/11/20 x", "Nov 20 09:11:13 mx1 mx1 nginx: 2026/11/20 x"),
     ("nginx", "mx1", "", "x", "<190>Nov 20 09:11:13 mx1 mx1.example.org nginx: x"),
     ("tcpserver", "", "", "pid 7 from x", "@400000006ae1f2c0075bcd15 tcpserver: pid 7 from x"),
@@ -548,6 +551,13 @@ def test_no_bytes_raise(line):
 
 TEXTS = [line.encode() for line in [*SAME, *(p[-1] for p in PARTS), *(o[-1] for o in OWN_LOGS)]]
 LINES = [*TEXTS, *(line for _, line in (*FEEDS, *ENTRIES))]
+
+
+def test_what_has_a_pid_or_a_mail_programs_name_is_not_nginx():
+    line = "1 2026-11-20T09:11:13Z mx1 mx1 {} - - nginx: x"
+    assert Record("mx1", "nginx: x", "mx1", "7") == read(line.format("7").encode())
+    by_program = reader(programs=frozenset({"mx1"}))
+    assert Record("mx1", "nginx: x", "mx1") == by_program(line.format("-").encode())
 
 
 @pytest.mark.parametrize("line", LINES)
