@@ -39,7 +39,7 @@ PURE: dict[str, frozenset[str]] = {
         "integrations": "addresses config text",
         "setup.render": "integrations text",
         "setup.record": "errors",
-        "doctor.findings": "config integrations text",
+        "doctor.findings": "config integrations monitor text",
         "doctor.journey": "integrations",
         "lookup.resp": "errors",
         "lookup.trace": "map_format",

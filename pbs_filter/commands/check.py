@@ -11,11 +11,13 @@ from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError, StoreBusy
 from ..grammar import contract
 from ..map_format.redis_url import is_redis
+from ..monitor.configuration import not_in_use
 from ..privileges import accounts
+from ..service import control
 from ..service.build import pipeline_of, servers_of
 from ..service.storage import redis_map_of
 from ..store.gdbm_file import NO_GDBM, has_gdbm
-from ..terminal import json_line
+from ..terminal import json_line, moment
 from ..text import counted
 from .arguments import complain
 
@@ -35,12 +37,14 @@ def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
         ok = not any(server["violations"] for server in servers)
         if ok:
             print("configuration: ok")
+        _note_running(make_config(), complain)
         return 0 if ok else 1
     notes: list[str] = []
     result: dict[str, Any] = {"ok": False, "error": None, "notes": notes, "servers": []}
     try:
         result["servers"] = _check(make_config(), notes.append)
         result["ok"] = not any(server["violations"] for server in result["servers"])
+        _note_running(make_config(), notes.append)
     except PbsFilterError as error:
         result["error"] = str(error)
         raise
@@ -69,6 +73,16 @@ def _check(config: Config, note: Callable[[str], None]) -> list[dict[str, Any]]:
         }
         for server in servers
     ]
+
+
+def _note_running(config: Config, note: Callable[[str], None]) -> None:
+    """Note what a filter that runs on this map has not taken from the files yet."""
+    try:
+        values = (control.ask(config.control, {"do": "status"}) or {}).get("status")
+    except (OSError, StoreBusy):
+        return  # --status and --doctor say why
+    if values and (old := not_in_use(values)):
+        note(f"the filter that runs since {moment(values['since'])}: configuration {old}")
 
 
 def note_redis(config: Config, note: Callable[[str], None]) -> None:

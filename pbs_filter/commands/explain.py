@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..authorisation.outcome import Outcome
+from ..authorisation.state import State
 from ..config.options import Config
+from ..errors import PbsFilterError
 from ..grammar.matcher import Matcher, NearMiss
 from ..model import Reason, Record
 from ..service.build import pipeline_of
+from ..store import journal_lines
 from ..terminal import json_line
 from ..text import counted
 from .arguments import complain
@@ -20,6 +23,8 @@ from .arguments import complain
 NEAR_MISSES = 3
 """Rules whose near miss --explain shows, the one that read furthest first."""
 
+REMEMBERED = frozenset({"a\t", "d\t", "u\t", "v\t", "k\t"})
+"""How payloads of the journal begin that tell of addresses, their users, and countries."""
 LOGINS_WITHOUT_EFFECT = frozenset(
     {
         Reason.LOCAL_NETWORK,
@@ -51,6 +56,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
     """Explain every line of stdin; return 0."""
     pipeline = pipeline_of(config, complain)
     now = int(time.time())
+    remember(config, pipeline.state, now)
     for number, raw in enumerate(sys.stdin.buffer if sys.stdin else (), 1):
         line = raw.removesuffix(b"\n")
         record = pipeline.read_record(line)
@@ -68,6 +74,26 @@ def run(config: Config, options: argparse.Namespace) -> int:
             sys.stdout.write(story(number, line, record, outcome, near))
     sys.stdout.flush()
     return 0
+
+
+def remember(config: Config, state: State, now: int) -> None:
+    """Let `state` have what decides over a login beside its line: the addresses that each user has
+    let in, and the countries that each user has come from, as the filter's journal knows them.
+
+    Open sessions stay away: the lines to explain are mostly some that the filter has taken already.
+    """
+    try:
+        for payload in journal_lines.read(config.journal):
+            if payload[:2] in REMEMBERED:
+                state.apply(payload)
+    except PbsFilterError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return
+        complain(
+            f"{error}; so max_addresses, max_addresses_per_user and geoip_database are judged as "
+            "if nobody had logged in before"
+        )
+    state.restored(now)
 
 
 def closer(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
 from ..config.options import Config
-from ..errors import StoreBusy, StoreDamaged
+from ..errors import ConfigError, StoreBusy, StoreDamaged
 from ..lookup.answer import YES
 from ..map_format.entry import Entry
 from ..terminal import Span, aligned, ansi, json_line, left, moment, urgency, widths
@@ -46,11 +46,11 @@ def _write(config: Config, options: argparse.Namespace, now: int, key: str) -> N
     """Write the rows of `key`, or of all addresses, as they are read."""
     writer: Writer
     if options.json:
-        writer = JsonWriter(now)
+        writer = JsonWriter(now, groups_of(config))
     elif options.plain:
         writer = PlainWriter()
     else:
-        writer = TableWriter(now, colour=colour_of(options))
+        writer = TableWriter(now, groups_of(config), colour=colour_of(options))
     rows = stored.rows(config, now, key)
     if not options.all:
         rows = (without_ended(row, now) for row in rows if is_shown(row.entry, now))
@@ -70,6 +70,31 @@ def _write(config: Config, options: argparse.Namespace, now: int, key: str) -> N
     writer.end()
     if error is not None:
         raise error
+
+
+GroupOf = Callable[[str, Entry], str]
+"""The name of the group that decides for the user of an entry at an address; empty: none does."""
+
+
+def groups_of(config: Config) -> GroupOf | None:
+    """Return how to find the group of an entry; None where the configuration has no groups."""
+    if not config.groups:
+        return None
+    from ..authorisation.authorisations import MANUAL
+    from ..service import build
+
+    try:
+        groups = build.groups_of(config)
+    except ConfigError as error:
+        complain(f"{error}; so no group is shown")
+        return None
+
+    def name(address: str, entry: Entry) -> str:
+        if entry.server == MANUAL:
+            return ""
+        return next((each.name for each in groups if each.has(entry.user, address)), "")
+
+    return name
 
 
 def _first(rows: Iterator[Row]) -> tuple[list[Row], StoreBusy | StoreDamaged | None]:
@@ -123,8 +148,9 @@ class PlainWriter:
 class JsonWriter:
     """One array with one object an address: epoch seconds, durations in seconds."""
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: int, group_of: GroupOf | None = None) -> None:
         self._now = now
+        self._group_of = group_of
         self._separator = "["
 
     def begin(self, first: list[Row]) -> None:
@@ -134,45 +160,53 @@ class JsonWriter:
 
     def row(self, row: Row) -> None:
         """See `Writer`."""
-        sys.stdout.write(self._separator + json_line(as_object(row, self._now)).rstrip("\n"))
+        sys.stdout.write(self._separator + json_line(self._object(row)).rstrip("\n"))
         self._separator = ", "
 
     def end(self) -> None:
         """See `Writer`."""
         sys.stdout.write("[]\n" if self._separator == "[" else "]\n")
 
+    def _object(self, row: Row) -> dict[str, Any]:
+        return as_object(row, self._now, self._group_of)
+
 
 class TableWriter:
     """A table whose columns fit the first rows."""
 
-    def __init__(self, now: int, *, colour: bool) -> None:
+    def __init__(self, now: int, group_of: GroupOf | None, *, colour: bool) -> None:
         self._now = now
+        self._group_of = group_of
         self._colour = colour
         self._columns: list[int] = []
 
     def begin(self, first: list[Row]) -> None:
         """See `Writer`."""
         shared = any(row.filters is not None for row in first)
-        head = [Span(name, "bold") for name in (*COLUMNS, *(["FILTERS"] if shared else []))]
-        cells = [head, *(line for row in first for line in as_cells(row, self._now))]
+        names = [*COLUMNS, *(["GROUP"] if self._group_of else []), *(["FILTERS"] if shared else [])]
+        head = [Span(name, "bold") for name in names]
+        cells = [head, *(line for row in first for line in self._cells(row))]
         self._columns = widths(cells)
         for line in cells:
             self._write(line)
 
     def row(self, row: Row) -> None:
         """See `Writer`."""
-        for line in as_cells(row, self._now):
+        for line in self._cells(row):
             self._write(line)
 
     def end(self) -> None:
         """See `Writer`."""
+
+    def _cells(self, row: Row) -> list[list[Span]]:
+        return as_cells(row, self._now, self._group_of)
 
     def _write(self, cells: list[Span]) -> None:
         line = aligned(cells, self._columns)
         sys.stdout.write(f"{ansi(line, colour=self._colour)}\n")
 
 
-def as_cells(row: Row, now: int) -> list[list[Span]]:
+def as_cells(row: Row, now: int, group_of: GroupOf | None = None) -> list[list[Span]]:
     """Return the cells of the lines of an address in the table: one for each user."""
     return [
         [
@@ -184,15 +218,20 @@ def as_cells(row: Row, now: int) -> list[list[Span]]:
             Span(entry.user or "-"),
             Span(entry.protocol or "-"),
             Span(entry.server or "-"),
+            *([] if group_of is None else [Span(group_of(row.address, entry) or "-")]),
             *([] if row.filters is None else [Span(" ".join(row.filters))]),
         ]
         for entry in row.by_user()
     ]
 
 
-def as_object(row: Row, now: int) -> dict[str, Any]:
+def as_object(row: Row, now: int, group_of: GroupOf | None = None) -> dict[str, Any]:
     """Return the object of one address for --json."""
     entry = row.entry
+
+    def group(of: Entry) -> str | None:
+        return None if group_of is None else group_of(row.address, of) or None
+
     return {
         "address": row.address,
         "left_seconds": max(entry.until - now, 0),
@@ -203,6 +242,7 @@ def as_object(row: Row, now: int) -> dict[str, Any]:
         "user": entry.user,
         "protocol": entry.protocol or None,
         "server": entry.server,
+        "group": group(entry),
         "users": [
             {
                 "user": user.user,
@@ -212,6 +252,7 @@ def as_object(row: Row, now: int) -> dict[str, Any]:
                 "open_sessions": user.sessions,
                 "protocol": user.protocol or None,
                 "server": user.server,
+                "group": group(user),
             }
             for user in row.by_user()
         ],

@@ -10,6 +10,7 @@ from typing import Any
 from ..config.options import Config
 from ..errors import StoreBusy
 from ..model import Reason
+from ..monitor.configuration import not_in_use
 from ..service import control
 from ..terminal import Span, ansi, json_line, moment, safe
 from ..text import counted
@@ -46,10 +47,11 @@ def text(values: Mapping[str, Any], *, colour: bool = False) -> str:
 
 
 def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
-    journal = values["journal"]
+    journal, old = values["journal"], not_in_use(values)
     for name, said, style in (
         *([] if journal else [("writes", "nothing: --nowrite", "yellow")]),
         ("running since", f"{moment(values['since'])}, version {values['version']}", ""),
+        ("configuration", old or "as in the files", "yellow" if old else ""),
         ("last line", _last_line(values), ""),
         ("lines", str(values["lines"]), ""),
         (

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config.options import DEFAULT_PATH
 from ..integrations.finding import LOG, Finding, note, ok, wrong
+from ..monitor.configuration import not_in_use
 from ..text import counted
 
 CLOCK_SECONDS = 5
@@ -204,6 +205,9 @@ def running(status: Mapping[str, Any], *, version: str, restart: str) -> list[Fi
     if status["version"] != version:
         text = f"version {status['version']} runs, {version} is installed"
         findings.append(wrong("filter", text, restart))
+    old = not_in_use(status)
+    if old:
+        findings.append(wrong("configuration", old, restart))
     if status["trouble"]:
         findings.append(wrong("store", status["trouble"], f"tail {LOG}"))
     else:

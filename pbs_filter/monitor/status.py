@@ -17,6 +17,11 @@ FIELDS = {
     "version": "the version of the running filter",
     "now": "the filter's clock",
     "since": "when it was started",
+    "configuration": "what the files say otherwise than the running filter: restart (names of "
+    "options "
+    "that count when it starts again), reload (those that SIGHUP is enough for), error (why the "
+    "files "
+    "cannot be read; null: they can)",
     "last_input": "when the last lines came; null: none yet",
     "newest_stamp": "the stamp of the newest line; null: it has none",
     "lag_seconds": "how long after its stamp that line came; null: unknown",
@@ -62,6 +67,8 @@ class Run(NamedTuple):
     """MTA to protocol to answer to number."""
     members: Sequence[Mapping[str, Any]] = ()
     """The filters that share the map."""
+    configuration: Mapping[str, Any] = {}
+    """What `service.reload.Reload.stale` found."""
 
 
 def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[str, Any]:
@@ -72,6 +79,7 @@ def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[
         "version": __version__,
         "now": now,
         "since": run.since,
+        "configuration": {"restart": [], "reload": [], "error": None, **run.configuration},
         "last_input": run.last_input or None,
         "newest_stamp": None if newest is None else int(newest.epoch),
         "lag_seconds": warnings.lag_seconds,

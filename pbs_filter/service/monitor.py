@@ -32,6 +32,7 @@ class Monitor:
         usage_file: UsageFile,
         lookup_counts: LookupCounts | None = None,
         members: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+        stale: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self._log = log
         self._hooks = hooks
@@ -39,6 +40,7 @@ class Monitor:
         self._usage_file = usage_file
         self._lookup_counts = lookup_counts
         self._members = members
+        self._stale = stale
         self._warnings = Warnings()
         self._newest = b""
 
@@ -114,5 +116,6 @@ class Monitor:
             None if behind is None else behind._asdict(),
             {} if self._lookup_counts is None else self._lookup_counts.by_mta,
             self._members(),
+            self._stale(),
         )
         return status.collect(feed.pipeline, self._warnings, run, now)

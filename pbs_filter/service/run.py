@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import __version__, privileges
-from ..authorisation.pipeline import Pipeline
 from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError, StoreBusy
 from ..export.exporter import Exporter
@@ -31,6 +30,7 @@ from .lookup_counts import LookupCounts
 from .metrics_file import MetricsFile
 from .monitor import Monitor
 from .persister import Persister
+from .reload import Reload
 from .storage import LOCK_SECONDS, Storage, log_of
 from .usage_file import UsageFile
 from .waiting import Waiting
@@ -129,7 +129,7 @@ def _run(
         give_up=waiting.has_ended,
     )
     try:
-        reload = _Reload(make_config, pipeline, networks, log)
+        reload = Reload(make_config, config, pipeline, networks, log)
         control = _control(config, log)
         exporter = Exporter(config.export if config.write else (), log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
@@ -157,6 +157,7 @@ def _run(
             usage_file,
             lookup_counts,
             tuple if shared_map is None else shared_map.members,
+            reload.stale,
         )
 
         def every_second(now: int) -> None:
@@ -249,49 +250,6 @@ def confirming(setting: str) -> bool:
     if setting != "auto":
         return setting != "no"
     return all(stat.S_ISFIFO(os.fstat(descriptor).st_mode) for descriptor in (0, 1))
-
-
-class _Reload:
-    """SIGHUP: read networks, users and accounts again."""
-
-    def __init__(
-        self,
-        make_config: Callable[[], Config],
-        pipeline: Pipeline,
-        networks: LocalNetworks,
-        log: Log,
-    ) -> None:
-        self._make_config = make_config
-        self._pipeline = pipeline
-        self._networks = networks
-        self._log = log
-        self._config: Config | None = None
-
-    def __call__(self) -> None:
-        try:
-            config = self._make_config()
-            self._networks.start(config.local_networks_command)
-            self._apply(config)
-        except PbsFilterError as error:
-            self._log.say(f"SIGHUP: {error}; going on with the old networks")
-            return
-        self._log.say("SIGHUP: log reopened, networks and accounts read again")
-
-    def tick(self) -> None:
-        """Take the networks that `local_networks_command` has found meanwhile."""
-        if not self._networks.tick():
-            return
-        try:
-            self._apply(self._config or self._make_config())
-        except PbsFilterError as error:
-            self._log.say(f"{error}; going on with the old networks")
-
-    def _apply(self, config: Config) -> None:
-        pipeline = self._pipeline
-        policy = build.policy_of(config, pipeline.matcher.servers, self._networks.answer)
-        build.borders_of(config, policy, pipeline.state.countries, self._log.say)
-        pipeline.follow(policy)
-        self._config = config
 
 
 def _say_what_can_be_trusted(config: Config, log: Log) -> None:

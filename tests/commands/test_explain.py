@@ -6,11 +6,13 @@ import pytest
 
 from pbs_filter.authorisation.outcome import Outcome
 from pbs_filter.commands import explain
+from pbs_filter.config.load import build
+from pbs_filter.errors import StoreBusy
 from pbs_filter.model import Reason
 
 from ..pipelines import NOW, as_json, new
 from ..reading import read as read_line
-from ..running import login, logout
+from ..running import Running, login, logout
 
 POPA3D = "Nov 20 10:00:00 mx1 popa3d[4711]: "
 
@@ -93,3 +95,40 @@ def test_a_story_of_bytes_that_are_no_text_is_printable():
     outcome = Outcome("none", Reason.EMPTY)
     story = explain.story(1, b"\xff\x00\x1b[31m", Reason.NOT_A_RECORD, outcome)
     assert all(line.isprintable() for line in story.splitlines())
+
+
+def test_the_limits_of_the_running_filter_decide(tmp_path):
+    tmp_path.chmod(0o750)
+    with Running(tmp_path, "--max-addresses-per-user=2") as pipeline:
+        pipeline.reply()
+        for address in ("192.0.2.7", "192.0.2.8"):
+            pipeline.ask(login(address, session=address))
+        third = login("192.0.2.9", session="third")
+        lines = third + login("192.0.2.9", user="alice") + login("192.0.2.7", session="192.0.2.7")
+        told = pipeline.mode("--max-addresses-per-user=2", "--explain", stdin=lines)
+        assert [
+            f"nothing: {Reason.USER_HAS_TOO_MANY.value} (bob)",
+            "login: 192.0.2.9 may relay",
+            "login: 192.0.2.7 may relay",
+        ] == [
+            row.partition("decision     ")[2]
+            for row in told.stdout.decode().splitlines()
+            if "  decision " in row
+        ]
+        assert b"" == told.stderr
+        pipeline.mode("--forget", "192.0.2.8")
+        told = pipeline.mode("--max-addresses-per-user=2", "--explain", stdin=third)
+        assert b"login: 192.0.2.9 may relay" in told.stdout
+    damaged = tmp_path / "map.journal"
+    damaged.write_bytes(b"nonsense")
+    assert b"login: " in pipeline.mode("--explain", stdin=third).stdout
+
+
+def test_a_journal_that_may_not_be_read_is_told(monkeypatch, capsys):
+    def read(path: str):
+        raise StoreBusy(f"cannot read {path!r}") from PermissionError()
+
+    monkeypatch.setattr(explain.journal_lines, "read", read)
+    made = new()
+    explain.remember(build({}), made.state, NOW)
+    assert "max_addresses_per_user" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def options(address: str = "", **more: object) -> Namespace:
     )
 
 
-def listed(monkeypatch, rows, **more: object) -> str:
+def listed(monkeypatch, rows, config: str = "", **more: object) -> str:
     """The text of --list where the map has `rows`, and what is raised at its end."""
 
     def read(*_: object):
@@ -64,7 +64,7 @@ def listed(monkeypatch, rows, **more: object) -> str:
     monkeypatch.setattr(stored, "now", lambda _config: NOW)
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(StoreDamaged):
-        assert 0 == listing.run(build({}), options(**more))
+        assert 0 == listing.run(build({"pbs.toml": config}), options(**more))
         assert not any(isinstance(row, Exception) for row in rows)
     return text.getvalue()
 
@@ -90,6 +90,41 @@ def test_the_table_is_aligned_and_says_who_and_why(monkeypatch):
     ] == listed(monkeypatch, ROWS).splitlines()
     monkeypatch.undo()
     time.tzset()
+
+
+GROUPS = """
+[[groups]]
+name = "staff"
+users = ["bob@example.org"]
+grace_seconds = 3600
+[[groups]]
+name = "home"
+networks = ["192.0.2.8/32"]
+grace_seconds = 3600
+"""
+
+
+def test_the_group_that_decides_is_named(monkeypatch):
+    many = Row("192.0.2.8", ROWS[1].entry, users=(ROWS[0].entry._replace(user="bob@Example.org"),))
+    lines = listed(monkeypatch, [*ROWS, many], GROUPS).splitlines()
+    assert ["GROUP", "home", "staff", "staff", "-"] == [line.split()[-1] for line in lines]
+    groups = {
+        (row["address"], row["user"]): row["group"]
+        for each in json.loads(listed(monkeypatch, [*ROWS, many], GROUPS, json=True))
+        for row in (each, *({"address": each["address"], **user} for user in each["users"]))
+    }
+    assert {
+        ("192.0.2.8", "alice"): "home",
+        ("192.0.2.8", "bob@Example.org"): "staff",
+        ("192.0.2.7", "bob@example.org"): "staff",
+        ("2001:db8::7", ""): None,
+    } == groups
+
+
+def test_users_that_cannot_be_read_leave_the_list_without_groups(monkeypatch, capsys):
+    groups = '[[groups]]\nname = "staff"\nusers = ["/nowhere/staff"]\ngrace_seconds = 60\n'
+    assert "GROUP" not in listed(monkeypatch, ROWS, groups)
+    assert "'/nowhere/staff'" in capsys.readouterr().err
 
 
 def test_a_users_name_cannot_move_a_column_or_the_cursor(monkeypatch):

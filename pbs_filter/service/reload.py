@@ -1,0 +1,114 @@
+"""SIGHUP lets a running filter take a part of its configuration again (edge).
+
+So the configuration that runs may be another than that of the files; `Reload` knows both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..authorisation.pipeline import Pipeline
+from ..config.options import OPTIONS, Config
+from ..errors import PbsFilterError
+from ..log import Log
+from . import build
+from .local_networks import LocalNetworks
+
+
+class Reload:
+    """Read networks, users and accounts again when called, as SIGHUP asks; the rest waits for the
+    next start.
+
+    Args:
+        make_config: reads the configuration.
+        config: the one that runs.
+    """
+
+    def __init__(
+        self,
+        make_config: Callable[[], Config],
+        config: Config,
+        pipeline: Pipeline,
+        networks: LocalNetworks,
+        log: Log,
+    ) -> None:
+        self._make_config = make_config
+        self._pipeline = pipeline
+        self._networks = networks
+        self._log = log
+        self._config = config
+        self._lists = _sums(_lists(config))
+        self._grammars = _sums(_grammars(config))
+
+    def __call__(self) -> None:
+        """Take what SIGHUP is for; where the files are wrong, go on as before."""
+        try:
+            config = self._make_config()
+            self._networks.start(config.local_networks_command)
+            self._apply(config)
+        except PbsFilterError as error:
+            self._log.say(f"SIGHUP: {error}; going on with the old networks")
+            return
+        again = {name: getattr(config, name) for name, each in OPTIONS.items() if each.reload}
+        self._config = replace(self._config, sources=config.sources, **again)
+        self._lists = _sums(_lists(self._config))
+        self._log.say("SIGHUP: log reopened, networks and accounts read again")
+
+    def tick(self) -> None:
+        """Take the networks that `local_networks_command` has found meanwhile."""
+        if not self._networks.tick():
+            return
+        try:
+            self._apply(self._config)
+        except PbsFilterError as error:
+            self._log.say(f"{error}; going on with the old networks")
+
+    def _apply(self, config: Config) -> None:
+        pipeline = self._pipeline
+        policy = build.policy_of(config, pipeline.matcher.servers, self._networks.answer)
+        build.borders_of(config, policy, pipeline.state.countries, self._log.say)
+        pipeline.follow(policy)
+
+    def stale(self) -> dict[str, Any]:
+        """Return the names of what the files say otherwise than the filter that runs: `restart` has
+        the options that count when it starts again, `reload` those that SIGHUP is enough for, and
+        `error` why the files cannot be read (else None)."""
+        found: dict[str, Any] = {"restart": [], "reload": [], "error": None}
+        try:
+            config = self._make_config()
+        except PbsFilterError as error:
+            return found | {"error": str(error)}
+        for name, option in OPTIONS.items():
+            if getattr(config, name) != getattr(self._config, name):
+                found["reload" if option.reload else "restart"].append(name)
+        for key, before, paths in (
+            ("reload", self._lists, _lists(config)),
+            ("restart", self._grammars, _grammars(config)),
+        ):
+            found[key] += [path for path, sum_ in _sums(paths).items() if before.get(path) != sum_]
+        return found
+
+
+def _lists(config: Config) -> Iterator[str]:
+    """Yield the paths of the files with users that the configuration names."""
+    for items in (config.deny_users, config.allow_users, *(each.users for each in config.groups)):
+        yield from (item for item in items if item.startswith("/"))
+
+
+def _grammars(config: Config) -> Iterator[str]:
+    yield from (table.python for table in config.server if table.python)
+
+
+def _sums(paths: Iterable[str]) -> dict[str, str]:
+    """Return a checksum of each file's content; "" where it cannot be read."""
+    sums = {}
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                sums[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            sums[path] = ""
+    return sums
