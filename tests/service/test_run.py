@@ -28,7 +28,7 @@ def signals() -> Iterator[None]:
 def test_starts_that_fail_are_said_once_and_leave_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred of them: one line in the log, and the collector is on."""
+    """Twenty of them: one line in the log, and the collector is on."""
     tries: list[bool] = []
 
     class Waiting:
@@ -38,7 +38,7 @@ def test_starts_that_fail_are_said_once_and_leave_nothing_behind(
         def until_end(self, seconds: float, _why: str) -> bool:
             assert seconds == run.RETRY_SECONDS
             tries.append(gc.isenabled())
-            return len(tries) == 100
+            return len(tries) == 20
 
     def fails() -> object:
         gc.disable()
@@ -48,7 +48,7 @@ def test_starts_that_fail_are_said_once_and_leave_nothing_behind(
     log = tmp_path / "log"
     status = run.run(fails, retry=True, logto=str(log))  # type: ignore[arg-type]
     assert 78 == status
-    assert [True] * 100 == tries
+    assert [True] * 20 == tries
     assert 1 == log.read_text().count("a word that nobody knows; trying again in 10 seconds")
 
 
