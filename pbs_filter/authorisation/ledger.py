@@ -15,7 +15,7 @@ The rules, each held by a property test in `tests/authorisation/test_ledger.py`:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..map_format.entry import MAX_SESSIONS, Entry
 from ..model import Reason
@@ -183,33 +183,32 @@ class Ledger(Book):
     def forget_user(self, user: str) -> int:
         """End every authorisation of `user`, in every spelling of the name; return how many."""
         key_of_user = user_key(user)
+        return self.forget_users(lambda name: user_key(name) == key_of_user)
+
+    def forget_users(self, is_meant: Callable[[str], bool]) -> int:
+        """End every authorisation of the users who are meant; return how many addresses had one."""
         count = 0
         for address, auth in list(self.authorisations.items()):
             known = [auth.name()] if auth.users is None else list(auth.users.by_name)
-            names = [
-                (name, by_hand)
-                for name, by_hand in known
-                if not by_hand and user_key(name) == key_of_user
-            ]
+            names = [(name, by_hand) for name, by_hand in known if not by_hand and is_meant(name)]
             # With many users behind an address, one may have a session and no place among them.
-            keys = [
-                key
-                for key in auth.session_keys()
-                if user_key(self.sessions[key].user) == key_of_user
-            ]
+            keys = [key for key in auth.session_keys() if is_meant(self.sessions[key].user)]
             if not names and not keys:
                 continue
             count += 1
             if len(names) == len(known):
                 self.forget(address)
                 continue
+            users = {name for name, _ in names}
             for key in keys:
                 session = self.sessions.pop(key)
+                users.add(session.user)
                 self._journal_sessions[key] = None
                 self.index.remove(key, session)
                 auth.release(key)
             left = self.remove_users(address, auth, names) if names else auth.users
-            self.user_limit.forget(key_of_user, address)
+            for user in users:
+                self.user_limit.forget(user_key(user), address)
             if left is not None:
                 (auth.user, _), newest = left.newest()
                 auth.last, auth.server, auth.protocol = newest.last, newest.server, newest.protocol

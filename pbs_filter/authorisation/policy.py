@@ -189,6 +189,26 @@ class Policy:
             "authorise nobody (unless its program is called imaps, pop3s, or the like)"
         )
 
+    @property
+    def lists(self) -> tuple[object, ...]:
+        """The lists of `excludes_user` and `excludes_address`, to be compared."""
+        denied = self.deny_users, self.deny_networks, self.proxy_networks
+        allowed = self.allow_users, self.allow_networks
+        return tuple(None if each is None else each.items for each in (*denied, *allowed))
+
+    def excludes_user(self, user: str) -> bool:
+        """Return whether no login of `user` counts, wherever from."""
+        return self.deny_users.find(user) is not None or (
+            self.allow_users is not None and self.allow_users.find(user) is None
+        )
+
+    def excludes_address(self, address: str) -> bool:
+        """Return whether the site keeps `address`, or a network of `ipv6_prefix`, out."""
+        first = address.partition("/")[0]
+        if self.deny_networks.find(first) or self.proxy_networks.find(first):
+            return True
+        return self.allow_networks is not None and self.allow_networks.find(first) is None
+
     def _lacks_tls(
         self, address: str, user: str, rule: Rule, record: Record
     ) -> tuple[Reason, str] | None:

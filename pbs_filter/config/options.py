@@ -107,7 +107,8 @@ class Config:
     deny_users: tuple[str, ...] = option(
         USERS,
         (),
-        "Users whose logins never authorise: names, or patterns in which * stands for any "
+        "Users whose logins never authorise, and whose sessions end when the list is read: names, "
+        "or patterns in which * stands for any "
         'characters ("*@example.org"). Capitals do not matter, and bob is also bob*master. A path '
         '("/etc/pbs-filter/denied") is a file with one of them a line.',
         reload=True,

@@ -11,9 +11,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..authorisation.pipeline import Pipeline
+from ..authorisation.policy import Policy
+from ..authorisation.review import review
 from ..config.options import OPTIONS, Config
 from ..errors import PbsFilterError
 from ..log import Log
+from ..text import counted
 from . import build
 from .local_networks import LocalNetworks
 
@@ -42,6 +45,7 @@ class Reload:
         self._config = config
         self._lists = _sums(_lists(config))
         self._grammars = _sums(_grammars(config))
+        self._reviewed = Policy.of().lists
 
     def __call__(self) -> None:
         """Take what SIGHUP is for; where the files are wrong, go on as before."""
@@ -71,6 +75,20 @@ class Reload:
         policy = build.policy_of(config, pipeline.matcher.servers, self._networks.answer)
         build.borders_of(config, policy, pipeline.state.countries, self._log.say)
         pipeline.follow(policy)
+        self.review()
+
+    def review(self) -> None:
+        """End what the configuration excludes, if it has other lists than the last time."""
+        policy = self._pipeline.policy
+        if policy.lists == self._reviewed:
+            return
+        self._reviewed = policy.lists
+        count = review(self._pipeline.ledger, policy)
+        if count:
+            self._log.say(
+                f"{counted(count, 'address')} no longer authorised: deny_users, allow_users, "
+                "deny_networks, allow_networks or proxy_networks exclude the users or networks now"
+            )
 
     def stale(self) -> dict[str, Any]:
         """Return the names of what the files say otherwise than the filter that runs: `restart` has

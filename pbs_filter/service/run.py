@@ -130,6 +130,7 @@ def _run(
     )
     try:
         reload = Reload(make_config, config, pipeline, networks, log)
+        reload.review()
         control = _control(config, log)
         exporter = Exporter(config.export if config.write else (), log)
         cursor = Cursor(cursor_path, log) if cursor_path else None

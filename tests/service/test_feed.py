@@ -202,6 +202,27 @@ def test_a_hangup_reads_the_files_of_users_again(place):
         assert 3 == pipeline.status()["reasons"]["denied_user"]["count"]
 
 
+def test_a_user_who_is_denied_by_a_hangup_or_a_start_is_out_with_his_sessions(place):
+    denied = place / "denied"
+    denied.write_text("")
+    options = (f"--deny-users={denied}",)
+    with Running(place, *options) as pipeline:
+        pipeline.reply()
+        for number, user in enumerate(("eve", "eve", "bob", "alice")):
+            pipeline.ask(login(f"192.0.2.{number}", user=user, session=f"s{number}"))
+        wait_for(lambda: 4 == len(pipeline.addresses()))
+        denied.write_text("EVE\n")
+        pipeline.signal(signal.SIGHUP)
+        wait_for(lambda: {"192.0.2.2", "192.0.2.3"} == pipeline.addresses())
+        assert 2 == pipeline.status()["open_sessions"]
+        assert "2 addresses no longer authorised: deny_users" in pipeline.log.read_text()
+    denied.write_text("eve\nbob\n")
+    with Running(place, *options) as pipeline:
+        pipeline.reply()
+        wait_for(lambda: {"192.0.2.3"} == pipeline.addresses())
+        assert 1 == pipeline.status()["open_sessions"]
+
+
 def test_local_networks_can_be_asked_from_the_mta(place):
     script = place / "postconf"
     script.write_text("#!/bin/sh\necho '192.0.2.0/24 [2001:db8::]/32 /etc/x hash:/etc/y'\n")
