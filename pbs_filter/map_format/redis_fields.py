@@ -63,6 +63,12 @@ def is_forgetting(value: bytes) -> bool:
     return len(value) == FORGET_BYTES and value.isdigit()
 
 
+def last_login(value: bytes) -> int:
+    """Return the second of the login that a value has; 0 where it has none."""
+    digits = value[_LAST]
+    return int(digits) if digits.isdigit() else 0
+
+
 def choose(address: bytes, values: Iterable[bytes], now: float) -> bytes | None:
     """Return the one of `current` with the latest login, or None.
 

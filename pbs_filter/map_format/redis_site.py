@@ -44,9 +44,14 @@ class Site:
         """Give the journal an instance if it has none; return whether it had none."""
         if self.instance:
             return False
-        self.instance = instance
-        self._is_named = False
+        self.rename(instance)
         return True
+
+    def rename(self, instance: str) -> None:
+        """Give the journal this instance."""
+        if instance != self.instance:
+            self.instance = instance
+            self._is_named = False
 
     # ------------------------------------------------------------------ words
 

@@ -25,6 +25,7 @@ def shared(config: Config, address_map: AddressMap) -> RedisMap | None:
 
 def exchange(state: State, shared_map: RedisMap, commit: Callable[[], bool]) -> None:
     """Put what the others said into the journal, and tell them what that has had since."""
+    state.site.rename(shared_map.instance)
     now, words = shared_map.heard()
     if now:
         state.site.expire(now)

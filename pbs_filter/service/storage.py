@@ -191,7 +191,12 @@ class Storage:
         self.journal.append(state.site.journal_payloads())
         state.site.journaled()
         if shared_map is not None:
-            shared_map.join(state.site.instance, is_new=is_new, words=state.site.words)
+            shared_map.join(
+                state.site.instance,
+                is_new=is_new,
+                words=state.site.words,
+                newest_login=max((a.last for a in state.ledger.authorisations.values()), default=0),
+            )
         if not clean:
             keep_alive()
             self.map.rebuild(state.map_values())

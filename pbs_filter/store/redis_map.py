@@ -182,7 +182,9 @@ class RedisMap:
 
     # ------------------------------------------------------------------ the site
 
-    def join(self, instance: str, *, is_new: bool, words: Mapping[str, Word]) -> None:
+    def join(
+        self, instance: str, *, is_new: bool, words: Mapping[str, Word], newest_login: int = 0
+    ) -> None:
         """Hand over the instance and words of our journal, before anything is written.
 
         Args:
@@ -191,7 +193,13 @@ class RedisMap:
             words: see `redis_site`.
         """
         self._queue.instance, self._queue.is_new = instance, is_new
+        self._queue.newest_login = newest_login
         self._queue.tell(words)
+
+    @property
+    def instance(self) -> str:
+        """The instance that our journal has to have."""
+        return self._queue.instance
 
     def tell(self, words: Mapping[str, Word]) -> None:
         """Hand over more words of our journal, for the other members."""

@@ -43,6 +43,8 @@ class Membership:
         self._seen = Seen("", 0, {})
         self._before: tuple[bytes, int] | None = None
         """Run and time of a mark of our name that another process set."""
+        self._signs: set[int] = set()
+        """The signs of life that it gave since."""
         self._gossiped = ""
         """The server that has all revoked logins."""
         self._stamp = b""
@@ -100,6 +102,10 @@ class Membership:
             if ours and self._before in (None, sign):
                 self._before = sign
                 raise Predecessor(f"the filter that wrote as {self._name!r} has just ended")
+            self._signs.add(mark.millis)
+            # One may have been on its way when that filter was killed.
+            if len(self._signs) == 2:
+                self._queue.part()
         elif ours or mark.instance == NONE or self._queue.is_new or mark.end * 1000 <= seen.millis:
             return
         raise StoreBusy(

@@ -7,6 +7,7 @@ changes are dropped, and the whole state is sent when Redis is back.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -73,6 +74,8 @@ class SendQueue:
         """The instance of our journal."""
         self.is_new = True
         """The journal had no instance before this start."""
+        self.newest_login = 0
+        """The newest one that the journal had at this start, seconds since the epoch."""
         self.words: dict[str, Word] = {}
         """The words of our journal, see `redis_site`."""
         self.has_news = False
@@ -87,6 +90,13 @@ class SendQueue:
         self._seen_at = 0.0
 
     # ------------------------------------------------------------------ the site
+
+    def part(self) -> None:
+        """Give our journal another instance: the one that it has is that of a living filter, too,
+        whose place we must not take when that is silent."""
+        with self.changed:
+            self.instance = os.urandom(8).hex()
+            self.is_new = False
 
     def tell(self, words: Mapping[str, Word]) -> None:
         """Add words of our journal, for the other members."""

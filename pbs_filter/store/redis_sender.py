@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 
 from ..errors import PbsFilterError
@@ -23,6 +23,7 @@ from .redis_commands import BATCH
 from .redis_membership import Membership, Predecessor
 from .redis_nodes import KnownNodes, Nodes
 from .redis_queue import SendQueue
+from .redis_sweep import Sweep
 
 RETRY_SECONDS = 1.0
 RENEW_SECONDS = 1.0
@@ -64,7 +65,7 @@ class Sender:
         # The thread's own:
         self._known = known
         self._nodes: Nodes = known.nodes if known is not None else ()
-        self._slices: Iterator[list[str]] | None = None
+        self._sweep = Sweep(queue, name, say)
         self._membership = Membership(queue, name, longest_seconds)
         self._renew_at = 0.0
         self._sign_ms = 0
@@ -131,7 +132,7 @@ class Sender:
 
     def _connected(self, link: Link) -> None:
         self._note_nodes(link)
-        self._slices = None
+        self._sweep.restart()
         self._renew_at = time.monotonic() + RENEW_SECONDS
         if link.warning:
             self._once("warning", link.warning)
@@ -239,7 +240,7 @@ class Sender:
                 if self._queue.fresh or self._queue.again:
                     return self._send
                 if whole is None and self._queue.known is not None:
-                    return self._sweep
+                    return self._sweep.step
                 self._queue.changed.wait(self._renew_at - now)
             return None
 
@@ -305,7 +306,7 @@ class Sender:
                 return  # another one has been begun
             self._queue.whole = None
             self._queue.synced = server
-            self._slices = None
+            self._sweep.restart()
             self._queue.changed.notify_all()
 
     def _renew(self, link: Link) -> None:
@@ -332,17 +333,3 @@ class Sender:
 
     def _gossip(self, link: Link) -> None:
         self._membership.gossip(link, self._queue.server)
-
-    def _sweep(self, link: Link) -> None:
-        """Remove our field from the next slice of addresses that are not in the whole state."""
-        if self._slices is None:
-            self._slices = link.addresses()
-        addresses = next(self._slices, None)
-        with self._queue.changed:
-            known = self._queue.known
-            if addresses is None or known is None:
-                self._queue.known = self._slices = None
-                self._queue.changed.notify_all()
-                return
-            strangers = [address for address in addresses if address not in known]
-        link.write(self._name, dict.fromkeys(strangers))

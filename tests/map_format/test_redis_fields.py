@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pbs_filter.errors import PbsFilterError, StoreBusy, StoreDamaged
 from pbs_filter.map_format import check
 from pbs_filter.map_format.entry import Entry, encode
-from pbs_filter.map_format.redis_fields import choose
+from pbs_filter.map_format.redis_fields import choose, last_login
 
 ADDRESS = "192.0.2.7"
 KEY = ADDRESS.encode()
@@ -110,3 +110,10 @@ def test_whatever_is_there_nothing_but_a_living_value_is_chosen(values: list[byt
     except PbsFilterError:
         return
     assert chosen is None or (chosen in values and check.is_current(KEY, chosen, NOW))
+
+
+def test_the_login_of_a_value_is_read_without_its_address() -> None:
+    entry = Entry(NOW + 600, NOW, NOW - 50, NOW - 5, 1, "dovecot", "imap", "bob")
+    assert NOW - 5 == last_login(encode(KEY.decode(), entry))
+    for other in (b"", b"stale", b"x" * 128):
+        assert 0 == last_login(other)

@@ -32,6 +32,15 @@ def test_the_journal_keeps_instance_and_words() -> None:
     assert [] == list(Site().live_payloads())
 
 
+def test_another_instance_is_told_once() -> None:
+    site = replayed("i\tabc")
+    site.rename("abc")
+    assert 0 == site.changes()
+    site.rename("def")
+    assert ["i\tdef"] == site.journal_payloads()
+    assert "def" == replayed("i\tabc", "i\tdef").instance
+
+
 def test_the_later_word_counts_and_only_news_are_told() -> None:
     site = Site()
     key = FORGOTTEN + "192.0.2.7"

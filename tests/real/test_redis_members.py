@@ -4,10 +4,12 @@ undone."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,6 +44,11 @@ Look = Callable[[RedisServer], Asks]
 def knows(place: Path, name: str, what: str) -> bool:
     """Whether the journal of a filter has the word `what`."""
     return f"g\t{what}\t".encode() in (place / name / "map.journal").read_bytes()
+
+
+def instances(journal: Path) -> set[bytes]:
+    """The names that a journal had."""
+    return set(re.findall(rb"\bi\t([0-9a-f]{16})", journal.read_bytes()))
 
 
 def test_after_redis_was_emptied_only_the_absent_filters_own_word_makes_a_no(
@@ -328,6 +335,70 @@ def test_the_second_filter_of_a_name_sends_nothing_and_sweeps_nothing(
         with started(place, "a", server.url):
             asks.until(STRANGER, NO)
             assert {YES} == asks.lasting(OF_A)
+
+
+def test_a_cloned_filter_sweeps_nothing_while_the_first_one_is_silent(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    (place / "clone" / "a").mkdir(parents=True, mode=0o750)
+    with started(place, "a", server.url) as a:
+        a.ask(login("192.0.2.7"))
+        asks.until("192.0.2.7", YES)
+        shutil.copy(place / "a" / "map.journal", place / "clone" / "a" / "map.journal")
+        before = time.time()
+        wait_for(lambda: int(time.time()) > int(before), "the next second")
+        a.ask(login(OF_A))
+        asks.until(OF_A, YES)
+        a.signal(signal.SIGSTOP)
+        with started(place / "clone", "a", server.url) as clone:
+            clone.ask(login(OF_B))
+            wait_for(lambda: clone.status()["map"] is None, "it to have taken the place")
+            assert {YES} == asks.lasting(OF_A)
+            assert "1 addresses that 'a' sent later" in clone.log.read_text()
+            asks.until(OF_B, YES)
+            a.signal(signal.SIGCONT)
+            wait_for(
+                lambda: b"another filter writes" in a.mode("--status").stdout, "the first to see it"
+            )
+            assert 1 == a.mode("--status").returncode
+            assert {YES} == asks.lasting(OF_A) | asks.lasting(OF_B)
+
+
+def test_a_filter_that_has_met_another_of_its_name_is_no_heir_of_it(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    (place / "clone" / "a").mkdir(parents=True, mode=0o750)
+    with started(place, "a", server.url) as a:
+        a.ask(login("192.0.2.7"))
+        asks.until("192.0.2.7", YES)
+        copy = place / "clone" / "a" / "map.journal"
+        shutil.copy(place / "a" / "map.journal", copy)
+        a.ask(login(OF_A))
+        asks.until(OF_A, YES)
+        with started(place / "clone", "a", server.url) as clone:
+            clone.ask(login(OF_B))
+            # It takes another instance into its journal.
+            wait_for(lambda: len(instances(copy)) > 1, "it to see that the first one lives")
+            clone.kill()
+        a.signal(signal.SIGSTOP)
+        with started(place / "clone", "a", server.url) as clone:
+
+            def is_silent() -> bool:
+                said = re.search(rb"came (\d+) s ago", clone.mode("--status").stdout)
+                return said is not None and int(said[1]) > 4
+
+            wait_for(is_silent, "the first to be silent")
+            assert "" == server.cli("HGET", f"pbs:{OF_B}", "a")
+            assert YES == asks(OF_A)
+            a.signal(signal.SIGCONT)
+            asks.until(STRANGER, NO)
+            a.kill()
+            asks.until(STRANGER, NOT_NOW)
+            assert 0 == clone.mode("--retire", "a").returncode
+            asks.until(OF_B, YES)
+            asks.until(STRANGER, NO)
 
 
 def test_a_wrong_clock_of_one_filter_silences_no_other_and_outlasts_nothing(
