@@ -28,8 +28,9 @@ from ..integrations.lookups import (
 )
 from ..integrations.machine import Machine
 from ..map_format.entry import decode
+from ..map_format.redis_url import is_redis
 from ..service import control
-from ..service.storage import map_of
+from ..service.storage import map_of, redis_map_of
 from ..setup import discover
 from ..setup.run import plan_of
 from ..store.gdbm_file import NO_GDBM
@@ -113,6 +114,8 @@ def _findings(make_config: Callable[[], Config]) -> Generator[Finding, None, Sit
         yield note("rights", "not root: some checks are left out", "sudo pbs-filter --doctor")
     else:
         yield from _store(config)
+        if is_redis(config.map):
+            yield shared_map(config)
     mta = None
     try:
         name = choose(machine, mtas())
@@ -234,6 +237,21 @@ def _store(config: Config) -> Iterator[Finding]:
         return
     mode = stat.S_IMODE(os.stat(directory).st_mode)
     yield ok("files", f"{directory} (mode {mode:04o}) and what is in it are ours alone to write")
+
+
+def shared_map(config: Config) -> Finding:
+    """Return whether the Redis that has the map is there, and set as it should be."""
+    try:
+        shared = redis_map_of(config)
+        try:
+            advice = shared.advice()
+        finally:
+            shared.close()
+    except (ConfigError, StoreBusy) as error:
+        return wrong("map", str(error))
+    if advice:
+        return note("map", advice)
+    return ok("map", f"the Redis at {config.map!r} is there, and keeps what it has on disk")
 
 
 # ---------------------------------------------------------------------- from the map to the MTA

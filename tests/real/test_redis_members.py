@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.config.load import build
+from pbs_filter.doctor.run import shared_map
 from pbs_filter.map_format.redis_members import decode
 
 from ..running import ENVIRONMENT, login, run, wait_for
@@ -441,5 +443,11 @@ def test_a_server_that_keeps_nothing_on_disk_is_warned_of(place: Path, server: R
         wait_for(lambda: "set appendonly to yes" in a.log.read_text(), "the warning")
     options = (f"--dbfile={server.url}", "--config=/dev/null", f"--local-state={place}/a/map")
     assert b"set appendonly to yes" in run(*options, "--check").stderr
+    with RedisServer(place / "kept", "appendonly yes") as kept:
+        found = [shared_map(build({"c": f'map = "{each.url}"'})) for each in (server, kept)]
+    assert ["note", "ok"] == [finding.state for finding in found]
+    assert "set appendonly to yes" in found[0].text
     server.stop()
     assert b"cannot be reached" in run(*options, "--check").stderr
+    finding = shared_map(build({"c": f'map = "{server.url}"'}))
+    assert ("wrong", True) == (finding.state, "cannot be reached" in finding.text)
