@@ -300,7 +300,7 @@ def test_a_revocation_is_done_when_the_replicas_have_it(
         finally:
             replica.process.signal(signal.SIGCONT)
         assert 75 == done.returncode
-        assert b"the master have it, and 0 of 1 replicas" in done.stderr
+        assert b"the master have it, and 0 of 1 replica:" in done.stderr
         done = a.mode("--forget", OF_A)
         assert (1, b"was not authorised") == (done.returncode, done.stdout.strip()[-18:])
         assert NO == look(replica)(OF_A)
