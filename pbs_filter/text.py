@@ -29,6 +29,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}"
 
 
+def waited(seconds: float) -> str:
+    """Return a time to wait for people: `90 seconds`, `10 minutes`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        counted(minutes, "minute")
+        if minutes > 1 and not rest
+        else counted(round(seconds), "second")
+    )
+
+
 def duration_seconds(text: str) -> int | None:
     """Return the seconds of a duration such as `90`, `30m`, `1h30m` or `2d`; None: it is not
     one."""

@@ -40,7 +40,7 @@ PURE: dict[str, frozenset[str]] = {
         "setup.render": "integrations text",
         "setup.record": "errors",
         "doctor.findings": "config integrations monitor text",
-        "doctor.journey": "integrations",
+        "doctor.journey": "integrations text",
         "lookup.resp": "errors",
         "lookup.trace": "map_format",
         "lookup.protocols.opensmtpd": "errors lookup.answer",

@@ -18,6 +18,7 @@ NOW = 1_800_000_000
 GRACE = 1800
 MATCHER = Matcher(SERVERS)
 RUN = Run(
+    pid=4711,
     since=NOW - 3600,
     last_input=NOW - 2,
     troubles={},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pbs_filter
-from pbs_filter.text import counted, duration_seconds, nearest
+from pbs_filter.text import counted, duration_seconds, nearest, waited
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,14 @@ def test_the_nearest_word_is_proposed(expected: str, word: str):
 )
 def test_a_number_with_its_noun(expected, number, noun):
     assert expected == counted(number, noun)
+
+
+@pytest.mark.parametrize(
+    ("expected", "seconds"),
+    [("1 second", 1.2), ("60 seconds", 60), ("90 seconds", 90), ("10 minutes", 600)],
+)
+def test_a_time_to_wait(expected, seconds):
+    assert expected == waited(seconds)
 
 
 NOUN = re.compile(

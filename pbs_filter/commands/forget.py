@@ -19,7 +19,9 @@ from ..map_format.redis_site import Word
 from ..map_format.redis_url import is_redis
 from ..service.control import ANSWER_SECONDS
 from ..service.storage import redis_map_of
+from ..terminal import safe
 from ..text import counted
+from . import stored
 from .request import request
 
 if TYPE_CHECKING:
@@ -52,6 +54,11 @@ def run(config: Config, options: argparse.Namespace) -> int:
         options.forget = canonical(options.erase) or ""
         options.forget_user = "" if options.forget else options.erase
     if options.forget:
+        if canonical(options.forget) is None:
+            raise UsageError(
+                f"--forget: {options.forget!r} is not an address; if it is a user: --forget --user "
+                f"{options.forget}"
+            )
         question["address"] = options.forget
     elif options.forget_user:
         question["user"] = options.forget_user
@@ -73,11 +80,27 @@ def run(config: Config, options: argparse.Namespace) -> int:
         print("The log files of mail server, syslog daemon and filter are left as they are.")
         return 0
     if not count:
-        print(f"{whose}: was not authorised")
+        print(f"{whose}: was not authorised{_alike(config, options.forget_user)}")
         return 1
     addresses = "" if options.forget else f" ({counted(count, 'address')})"
     print(f"{whose}: forgotten{addresses}{where}")
     return 0
+
+
+def _alike(config: Config, user: str) -> str:
+    """Return a hint at users of the map whose names are `user` with or without its domain."""
+    local = user_key(user).partition("@")[0]
+    try:
+        names = {
+            entry.user
+            for row in (stored.rows(config, int(time.time())) if user else ())
+            for entry in row.by_user()
+            if user_key(entry.user).partition("@")[0] == local
+        }
+    except (StoreBusy, StoreDamaged, PermissionError):
+        return ""
+    shown = ", ".join(sorted(map(safe, names))[:5])
+    return f", but these users have addresses: {shown}" if names else ""
 
 
 def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace) -> tuple[int, str]:

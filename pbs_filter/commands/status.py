@@ -50,7 +50,11 @@ def _rows(values: Mapping[str, Any]) -> Iterator[list[Span]]:
     journal, old = values["journal"], not_in_use(values)
     for name, said, style in (
         *([] if journal else [("writes", "nothing: --nowrite", "yellow")]),
-        ("running since", f"{moment(values['since'])}, version {values['version']}", ""),
+        (
+            "running since",
+            f"{moment(values['since'])}, version {values['version']}, pid {values.get('pid', '?')}",
+            "",
+        ),
         ("configuration", old or "as in the files", "yellow" if old else ""),
         ("last line", _last_line(values), ""),
         ("lines", str(values["lines"]), ""),

@@ -84,16 +84,13 @@ def feed(probe: FeedProbe, log_text: str = "", *, trouble: bool = False, unit: s
         )
     if not probe.answered:
         last = last_words(log_text)
-        todo = (f"journalctl -u {unit}",) if unit else ()
+        look = (f"tail {LOG}", *((f"journalctl -u {unit}",) if unit else ()))
         return wrong(
             "feed",
             f"no filter answers: {name} started none for the test line within "
             f"{probe.waited_seconds:.0f} s, or it cannot work"
             + (f"; the log ends with {last!r}" if last else ""),
-            f"tail {LOG}",
-            *todo,
-            setup,
-            probe.restart,
+            *((*look, setup, probe.restart) if last else (probe.restart, setup, *look)),
         )
     if trouble:
         text = "the test line waits, as all lines do, because the store cannot be written"
@@ -131,14 +128,16 @@ def service(name: str, values: Mapping[str, str], restart: str) -> Finding | Non
     )
 
 
-def stale(name: str, path: str, started: int, changed: int, restart: str) -> Finding | None:
+def stale(
+    name: str, path: str, started: int, changed: int, restart: str, subject: str = "MTA"
+) -> Finding | None:
     """Judge whether a daemon was started before a file was changed that it reads only once."""
     if not started or changed <= started:
         return None
     return note(
-        "MTA",
-        f"{path} is newer than the {name} that runs: unless it was told to read it, it goes by the "
-        "old one",
+        subject,
+        f"{path} was changed after {name} was started: if {name} was not told to read it since, it "
+        "goes by the old one",
         restart,
     )
 

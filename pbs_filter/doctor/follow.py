@@ -17,6 +17,7 @@ from ..integrations.machine import Machine
 from ..map_format.entry import decode
 from ..service import control
 from ..service.storage import map_of
+from ..text import waited
 from . import journey, probe
 from .login import Failure, log_in
 
@@ -54,7 +55,7 @@ def client(config: Config, machine: Machine, mta: Mta | None, seconds: float) ->
     began = time.time()
     try:
         print(
-            f"waiting up to {seconds:.0f} s for the next POP or IMAP login of a client: log in "
+            f"waiting at most {waited(seconds)} for the next POP or IMAP login of a client: log in "
             "from one now (Ctrl-C ends the wait)",
             file=sys.stderr,
             flush=True,

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..integrations.finding import Finding, note, ok, wrong
 from ..integrations.lookups import LookupConfig
+from ..text import waited
 
 SHOWN_CHARACTERS = 200
 """A line is shown up to here."""
@@ -24,7 +25,7 @@ def none_came(waited_seconds: float) -> Finding:
     """Return the finding that nobody logged in."""
     return note(
         "login",
-        f"no login came to the filter within {waited_seconds:.0f} s",
+        f"no login came to the filter within {waited(waited_seconds)}",
         "pbs-filter --doctor --login USER   # makes one",
         "pbs-filter --doctor --wait 10m     # waits longer",
     )

@@ -100,8 +100,7 @@ def _findings(make_config: Callable[[], Config]) -> Generator[Finding, None, Sit
     except ConfigError as error:
         yield wrong("configuration", str(error), "pbs-filter --check")
         return None
-    there = os.path.exists(DEFAULT_PATH)
-    yield ok("configuration", DEFAULT_PATH if there else f"no {DEFAULT_PATH}: all defaults")
+    yield ok("configuration", ", ".join(config.files_read) or f"no {DEFAULT_PATH}: all defaults")
     try:
         machine = discover.machine(config)
     except ConfigError as error:
@@ -197,6 +196,16 @@ def _drop_in(machine: Machine, feed: Feed) -> Iterator[Finding]:
         same=all(change.path != path for change in plan.changes),
         setup=setup,
     )
+    old = judge.stale(
+        feed.name,
+        path,
+        machine.started.get(feed.name, 0),
+        machine.changed.get(path, 0),
+        machine.restart(feed.unit),
+        "daemon",
+    )
+    if old is not None:
+        yield old
 
 
 def _service(machine: Machine, feed: Feed) -> Iterator[Finding]:

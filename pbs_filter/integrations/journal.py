@@ -51,6 +51,9 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
             f"systemctl restart {SERVICE}",
         ),
         notes=(
+            "its first start takes the logins of the last half hour: who logged in before may "
+            "relay "
+            "at once",
             "each entry of the journal has its sender's uid; journald hands it to readers about a "
             "quarter of a second late, and so a login counts",
         ),

@@ -18,7 +18,7 @@ def not_in_use(values: Mapping[str, Any]) -> str:
         f"{', '.join(names)} (in use after {what})"
         for names, what in (
             (found.get("restart"), "a restart of rsyslog, syslog-ng or pbs-filter-journal"),
-            (found.get("reload"), "SIGHUP or a restart"),
+            (found.get("reload"), f"kill -HUP {values.get('pid', 'PID')}, or a restart"),
         )
         if names
     ]

@@ -15,6 +15,7 @@ from .warnings import Warnings
 
 FIELDS = {
     "version": "the version of the running filter",
+    "pid": "its process",
     "now": "the filter's clock",
     "since": "when it was started",
     "configuration": "what the files say otherwise than the running filter: restart (names of "
@@ -54,6 +55,7 @@ FIELDS = {
 class Run(NamedTuple):
     """The values that the feed knows and the filter does not. Times are seconds since the epoch."""
 
+    pid: int
     since: int
     last_input: int
     """0: none yet."""
@@ -77,6 +79,7 @@ def collect(pipeline: Pipeline, warnings: Warnings, run: Run, now: int) -> dict[
     newest = warnings.newest
     return {
         "version": __version__,
+        "pid": run.pid,
         "now": now,
         "since": run.since,
         "configuration": {"restart": [], "reload": [], "error": None, **run.configuration},

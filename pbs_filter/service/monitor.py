@@ -6,6 +6,7 @@ Called once a second. The decisions are in `warnings`, the texts in `status` and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -109,6 +110,7 @@ class Monitor:
         position = None if feed.persister.journal is None else feed.persister.journal.position
         behind = feed.persister.map.behind()
         run = status.Run(
+            os.getpid(),
             feed.since_epoch,
             feed.last_input_epoch,
             feed.persister.troubles,

@@ -35,7 +35,11 @@ def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
         from .undo import undo as take_back
 
         commands = take_back(print)
-        print("\nThen let the daemons read it:\n" + "".join(f"    {c}\n" for c in commands), end="")
+        if commands:
+            print(
+                "\nThen let the daemons read it:\n" + "".join(f"    {c}\n" for c in commands),
+                end="",
+            )
         return 0
     try:
         config = make_config()

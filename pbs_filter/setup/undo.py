@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import grp
 import os
+import pwd
 import shutil
 import stat
 from collections.abc import Callable, Mapping
@@ -35,11 +36,12 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
     and that somebody has changed since, is kept under another name, which no daemon reads.
 
     Raises:
-        ConfigError: there is nothing to undo, or it is not certain what of a file is ours.
+        ConfigError: it is not certain what of a file is ours.
     """
     record = load(place)
     if record == Record():
-        raise ConfigError(f"nothing to undo: no record of --setup --apply in {place!r}")
+        say(f"Nothing to undo: --setup --apply has changed nothing here (no record in {place}).")
+        return ()
     now = {item.path: sum_of(item.path) for item in record.written}
     first = {item.path: item for item in backwards(record.written)}
     changed = {path: read(path) or "" for path in changed_since(record, now)}
@@ -72,6 +74,13 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
                 changed[path].splitlines(), (edits[path] or "").splitlines(), n=1, lineterm=""
             ):
                 say(f"    {row}")
+    for path in record.directories:
+        if not os.path.lexists(path):
+            say(f"removed: {path}")
+    for unit in record.units:
+        say(f"stopped and disabled: {unit}")
+    for name in record.accounts:
+        say(f"account: {name} " + ("is left" if _has_account(name) else "is removed"))
     shutil.rmtree(place)
     return record.then_without_units
 
@@ -200,6 +209,14 @@ def _give_back(old: Owned) -> list[str]:
     finally:
         os.close(held)
     return []
+
+
+def _has_account(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def _has_group(name: str) -> bool:

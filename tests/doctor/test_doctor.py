@@ -97,6 +97,9 @@ def test_where_no_filter_answers_the_end_of_its_log_is_shown():
     words = "Please specify only one of --since=, --cursor=\n"
     assert f"the log ends with {words.strip()!r}" in judge.feed(silent, words * 2 + log).text
     assert "the log" not in judge.feed(silent).text
+    # Nothing was ever started: the daemon has not been told of its new configuration.
+    assert silent.restart == judge.feed(silent).todo[0]
+    assert "tail /var/log/pbs-filter.log" == judge.feed(silent, log).todo[0]
     assert len(judge.feed(silent, "x" * 9999).text) < 500
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter.doctor import probe, run
-from pbs_filter.integrations import lookups, mtas, postfix, postfix_ports
+from pbs_filter.integrations import feeds, lookups, mtas, postfix, postfix_ports
 from pbs_filter.integrations.machine import Machine
 
 MACHINE = Machine(
@@ -208,3 +208,21 @@ def test_exim_plays_a_session_for_each_port(monkeypatch: pytest.MonkeyPatch) -> 
     found = list(run._relay(None, MACHINE, mtas()["exim"]))  # type: ignore[arg-type]
     assert [[], ["-oMi", "127.0.0.1.587"]] == commands
     assert ["at port 25", "at port 587"] == [each.text[22:].split(":")[0] for each in found]
+
+
+def test_a_syslog_daemon_that_was_not_restarted_behind_setup_is_noted() -> None:
+    rsyslog = feeds()["rsyslog"]
+    path = rsyslog.drop_in(MACHINE)
+    known = replace(
+        MACHINE,
+        versions={"rsyslog": "8.2302.0"},
+        running=frozenset({"rsyslog"}),
+        started={"rsyslog": 1000},
+        files={path: "old"},
+        changed={path: 1001},
+    )
+    found = list(run._drop_in(known, rsyslog))
+    assert ("note", ("systemctl restart rsyslog",)) == (found[-1].state, found[-1].todo)
+    assert "was changed after rsyslog was started" in found[-1].text
+    later = replace(known, started={"rsyslog": 1002})
+    assert len(found) - 1 == len(list(run._drop_in(later, rsyslog)))

@@ -58,7 +58,7 @@ def sample() -> Dashboard:
     made = new()
     made.counts.lines, made.counts.candidates = 1_204_331, 24_297
     made.counts.reasons = dict(REASONS)
-    run = Run(NOW - 9 * 3600, NOW - 1, {}, "5f3a9c01-2202009", None)
+    run = Run(4711, NOW - 9 * 3600, NOW - 1, {}, "5f3a9c01-2202009", None)
     out = Warnings()
     out.lag_seconds = 0
     text = "forged: uid 1000 wrote lines as 'dovecot', refused"

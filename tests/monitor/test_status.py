@@ -86,7 +86,7 @@ def test_what_happened_is_told_with_an_example_of_each_reason():
     )
     shown = text(found)
     for row in (
-        f"running since    {moment(NOW - 3600)}, version {__version__}\n",
+        f"running since    {moment(NOW - 3600)}, version {__version__}, pid 4711\n",
         f"last line        {moment(NOW - 2)}, 2 s ago\n",
         "lines            3\n",
         "authorised now   1 address, 0 open sessions, 0 pending\n",

@@ -71,7 +71,7 @@ def test_a_change_is_told_until_the_filter_has_it(place: Path) -> None:
         assert (
             "configuration    changed since the filter read it: grace_seconds (in use after a "
             f"restart of rsyslog, syslog-ng or pbs-filter-journal); {denied} (in use after "
-            "SIGHUP or a restart)\n"
+            f"kill -HUP {pipeline.process.pid}, or a restart)\n"
         ) in shown
         assert b"refused" not in pipeline.ask(login("192.0.2.7", user="mallory"))
         assert {"192.0.2.7"} == pipeline.addresses()
