@@ -122,7 +122,7 @@ CONFIGURATION = {
     ),
     "an unknown format": (
         '[[export]]\nformat = "hash"\npath = "/x"\n',
-        f"{TOML}: [[export]] 1: format: 'hash' is not one of cdb, cidr, list, lmdb, nft, sendmail, "
+        f"{TOML}: [[export]] 1: format: 'hash' is not one of cdb, cidr, lmdb, sendmail, "
         "tcprules, texthash, sqlite. Did you mean 'texthash'?",
     ),
     "a server without a line to be refused": (

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import ConfigError, UsageError
 from .declare import checked
 from .options import OPTIONS, Config
-from .tables import HOLD_NETWORKS
+from .tables import HOLDS_NETWORKS
 
 
 def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = None) -> Config:
@@ -60,12 +60,11 @@ def build(files: Mapping[str, str], command_line: Mapping[str, Any] | None = Non
 def _check_exports(config: Config) -> None:
     """Refuse an export that would leave out every IPv6 client."""
     for export in config.export:
-        if config.ipv6_prefix < 128 and export.format not in HOLD_NETWORKS:
+        if config.ipv6_prefix < 128 and export.format != HOLDS_NETWORKS:
             raise ConfigError(
                 f"{config.sources['export']}: [[export]] to {export.path!r}: format = "
                 f"{export.format!r} cannot hold the networks that ipv6_prefix = "
-                f"{config.ipv6_prefix} makes; write one of {', '.join(sorted(HOLD_NETWORKS))}, or "
-                "leave ipv6_prefix away"
+                f"{config.ipv6_prefix} makes; write {HOLDS_NETWORKS}, or leave ipv6_prefix away"
             )
 
 

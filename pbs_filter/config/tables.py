@@ -24,8 +24,8 @@ from .kinds import (
     some_of,
 )
 
-HOLD_NETWORKS = frozenset({"cidr", "list", "nft"})
-"""The formats of `[[export]]` that can hold a network, as `ipv6_prefix` makes them."""
+HOLDS_NETWORKS = "cidr"
+"""The format of `[[export]]` that can hold networks, as `ipv6_prefix` makes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Export:
     """One `[[export]]`: a file for an MTA that reads no map."""
 
     format: str = option(
-        choice("cdb", "cidr", "list", "lmdb", "nft", "sendmail", "tcprules", "texthash", "sqlite"),
+        choice("cdb", "cidr", "lmdb", "sendmail", "tcprules", "texthash", "sqlite"),
         REQUIRED,
         "How the file is written.",
     )

@@ -215,7 +215,7 @@ class Exporter:
             if digest == wanted and os.path.exists(one.path):
                 error = ""
             else:
-                error = _bring_out(one, entries, now, _environment(one, whole))
+                error = _bring_out(one, entries, _environment(one, whole))
             results.append((number, "" if error else wanted, error))
         first_end = min((until for _, until in entries), default=None)
         _write_all(_REPORT, json.dumps((first_end, results)).encode())
@@ -261,15 +261,13 @@ def _environment(one: Export, entries: Sequence[tuple[str, Entry]]) -> dict[str,
     return os.environ | {f"PBS_{key}": text.replace("\0", "?") for key, text in told.items()}
 
 
-def _bring_out(
-    one: Export, entries: formats.Living, now: int, environment: Mapping[str, str]
-) -> str:
-    """Write the file and run its commands; what went wrong, or nothing."""
+def _bring_out(one: Export, entries: formats.Living, environment: Mapping[str, str]) -> str:
+    """Write the file and run its commands; return the error, "" for none."""
     try:
         if one.format == SQLITE:
             _write_sqlite(one, entries)
         else:
-            _write_file(one, formats.FORMATS[one.format].render(entries, now))
+            _write_file(one, formats.FORMATS[one.format].render(entries))
     except (OSError, sqlite3.Error) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         return f"cannot be written: {text or error}"

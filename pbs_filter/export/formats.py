@@ -23,14 +23,14 @@ Living = Sequence[tuple[str, int]]
 class Format:
     """A file format."""
 
-    render: Callable[[Living, int], bytes]
-    """The file's bytes for the living addresses, at a time in seconds since the epoch."""
+    render: Callable[[Living], bytes]
+    """Return the file for the living addresses."""
     about: str
     timed: bool = False
     """The file carries the ends, so it changes when one does."""
 
 
-def texthash(living: Living, now: int) -> bytes:
+def texthash(living: Living) -> bytes:
     """Return `ADDRESS OK` lines: Postfix's texthash, and the source of `postmap`.
 
     Single addresses only: Postfix also asks indexed files for the networks above a client, so that
@@ -39,12 +39,12 @@ def texthash(living: Living, now: int) -> bytes:
     return _lines(f"{address} OK" for address in _hosts(living))
 
 
-def cidr(living: Living, now: int) -> bytes:
-    """Postfix's cidr_table(5)."""
+def cidr(living: Living) -> bytes:
+    """Return `NETWORK OK` lines: Postfix's cidr_table(5), and a list for rspamd and OpenDKIM."""
     return _lines(f"{_with_length(address)} OK" for address, _ in living)
 
 
-def tcprules(living: Living, now: int) -> bytes:
+def tcprules(living: Living) -> bytes:
     """Return the source of tcprules(1), whose rules are IPv4's; the site's own rules go behind
     it."""
     return _lines(
@@ -52,39 +52,12 @@ def tcprules(living: Living, now: int) -> bytes:
     )
 
 
-def sendmail(living: Living, now: int) -> bytes:
+def sendmail(living: Living) -> bytes:
     """Return the source of makemap(8) for sendmail's access map, which spells IPv6 in full."""
     return _lines(f"Connect:{_in_full(address)}\tRELAY" for address in _hosts(living))
 
 
-def plain(living: Living, now: int) -> bytes:
-    """Return the addresses, one a line."""
-    return _lines(address for address, _ in living)
-
-
-def nft(living: Living, now: int) -> bytes:
-    """Return a script for `nft -f`: two sets in table `inet pbs_filter`, whose elements end by
-    themselves.
-
-    The rest (who uses the sets) is the site's business; the script touches nothing else.
-    """
-    lines = [
-        "table inet pbs_filter {",
-        "  set authorised4 { type ipv4_addr; flags timeout; }",
-        "  set authorised6 { type ipv6_addr; flags interval, timeout; }",
-        "}",
-        "flush set inet pbs_filter authorised4",
-        "flush set inet pbs_filter authorised6",
-    ]
-    for address, until in living:
-        set_name = "authorised6" if ":" in address else "authorised4"
-        if until > now:
-            element = f"{{ {address} timeout {until - now}s }}"
-            lines.append(f"add element inet pbs_filter {set_name} {element}")
-    return _lines(lines)
-
-
-def cdb(living: Living, now: int) -> bytes:
+def cdb(living: Living) -> bytes:
     """D. J. Bernstein's constant database: address -> its end in decimal."""
     return constant_database(
         (address.encode("ascii"), b"%d" % until) for address, until in living if "/" not in address
@@ -121,10 +94,10 @@ def constant_database(items: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 FORMATS = {
     "cdb": Format(render=cdb, timed=True, about="cdb for Exim: address -> end, compared by Exim"),
-    "cidr": Format(render=cidr, about="Postfix's cidr table; read again by `postfix reload`"),
-    "list": Format(render=plain, about="one address a line"),
+    "cidr": Format(
+        render=cidr, about="networks: Postfix's cidr table (`postfix reload`), rspamd, OpenDKIM"
+    ),
     "lmdb": Format(render=texthash, about="Postfix's lmdb, made by `postmap` from the file"),
-    "nft": Format(render=nft, timed=True, about="a script for `nft -f`: sets with timeouts"),
     "sendmail": Format(render=sendmail, about="lines of sendmail's access map, for makemap"),
     "tcprules": Format(render=tcprules, about="lines for tcprules: IPv4 only"),
     "texthash": Format(render=texthash, about="Postfix's texthash; also input of `postmap`"),

@@ -9,7 +9,7 @@ import pytest
 from pbs_filter.config.declare import options_of
 from pbs_filter.config.load import build
 from pbs_filter.config.options import OPTIONS
-from pbs_filter.config.tables import HOLD_NETWORKS, Export
+from pbs_filter.config.tables import HOLDS_NETWORKS, Export
 from pbs_filter.errors import EX_CONFIG, EX_USAGE, ConfigError, UsageError
 from pbs_filter.export import exporter
 from pbs_filter.export.formats import FORMATS
@@ -248,17 +248,17 @@ def test_the_formats_that_can_be_configured_are_those_that_are_written():
     assert f"One of: {', '.join([*FORMATS, exporter.SQLITE])}." == words
 
 
-def test_the_formats_that_hold_networks_are_those_that_write_them():
+def test_the_format_that_holds_networks_is_the_one_that_writes_them():
     network = [("2001:db8:1::/64", 2_000_000_000)]
-    holding = {name for name, each in FORMATS.items() if b"2001:db8:1::" in each.render(network, 0)}
-    assert set(HOLD_NETWORKS) == holding - {"cdb"} | ({"cdb"} & HOLD_NETWORKS)
+    holding = {name for name, each in FORMATS.items() if b"2001:db8:1::" in each.render(network)}
+    assert {HOLDS_NETWORKS} == holding
 
 
 @pytest.mark.parametrize("name", [*FORMATS, exporter.SQLITE])
 def test_an_export_that_cannot_hold_prefixes_is_refused_with_them(name: str):
     text = f'[[export]]\nformat = "{name}"\npath = "/x"\n'
     build({"f": text})
-    if name in HOLD_NETWORKS:
+    if name == HOLDS_NETWORKS:
         build({"f": "ipv6_prefix = 64\n" + text})
         return
     with pytest.raises(ConfigError, match=r"f: \[\[export\]\] to '/x': format = .* cannot hold"):

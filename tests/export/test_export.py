@@ -35,22 +35,10 @@ LIVING = [("192.0.2.7", NOW + 60), ("2001:db8::7", NOW + 90)]
         ("cidr", "192.0.2.7/32 OK\n2001:db8::7/128 OK\n"),
         ("tcprules", '192.0.2.7:allow,RELAYCLIENT=""\n'),
         ("sendmail", "Connect:192.0.2.7\tRELAY\nConnect:IPv6:2001:db8:0:0:0:0:0:7\tRELAY\n"),
-        ("list", "192.0.2.7\n2001:db8::7\n"),
-        (
-            "nft",
-            "table inet pbs_filter {\n"
-            "  set authorised4 { type ipv4_addr; flags timeout; }\n"
-            "  set authorised6 { type ipv6_addr; flags interval, timeout; }\n"
-            "}\n"
-            "flush set inet pbs_filter authorised4\n"
-            "flush set inet pbs_filter authorised6\n"
-            "add element inet pbs_filter authorised4 { 192.0.2.7 timeout 60s }\n"
-            "add element inet pbs_filter authorised6 { 2001:db8::7 timeout 90s }\n",
-        ),
     ],
 )
 def test_the_bytes_of_each_format(name: str, expected: str) -> None:
-    assert expected.encode() == export.FORMATS[name].render(LIVING, NOW)
+    assert expected.encode() == export.FORMATS[name].render(LIVING)
 
 
 @pytest.mark.parametrize(
@@ -61,16 +49,11 @@ def test_the_bytes_of_each_format(name: str, expected: str) -> None:
         ("sendmail", b""),
         ("tcprules", b""),
         ("cidr", b"2001:db8:1::/64 OK\n"),
-        ("list", b"2001:db8:1::/64\n"),
     ],
 )
 def test_a_network_is_only_where_the_format_knows_networks(name: str, expected: bytes) -> None:
     """Postfix asks indexed files for `2001:db8:1` too: a prefix in them would open all of it."""
-    assert expected == export.FORMATS[name].render([("2001:db8:1::/64", NOW + 1)], NOW)
-
-
-def test_nft_takes_no_element_that_has_ended() -> None:
-    assert b"192.0.2.7" not in export.nft([("192.0.2.7", NOW)], NOW)
+    assert expected == export.FORMATS[name].render([("2001:db8:1::/64", NOW + 1)])
 
 
 def test_sqlite_has_ipv6_in_brackets_as_smtpd_asks_for_it() -> None:
@@ -106,7 +89,7 @@ def test_a_cdb_answers_for_every_key_and_for_no_other(items: dict[bytes, bytes])
 
 
 def test_a_cdb_of_living_addresses_has_their_ends() -> None:
-    database = export.cdb([*LIVING, ("2001:db8:1::/64", NOW)], NOW)
+    database = export.cdb([*LIVING, ("2001:db8:1::/64", NOW)])
     assert b"%d" % (NOW + 60) == find(database, b"192.0.2.7")
     assert b"%d" % (NOW + 90) == find(database, b"2001:db8::7")
     assert find(database, b"2001:db8:1::/64") is None
@@ -208,33 +191,33 @@ def test_a_file_is_written_at_once_even_if_empty(feed: Callable[..., Feed], tmp_
 def test_a_file_follows_the_set_but_not_faster_than_its_interval(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    pipeline = feed("list", interval_seconds=10)
+    pipeline = feed("cidr", interval_seconds=10)
     pipeline.turn()
     pipeline.ledger.allow("192.0.2.7", NOW + 1000)
     pipeline.turn()
-    assert b"" == (tmp_path / "list").read_bytes()
+    assert b"" == (tmp_path / "cidr").read_bytes()
     pipeline.ledger.allow("192.0.2.8", NOW + 1000)
     assert 10 == pipeline.sleep()
     pipeline.turn()
-    assert b"192.0.2.7\n192.0.2.8\n" == (tmp_path / "list").read_bytes()
+    assert b"192.0.2.7/32 OK\n192.0.2.8/32 OK\n" == (tmp_path / "cidr").read_bytes()
 
 
 def test_an_address_that_ends_leaves_the_file_although_no_line_arrives(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    pipeline = feed("list")
+    pipeline = feed("cidr")
     pipeline.ledger.allow("192.0.2.7", NOW + 100)
     pipeline.turn()
     assert 100 == pipeline.sleep()
     pipeline.turn()
-    assert b"" == (tmp_path / "list").read_bytes()
+    assert b"" == (tmp_path / "cidr").read_bytes()
     assert pipeline.exporter.due(pipeline.now) is None
 
 
 def test_a_file_of_addresses_is_left_alone_when_only_an_end_moves(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    pipeline = feed("list", command=["sh", "-c", f"echo x >> {tmp_path}/ran"])
+    pipeline = feed("cidr", command=["sh", "-c", f"echo x >> {tmp_path}/ran"])
     pipeline.ledger.allow("192.0.2.7", NOW + 100)
     pipeline.turn()
     pipeline.ledger.allow("192.0.2.7", NOW + 200)
@@ -257,23 +240,23 @@ def test_a_file_with_ends_follows_them(feed: Callable[..., Feed], tmp_path: Path
 def test_a_file_that_somebody_removed_is_written_again(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    pipeline = feed("list")
+    pipeline = feed("cidr")
     pipeline.ledger.allow("192.0.2.7", NOW + 100)
     pipeline.turn()
-    (tmp_path / "list").unlink()
+    (tmp_path / "cidr").unlink()
     pipeline.ledger.version += 1
     pipeline.sleep()
     pipeline.turn()
-    assert b"192.0.2.7\n" == (tmp_path / "list").read_bytes()
+    assert b"192.0.2.7/32 OK\n" == (tmp_path / "cidr").read_bytes()
 
 
 def test_the_file_has_its_mode_and_is_replaced_not_overwritten(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    path = tmp_path / "list"
+    path = tmp_path / "cidr"
     path.write_text("old\n")
     with path.open() as reader:
-        pipeline = feed("list", mode=0o640)
+        pipeline = feed("cidr", mode=0o640)
         pipeline.turn()
         assert "old\n" == reader.read()
     assert 0o640 == stat.S_IMODE(path.stat().st_mode)
@@ -284,11 +267,11 @@ def test_a_link_in_the_place_of_the_draft_is_not_followed(
 ) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    (tmp_path / "list.new").symlink_to(victim)
-    pipeline = feed("list")
+    (tmp_path / "cidr.new").symlink_to(victim)
+    pipeline = feed("cidr")
     pipeline.turn()
     assert "precious" == victim.read_text()
-    assert not (tmp_path / "list").is_symlink()
+    assert not (tmp_path / "cidr").is_symlink()
 
 
 def test_sqlite_is_changed_in_place_so_that_a_reader_sees_it(
@@ -324,10 +307,10 @@ def test_a_command_runs_after_the_file_is_there_and_speaks_to_nobody(
     feed: Callable[..., Feed], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """stdout is where the syslog daemon reads acknowledgements."""
-    pipeline = feed("list", command=["sh", "-c", f"cat {tmp_path}/list > {tmp_path}/seen; echo OK"])
+    pipeline = feed("cidr", command=["sh", "-c", f"cat {tmp_path}/cidr > {tmp_path}/seen; echo OK"])
     pipeline.ledger.allow("192.0.2.7", NOW + 100)
     pipeline.turn()
-    assert "192.0.2.7\n" == (tmp_path / "seen").read_text()
+    assert "192.0.2.7/32 OK\n" == (tmp_path / "seen").read_text()
     assert ("", "") == capfd.readouterr()
 
 
@@ -340,18 +323,18 @@ def test_a_command_is_told_what_a_hook_is_told_of_the_newest_login(
     words = " ".join(f'"$PBS_{name}"' for name in names.split())
     script.write_text(f'#!/bin/sh\nprintf "%s\\n" {words} "$PATH" > {tmp_path}/told\n')
     script.chmod(0o755)
-    pipeline = feed("list", command=str(script))
+    pipeline = feed("cidr", command=str(script))
     pipeline.turn()
     told = (tmp_path / "told").read_text().split("\n")
     path = os.environ["PATH"]
-    assert ["exported", "", "", "", "", f"0 addresses in {tmp_path}/list", path, ""] == told
+    assert ["exported", "", "", "", "", f"0 addresses in {tmp_path}/cidr", path, ""] == told
     pipeline.ledger.allow("192.0.2.7", NOW + 100)
     pipeline.ledger.allow("192.0.2.8", NOW + 90)
     pipeline.sleep()
     pipeline.turn()
     told = (tmp_path / "told").read_text().split("\n")
     assert ["exported", "192.0.2.8", "bob", "dovecot", str(NOW + 90)] == told[:5]
-    assert f"2 addresses in {tmp_path}/list" == told[5]
+    assert f"2 addresses in {tmp_path}/cidr" == told[5]
 
 
 def test_a_command_gets_none_of_the_filters_descriptors(
@@ -359,7 +342,7 @@ def test_a_command_gets_none_of_the_filters_descriptors(
 ) -> None:
     with (tmp_path / "secret").open("w") as secret:
         os.set_inheritable(secret.fileno(), True)
-        pipeline = feed("list", command=["sh", "-c", f"ls -l /proc/self/fd > {tmp_path}/fds"])
+        pipeline = feed("cidr", command=["sh", "-c", f"ls -l /proc/self/fd > {tmp_path}/fds"])
         pipeline.turn()
     assert "secret" not in (tmp_path / "fds").read_text()
 
@@ -370,17 +353,17 @@ def test_a_command_that_fails_is_said_and_tried_again(
     script = tmp_path / "script"
     script.write_text("#!/bin/sh\necho no disk; exit 3\n")
     script.chmod(0o755)
-    pipeline = feed("list", command=str(script))
+    pipeline = feed("cidr", command=str(script))
     pipeline.ledger.allow("192.0.2.7", NOW + 100)
     pipeline.turn()
     assert [
-        f"export {tmp_path}/list: command '{script}' ended with 3: 'no disk'; trying again in 10 s"
+        f"export {tmp_path}/cidr: command '{script}' ended with 3: 'no disk'; trying again in 10 s"
     ] == pipeline.log.lines
     script.write_text(f"#!/bin/sh\ntouch {tmp_path}/done\n")
     assert 10 == pipeline.sleep()
     pipeline.turn()
     assert (tmp_path / "done").exists()
-    assert f"export {tmp_path}/list: written again" == pipeline.log.lines[-1]
+    assert f"export {tmp_path}/cidr: written again" == pipeline.log.lines[-1]
     pipeline.sleep()
 
 
@@ -389,7 +372,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
 ) -> None:
     pids = tmp_path / "pids"
     hang = ["sh", "-c", f"sleep 1000 & echo $! $$ > {pids}; wait"]
-    pipeline = feed("list", command=hang, command_timeout_seconds=1)
+    pipeline = feed("cidr", command=hang, command_timeout_seconds=1)
     pipeline.run()
     assert pipeline.exporter._child is not None  # the feed goes on meanwhile
     pipeline.turn()
@@ -405,14 +388,14 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(
 
 
 def test_a_command_that_is_not_there_is_named(feed: Callable[..., Feed]) -> None:
-    pipeline = feed("list", command="/nonexistent -x")
+    pipeline = feed("cidr", command="/nonexistent -x")
     pipeline.turn()
     assert "'/nonexistent -x' cannot be started: No such file" in pipeline.log.lines[0]
 
 
 def test_a_directory_that_is_not_there_is_said_and_the_rest_is_written(tmp_path: Path) -> None:
     pipeline = Feed(
-        {"format": "list", "path": str(tmp_path / "absent" / "x")},
+        {"format": "cidr", "path": str(tmp_path / "absent" / "x")},
         {"format": "texthash", "path": str(tmp_path / "y")},
     )
     pipeline.turn()
@@ -426,7 +409,7 @@ def test_a_directory_that_is_not_there_is_said_and_the_rest_is_written(tmp_path:
 def test_a_worker_that_dies_is_said_and_started_again(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    pipeline = feed("list", command="sleep 1000")
+    pipeline = feed("cidr", command="sleep 1000")
     pipeline.run()
     assert pipeline.exporter._child is not None
     os.kill(pipeline.exporter._child[0], signal.SIGKILL)
@@ -439,8 +422,8 @@ def test_a_worker_that_dies_is_said_and_started_again(
 def test_a_stop_ends_the_worker_and_leaves_the_old_file(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    (tmp_path / "list").write_text("old\n")
-    pipeline = feed("list")
+    (tmp_path / "cidr").write_text("old\n")
+    pipeline = feed("cidr")
     released = tmp_path / "fifo"
     os.mkfifo(released)
 
@@ -451,20 +434,20 @@ def test_a_stop_ends_the_worker_and_leaves_the_old_file(
     pipeline.exporter.run(pipeline.now, never, 1)
     assert pipeline.exporter._child is not None
     pipeline.exporter.stop()
-    assert "old\n" == (tmp_path / "list").read_text()
+    assert "old\n" == (tmp_path / "cidr").read_text()
 
 
 def test_a_clock_that_is_set_back_does_not_stop_the_exports(
     feed: Callable[..., Feed], tmp_path: Path
 ) -> None:
-    pipeline = feed("list", interval_seconds=10)
+    pipeline = feed("cidr", interval_seconds=10)
     pipeline.turn()
     pipeline.now -= 86400
     pipeline.ledger.allow("192.0.2.7", int(pipeline.now) + 100)
     pipeline.run()
     assert 10 == pipeline.sleep()
     pipeline.turn()
-    assert b"192.0.2.7\n" == (tmp_path / "list").read_bytes()
+    assert b"192.0.2.7/32 OK\n" == (tmp_path / "cidr").read_bytes()
 
 
 def test_without_exports_nothing_is_ever_due() -> None:

@@ -190,7 +190,7 @@ class TestCdb:
     def export(self, mta: Exim, entries: dict[str, int]) -> None:
         path = mta.root.path / "var/lib/pbs-filter/map.cdb"
         fresh = path.with_name("fresh.cdb")
-        fresh.write_bytes(export.cdb(list(entries.items()), 0))
+        fresh.write_bytes(export.cdb(list(entries.items())))
         fresh.rename(path)
         path.chmod(0o644)
         path.parent.chmod(0o755)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,18 +12,16 @@ from pbs_filter.export import formats as export
 
 from .daemons.process import Process
 from .mtas import CLIENT, IPV6_CLIENT, LOCAL, OTHER_CLIENT, STRANGER
-from .mtas.namespace import Namespace
 from .mtas.postfix import Postfix
 from .mtas.qmail import Qmail
 from .mtas.sendmail import Sendmail
-from .packages import install
 
 LATER = int(time.time()) + 3600
 
 
 def render(name: str, *addresses: str) -> str:
     ends = sorted((address, LATER) for address in addresses)
-    return export.FORMATS[name].render(ends, LATER - 3600).decode()
+    return export.FORMATS[name].render(ends).decode()
 
 
 class PostfixWithTables(Postfix):
@@ -121,34 +116,3 @@ def test_tcpserver_reads_the_rules(tmp_path: Path) -> None:
         assert mta.rcpt(CLIENT).startswith("250")
         assert mta.rcpt(STRANGER).startswith("550")
         assert mta.rcpt(STRANGER, LOCAL).startswith("250")
-
-
-def test_nft_takes_the_script_again_and_again(tmp_path: Path) -> None:
-    install("nftables")
-    nft = shutil.which("nft", path="/usr/sbin:/sbin") or "nft"
-    network = Namespace([])
-    try:
-
-        def elements(name: str) -> dict[str, int]:
-            listed = subprocess.run(
-                [*network.command(), nft, "-j", "list", "set", "inet", "pbs_filter", name],
-                capture_output=True,
-                check=True,
-            ).stdout
-            sets = [row["set"] for row in json.loads(listed)["nftables"] if "set" in row]
-            found = (row["elem"] for row in sets[0].get("elem", []))
-            return {str(row["val"]): row["timeout"] for row in found}
-
-        def load(text: str) -> None:
-            script = tmp_path / "pbs.nft"
-            script.write_text(text)
-            subprocess.run([*network.command(), nft, "-f", script], check=True)
-
-        load(render("nft", CLIENT, OTHER_CLIENT, IPV6_CLIENT))
-        assert {CLIENT: 3600, OTHER_CLIENT: 3600} == elements("authorised4")
-        assert {IPV6_CLIENT: 3600} == elements("authorised6")
-        load(render("nft", CLIENT))
-        assert {CLIENT: 3600} == elements("authorised4")
-        assert {} == elements("authorised6")
-    finally:
-        network.close()

@@ -156,7 +156,7 @@ class Mail(Postfix):
 
     def listed(self, *addresses: str) -> None:
         """Put them into the list, as the exporter does."""
-        text = formats.FORMATS["cidr"].render([(each, 0) for each in addresses], 0).decode()
+        text = formats.FORMATS["cidr"].render([(each, 0) for each in addresses]).decode()
         self.root.write(LIST, text)
 
     def dkim_hosts(self) -> None:

@@ -294,7 +294,7 @@ def test_exports_and_reprocess_work_as_with_a_map_on_this_host(
 ) -> None:
     config = place / "pbs.toml"
     config.write_text(
-        f'[[export]]\nformat = "list"\npath = "{place}/list"\ninterval_seconds = 1\n'
+        f'[[export]]\nformat = "cidr"\npath = "{place}/list"\ninterval_seconds = 1\n'
         f'command = "/bin/cp {place}/list {place}/copy"\n'
     )
     copy = place / "copy"

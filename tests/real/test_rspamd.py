@@ -100,7 +100,7 @@ class Rspamd:
 
     def listed(self, *addresses: str) -> None:
         """Put them into the list, as the exporter does."""
-        text = formats.FORMATS["cidr"].render([(each, 0) for each in addresses], 0).decode()
+        text = formats.FORMATS["cidr"].render([(each, 0) for each in addresses]).decode()
         fresh = self.root.write(f"{LIST}.new", text, mode=0o640)
         os.chown(fresh, FILTER_UID, FILTER_UID)
         fresh.rename(self.root.path / LIST.lstrip("/"))

@@ -354,7 +354,7 @@ def test_a_map_that_is_broken_or_removed_is_made_again(place):
 def test_exported_files_follow_the_logins_and_the_ends_without_a_line(place):
     config = place / "pbs.toml"
     config.write_text(
-        f'[[export]]\nformat = "list"\npath = "{place}/list"\ninterval_seconds = 1\n'
+        f'[[export]]\nformat = "cidr"\npath = "{place}/list"\ninterval_seconds = 1\n'
         f'command = "/bin/cp {place}/list {place}/copy"\n'
     )
     with Running(place, f"--config={config}", "--grace=3") as pipeline:

@@ -78,7 +78,7 @@ def test_the_journal_of_a_running_filter_is_told(place):
 def test_a_filter_that_writes_nothing_says_what_it_would_do_beside_one_that_writes(place):
     ran = place / "ran"
     table = f'[[hook]]\non = ["authorised"]\ncommand = "touch {ran}"\n'
-    exports = f'[[export]]\nformat = "list"\npath = "{place}/list"\n'
+    exports = f'[[export]]\nformat = "cidr"\npath = "{place}/list"\n'
     (place / "config.toml").write_text(table + exports)
     with Running(place) as writing:
         writing.reply()
