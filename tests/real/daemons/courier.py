@@ -23,6 +23,9 @@ DEFAULTOPTIONS=""
 LOGGEROPTS=""
 """
 
+_MANY = "MAXDAEMONS=100\nMAXPERIP=100\nIMAPACCESSFILE=\n"
+"""As many clients at one time as a test may have, from one address."""
+
 
 class Courier(Server):
     name = "courier"
@@ -51,7 +54,7 @@ class Courier(Server):
 
     def changes(self, protocol: str) -> str:
         """What is added to the shipped file of the daemon for `protocol`."""
-        return f"\nPORT={self.ports[protocol]}\nMAXPERIP=100\nIMAPACCESSFILE=\n"
+        return f"\nPORT={self.ports[protocol]}\n{_MANY}"
 
 
 class Courier14(Courier):
@@ -80,7 +83,7 @@ class CourierTls(Courier):
 
     def changes(self, protocol: str) -> str:
         return (
-            f"\nSSLPORT={self.ports[protocol]}\nMAXPERIP=100\nIMAPACCESSFILE=\n"
+            f"\nSSLPORT={self.ports[protocol]}\n{_MANY}"
             "TLS_CERTFILE=/etc/courier/test.pem\nTLS_TRUSTCERTS=\nTLS_DHPARAMS=\n"
         )
 
