@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from ..grammar import NUMBER, TEXT, WORD, Rule, Server, line, samples, token
+from ..grammar import NUMBER, TEXT, WORD, Rule, Sample, Server, line, samples, token
 from ..grammar.carriage import Carriage
 from ..model import Accepted, Ended, Ignored, Refused
 from ..syslog.headers import HOST, SLASHES, SYSLOG, OwnLog
@@ -138,31 +138,25 @@ nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0
     not: text in front
 """)
 
-POP3_BEHIND_LINES = samples("""
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:11110, login: "bob", upstream: 10.0.0.5:110
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42 tls=no
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:11110, login: "bob", upstream: [2001:db8::5]:995
-    -> accepted user=bob address=192.0.2.7 protocol=pop3 session=311,42 tls=yes
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:25
-    not: neither port is one of POP's
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:110 x
+
+def _behind_lines(protocol: str, here: int, plain: int, tls: int) -> tuple[Sample, ...]:
+    """Return the samples of a login whose protocol only the port behind tells."""
+    return samples(f"""
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:{here}, login: "bob", upstream: 10.0.0.5:{plain}
+    -> accepted user=bob address=192.0.2.7 protocol={protocol} session=311,42 tls=no
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:{here}, login: "bob", upstream: [2001:db8::5]:{tls}
+    -> accepted user=bob address=192.0.2.7 protocol={protocol} session=311,42 tls=yes
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:{here}, login: "a", upstream: 10.0.0.5:25
+    not: neither port is one of {protocol}
+nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:{here}, login: "a", upstream: 10.0.0.5:{plain} x
     not: text after the end
-nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11110, login: "a", upstream: 10.0.0.5:110
+nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:{here}, login: "a", upstream: 10.0.0.5:{plain}
     not: text in front
 """)
 
-IMAP_BEHIND_LINES = samples("""
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:143
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=no
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7 using starttls, server: 0.0.0.0:11143, login: "bob", upstream: 10.0.0.5:993
-    -> accepted user=bob address=192.0.2.7 protocol=imap session=311,42 tls=yes
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11587, login: "a", upstream: 10.0.0.5:25
-    not: neither port is one of IMAP's
-nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11143, login: "a", upstream: 10.0.0.5:143 x
-    not: text after the end
-nginx: x 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 203.0.113.66, server: 0.0.0.0:11143, login: "a", upstream: 10.0.0.5:143
-    not: text in front
-""")
+
+POP3_BEHIND_LINES = _behind_lines("pop3", 11110, 110, 995)
+IMAP_BEHIND_LINES = _behind_lines("imap", 11143, 143, 993)
 
 ANY_PORT_LINES = samples("""
 nginx: 2026/11/20 09:11:20 [info] 311#311: *42 client logged in, client: 192.0.2.7, server: 0.0.0.0:20143, login: "bob", upstream: 10.0.0.5:30143
