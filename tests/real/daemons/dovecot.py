@@ -13,21 +13,17 @@ from .process import Process
 from .server import Server
 
 ANYBODYS_PASSWORD = "anybody-4"
-_CONFIG = """\
+_COMMON = """\
 protocols = imap pop3
 listen = {listen}
 base_dir = /run/dovecot
 state_dir = /run/dovecot-state
 ssl = no
-disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_username_chars =
 auth_failure_delay = 0
 auth_verbose = yes
-login_trusted_networks =
-mail_location = mbox:/home/%u/mail:INBOX=/var/mail/%u
 first_valid_uid = 1000
-default_vsz_limit = 0
 service imap-login {{
   chroot =
   inet_listener imap {{
@@ -52,6 +48,12 @@ service anvil {{
     mode = 0
   }}
 }}
+"""
+_CONFIG = """\
+disable_plaintext_auth = no
+login_trusted_networks =
+mail_location = mbox:/home/%u/mail:INBOX=/var/mail/%u
+default_vsz_limit = 0
 passdb {{
   driver = passwd-file
   args = /etc/dovecot/users
@@ -72,44 +74,11 @@ userdb {{
 _CONFIG_24 = """\
 dovecot_config_version = 2.4.1
 dovecot_storage_version = 2.4.1
-protocols = imap pop3
-listen = {listen}
-base_dir = /run/dovecot
-state_dir = /run/dovecot-state
-ssl = no
 auth_allow_cleartext = yes
-auth_mechanisms = plain login
-auth_username_chars =
-auth_failure_delay = 0
-auth_verbose = yes
 mail_driver = mbox
 mail_path = %{{home}}/mail
 mail_inbox_path = /var/mail/%{{user}}
-first_valid_uid = 1000
 default_vsz_limit = unlimited
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service pop3-login {{
-  chroot =
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-}}
-service anvil {{
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
 passdb passwd-file {{
   passwd_file_path = /etc/dovecot/users
 }}
@@ -136,7 +105,7 @@ class Dovecot(Server):
     service_accounts = (("dovecot", 61101), ("dovenull", 61102))
     names_itself = True
     listen: ClassVar[str] = "127.0.0.1, ::1"
-    config: ClassVar[str] = _CONFIG
+    config: ClassVar[str] = _CONFIG + _COMMON
     more: ClassVar[str] = ""
     """More configuration, as it is."""
 
@@ -156,4 +125,4 @@ class Dovecot24(Dovecot):
     """Debian 13's."""
 
     suite = "trixie"
-    config = _CONFIG_24
+    config = _CONFIG_24 + _COMMON
