@@ -29,15 +29,32 @@ systemctl restart {UNIT}
 """
 
 
-@pytest.fixture(params=["bookworm", "trixie"])
-def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Booted]:
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     built = subprocess.run(
-        [CHECKOUT / "examples/debian/build", tmp_path],
+        [CHECKOUT / "examples/debian/build", tmp_path_factory.mktemp("package")],
         check=True, stdout=subprocess.PIPE, text=True,
     ).stdout.strip()  # fmt: skip
-    with Booted(tmp_path, suite=request.param, addresses=[CLIENT, STRANGER, SERVER]) as booted:
-        booted.install(Path(built))
-        yield booted
+    return Path(built)
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def booted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Booted]:
+    """A machine for both tests: each leaves nothing of the package behind, as it shows itself."""
+    with Booted(
+        tmp_path_factory.mktemp("machine"),
+        suite=request.param,
+        addresses=[CLIENT, STRANGER, SERVER],
+    ) as machine:
+        yield machine
+
+
+@pytest.fixture
+def machine(booted: Booted, package: Path) -> Booted:
+    booted.install(package)
+    return booted
 
 
 def findings(machine: Booted) -> dict[str, tuple[str, str, list[str]]]:
