@@ -8,11 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from ..store.store_tools import memory_directory
 from . import certificates
 from .certificates import TLS
 from .daemons.process import wait_for
@@ -43,18 +43,6 @@ DEEP = 13_000
 """More than queue.highWatermark, so that a part of them is on disk."""
 LONGEST_LINE = 8096
 """rsyslog's maxMessageSize in this Debian: imtcp cuts there."""
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """In memory, because each login waits for the disk."""
-    with memory_directory() as directory:
-        yield directory
-
-
-@pytest.fixture
-def installed(place: Path) -> Installed:
-    return Installed(place / "installed", "require_vouched = true\n")
 
 
 @pytest.fixture
@@ -106,18 +94,27 @@ def test_a_filter_killed_in_bursts_and_idle_loses_no_login(
     assert {1} == {entry.sessions for entry in entries.values()}, "a line taken twice counts once"
 
 
-@pytest.mark.parametrize(
-    ("trouble", "ending"),
-    [
-        ("program missing", "two restarts"),
-        ("configuration wrong", "stop, start"),
-        ("store full", "two restarts"),
-        ("killed 5 times", "stop, start"),
-    ],
+TROUBLES = (
+    ("program missing", "two restarts"),
+    ("configuration wrong", "stop, start"),
+    ("store full", "two restarts"),
+    ("killed 5 times", "stop, start"),
 )
-def test_no_login_is_lost_by_a_restart_in_a_time_of_trouble(trouble: str, ending: str) -> None:
+
+
+@pytest.fixture(scope="module")
+def losses() -> dict[tuple[str, str], Future[int]]:
+    """Side by side, because each of them mostly waits for its rsyslogd."""
+    with ThreadPoolExecutor(len(TROUBLES)) as pool:
+        return {pair: pool.submit(lost, *pair) for pair in TROUBLES}
+
+
+@pytest.mark.parametrize("pair", TROUBLES, ids="-".join)
+def test_no_login_is_lost_by_a_restart_in_a_time_of_trouble(
+    pair: tuple[str, str], losses: dict[tuple[str, str], Future[int]]
+) -> None:
     """The other pairs, and Debian 13's rsyslogd, by `python -m tests.real.losses`."""
-    assert 0 == lost(trouble, ending)
+    assert 0 == losses[pair].result()
 
 
 def test_a_stop_with_more_lines_than_memory_takes_in_a_time_of_trouble_ends_and_loses_none(

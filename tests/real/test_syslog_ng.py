@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from ..store.store_tools import memory_directory
 from . import certificates
 from .certificates import TLS
 from .daemons.process import wait_for
@@ -46,18 +45,6 @@ FIFO = 20_000
 """log-fifo-size() of the block."""
 LONGEST_LINE = 65_536
 """syslog-ng's log-msg-size()."""
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """In memory, because each login waits for the disk."""
-    with memory_directory() as directory:
-        yield directory
-
-
-@pytest.fixture
-def installed(place: Path) -> Installed:
-    return Installed(place / "installed", "require_vouched = true\n")
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import shutil
-import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +12,9 @@ from types import MappingProxyType
 from typing import Self
 
 from ..packages import CHECKOUT, install, launch, unpack
-from ..shipped import Installed, LogSocket, children, shipped
+from ..shipped import Installed, LogSocket, shipped
 from .process import Process, wait_for
+from .syslog_daemon import SyslogDaemon, contains, public_directory
 
 HOST_NAME = "mx1"
 FORMATS = ("json", "iso", "bsd", "rfc5424")
@@ -64,7 +62,7 @@ def _command(suite: str) -> list[str]:
     return [shutil.which("rsyslogd", path="/usr/sbin:/sbin") or "/usr/sbin/rsyslogd"]
 
 
-class Rsyslog:
+class Rsyslog(SyslogDaemon):
     """rsyslogd with `configuration`, which reads `sockets`.
 
     `directory` is its own. The first of `sockets` also takes `send`'s and `settle`'s messages.
@@ -143,9 +141,7 @@ class Rsyslog:
 
         `settings` are changes to pbs-filter.conf, `behind` stands behind it.
         """
-        # The test's own directory is closed to other users, and its name too long for a socket.
-        public = Path(tempfile.mkdtemp(prefix="pbs-"))
-        public.chmod(0o755)
+        public = public_directory()
         sockets = [public / "log"] if "imuxsock" in source else []
         own = {'load="imuxsock" ': f'load="imuxsock" SysSock.Name="{public}/log" '}
         return cls(
@@ -166,37 +162,12 @@ class Rsyslog:
             return False
         return self._own.read_bytes().count(b"] start\n") > self._starts
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def start(self) -> Self:
         for path in self._sockets:
             path.unlink(missing_ok=True)
         self._starts = self._own.read_bytes().count(b"] start\n") if self._own.exists() else 0
         self.process.start()
         return self
-
-    def stop(self) -> None:
-        """Stop it as systemd does: SIGTERM to every process of the service."""
-        for pid in children(self.pid) if self.process.running() else ():
-            os.kill(pid, signal.SIGTERM)
-        self.process.stop()
-
-    def hang_up(self) -> None:
-        """What log rotation does."""
-        self.process.signal(signal.SIGHUP)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self.socket.parent.name.startswith("pbs-"):
-            shutil.rmtree(self.socket.parent)
-
-    def log(self) -> LogSocket:
-        return LogSocket(self.socket, self.pid)
 
     def send(self, text: str | bytes, *, tag: str = "pbs-test", priority: int = 22) -> None:
         """One datagram as syslog(3) makes it; from this process, so with our own uid."""
@@ -210,7 +181,7 @@ class Rsyslog:
         self.send(mark, tag="pbs-test")
         for form in FORMATS:
             log = self.directory / f"{form}.log"
-            wait_for(partial(_contains, log, mark.encode()), f"{mark} in {log.name}")
+            wait_for(partial(contains, log, mark.encode()), f"{mark} in {log.name}")
 
     def lines(self, form: str = "json") -> list[bytes]:
         """The lines written so far without our marks, in one of FORMATS; call `settle` first."""
@@ -219,13 +190,6 @@ class Rsyslog:
             return []
         lines = log.read_bytes().split(b"\n")
         return [line for line in lines if line and b"pbs-test" not in line]
-
-    def received(self, message: bytes) -> bool:
-        """Whether it has come through the socket: is in the log of everything."""
-        return _contains(self.everything, message)
-
-    def wait_for_line(self, message: bytes) -> None:
-        wait_for(lambda: self.received(message), "the last line", 60)
 
     def discarded(self) -> int:
         """Lines that the action's queues, in memory and on disk, had no room for."""
@@ -237,12 +201,3 @@ class Rsyslog:
             )
         }
         return sum(latest.values())
-
-
-def _contains(path: Path, text: bytes) -> bool:
-    """Whether the end of a file has `text` in it."""
-    if not path.exists():
-        return False
-    with path.open("rb") as log:
-        log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
-        return text in log.read()

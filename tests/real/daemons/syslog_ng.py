@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import os
 import re
-import shutil
-import signal
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from ..packages import CHECKOUT, launch, unpack
-from ..shipped import Installed, LogSocket, children, shipped
-from .process import Process, wait_for
+from ..shipped import Installed, shipped
+from .process import Process
+from .syslog_daemon import SyslogDaemon, public_directory
 
 PACKAGES = ("syslog-ng-core", "syslog-ng-scl")
 WITH_PYTHON = (*PACKAGES, "syslog-ng-mod-python")
@@ -59,7 +57,7 @@ def _environment(suite: str) -> dict[str, str]:
     return {**os.environ, "PYTHONHOME": f"{root}/usr", "PYTHONPATH": str(module)}
 
 
-class SyslogNg:
+class SyslogNg(SyslogDaemon):
     """syslog-ng with `configuration` (behind `head()`) in a `directory` of its own.
 
     `within` is written before its command.
@@ -131,9 +129,7 @@ class SyslogNg:
                 },
             )
             log_path = log_path.replace("{ pbs-filter(); }", "{ pbs-filter-confirmed(); }")
-        # The test's own directory is closed to other users, and its name too long for a socket.
-        public = Path(tempfile.mkdtemp(prefix="pbs-"))
-        public.chmod(0o755)
+        public = public_directory()
         everything = directory / "everything.log"
         return cls(
             directory,
@@ -147,46 +143,11 @@ class SyslogNg:
             packages=WITH_PYTHON if confirmed else PACKAGES,
         )
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
     def start(self) -> Self:
         self._control.unlink(missing_ok=True)
         self.socket.unlink(missing_ok=True)
         self.process.start()
         return self
-
-    def stop(self) -> None:
-        """Stop it as systemd does: SIGTERM to every process of the service."""
-        for pid in children(self.pid) if self.process.running() else ():
-            os.kill(pid, signal.SIGTERM)
-        self.process.stop()
-
-    def hang_up(self) -> None:
-        """What `systemctl reload` and log rotation do."""
-        self.process.signal(signal.SIGHUP)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self.socket.parent.name.startswith("pbs-"):
-            shutil.rmtree(self.socket.parent)
-
-    def log(self) -> LogSocket:
-        return LogSocket(self.socket, self.pid)
-
-    def wait_for_line(self, message: bytes) -> None:
-        """Return when it has come through the socket: is in the log of everything."""
-
-        def there() -> bool:
-            with self.everything.open("rb") as log:
-                log.seek(max(0, log.seek(0, os.SEEK_END) - 100_000))
-                return message in log.read()
-
-        wait_for(there, "the last line", 60)
 
     def dropped(self) -> int:
         """Lines that the filter's queue had no room for."""
