@@ -3,7 +3,8 @@
 Printed by      ImapHandler.java and Pop3Handler.java (`user %s authenticated, mechanism=...`)
                 through log4j's `%d %-5p [%t] [%z] %c{1} - %m`; `%z`, the context, is `key=value;`
                 pairs made by ZimbraLog.java, which doubles `;` in values and escapes nothing else.
-Client's text   `ua=` and `via=` (IMAP ID), in front of the words that tell the login; and `oip=`
+Client's text   `ua=` and `via=` (IMAP ID), in front of the words that tell the login, and in lines
+                of their own (`received different name/version: ...`), with line breaks; and `oip=`
                 itself. A proxy tells it with IMAP ID (X-ORIGINATING-IP) or POP3's XOIP, and Zimbra
                 believes the first to say so, whoever it is. Whoever reaches the mailbox server's
                 own ports without Zimbra's proxy in between and has an account can have any address
@@ -118,7 +119,8 @@ zimbra: 2026-11-20 09:11:20,500 INFO  [LmtpServer-1] [ip=203.0.113.66;] lmtp - u
     not: lmtp is no mail pick-up
 """)
 
-_OWN_HEAD = f"{DAY_TIME} (?:TRACE|DEBUG|INFO|WARN|ERROR|FATAL)  ?\\["
+_LEVELS = "TRACE|DEBUG|INFO|WARN|ERROR|FATAL"
+_OWN_HEAD = f"{DAY_TIME} (?:{_LEVELS})  ?\\["
 OWN_LOGS = (
     OwnLog(
         program="zimbra",
@@ -136,14 +138,22 @@ OWN_LOGS = (
     ),
 )
 
+# A whole context ends with one semicolon; a line break in the client's IMAP ID cuts it in two.
+_WHOLE_CONTEXT = r"(?>(?:(?>(?:[^;\[\]]|;;)*);)*)\] "
+_SERVICES = r"(?:imap|pop3?) - "
+_NO_STRANGERS = (
+    r"(?:user .+ authenticated(?:, mechanism=[0-9A-Za-z_-]{1,32} ?(?:\[TLS\])?)?"
+    r"|[A-Z]+ elapsed=[0-9]+)\Z"
+)
+"""What IMAP and POP print before a login without any text of the client's."""
+
 CARRIAGE = Carriage(
     how="mailbox.log, followed by the syslog daemon: a message for each 8 KiB (imfile), with nothing "
     "in front of a piece",
     cut_bytes=2048,
-    # The audit log's too, and a context that a line break in the client's IMAP ID has cut in two:
-    # a whole one ends with one semicolon.
-    strangers=rf"authentication failed for \[|\] security - cmd=|\A(?={_OWN_HEAD})"
-    rf"{DAY_TIME} [A-Z]+ +\[[^\[\]]*\] \[(?!(?>(?:(?>(?:[^;\[\]]|;;)*);)*)\] )",
+    strangers=rf"authentication failed for \[|\] security - cmd=|\A(?:{DAY_TIME} )?"
+    rf"(?:{_LEVELS})  ?\[[^\[\]]*\] \[(?!name={_WHOLE_CONTEXT}"
+    rf"|{_WHOLE_CONTEXT}(?:(?!{_SERVICES})|{_SERVICES}{_NO_STRANGERS}))",
     line_breaks=True,
     cure="let rsyslog follow mailbox.log by imfile with discardTruncatedMsg, and name zimbra in "
     "servers",
