@@ -2,7 +2,8 @@
 
 Printed by      cucipop.c at the end of a session (the line is known from lines seen, not from the
                 source): user, address, then what was fetched, deleted and left.
-Client's text   the user name, in front of the address.
+Client's text   the user name, in front of the address: it goes to the first blank, so a name that
+                holds one is not read.
 Session         none: there is one line for a session, and it is the last one.
 Travels         by syslog(3), whole: one message a line.
 """

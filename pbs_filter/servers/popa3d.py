@@ -3,8 +3,9 @@
 Printed by      standalone.c, do_standalone (`Session from %s`); pop_root.c, which reports what the
                 authentication and transaction processes told it (`Authentication passed for %s`,
                 `Authentication failed for %s`, the counts at the end, `Premature disconnect`).
-Client's text   the user name. Names with blanks or odd bytes are refused before they are logged;
-                names without an account are logged as `UNKNOWN USER`.
+Client's text   the user name. Names with blanks or odd bytes are refused before they are logged,
+                an account's name has no colon, and both are not read; names without an account are
+                logged as `UNKNOWN USER`.
 Session         the pid: one child per connection writes all of its lines. Under inetd there is no
                 `Session from` line and nothing can be authorised, except with a patch known from
                 the net that adds ` -- [IP]` to the login line (rule login-patched, off).

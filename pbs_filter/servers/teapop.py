@@ -3,7 +3,8 @@
 Printed by      `pop_auth` in pop_auth.c (`Successful login for %s [%s] from %s [%s]`), `pop_update`
                 in pop_dele.c (the counters at QUIT), `pop_signal_sigpipe` in pop_signal.c.
 Client's text   the user name, first, and the reverse name. Nothing is escaped. The first bracket is
-                the server's own address, the second the client's.
+                the server's own address, the second the client's. The end of a session whose name
+                has a blank is not read: the name stands first there.
 Session         the pid: one child per connection. A mailbox that is locked is refused after the
                 login line; that session has no end, only an age.
 Travels         by syslog(3), whole: one message a line.

@@ -8,7 +8,8 @@ Client's text   user name and domain. A name with blanks is refused before anyth
                 refusal begins like a login: a daemon that cuts long lines could cut one behind a
                 name that spells a login, so names are kept so short that no cut line looks whole.
 Session         the pid: one child per connection. IPv6 clients are written as 0.0.0.0, which no
-                ledger authorises.
+                ledger authorises. A process that is killed by SIGKILL writes no
+                end: its session ends by age.
 Travels         by syslog(3), whole: one message a line.
 """
 
@@ -34,7 +35,14 @@ ENDED_ONE_LINE = line(
     "Session ended for user: '{user}' from {address}, nmsgs={number}, ndel={number}",
     user=_NAME("user"),
 )
-DROPPED = pp.Literal("Socket closed") | line("Quitting on signal: {number}")
+DROPPED = (
+    pp.Literal("Socket closed")
+    | "Out of memory"
+    | "Quitting - couldn't open stream"
+    | "Quitting - host name not found"
+    | "Unknown quit"
+    | line("Quitting on signal: {number}")
+)
 FAILED = line("User '{user}' - failed auth, from={address}", user=_NAME("user"))
 NOBODY = line("Session {how} for no user", how=_HOW)
 NOISE = (
@@ -46,6 +54,7 @@ NOISE = (
     | "Failed to create lockfile: "
     | "cmd: "
     | "uid "
+    | "pop3 user: "
 ) + TEXT
 
 CONNECTED_LINES = samples("""
@@ -127,6 +136,16 @@ vm-pop3d[4711]: Socket closed
     -> ended protocol=pop3 session=4711
 vm-pop3d[4711]: Quitting on signal: 15
     -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Out of memory
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Quitting - couldn't open stream
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Quitting - host name not found
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Unknown quit
+    -> ended protocol=pop3 session=4711
+vm-pop3d[4711]: Unknown quit of 203.0.113.66
+    not: text after the end
 vm-pop3d: Socket closed
     not: no pid, so nothing to tie it to
 vm-pop3d[4711]: Socket closed by 203.0.113.66
@@ -169,6 +188,8 @@ vm-pop3d[4711]: Failed to create lockfile: "/var/mail/bob.lock"
 vm-pop3d[4711]: cmd: USER bob
     -> ignored
 vm-pop3d[4711]: uid 1000, gid 8
+    -> ignored
+vm-pop3d[4711]: pop3 user: bob
     -> ignored
 vm-pop3d[4711]: cmd: User 'a' logged in from 203.0.113.66, nmsgs=3
     not: the client's command, written when debugging

@@ -4,7 +4,8 @@ Printed by      `login_virtual_user` and `login_system_user` in vchkpw.c, at log
                 4: `%s: (%s) login success %s@%s:%s` and `%s: system password login success %s:%s`
                 since 5.3, `vchkpw: login [U] from IP` before 5.0.
 Client's text   user and domain, before the address; `%` becomes `#`, nothing else is changed. In a
-                success both are an account's, in refusals anything, and so is a password.
+                success both are an account's, in refusals anything, and so is a password. A name
+                with a colon is not read: the address follows the first one.
 Session         none: vchkpw becomes qmail-pop3d, which logs nothing.
 Travels         by syslog(3), whole: one message a line.
 
