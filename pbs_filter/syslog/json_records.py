@@ -41,6 +41,7 @@ _new_record = tuple.__new__
 _FIELDS = ("LISTENERID", "REMOTEIP", "REMOTEPORT")
 """Fields of Stalwart's journal tracer, which other servers write into the message."""
 _NO_PEER = ("", "127.0.0.1", "::1")
+_NO_SENDER = {(uid, juid) for uid in (None, "") for juid in (None, "")}
 _INEXACT = ("imjournal", "imudp")
 _NO_NETWORK = ("", "0")
 """Values of `proto` of a line that did not come by IP. It is an IP protocol's number (rsyslog), or
@@ -64,7 +65,7 @@ def read(line: bytes) -> Record | Reason:
         return _new_record(
             Record,
             (
-                program,
+                _program(program, source, peer, uid, juid),
                 bare(message.removeprefix(" ")),
                 nil(host),
                 nil(pid) or tag_pid or "",
@@ -105,7 +106,7 @@ def decoded(line: bytes, text: str) -> Record | Reason:
             values.get("juid"),
         )
         return Record(
-            tag[1],
+            _program(tag[1], values.get("in"), peer, uid, juid),
             bare(message.removeprefix(" ")),
             _text(values.get("h")),
             _text(values.get("pid")) or tag[2] or "",
@@ -163,6 +164,16 @@ def _with_fields(message: str, values: dict[str, Any]) -> str:
     if isinstance(name, list):
         name = bytes(name).decode("utf-8", "surrogateescape")
     return " ".join(words if name is None else [*words, "ACCOUNTNAME=" + name])
+
+
+def _program(name: str, source: object, peer: str, uid: object, juid: object) -> str:
+    """Return the program of a record: nginx's error log may be followed under nginx's name.
+
+    What came by a socket has a sender, or rsyslog says so. In the file a client makes lines.
+    """
+    if name != "nginx" or source == "imuxsock" or peer:
+        return name
+    return name if (uid, juid) not in _NO_SENDER else "nginx-error-log"
 
 
 def _is_exact(source: object, peer: str, uid: object, juid: object) -> bool | None:

@@ -623,6 +623,19 @@ def test_a_line_break_in_a_name_makes_no_login_in_nginxs_own_log():
         assert set() == addresses(made)
 
 
+@pytest.mark.parametrize("fields", [{"in": "imfile"}, {"in": "s_file"}, {"in": ""}])
+def test_nginxs_own_log_is_known_under_the_name_of_its_syslog_lines(fields):
+    """A daemon that follows the file gives it any tag."""
+    lines = NGINX_FAILED, NGINX_LOGIN.format(CANARY)
+    for spoiled in ("", "é\\"):
+        made = feed(new(), *lines, **{"p": "nginx:", "uid": "", "z": spoiled} | fields)
+        assert set() == addresses(made)
+        assert {Reason.REFUSED: 1, Reason.PIECE: 1} == made.counts.reasons
+    for sender in ({"uid": 0}, {"juid": 0, "uid": ""}, {"in": "imuxsock", "uid": ""}):
+        made = feed(new(), *lines, **{"p": "nginx:"} | fields | sender)
+        assert {CANARY} == addresses(made), "by syslog it is a whole line, and nginx's own word"
+
+
 def test_nginxs_own_log_is_read_where_no_strangers_name_stands_before_a_login():
     connected = NGINX + "client 192.0.2.7:4711 connected to 0.0.0.0:143"
     made = new()
