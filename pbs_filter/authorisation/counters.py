@@ -47,6 +47,8 @@ class Counts:
         """Authorised, by server."""
         self._waiting: dict[tuple[str, str, str, str], int] = {}
         """The same by `Login`, since they were taken last."""
+        self.tried: list[tuple[Login, int]] = []
+        """Logins that --doctor made, with their times, until the usage leaves them out."""
         self.logouts = 0
         self.reasons: dict[Reason, int] = {}
         self.examples: dict[Reason, bytes] = {}

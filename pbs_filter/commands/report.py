@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from ..config.options import Config
@@ -48,7 +49,13 @@ def summary_of(config: Config, now: int) -> Summary:
     today = datetime.fromtimestamp(now).date().isoformat()
     if usage is not None:
         usage.prune(now, today)
-    return Summary(usage, _journal(config.journal, horizon(now, config.history_days)), now, today)
+    journal = _journal(
+        config.journal,
+        lambda: JournalLogins(
+            horizon(now, config.history_days), () if usage is None else usage.tried
+        ),
+    )
+    return Summary(usage, journal, now, today)
 
 
 def _usage(config: Config) -> Usage | None:
@@ -66,10 +73,10 @@ def _usage(config: Config) -> Usage | None:
         raise StoreBusy(f"cannot use what {where} has counted: {error}") from None
 
 
-def _journal(path: str, since: int) -> JournalLogins:
+def _journal(path: str, make: Callable[[], JournalLogins]) -> JournalLogins:
     """Return the logins of the journal at `path`, and of the one before it. Needs no lock."""
     for _ in range(ATTEMPTS):
-        found = JournalLogins(since)
+        found = make()
         before = _inode(path + ".1")
         for each in (path + ".1", path):
             if os.path.exists(each):

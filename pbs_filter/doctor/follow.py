@@ -108,9 +108,12 @@ def made_by(
         reply = probe.rcpt(source)
         if reply:
             yield journey.relayed(mta.name, source, reply)
+    control.ask(config.control, {"do": "tried", "address": source})
+    forgotten = ""
     if before is None:
         control.ask(config.control, {"do": "forget", "address": source})
-        yield note("after", f"{source} was authorised by this login, which is forgotten again")
+        forgotten = f"; {source} was authorised by it, which is forgotten again"
+    yield note("after", f"this login is left out of --report{forgotten}")
 
 
 def until(config: Config, address: str) -> int | None:

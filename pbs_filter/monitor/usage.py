@@ -71,6 +71,8 @@ class Usage:
         self.days: dict[str, Day] = {}
         self.changed = False
         """Since it was written last; whoever writes it sets it."""
+        self.tried: dict[tuple[Login, int], None] = {}
+        """Logins of --doctor, with their times, which the journal has, too."""
         self._before = Totals({}, {}, 0)
         self._erased: dict[str, int] = {}
         """When an address was erased: lookups tell late what they answered before."""
@@ -124,6 +126,24 @@ class Usage:
         if len(self.used) > MAX_DEVICES:
             _keep(self.used, lambda item: item[1])
 
+    def leave_out(self, login: Login, last: int, now: int) -> None:
+        """Leave out a login that was counted, because --doctor made it at `last`."""
+        self.tried[login, last] = None
+        device = self.devices.get(login)
+        if device is None or not device.days:
+            return
+        newest = max(device.days)
+        self.days[newest].logins -= 1
+        device.days[newest] -= 1
+        if not device.days[newest]:
+            del device.days[newest]
+        if not device.days:
+            del self.devices[login]
+            if all(other.address != login.address for other in self.devices):
+                self.used.pop(login.address, None)
+                self._erased[login.address] = now
+        self.changed = True
+
     def prune(self, now: int, today: str) -> None:
         """Forget what is older than `days_kept` days."""
         oldest = (date.fromisoformat(today) - timedelta(days=self.days_kept)).isoformat()
@@ -137,6 +157,8 @@ class Usage:
             del self.used[address]
         for name in [name for name in self.days if name < oldest]:
             del self.days[name]
+        for tried in [each for each in self.tried if each[1] < horizon]:
+            del self.tried[tried]
         self.changed = True
 
     def erase(self, now: int, *, user: str = "", address: str = "") -> None:
@@ -150,6 +172,12 @@ class Usage:
         addresses = {login.address for login in logins} | {address}
         for login in logins:
             del self.devices[login]
+        for tried in [
+            each
+            for each in self.tried
+            if each[0].address == address or user_key(each[0].user) == key
+        ]:
+            del self.tried[tried]
         for gone in addresses - {login.address for login in self.devices}:
             self.used.pop(gone, None)
             self._erased[gone] = now
@@ -169,6 +197,7 @@ class Usage:
                 for login, device in self.devices.items()
             ],
             "used": dict(self.used),
+            "tried": [[*login, last] for login, last in self.tried],
             "days": {
                 name: [day.logins, day.most, dict(day.reasons), dict(day.answers)]
                 for name, day in self.days.items()
@@ -192,6 +221,8 @@ class Usage:
                     _number(first), _number(last), _numbers(days, day=True)
                 )
             made.used = _numbers(value["used"])
+            for *words, last in value.get("tried", ()):
+                made.tried[Login(*map(_text, words)), _number(last)] = None
             for name, (logins, most, reasons, answers) in value["days"].items():
                 day = made.days[_day(name)] = Day()
                 day.logins, day.most = _number(logins), _number(most)

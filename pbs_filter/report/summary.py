@@ -7,7 +7,7 @@ rewritten journal has only the newest login of each address, known by its time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
@@ -37,7 +37,9 @@ class Device(NamedTuple):
 class JournalLogins:
     """The newest logins in journals, whose payloads are taken from the older file first."""
 
-    def __init__(self, horizon: int) -> None:
+    def __init__(self, horizon: int, tried: Container[tuple[Login, int]] = ()) -> None:
+        self._tried = tried
+        """Logins that --doctor made, with their times."""
         self._horizon = horizon
         """Logins before this time (epoch) are left out."""
         self.logins: dict[Login, list[int]] = {}
@@ -61,6 +63,8 @@ class JournalLogins:
                     self._login(Login(address, user, server, protocol), int(last))
 
     def _login(self, login: Login, at: int) -> None:
+        if (login, at) in self._tried:
+            return
         known = self.logins.setdefault(login, [at, at - 1, 0])
         known[0] = min(known[0], at)
         if at > known[1]:

@@ -81,6 +81,9 @@ class Monitor:
             used,
             Totals(reasons, answers, len(feed.pipeline.ledger.authorisations)),
         )
+        for login, last in counts.tried:
+            self._usage_file.usage.leave_out(login, last, now)
+        counts.tried.clear()
 
     def erase(self, feed: Feed, who: Mapping[str, Any], now: int) -> None:
         """Take the address or user of `who` out of what has been counted, the last second's, too.

@@ -9,6 +9,7 @@
     {"do": "retire", "name": N, "at": T, "until": U}           -> {"changed": true}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
     {"do": "report"}                                           -> {"report": {...}} (by the feed)
+    {"do": "tried", "address": A}             -> {"changed": true} (--doctor, of its own login)
     {"do": "test", "token": T}                -> {"test": {...} or null, "version": V} (--doctor)
     {"do": "trace"}                           -> {"logins": [{...}, ...]} (--doctor)
 
@@ -24,6 +25,7 @@ from typing import Any
 from .. import __version__
 from ..addresses import canonical, widen
 from ..authorisation.authorisations import MANUAL, clean
+from ..authorisation.counters import Login
 from ..authorisation.erasure import erase
 from ..authorisation.pipeline import Pipeline
 from ..map_format.redis_site import FORGOTTEN, RETIRED
@@ -70,7 +72,7 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
         return {"logins": _logins(pipeline, now)}
     if do in ("revoke", "retire"):
         return _tell_site(pipeline, request)
-    if do not in ("forget", "authorise"):
+    if do not in ("forget", "authorise", "tried"):
         return {"error": f"unknown request {do!r}"}
     if do == "forget" and "address" not in request:
         return _forget(pipeline, request)
@@ -83,6 +85,8 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     if do == "forget":
         changed = pipeline.ledger.forget(address)
         return {"changed": changed, "count": int(changed), "address": address}
+    if do == "tried":
+        return _tried(pipeline, address)
     seconds, note = request.get("seconds"), request.get("note", "")
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_SECONDS:
         return {
@@ -97,6 +101,16 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
         "address": address,
         "until": pipeline.ledger.authorisations[address].until,
     }
+
+
+def _tried(pipeline: Pipeline, address: str) -> dict[str, Any]:
+    """Let the newest login of `address` be one that --report leaves out."""
+    known = pipeline.ledger.authorisations.get(address)
+    if known is None:
+        return {"error": f"{address} is not authorised"}
+    login = Login(address, known.user, known.server, known.protocol)
+    pipeline.counts.tried.append((login, known.last))
+    return {"changed": True}
 
 
 def _logins(pipeline: Pipeline, now: int) -> list[dict[str, Any]]:

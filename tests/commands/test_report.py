@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from datetime import datetime
 
 import pytest
@@ -13,6 +14,7 @@ from pbs_filter.commands import report
 from pbs_filter.config.load import build
 from pbs_filter.config.options import Config
 from pbs_filter.errors import StoreBusy
+from pbs_filter.report.summary import JournalLogins
 from pbs_filter.service import control
 
 from ..lookup.test_programs import run as lookup
@@ -60,6 +62,22 @@ def test_a_running_filter_its_file_and_a_journal_alone_give_the_same(place):
     assert "Nothing has been counted yet" in said
 
 
+def test_a_login_of_the_doctor_is_in_no_report(place):
+    with Running(place) as pipeline:
+        pipeline.reply()
+        pipeline.ask(login("192.0.2.7"))
+        pipeline.ask(login("192.0.2.8", user="alice"))
+        path = f"{place}/map.control"
+        tried = {"do": "tried", "address": "192.0.2.7"}
+        assert {"changed": True} == control.ask(path, tried)
+        assert control.ask(path, {"do": "forget", "address": "192.0.2.7"})["changed"]
+        summary = report.summary_of(config_of(place), int(time.time()))
+        assert ["alice"] == [device.login.user for device in summary.devices]
+        assert 0 == pipeline.end()
+    summary = report.summary_of(config_of(place), int(time.time()))
+    assert ["alice"] == [device.login.user for device in summary.devices]
+
+
 def test_where_there_never_was_a_filter_nobody_has_logged_in(place):
     done = run(f"--dbfile={place}/map", "--config=/dev/null", "--report")
     assert 0 == done.returncode
@@ -90,5 +108,5 @@ def test_an_older_filter_cannot_tell(place, monkeypatch):
 def test_a_journal_that_is_renamed_while_it_is_read_is_read_again(place, monkeypatch):
     asked = []
     monkeypatch.setattr(report, "_inode", lambda _: asked.append(1) or len(asked))
-    assert [] == list(report._journal(f"{place}/map.journal", 0).logins)
+    assert [] == list(report._journal(f"{place}/map.journal", lambda: JournalLogins(0)).logins)
     assert 2 * report.ATTEMPTS == len(asked)

@@ -116,6 +116,41 @@ def test_an_address_or_a_user_is_erased():
     assert ({}, {}, True) == (usage.devices, usage.used, usage.changed)
 
 
+def test_a_login_of_the_doctor_is_left_out():
+    usage = taken(logins={BOB: 2, ALICE: 1}, used={"192.0.2.7": NOW, "192.0.2.8": NOW})
+    usage.leave_out(BOB, NOW - 1, NOW)
+    assert {TODAY: 1} == usage.devices[BOB].days
+    assert {"192.0.2.7", "192.0.2.8"} == set(usage.used), "another one came from there"
+    usage.leave_out(ALICE, NOW - 1, NOW)
+    assert [BOB] == [*usage.devices]
+    assert {"192.0.2.7"} == set(usage.used)
+    usage.take(NOW, TODAY, {}, {"192.0.2.8": NOW}, NOTHING)
+    assert {"192.0.2.7"} == set(usage.used), "its own lookup is told late"
+    assert 1 == usage.days[TODAY].logins
+    usage.leave_out(ALICE, NOW, NOW)
+    assert {(BOB, NOW - 1), (ALICE, NOW - 1), (ALICE, NOW)} == set(usage.tried)
+    again = Usage.of_object(json.loads(json.dumps(usage.as_object())), 30)
+    assert usage.tried == again.tried
+    usage.erase(NOW, user="ALICE")
+    assert [(BOB, NOW - 1)] == [*usage.tried]
+    usage.prune(NOW + 31 * DAY_SECONDS, "2027-02-15")
+    assert {} == usage.tried
+
+
+def test_a_login_of_the_doctor_that_was_counted_on_forgotten_days_is_left_out():
+    usage = Usage(NOW, 30)
+    usage.devices[BOB] = Device(NOW, NOW, {})
+    usage.leave_out(BOB, NOW, NOW)
+    assert [BOB] == [*usage.devices]
+
+
+def test_an_other_device_of_the_address_keeps_its_use():
+    other = BOB._replace(user="carol")
+    usage = taken(logins={BOB: 1, other: 1}, used={"192.0.2.7": NOW})
+    usage.leave_out(BOB, NOW, NOW)
+    assert ([other], {"192.0.2.7": NOW}) == ([*usage.devices], usage.used)
+
+
 def test_what_lookups_tell_late_of_an_erased_address_is_not_taken(monkeypatch):
     usage = taken(logins={BOB: 1})
     usage.erase(NOW, address=BOB.address)

@@ -151,6 +151,7 @@ def test_a_login_that_the_doctor_makes_goes_the_whole_way(machine: MailHost) -> 
     assert BOB.password not in said
     assert BOB.password not in (machine.root.path / "var/log/pbs-filter.log").read_text()
     assert machine.rcpt(SERVER).startswith("454 4.7.1")
+    assert "Nobody has logged in." in machine.filter("--report"), "a trial is no use of it"
 
 
 def test_a_wrong_password_is_told(machine: MailHost) -> None:

@@ -8,6 +8,7 @@ from pbs_filter.map_format.redis_site import FORGOTTEN, RETIRED
 from pbs_filter.service import requests
 
 from ..pipelines import NOW, new
+from ..running import login
 
 
 def test_what_is_for_all_filters_is_told_the_journal() -> None:
@@ -27,6 +28,16 @@ def test_what_is_for_all_filters_is_told_the_journal() -> None:
     for payload in pipeline.state.live_payloads():
         assert again.state.apply(payload)
     assert expected == again.state.site.words
+
+
+def test_a_login_of_the_doctor_is_told_the_report() -> None:
+    pipeline = new()
+    request = {"do": "tried", "address": "192.0.2.7"}
+    assert {"error": "192.0.2.7 is not authorised"} == requests.handle(pipeline, request, NOW)
+    pipeline.block(login("192.0.2.7").encode(), NOW)
+    (counted,) = pipeline.counts.take_logins()
+    assert {"changed": True} == requests.handle(pipeline, request, NOW)
+    assert [(counted, NOW)] == pipeline.counts.tried
 
 
 @pytest.mark.parametrize(
