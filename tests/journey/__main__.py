@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
-from .journey import ALL, build, travel, why_not
+from .journey import build, chosen, travel, why_not
 
 
 def main(words: list[str]) -> int:
     """Travel; the number of journeys that failed."""
-    known = [str(kind) for kind in ALL]
-    if strange := [word for word in words if not any(word in name for name in known)]:
-        print(f"no journey is named {strange[0]!r}; there are: {' '.join(known)}")
+    try:
+        kinds = chosen(words)
+    except ValueError as error:
+        print(error)
         return 2
     if why := why_not():
         print(f"no machine can be booted here: {why}")
@@ -26,16 +28,13 @@ def main(words: list[str]) -> int:
     failed = []
     with tempfile.TemporaryDirectory() as directory:
         package = build(Path(directory) / "package")
-        for kind in ALL:
-            if words and not any(word in str(kind) for word in words):
-                continue
+        for kind in kinds:
             place = Path(directory, str(kind))
             place.mkdir()
             try:
-                travel(
-                    kind, package, place, lambda step: print(step, flush=True),
-                    debian=kind.suite == "bookworm",
-                )  # fmt: skip
+                began = time.monotonic()
+                travel(kind, package, place, lambda step: print(step, flush=True))
+                print(f"{kind} ended well after {time.monotonic() - began:.0f} s")
             except Exception:
                 traceback.print_exc()
                 failed.append(str(kind))

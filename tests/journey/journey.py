@@ -6,13 +6,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import poplib
+import re
 import shutil
 import smtplib
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..real.booted import Booted
@@ -52,6 +53,18 @@ ALL = tuple(
     for suite in ("bookworm", "trixie")
     for feed, mta in (("rsyslog", "postfix"), ("syslog-ng", "exim"), ("journal", "postfix"))
 )
+
+
+def chosen(words: Sequence[str]) -> tuple[Kind, ...]:
+    """The machines whose name has one of the words; without a word all of them.
+
+    Raises:
+        ValueError: a word is in no name.
+    """
+    names = " ".join(map(str, ALL))
+    if strange := [word for word in words if word not in names or not word]:
+        raise ValueError(f"no journey is named {strange[0]!r}; there are: {names}")
+    return tuple(kind for kind in ALL if not words or any(word in str(kind) for word in words))
 
 
 def why_not() -> str:
@@ -222,8 +235,14 @@ class Journey(contextlib.ExitStack):
         self.machine.run("systemctl", "restart", unit)
 
     def undo(self) -> None:
-        """--setup --undo: the MTA is as it was."""
-        self._do_what_it_says(self.type("pbs-filter --setup --undo"))
+        """--setup --undo, also of what was changed since: the MTA is as it was."""
+        said = self.type("pbs-filter --setup --undo")
+        self._do_what_it_says(said)
+        for command in re.findall(r"(?m)(?:restarted|switch it off|remove it): (.*)$", said):
+            self.type(command)
+        places = "postfix exim4 rsyslog.conf rsyslog.d syslog-ng systemd"
+        named = self.machine.shell(f"cd /etc && grep -rs -e pbs {places}", status=None)
+        assert named == "", named
         wait_for(lambda: self.rcpt(CLIENT)[0] in "45", "the relay to be closed")
         assert self.rcpt(CLIENT, "bob@lab.test").startswith("250"), "mail for us is taken"
         self.said("nobody relays any more")
@@ -293,17 +312,15 @@ class _Pop3(poplib.POP3_SSL):
         return self.context.wrap_socket(plain, server_hostname=self._server)
 
 
-def travel(
-    kind: Kind, package: Path, directory: Path, tell: Callable[[str], None], *, debian: bool = False
-) -> None:
-    """The whole journey; with `debian` it has the upgrade from 12 to 13 on its way."""
+def travel(kind: Kind, package: Path, directory: Path, tell: Callable[[str], None]) -> None:
+    """The whole journey; that of a Debian 12 has the upgrade to 13 on its way."""
     with Journey(kind, package, directory, tell) as journey:
         journey.install()
         journey.switch_on()
         journey.doctor()
         journey.log_in_and_relay()
         journey.upgrade_package()
-        if debian:
+        if kind.suite == "bookworm":
             journey.machine.run("pbs-filter", "--forget", OTHER_CLIENT)
             journey.upgrade_debian()
         journey.expire()

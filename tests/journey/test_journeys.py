@@ -1,7 +1,9 @@
-"""The journeys that fit into each run of the tests; all of them: `python -m tests.journey`."""
+"""The journeys that fit into each run of the tests; others of them: `TEST_JOURNEYS`, words as for
+`python -m tests.journey`."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +12,13 @@ import pytest
 
 from ..real.daemons.process import wait_for
 from ..real.mtas import CLIENT, OTHER_CLIENT
-from .journey import Journey, Kind, build, travel, why_not
+from .journey import Journey, Kind, build, chosen, travel, why_not
 
 STATE = (
     "var/lib/pbs-filter var/lib/pbs-filter-setup etc/pbs-filter.d etc/rsyslog.conf etc/rsyslog.d"
     " etc/postfix"
 )
+WORDS = os.environ.get("TEST_JOURNEYS", "trixie+rsyslog trixie+syslog-ng")
 pytestmark = pytest.mark.skipif(
     bool(why_not()), reason=f"NO MACHINE CAN BE BOOTED HERE, no journey was made: {why_not()}"
 )
@@ -38,8 +41,14 @@ def go(package: Path, tmp_path: Path) -> Callable[[str], Journey]:
     return begin
 
 
-def test_from_the_installation_to_the_purge_on_debian_13(package: Path, tmp_path: Path) -> None:
-    travel(Kind("trixie", "rsyslog", "postfix"), package, tmp_path, print)
+@pytest.mark.parametrize("kind", chosen(WORDS.split()), ids=str)
+def test_from_the_installation_to_the_purge(kind: Kind, package: Path, tmp_path: Path) -> None:
+    travel(kind, package, tmp_path, print)
+
+
+def test_a_misspelt_journey_is_named() -> None:
+    with pytest.raises(ValueError, match="no journey is named 'debian13'; there are: bookworm"):
+        chosen(["trixie", "debian13"])
 
 
 def test_what_debian_12_left_is_taken_over_by_debian_13(go: Callable[[str], Journey]) -> None:
