@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -14,6 +15,10 @@ settings.register_profile(
     "pbs-filter", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("pbs-filter")
+
+# As root has it: with the 0002 that users have, what a test makes could be written by others, and
+# pbs-filter trusts no such file.
+os.umask(0o022)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

@@ -205,7 +205,11 @@ def test_a_peer_that_takes_no_replies_stops_being_read_and_then_must_go(
         assert OK == receive(modest, 8)
         gone = select.poll()
         gone.register(greedy, 0)  # POLLHUP comes unasked
-        assert gone.poll(10_000)
+        # On a busy machine the server has read some more meanwhile.
+        while not gone.poll(100):
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                sent += greedy.send(ASK * 100)
+            assert sent < 50_000_000, "the server reads without end"
         said = b""
         with contextlib.suppress(ConnectionResetError):
             while block := greedy.recv(65536):
