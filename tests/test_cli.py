@@ -437,6 +437,17 @@ def site(place):
     return config
 
 
+def test_a_sites_own_servers_can_be_named_with_the_others(site):
+    site.write_text('servers = ["dovecot", "ours", "mine"]\n' + site.read_text())
+    line = "Nov 20 10:00:00 mx1 ourd[7]: user eve in from 192.0.2.9\n"
+    done = run(f"--config={site}", "--explain", "--json", stdin=line)
+    assert (0, "192.0.2.9") == (done.returncode, json.loads(done.stdout)["address"])
+    site.write_text(site.read_text().replace('"mine"', '"mined"'))
+    done = run(f"--config={site}", "--explain")
+    assert 78 == done.returncode
+    assert b"unknown server 'mined'. Did you mean 'mine'? Known: " in done.stderr
+
+
 def test_a_sites_own_servers_are_read_and_checked_with_the_others(site):
     lines = (
         "Nov 20 10:00:00 mx1 ourd[7]: user eve in from 192.0.2.9\n"

@@ -66,6 +66,8 @@ class Machine:
     host: str = "mx1.example.org"
     """Its full name, as programs find it out."""
     log: LogSummary | None = None
+    counted: frozenset[str] = frozenset()
+    """Servers whose logins the filter has counted in the last `history_days`."""
 
     def restart(self, service: str, verb: str = "restart") -> str:
         """Return the command that makes `service` read its configuration."""

@@ -242,7 +242,7 @@ def _servers_note(settings: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     return (
         f"only lines of {', '.join(settings['servers'])} will be read, whose logins are in the "
-        f"mail log; name any other server in {OWN_SETTINGS}: servers = [...]",
+        f"mail log or were counted; name any other server in {OWN_SETTINGS}: servers = [...]",
     )
 
 
@@ -254,10 +254,13 @@ def _uncertain(machine: Machine, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _servers(machine: Machine, earlier: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `servers`: those whose logins are in the mail log, and those that were there before.
+    """Return `servers`: those whose logins are in the mail log or were counted by the filter, and
+    those that were there before.
 
     With them named, no line of a server that is not here can authorise anybody.
     """
     names = set(machine.log.logins) if machine.log is not None else set()
     names |= set(earlier.get("servers", ()))
+    if names:
+        names |= machine.counted
     return {"servers": sorted(names)} if names else {}

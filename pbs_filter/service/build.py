@@ -42,25 +42,34 @@ def servers_of(config: Config) -> tuple[Server, ...]:
         GrammarError: a site's server breaks the contract.
     """
     known = {server.name: server for server in _shipped()}
-    for key, names in (
+    chosen = [*known.values()]
+    if config.servers:
+        chosen = [known[name] for name in config.servers if name in known]
+    made = _with_own(config, chosen) if config.server else chosen
+    names = known.keys() | {server.name for server in made}
+    for key, wanted in (
         ("servers", config.servers),
         ("trusted_accounts", tuple(config.trusted_accounts)),
         ("programs", tuple(config.programs)),
     ):
-        own = {table.name for table in config.server}
-        for name in names:
-            if name not in known and name not in own:
+        for name in wanted:
+            if name not in names:
                 raise ConfigError(
-                    f"{config.sources[key]}: {key}: unknown server {name!r}.{nearest(name, known)} "
-                    f"Known: {', '.join(sorted(known))}"
+                    f"{config.sources[key]}: {key}: unknown server {name!r}.{nearest(name, names)} "
+                    f"Known: {', '.join(sorted(names))}"
                 )
-    chosen = [known[name] for name in config.servers] if config.servers else [*known.values()]
-    if not config.server:
-        return tuple(chosen)
+    return tuple(made)
+
+
+def _with_own(config: Config, made: list[Server]) -> list[Server]:
+    """Return the servers with the site's own behind them.
+
+    Raises:
+        ConfigError, GrammarError: one of those cannot be read.
+    """
     from ..site_servers import python_file
     from ..site_servers import table as site
 
-    made = chosen
     for table in config.server:
         if not table.python:
             made.append(site.server(table, made, reader(own_logs_of(made))))
@@ -72,7 +81,7 @@ def servers_of(config: Config) -> tuple[Server, ...]:
             )
         server = python_file.load(table.python)
         made.append(site.checked(server, made, reader(own_logs_of((*made, server)))))
-    return tuple(made)
+    return made
 
 
 def trusted_uids(config: Config, servers: Iterable[Server]) -> dict[str, frozenset[int]]:

@@ -123,6 +123,7 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         gdbm=(config is not None and is_redis(config.map)) or has_gdbm(),
         host=socket.getfqdn(),
         log=mail_log(config) if config is not None and with_log else None,
+        counted=counted(config) if config is not None and with_log else frozenset(),
     )
     files = {**known.files, **_files(feed.drop_in(known) for feed in feeds().values())}
     return replace(known, files=files, changed=_changed(files))
@@ -228,6 +229,20 @@ def _started() -> dict[str, int]:
                 if path.endswith(tuple(f"/{end}" for end in each.executables)):
                     started[each.name] = min(at, started.get(each.name, at))
     return started
+
+
+def counted(config: Config) -> frozenset[str]:
+    """Return the servers whose logins the filter has counted, as far as they are known today; none
+    where it has no such file."""
+    from ..service import usage_file
+    from ..service.build import servers_of
+
+    try:
+        usage = usage_file.read(config.usage, config.history_days)
+    except (OSError, ValueError):
+        return frozenset()
+    found = {login.server for login in usage.devices} if usage is not None else set()
+    return frozenset(found & {server.name for server in servers_of(replace(config, servers=()))})
 
 
 JOURNAL = "systemd's journal"
