@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,8 +20,15 @@ settings.load_profile("pbs-filter")
 os.umask(0o022)
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Refuse names that hold the time: processes side by side would each have other tests."""
+LONGEST = ("test_debian_package", "test_booted", "test_journeys", "test_pieces", "test_servers")
+"""Modules that take minutes. They come first, so that no process is left with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the modules, and refuse names that hold the time: processes side by side would each
+    have other tests."""
+    ranks = {f"{name}.py": rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
     now = time.time()
     for item in items:
         for number in re.findall(r"\d{10}", item.nodeid):
