@@ -167,12 +167,21 @@ class Life:
             return False
         return True
 
-    def reply(self, patience: float = PATIENCE) -> bytes | None:
-        """The next reply without keep-alives; None at its end."""
+    def reply(
+        self, patience: float = PATIENCE, at_stop: Callable[[], None] | None = None
+    ) -> bytes | None:
+        """The next reply without keep-alives; None at its end.
+
+        Where it stops on its way there, `at_stop` is called, and it goes on.
+        """
         end = time.monotonic() + patience
         while b"\n" not in self.replies:
             rest = end - time.monotonic()
-            if rest <= 0 or not select.select([self.stdout], [], [], rest)[0]:
+            turn = rest if at_stop is None else 0.002
+            if rest <= 0 or not select.select([self.stdout], [], [], turn)[0]:
+                if rest > 0 and at_stop is not None:
+                    self.go_on(at_stop)
+                    continue
                 raise AssertionError(f"no reply within {patience} s; {self.replies!r}")
             more = os.read(self.stdout, 65536)
             if not more:
@@ -180,6 +189,17 @@ class Life:
             self.replies += more
         line, _, self.replies = self.replies.partition(b"\n")
         return line.lstrip(b".")
+
+    def go_on(self, at_stop: Callable[[], None]) -> None:
+        """If it has stopped, call `at_stop` and let it go on."""
+        if self.status is not None:
+            return
+        pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+        if pid and os.WIFSTOPPED(status):
+            at_stop()
+            os.kill(pid, signal.SIGCONT)
+        elif pid:
+            self.status = status
 
     def has_ended(self) -> bool:
         """Whether it has died."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import signal
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from typing import Any
 _NUMBERS = struct.Struct("dd")
 _DISK_AT = 16
 _SEED_AT = 20
+_STOPS_AT = 24
+_AT_CALL_AT = 25
 _real_time = time.time
 _real_gettime = time.clock_gettime
 
@@ -86,6 +89,26 @@ class Machine:
     def seed(self, seed: int) -> None:
         self._memory[_SEED_AT : _SEED_AT + 4] = seed.to_bytes(4, "big")
 
+    @property
+    def stops(self) -> bool:
+        """Whether a process stops (SIGSTOP) before each call that changes a file."""
+        return bool(self._memory[_STOPS_AT])
+
+    @stops.setter
+    def stops(self, stops: bool) -> None:
+        self._memory[_STOPS_AT] = stops
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether a process has begun to look at `stops`, and stops or goes on."""
+        return bool(self._memory[_AT_CALL_AT])
+
+    def _stop(self) -> None:
+        self._memory[_AT_CALL_AT] = 1
+        if self._memory[_STOPS_AT]:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        self._memory[_AT_CALL_AT] = 0
+
     def be_the_disk(self) -> None:
         """Let calls of this process that change a file fail while `disk` says so."""
         functions: Any = os
@@ -107,6 +130,7 @@ class Machine:
 
     def _failing(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
+            self._stop()
             if self.disk:
                 raise OSError(self.disk, os.strerror(self.disk))
             return function(*arguments, **named)

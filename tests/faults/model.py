@@ -6,6 +6,7 @@ tables beside them: until when an address must not be "no", and from when on it 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -14,7 +15,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ class Site:
         self.life: Life | None = None
         self.may_die = False
         """The filter was started to be killed at some call."""
+        self.asks = False
+        """Somebody asks before each call with which the filter changes a file."""
         self.had_errors = False
         """The disk failed since the filter was started."""
         self.serial = 0
@@ -115,7 +118,7 @@ class Site:
         self.had_errors = bool(self.machine.disk)
         self.life = Life(self.settings, death, prepare=self._prepare)
         self.check()
-        ready = self.life.reply()
+        ready = self._reply()
         if ready is None:
             self._died()
             return False
@@ -195,7 +198,7 @@ class Site:
         )
         assert self.life is not None
         self.life.send(f"Nov 28 09:00:00 mx1 {text}\n".encode())
-        reply = self.life.reply()
+        reply = self._reply()
         if reply is None:
             self._died()
             return False
@@ -204,6 +207,27 @@ class Site:
             return False
         self.clock_steps = 0.0
         return True
+
+    def _reply(self) -> bytes | None:
+        """The filter's next reply."""
+        assert self.life is not None
+        return self.life.reply(at_stop=self.check if self.asks else None)
+
+    @contextlib.contextmanager
+    def asked_all_the_time(self) -> Iterator[None]:
+        """Let somebody ask before each call with which the filter changes a file."""
+        self.history.append(("asked_all_the_time",))
+        self.asks = self.machine.stops = True
+        try:
+            yield
+            end = time.monotonic() + 0.05  # what it does behind its reply
+            while self.life is not None and time.monotonic() < end:
+                self.life.go_on(self.check)
+        finally:
+            self.asks = self.machine.stops = False
+            while self.life is not None and self.machine.may_stop and self.life.status is None:
+                self.life.go_on(lambda: None)
+            self.history.append(("asked_no_more",))
 
     # ------------------------------------------------------------------ what happens
 
@@ -279,7 +303,7 @@ class Site:
             )
         else:
             self.promised.pop(address, None)  # from here on nothing is promised
-            self.revoked[address] = self._latest(address)
+            self.revoked[address] = max(self._latest(address), self.revoked.get(address, 0.0))
         try:
             answer = control.ask(self.settings.control, request)
         except Exception:

@@ -44,7 +44,7 @@ HISTORIES = 40
 STEPS = 24
 SECONDS = int(os.environ.get("PBS_FILTER_ANY_ORDER_SECONDS", "3600" if LONG else "0"))
 
-Logins = tuple[list[str], bool]
+Logins = tuple[list[str], str]
 End = tuple[Any, ...] | None
 
 
@@ -78,8 +78,11 @@ dying_starts = st.tuples(
 )
 clock_steps = st.sampled_from((1.5, -1.5, 30, -30, 299, -299, 3600, -3600, 7000))
 ways = st.sampled_from((remove, cut, cut_between_lines, spoil))
-logins = st.tuples(st.lists(addresses, max_size=2), st.booleans())
-"""What comes before a fault: logins, and whether the map has them by then."""
+logins = st.tuples(
+    st.lists(addresses, max_size=2), st.sampled_from(("at once", "settled", "killed in the map"))
+)
+"""What comes before a fault: logins; whether the map has them by then; and with the last, whether
+the filter was killed while it wrote a later login there."""
 ends = st.none() | st.one_of(
     st.just(("kill",)),
     st.just(("end_of_input",)),
@@ -117,6 +120,14 @@ class Store(RuleBasedStateMachine):
         self.site.be_without_filter()
         if self.site.start(death):
             self.site.login(address, session=False)
+
+    @rule(address=addresses)
+    def start_and_login_while_somebody_asks(self, address: str) -> None:
+        """At any moment: before each call that changes a file."""
+        self.site.be_without_filter()
+        with self.site.asked_all_the_time():
+            if self.site.start(None):
+                self.site.login(address, session=True)
 
     @rule()
     def kill(self) -> None:
@@ -222,12 +233,16 @@ class Store(RuleBasedStateMachine):
     @contextlib.contextmanager
     def _between(self, before: Logins, end: End) -> Iterator[None]:
         """The faults of old are pairs: chance alone would bring few of them together."""
-        logins, settled = before
+        logins, then = before
         for address in logins:
             if self.site.be_with_filter():
                 self.site.login(address, session=False)
-        if settled:
+        if then != "at once":
             self.site.settle()
+        if then == "killed in the map":
+            self.site.be_without_filter()
+            if self.site.start(Death("put", 1, "before")):
+                self.site.login(ADDRESSES[-1], session=False)
         yield
         if end is not None:
             self.site.check()
