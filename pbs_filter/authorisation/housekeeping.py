@@ -83,6 +83,7 @@ def shift(book: Book, seconds: int) -> None:
         for session in sessions.values():
             session.opened += seconds
     book.user_limit.shift(seconds)
+    book.journal.payloads.shift(seconds)
     book.due = DueQueue()
     for address, auth in book.authorisations.items():
         book.enqueue(address, auth, book.due_at(auth))

@@ -36,6 +36,7 @@ class JournalChanges:
 
     def written(self) -> None:
         """The journal has what `waiting` gave."""
+        self.payloads.written()
         self.addresses.clear()
         self.users.clear()
         self.sessions.clear()

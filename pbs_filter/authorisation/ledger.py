@@ -171,16 +171,17 @@ class Ledger(Book):
         self._journal_addresses[address] = "authorised by hand"
         self.map.add(address)
 
-    def forget(self, address: str) -> bool:
+    def forget(self, address: str, now: int) -> bool:
         """End the authorisation of `address` and close its sessions; whether there was one."""
         auth = self.authorisations.get(address)
         if auth is None:
             return False
         self.drop(address, auth)
+        self.journal.payloads.end(address, None, now)
         self._journal_addresses[address] = ""
         return True
 
-    def forget_user(self, user: str) -> int:
+    def forget_user(self, user: str, now: int) -> int:
         """End every authorisation of `user`, in every spelling of the name; return how many."""
         key_of_user = user_key(user)
         return self.forget_users(lambda name: user_key(name) == key_of_user)
@@ -197,7 +198,7 @@ class Ledger(Book):
                 continue
             count += 1
             if len(names) == len(known):
-                self.forget(address)
+                self.forget(address, now)
                 continue
             users = {name for name, _ in names}
             for key in keys:
@@ -206,6 +207,8 @@ class Ledger(Book):
                 self._journal_sessions[key] = None
                 self.index.remove(key, session)
                 auth.release(key)
+            for name in names:
+                self.journal.payloads.end(address, name, now)
             left = self.remove_users(address, auth, names) if names else auth.users
             for user in users:
                 self.user_limit.forget(user_key(user), address)
@@ -222,11 +225,11 @@ class Ledger(Book):
             self.enqueue(address, auth, self.due_at(auth))
         return count
 
-    def forget_all(self) -> int:
+    def forget_all(self, now: int) -> int:
         """End every authorisation; return how many there were."""
         addresses = list(self.authorisations)
         for address in addresses:
-            self.forget(address)
+            self.forget(address, now)
         return len(addresses)
 
     # ------------------------------------------------------------------ time

@@ -4,14 +4,16 @@ They are *states*, not events: the later one counts, so that replaying one twice
 and then what came after it, gives the same ledger. Fields are separated by one tab:
 
     a <address> <until> <renewed> <since> <last> <server> <protocol> <user> <line>
-    d <address>
+    d <address> <at>
     u <address> <user> <until> <renewed> <since> <last> <server> <protocol>
-    v <address> <user> <server>
+    v <address> <user> <server> <at>
     o <session> <address> <opened> <protocol> <user>
     c <session>
 
 `a` has the newest user of the address, and the latest of all ends; `u` is one of several users with
 his own end, `v` one who is gone; `d` an address that was ended by hand, `c` a session that ended.
+`at` is when a person ended it, 0 where nobody did: what an old map says of later counts although
+the journal was damaged. Before 0.2.0 there was none: then nothing of the map counts.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from .authorisations import MANUAL, Authorisation, Session, clean
 from .shards import Shards
 from .users import Name, Users
 
+_FOR_EVER = 1 << 62
 LINE_CHARACTERS = 300
 """How much of the line that authorised an address the journal keeps for --history."""
 
@@ -35,18 +38,29 @@ class Payloads:
     ) -> None:
         self.authorisations = authorisations
         self.sessions = sessions
-        self._dropped: set[str] = set()
-        """While the journal is replayed: what somebody ended by hand is not learned again."""
+        self._ended: dict[tuple[str, Name | None], int] = {}
+        """When a person ended an address or one of its users: what the journal has not been told
+        yet, and all while it is replayed; an old map must not bring them back."""
 
-    def replayed(self) -> None:
-        """The journal has been replayed."""
-        self._dropped.clear()
+    def end(self, address: str, name: Name | None, at: int) -> None:
+        """A person ended `address`, or one of its users, at `at`."""
+        key = address, name
+        self._ended[key] = max(at, self._ended.get(key, 0))
+
+    def written(self) -> None:
+        """The journal has all, or has been replayed."""
+        self._ended.clear()
+
+    def shift(self, seconds: int) -> None:
+        """The wall clock was set by `seconds`."""
+        for key in self._ended:
+            self._ended[key] += seconds
 
     def address(self, address: str, line: str) -> str:
         """Return the payload of an address; `line` authorised it."""
         auth = self.authorisations.get(address)
         if auth is None:
-            return f"d\t{address}"
+            return f"d\t{address}\t{self._ended.get((address, None), 0)}"
         return (
             f"a\t{address}\t{auth.until}\t{auth.renewed}\t{auth.since}\t{auth.last}"
             f"\t{auth.server}\t{auth.protocol}\t{auth.user}\t{clean(line[:LINE_CHARACTERS])}"
@@ -57,7 +71,8 @@ class Payloads:
         auth = self.authorisations.get(address)
         user = None if auth is None or auth.users is None else auth.users.by_name.get(name)
         if user is None:
-            return f"v\t{address}\t{name[0]}\t{MANUAL if name[1] else ''}"
+            at = self._ended.get((address, name), 0)
+            return f"v\t{address}\t{name[0]}\t{MANUAL if name[1] else ''}\t{at}"
         return (
             f"u\t{address}\t{name[0]}\t{user.until}\t{user.renewed}\t{user.since}\t{user.last}"
             f"\t{user.server}\t{user.protocol}"
@@ -84,7 +99,7 @@ class Payloads:
             auth = addresses.get(address)
             if auth is None:
                 auth = addresses[address] = Authorisation(0, 0, 0, 0)
-            self._dropped.discard(address)
+            self._ended.pop((address, None), None)
             auth.until = _number(until)
             auth.renewed = _number(renewed)
             auth.since = _number(since)
@@ -102,15 +117,18 @@ class Payloads:
                 times = _number(until), _number(renewed), _number(since), _number(last)
                 entry = Entry(*times, 0, _word(server), _word(protocol), user)
                 auth.users.take((user, server == MANUAL), entry)
+                self._ended.pop((address, (user, server == MANUAL)), None)
         elif kind == "v":
-            _, address, user, server = fields
+            _, address, user, server, *times = fields
+            name = user, server == MANUAL
+            self.end(address, name, _end(times))
             auth = self.authorisations.get(address)
             if auth is not None and auth.users is not None:
-                auth.users.by_name.pop((user, server == MANUAL), None)
+                auth.users.by_name.pop(name, None)
         elif kind == "d":
-            _, address = fields
+            _, address, *times = fields
+            self.end(address, None, _end(times))
             self.authorisations.pop(address, None)
-            self._dropped.add(address)
         elif kind == "o":
             _, key, address, opened, protocol, user = fields
             self.sessions[key] = Session(address, _number(opened), _word(protocol), user)
@@ -128,8 +146,10 @@ class Payloads:
         the line that told its clock was damaged.
         """
         address, is_user, _ = address.partition("#")
-        if address in self._dropped:
-            return False
+        name = entry.user, entry.server == MANUAL
+        for whom in (None, name):
+            if entry.renewed <= self._ended.get((address, whom), -1):
+                return False
         if is_user:
             return self._learn_user(address, entry, now)
         auth = self.authorisations.get(address)
@@ -153,6 +173,14 @@ class Payloads:
             return False
         auth.users.take(name, entry)
         return True
+
+
+def _end(times: list[str]) -> int:
+    """Return when a person ended something; for ever where an older version wrote no time."""
+    if not times:
+        return _FOR_EVER
+    (at,) = times
+    return int(at)
 
 
 # A million addresses have the same few times and words: one object for each, not a million.

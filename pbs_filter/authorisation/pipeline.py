@@ -197,7 +197,7 @@ class Pipeline:
         if carriage is not None and carriage.cut_bytes and record.pid and not record.vouched:
             # Its lines have no pid: text that has one came by journald, which takes blanks off.
             record = record._replace(exact=False)
-        piece = carriage is not None and self._may_be_piece(record, carriage, reading)
+        piece = carriage is not None and self._may_be_piece(record, carriage, reading, now)
         is_broken = self._broken > 0
         if is_broken:
             # A client's line breaks made lines of the feed, which may look like anything.
@@ -242,7 +242,9 @@ class Pipeline:
             return self.logins.accepted(observation, reading.server, reading.rule, record, at, now)
         return self._other(observation, reading.server, reading.rule.name, record, at, now)
 
-    def _may_be_piece(self, record: Record, carriage: Carriage, reading: Match | Reason) -> bool:
+    def _may_be_piece(
+        self, record: Record, carriage: Carriage, reading: Match | Reason, now: int
+    ) -> bool:
         if not self.policy.may_speak(record):
             return False  # it is refused, and must not make us forget what others wrote
         # A line of the server whose pieces show no sign is one itself.
@@ -264,7 +266,7 @@ class Pipeline:
         for login in look.forged:
             # Its message came before the one in front of it.
             if login.new:
-                self.ledger.forget(login.address)
+                self.ledger.forget(login.address, now)
             elif login.session is not None:
                 self.ledger.logout(login.session, int(login.at_epoch), int(login.at_epoch))
             self.counts.revoked += 1

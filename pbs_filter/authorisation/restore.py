@@ -31,7 +31,6 @@ def restore(book: Book, now: int) -> None:
                 settle(book, address, known, now)
     _count_users(book)
     book.events.take()  # what ended while nobody ran is no news
-    book.journal.payloads.replayed()
     book.journal.written()
 
 

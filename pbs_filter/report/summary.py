@@ -50,7 +50,7 @@ class JournalLogins:
         """Add the logins in `payloads`; other payloads are skipped."""
         for payload in payloads:
             kind, *fields = payload.split("\t")
-            if kind == "d" and len(fields) == 1:
+            if kind == "d" and len(fields) in (1, 2):
                 self.until.pop(fields[0], None)
             elif len(fields) + 1 == _FIELDS.get(kind):
                 if kind == "a":

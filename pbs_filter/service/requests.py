@@ -75,7 +75,7 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     if do not in ("forget", "authorise", "tried"):
         return {"error": f"unknown request {do!r}"}
     if do == "forget" and "address" not in request:
-        return _forget(pipeline, request)
+        return _forget(pipeline, request, now)
     text = request.get("address")
     address = canonical(text) if isinstance(text, str) else None
     if address is None:
@@ -83,7 +83,7 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     if pipeline.logins.ipv6_prefix != 128:
         address = widen(address, pipeline.logins.ipv6_prefix)
     if do == "forget":
-        changed = pipeline.ledger.forget(address)
+        changed = pipeline.ledger.forget(address, now)
         return {"changed": changed, "count": int(changed), "address": address}
     if do == "tried":
         return _tried(pipeline, address)
@@ -119,12 +119,12 @@ def _logins(pipeline: Pipeline, now: int) -> list[dict[str, Any]]:
     return [login.as_object(record) for login, record in read if isinstance(record, Record)]
 
 
-def _forget(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:
+def _forget(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
     user = request.get("user")
     if request.get("all") is True:
-        count = pipeline.ledger.forget_all()
+        count = pipeline.ledger.forget_all(now)
     elif isinstance(user, str) and user:
-        count = pipeline.ledger.forget_user(user)
+        count = pipeline.ledger.forget_user(user, now)
     else:
         return {"error": f"{user!r} is not the name of a user"}
     return {"changed": count > 0, "count": count}

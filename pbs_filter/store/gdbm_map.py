@@ -129,7 +129,10 @@ class GdbmMap:
         begun = False
         try:
             self._make_sure_of_place()
-            self._file.was_touched()
+            if self._file.was_touched() and self._complete:
+                why = f"somebody changed the map {self._path!r} while it was in use"
+                self.give_up(why)
+                raise StoreDamaged(f"{why}; it is made again")
             self._file.make_sure_of_room(changes)
         except OSError as error:
             raise self._file.failed("write", error) from error

@@ -260,7 +260,7 @@ def test_logouts_that_name_a_user_end_the_oldest_session_of_that_user():
     assert ledger.oldest_session("other dovecot ", "bob", "imap") is None
     ledger.logout("mx dovecot a", START, START)
     assert "mx dovecot b" == ledger.oldest_session("mx dovecot ", "bob", "imap")
-    ledger.forget("192.0.2.2")
+    ledger.forget("192.0.2.2", START)
     assert ledger.oldest_session("mx dovecot ", "bob", "imap") is None
 
 
@@ -269,8 +269,8 @@ def test_forgetting_ends_the_authorisation_and_its_sessions_for_good():
     ledger.login("192.0.2.1", "bob", "dovecot", "imap", KEYS[0], START, START)
     payloads = ledger.journal_payloads()
     ledger.journaled()
-    assert ledger.forget("192.0.2.1")
-    assert not ledger.forget("192.0.2.1")
+    assert ledger.forget("192.0.2.1", START)
+    assert not ledger.forget("192.0.2.1", START)
     assert {"192.0.2.1": None} == ledger.map_changes()
     again = new_ledger()
     for payload in payloads + ledger.journal_payloads():
@@ -278,6 +278,29 @@ def test_forgetting_ends_the_authorisation_and_its_sessions_for_good():
     again.restored(START)
     assert {} == again.authorisations
     assert {} == again.sessions
+
+
+def test_a_login_behind_a_forget_is_learned_from_the_map_where_its_line_was_damaged():
+    ledger = new_ledger()
+    ledger.login(ADDRESSES[0], "eve", "x", "", None, START, START)
+    old = ledger.authorisations[ADDRESSES[0]].entry()
+    payloads = ledger.journal_payloads()
+    ledger.journaled()
+    assert ledger.forget(ADDRESSES[0], START + 5)
+    payloads += ledger.journal_payloads()
+    ledger.journaled()
+    ledger.login(ADDRESSES[0], "bob", "x", "", None, START + 6, START + 6)
+    new = ledger.authorisations[ADDRESSES[0]].entry()  # and its line is lost
+    for step in (0, 3600):
+        again = new_ledger()
+        for payload in payloads:
+            assert again.apply(payload)
+        again.shift(step)
+        assert not again.learn(ADDRESSES[0], old.shifted(step), START + 9 + step)
+        assert {} == again.authorisations
+        assert again.learn(ADDRESSES[0], new.shifted(step), START + 9 + step)
+        again.restored(START + 9 + step)
+        assert "bob" == again.authorisations[ADDRESSES[0]].user
 
 
 def test_an_authorisation_by_hand_says_so_and_ends():
@@ -407,7 +430,7 @@ def test_an_address_that_goes_while_a_new_map_is_made_is_left_out():
     values = ledger.map_values()
     first = next(values)[0]
     gone, *left = (address for address in ADDRESSES if address != first)
-    ledger.forget(gone)
+    ledger.forget(gone, START)
     assert sorted(left) == sorted(address for address, _ in values)
 
 
@@ -424,7 +447,7 @@ def test_what_was_ended_by_hand_is_not_learned_from_an_old_map():
     ledger.login(ADDRESSES[0], "bob", "x", "", None, START, START)
     entry = ledger.authorisations[ADDRESSES[0]].entry()
     again = new_ledger()
-    assert again.apply(f"d\t{ADDRESSES[0]}")
+    assert again.apply(f"d\t{ADDRESSES[0]}")  # as older versions wrote it
     assert not again.learn(ADDRESSES[0], entry, 9_999_999_999)
     assert again.learn(ADDRESSES[1], entry, 9_999_999_999)
     assert not again.learn(ADDRESSES[1], entry, 9_999_999_999)

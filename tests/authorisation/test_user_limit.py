@@ -70,7 +70,7 @@ def test_no_history_of_logins_gives_one_user_more_than_so_many_addresses(history
         now += wait
         ledger.tick(now)
         if kind == "forget":
-            ledger.forget(address)
+            ledger.forget(address, now)
             oracle.grants = [each for each in oracle.grants if each[1] != address]
             oracle.spans = [each for each in oracle.spans if each[1] != address]
         elif kind == "logout":
@@ -162,7 +162,7 @@ def test_by_hand_there_is_no_limit_and_a_note_is_no_user():
         ledger.authorise(address, 60, "bob", START)
     assert ledger.login("192.0.2.9", "bob", "x", "", None, START, START) is None
     ledger.authorise("192.0.2.9", 60, "a note", START)
-    ledger.forget("192.0.2.9")
+    ledger.forget("192.0.2.9", START)
     assert ledger.login("192.0.2.10", "bob", "x", "", None, START, START) is None
 
 

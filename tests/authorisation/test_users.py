@@ -178,7 +178,7 @@ def test_a_user_who_is_forgotten_may_send_from_nowhere_and_the_others_go_on(hist
     now = play(ledger, history, stored=stored)
     before = {address: may_send(stored, address, now) for address in ADDRESSES}
     payloads = list(ledger.live_payloads())
-    count = ledger.forget_user(user.upper())
+    count = ledger.forget_user(user.upper(), START)
     assert count >= sum(user in names for names in before.values())
     payloads += ledger.journal_payloads()
     write(ledger, stored)
@@ -246,13 +246,13 @@ def test_who_is_authorised_by_hand_is_one_of_the_users_and_renewals_go_on():
         assert {"alice", "scanner"} == may_send(stored, ADDRESSES[0], now)
     servers = {entry.user: entry.server for entry in entries(stored, ADDRESSES[0])}
     assert {"alice": "dovecot", "scanner": MANUAL} == servers
-    assert 1 == ledger.forget_user("alice")
+    assert 1 == ledger.forget_user("alice", START)
     write(ledger, stored)
     assert {"scanner"} == may_send(stored, ADDRESSES[0], now)
-    assert 0 == ledger.forget_user("scanner"), "the note of a person is no user"
+    assert 0 == ledger.forget_user("scanner", START), "the note of a person is no user"
     ledger.authorise(ADDRESSES[0], 10, "scanner", now)
     ledger.authorise(ADDRESSES[1], 10, "scanner", now)
-    assert 2 == ledger.forget_all()
+    assert 2 == ledger.forget_all(START)
     write(ledger, stored)
     assert {} == stored
 
@@ -287,6 +287,30 @@ def test_what_the_journal_lost_is_learned_of_each_user():
     again = new_ledger()
     again.apply(f"d\t{ADDRESSES[0]}")
     assert not any(again.learn(key, decode(key, stored[key]), LATER) for key in stored)
+
+
+def test_a_user_who_was_forgotten_is_not_learned_from_an_old_map_and_comes_back_by_a_login():
+    ledger, stored = new_ledger(), {}
+    for at, name in enumerate(("alice", "bob", "carol")):
+        login(ledger, name, START + at)
+    write(ledger, stored)
+    payloads = ledger.journal_payloads()
+    ledger.journaled()
+    assert 1 == ledger.forget_user("bob", START + 20)
+    payloads += ledger.journal_payloads()
+    ledger.journaled()
+    later = dict(stored)
+    login(ledger, "bob", START + 21)
+    write(ledger, later)  # and the lines of that login are lost
+    for found, users in ((stored, {"alice", "carol"}), (later, {"alice", "bob", "carol"})):
+        for keys in (sorted(found), sorted(found, reverse=True)):
+            again = new_ledger()
+            for payload in payloads:
+                assert again.apply(payload)
+            for key in keys:
+                again.learn(key, decode(key, found[key]), LATER)
+            again.restored(START + 30)
+            assert users == may_send(dict(again.map_values()), ADDRESSES[0], START + 30)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +364,7 @@ def test_a_session_of_a_user_who_is_no_longer_kept_is_forgotten_with_him(others_
         ledger.tick(at)
     assert ADDRESSES[0] in ledger.authorisations
     assert others_stay == (ledger.authorisations[ADDRESSES[0]].users is not None)
-    assert 1 == ledger.forget_user("FIRST")
+    assert 1 == ledger.forget_user("FIRST", START)
     assert not ledger.sessions
     write(ledger, stored)
     last = decode(ADDRESSES[0], stored[ADDRESSES[0]])
@@ -348,14 +372,14 @@ def test_a_session_of_a_user_who_is_no_longer_kept_is_forgotten_with_him(others_
     assert last.until == (START + 2 + GRACE if others_stay else START + 2 * GRACE)
     ledger.tick(START + 2 * GRACE)
     assert ADDRESSES[0] not in ledger.authorisations
-    assert 0 == ledger.forget_user("first")
+    assert 0 == ledger.forget_user("first", START)
 
 
 def test_every_spelling_of_a_user_is_forgotten():
     ledger, stored = new_ledger(), {}
     for name in ("bob", "BOB", "bob*admin"):
         login(ledger, name, START)
-    assert 1 == ledger.forget_user("Bob")
+    assert 1 == ledger.forget_user("Bob", START)
     write(ledger, stored)
     assert {} == stored
 
@@ -389,7 +413,7 @@ def test_of_three_users_the_newest_of_the_others_stays_when_one_is_forgotten():
     ledger, stored = new_ledger(), {}
     for number, name in enumerate(("alice", "bob", "carol")):
         login(ledger, name, START + number)
-    assert 1 == ledger.forget_user("carol")
+    assert 1 == ledger.forget_user("carol", START)
     write(ledger, stored)
     main = decode(ADDRESSES[0], stored[ADDRESSES[0]])
     assert main is not None

@@ -12,6 +12,7 @@ import mmap
 import os
 import signal
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,6 +31,7 @@ class Machine:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._stopping = threading.Lock()
         self._write(0.0, 0.0)
 
     def _read(self) -> tuple[float, float]:
@@ -104,10 +106,11 @@ class Machine:
         return bool(self._memory[_AT_CALL_AT])
 
     def _stop(self) -> None:
-        self._memory[_AT_CALL_AT] = 1
-        if self._memory[_STOPS_AT]:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        self._memory[_AT_CALL_AT] = 0
+        with self._stopping:  # by one thread at a time
+            self._memory[_AT_CALL_AT] = 1
+            if self._memory[_STOPS_AT]:
+                signal.raise_signal(signal.SIGSTOP)  # before this thread goes on
+            self._memory[_AT_CALL_AT] = 0
 
     def be_the_disk(self) -> None:
         """Let calls of this process that change a file fail while `disk` says so."""

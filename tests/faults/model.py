@@ -84,6 +84,8 @@ class Site:
         self.open_again: list[tuple[str, float]] = []
         self.revoked: dict[str, float] = {}
         """What was allowed of an address before somebody forgot it; likewise."""
+        self.revoked_at: dict[str, float] = {}
+        self.promised_at: dict[str, float] = {}
         self.all_steps = 0.0
         self.clock_steps = 0.0
         """Steps of the clock that the journal may not know of."""
@@ -303,6 +305,7 @@ class Site:
             )
         else:
             self.promised.pop(address, None)  # from here on nothing is promised
+            self.revoked_at[address] = now
             self.revoked[address] = max(self._latest(address), self.revoked.get(address, 0.0))
         try:
             answer = control.ask(self.settings.control, request)
@@ -314,6 +317,7 @@ class Site:
             return
         if request["do"] == "authorise":
             end = now + request["seconds"]
+            self.promised_at[address] = now
             self.promised[address] = (
                 self.serial,
                 max(end, self.promised.get(address, (0, 0.0))[1]),
@@ -375,6 +379,7 @@ class Site:
         self.allowed[address] = max(self.allowed.get(address, 0.0), at + GRACE)
 
     def _promise(self, address: str) -> None:
+        self.promised_at[address] = self.machine.now()
         end = self.machine.now() + GRACE
         self.promised[address] = self.serial, max(end, self.promised.get(address, (0, 0.0))[1])
 
@@ -435,9 +440,11 @@ class Site:
 
     def _keep_what_can_be_found(self) -> None:
         """The journal is damaged: a promise holds where its login is in what is left."""
-        # The line of a --forget may be left, and not that of the login behind it: then it holds.
-        for address in self.revoked:
-            self.promised.pop(address, None)
+        # The line of a --forget may be left, and not that of the login behind it: then that counts
+        # if it came a second later, and the map has it.
+        for address, at in self.revoked_at.items():
+            if self.all_steps or self.promised_at.get(address, 0.0) < at + 2:
+                self.promised.pop(address, None)
         logins: dict[str, set[int]] = {}
         try:
             for payload in journal_lines.read(self.settings.journal):

@@ -114,7 +114,7 @@ def test_a_second_address_in_between_clears_the_suspicion():
         feed(made, *logins(ONE_ADDRESS_LOGINS - 1))
         assert [] == out.look(made, NOW, second)
         feed(made, *logins(1, "192.0.2.8"))
-        assert made.ledger.forget("192.0.2.8"), "it is gone again before the next look"
+        assert made.ledger.forget("192.0.2.8", NOW), "it is gone again before the next look"
 
 
 def test_when_no_login_counts_because_all_are_local_a_proxy_is_suspected():

@@ -67,7 +67,7 @@ def payloads(*logins: tuple[Login, int], forgotten: str = "") -> list[str]:
         ledger.login(address, user, server, protocol, None, at, at, "the line")
         told += ledger.journal_payloads()
         ledger.journaled()
-    ledger.forget(forgotten)
+    ledger.forget(forgotten, NOW)
     return told + ledger.journal_payloads()
 
 
@@ -111,7 +111,7 @@ def test_each_user_of_an_address_is_a_device_and_old_ones_are_not_told():
 
 @pytest.mark.parametrize(
     "payload",
-    ["", "a", "a\tx", "d", "d\ta\tb", "o\t1\t2", "t\t1\t2", "u\t1", "a\t::1" + "\tx" * 8,
+    ["", "a", "a\tx", "d", "d\ta\tb\tc", "o\t1\t2", "t\t1\t2", "u\t1", "a\t::1" + "\tx" * 8,
      "u\t::1" + "\tx" * 7],
 )  # fmt: skip
 def test_what_is_no_login_is_passed_over(payload):

@@ -683,17 +683,33 @@ def test_a_map_that_was_given_up_is_written_no_more_until_it_is_made_again(path:
     assert {A: value_of(A, 2), B: value_of(B, 2)} == dict(address_map.items())
 
 
+def spoil_end(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size - 1)
+        file.write(b"x")
+
+
 def test_a_map_that_somebody_changed_while_it_was_in_use_is_not_closed(path: Path) -> None:
     """It would be believed at the next start; what he did to it nobody knows."""
     address_map = made(path, A, B)
     address_map.write({A: value_of(A, 2)})
-    with open(path, "r+b") as file:
-        file.seek(path.stat().st_size - 1)
-        file.write(b"x")
-    address_map.write({B: value_of(B, 2)})
+    spoil_end(path)
     with pytest.raises(StoreBusy, match="somebody changed the map"):
         address_map.mark_clean("1-1")
     assert "ready" == state_of(path)
     address_map.rebuild((a, value_of(a, 3)) for a in (A, B))
     address_map.mark_clean("1-1")
     assert "closed" == state_of(path)
+
+
+def test_a_change_of_somebody_is_not_hidden_by_ours(path: Path) -> None:
+    """A closed map says itself that it was changed, one that is ready does not."""
+    address_map = made(path, A, B)
+    address_map.mark_clean("1-1")
+    spoil_end(path)
+    with pytest.raises(StoreDamaged, match="somebody changed the map .* it is made again"):
+        address_map.write({B: value_of(B, 2)})
+    assert "writing" == state_of(path)
+    address_map.rebuild((a, value_of(a, 3)) for a in (A, B))
+    address_map.write({B: value_of(B, 4)})
+    assert "ready" == state_of(path)
