@@ -119,15 +119,15 @@ class Payloads:
                 auth.users.take((user, server == MANUAL), entry)
                 self._ended.pop((address, (user, server == MANUAL)), None)
         elif kind == "v":
-            _, address, user, server, *times = fields
+            _, address, user, server, *ended = fields
             name = user, server == MANUAL
-            self.end(address, name, _end(times))
+            self.end(address, name, _end(ended))
             auth = self.authorisations.get(address)
             if auth is not None and auth.users is not None:
                 auth.users.by_name.pop(name, None)
         elif kind == "d":
-            _, address, *times = fields
-            self.end(address, None, _end(times))
+            _, address, *ended = fields
+            self.end(address, None, _end(ended))
             self.authorisations.pop(address, None)
         elif kind == "o":
             _, key, address, opened, protocol, user = fields
@@ -175,11 +175,11 @@ class Payloads:
         return True
 
 
-def _end(times: list[str]) -> int:
+def _end(ended: list[str]) -> int:
     """Return when a person ended something; for ever where an older version wrote no time."""
-    if not times:
+    if not ended:
         return _FOR_EVER
-    (at,) = times
+    (at,) = ended
     return int(at)
 
 

@@ -194,5 +194,5 @@ def test_after_a_start_the_users_are_counted_anew():
     )
     assert again.login(ADDRESSES[2], "alice", "x", "", None, START, START) is None
     for address in ADDRESSES:
-        again.forget(address)
+        again.forget(address, START)
     assert (0, 0) == (again.user_limit.count("bob"), again.user_limit.count("alice"))

@@ -707,7 +707,7 @@ def test_a_change_of_somebody_is_not_hidden_by_ours(path: Path) -> None:
     address_map = made(path, A, B)
     address_map.mark_clean("1-1")
     spoil_end(path)
-    with pytest.raises(StoreDamaged, match="somebody changed the map .* it is made again"):
+    with pytest.raises(StoreDamaged, match="somebody changed the map"):
         address_map.write({B: value_of(B, 2)})
     assert "writing" == state_of(path)
     address_map.rebuild((a, value_of(a, 3)) for a in (A, B))
