@@ -12,6 +12,7 @@ import random
 import select
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,8 +155,8 @@ class Life:
                 signal.signal(signal.SIGPROF, signal.SIG_DFL)
                 signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
             os._exit(run.run(lambda: settings, retry=False))
-        except BaseException as error:
-            os.write(2, f"{error!r}\n".encode())
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
             os._exit(99)
 
     def send(self, data: bytes) -> bool:
@@ -196,8 +197,10 @@ class Life:
             return
         pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
         if pid and os.WIFSTOPPED(status):
-            at_stop()
-            os.kill(pid, signal.SIGCONT)
+            try:
+                at_stop()
+            finally:
+                os.kill(pid, signal.SIGCONT)
         elif pid:
             self.status = status
 
