@@ -184,9 +184,9 @@ class Ledger(Book):
     def forget_user(self, user: str, now: int) -> int:
         """End every authorisation of `user`, in every spelling of the name; return how many."""
         key_of_user = user_key(user)
-        return self.forget_users(lambda name: user_key(name) == key_of_user)
+        return self.forget_users(lambda name: user_key(name) == key_of_user, now)
 
-    def forget_users(self, is_meant: Callable[[str], bool]) -> int:
+    def forget_users(self, is_meant: Callable[[str], bool], now: int) -> int:
         """End every authorisation of the users who are meant; return how many addresses had one."""
         count = 0
         for address, auth in list(self.authorisations.items()):

@@ -59,10 +59,18 @@ class Users:
         return iter(list(self.by_name.items()))
 
     def take(self, name: Name, entry: Entry) -> None:
-        """Keep the user `name` as `entry` has him."""
+        """Keep the user `name` as `entry` has him, if he is one of the newest.
+
+        A damaged journal and an old map may know more users than were ever kept at a time.
+        """
         user = self.by_name[name] = User(entry.until, entry.renewed, entry.since, entry.last)
         user.server = entry.server
         user.protocol = entry.protocol
+        if len(self.by_name) > MAX_USERS:
+            del self.by_name[self._oldest()]
+
+    def _oldest(self) -> Name:
+        return min(self.by_name, key=lambda each: self.by_name[each].last)
 
     def login(
         self, name: Name, server: str, protocol: str, at: int, until: int, now: int
@@ -75,7 +83,7 @@ class Users:
         user = self.by_name.get(name)
         if user is None:
             if len(self.by_name) >= MAX_USERS:
-                dropped = min(self.by_name, key=lambda each: self.by_name[each].last)
+                dropped = self._oldest()
                 del self.by_name[dropped]
             user = self.by_name[name] = User(until, now, at, at)
             changed = True

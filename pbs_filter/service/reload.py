@@ -13,6 +13,7 @@ from typing import Any
 from ..authorisation.pipeline import Pipeline
 from ..authorisation.policy import Policy
 from ..authorisation.review import review
+from ..clock import Clock
 from ..config.options import OPTIONS, Config
 from ..errors import PbsFilterError
 from ..log import Log
@@ -37,6 +38,7 @@ class Reload:
         pipeline: Pipeline,
         networks: LocalNetworks,
         log: Log,
+        clock: Clock,
     ) -> None:
         self._make_config = make_config
         self._pipeline = pipeline
@@ -45,6 +47,7 @@ class Reload:
         self._config = config
         self._lists = _sums(_lists(config))
         self._grammars = _sums(_grammars(config))
+        self._clock = clock
         self._reviewed = Policy.of().lists
 
     def __call__(self) -> None:
@@ -83,7 +86,7 @@ class Reload:
         if policy.lists == self._reviewed:
             return
         self._reviewed = policy.lists
-        count = review(self._pipeline.ledger, policy)
+        count = review(self._pipeline.ledger, policy, self._clock.now())
         if count:
             self._log.say(
                 f"{counted(count, 'address')} no longer authorised: deny_users, allow_users, "

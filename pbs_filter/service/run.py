@@ -129,7 +129,7 @@ def _run(
         give_up=waiting.has_ended,
     )
     try:
-        reload = Reload(make_config, config, pipeline, networks, log)
+        reload = Reload(make_config, config, pipeline, networks, log, store.clock)
         reload.review()
         control = _control(config, log)
         exporter = Exporter(config.export if config.write else (), log)

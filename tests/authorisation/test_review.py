@@ -47,18 +47,18 @@ def made() -> Ledger:
 )
 def test_what_is_excluded_ends_with_its_sessions(policy, left, sessions):
     ledger = made()
-    count = review(ledger, Policy.of(**policy))
+    count = review(ledger, Policy.of(**policy), NOW)
     assert left == set(ledger.authorisations)
     assert sessions == len(ledger.sessions)
     assert (count > 0) == (sessions < 6)
-    assert 0 == review(ledger, Policy.of(**policy))
+    assert 0 == review(ledger, Policy.of(**policy), NOW)
 
 
 def test_a_user_who_is_denied_has_room_again_when_he_is_no_longer():
     ledger = Ledger(grace_seconds=1800, max_session_seconds=43200, max_addresses_per_user=1)
     for address, user in ((SHARED, "alice"), (SHARED, "Eve")):
         ledger.login(address, user, "dovecot", "imap", None, NOW, NOW, "x")
-    assert 1 == review(ledger, Policy.of(deny_users=["eve"]))
+    assert 1 == review(ledger, Policy.of(deny_users=["eve"]), NOW)
     assert ledger.login(EVES, "eve", "dovecot", "imap", None, NOW, NOW, "x") is None
 
 

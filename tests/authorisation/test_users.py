@@ -289,6 +289,26 @@ def test_what_the_journal_lost_is_learned_of_each_user():
     assert not any(again.learn(key, decode(key, stored[key]), LATER) for key in stored)
 
 
+def test_more_users_than_are_kept_in_a_damaged_journal_and_an_old_map():
+    """The filter could not start again: no map has room for a seventeenth."""
+    ledger, stored = new_ledger(), {}
+    number = 3 * MAX_USERS
+    for at in range(number):
+        login(ledger, f"u{at}", START + at)
+        if at == MAX_USERS:
+            write(ledger, stored)
+    again = new_ledger()
+    for payload in ledger.journal_payloads():
+        if payload[0] != "v":  # the lines of those who had to go
+            again.apply(payload)
+    for key, value in stored.items():
+        again.learn(key, decode(key, value), LATER)
+    again.restored(START + number)
+    found = dict(again.map_values())
+    assert MAX_USERS + 1 >= len(found)
+    assert f"u{number - 1}" in may_send(found, ADDRESSES[0], START + number)
+
+
 def test_a_user_who_was_forgotten_is_not_learned_from_an_old_map_and_comes_back_by_a_login():
     ledger, stored = new_ledger(), {}
     for at, name in enumerate(("alice", "bob", "carol")):
