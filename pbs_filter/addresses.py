@@ -20,15 +20,14 @@ from functools import cache, lru_cache
 from .errors import ConfigError
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_QUAD = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
-_is_ipv4 = re.compile(_QUAD).fullmatch
+QUAD = rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}"
+"""A regular expression: an IPv4 address in its one spelling."""
+_is_ipv4 = re.compile(QUAD).fullmatch
 # No more than the shape: how many groups and where the "::" may stand is netaddr's business. But
 # netaddr leaves the dotted tail to the C library, and not every one refuses leading zeros.
-_may_be_ipv6 = re.compile(
-    rf"(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:[0-9A-Fa-f]{{0,4}}|{_QUAD})"
-).fullmatch
+_may_be_ipv6 = re.compile(rf"(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:[0-9A-Fa-f]{{0,4}}|{QUAD})").fullmatch
 
-_MAPPED = "::ffff:"
+MAPPED = "::ffff:"
 """How a server that listens on IPv6 writes IPv4 clients: too many to be remembered."""
 _LENGTH = re.compile("[1-9]?[0-9]|1[01][0-9]|12[0-8]").fullmatch
 _IPV6_REMEMBERED = 4096
@@ -43,8 +42,8 @@ def canonical(text: str) -> str | None:
     """
     if _is_ipv4(text):
         return text
-    if text.startswith(_MAPPED) and _is_ipv4(text, len(_MAPPED)):
-        return text[len(_MAPPED) :]
+    if text.startswith(MAPPED) and _is_ipv4(text, len(MAPPED)):
+        return text[len(MAPPED) :]
     if _may_be_ipv6(text):
         return _canonical_ipv6(text)
     return None

@@ -68,10 +68,15 @@ class Counts:
         self.candidates += number
         self.reasons[reason] = self.reasons.get(reason, 0) + number
 
-    def add_login(self, address: str, user: str, server: str, protocol: str) -> None:
-        """Note a login that authorised, for `take_logins`. The arguments are those of `Login`."""
+    def add_login(self, address: str, user: str, server: str, known_as: str, protocol: str) -> None:
+        """Count a login of `server` that authorised, and note it for `take_logins`.
+
+        `known_as` is the server's name in the ledger; the others are those of `Login`.
+        """
+        self.candidates += 1
+        self.logins[server] = self.logins.get(server, 0) + 1
         waiting = self._waiting
-        login = address, user, server, protocol  # as a plain tuple it is made in no time
+        login = address, user, known_as, protocol  # as a plain tuple it is made in no time
         number = waiting.get(login, 0)
         if number or len(waiting) < MAX_WAITING:
             waiting[login] = number + 1

@@ -30,9 +30,10 @@ def word_of(session: str) -> str:
 
 def logger_of(record: Record) -> str:
     """Return the key of a program on one host, written by one account: its messages follow."""
-    return _logger(sender_of(record), record.program, record.uid)
+    return key_of_logger(sender_of(record), record.program, record.uid)
 
 
 @lru_cache(1024)
-def _logger(sender: str, program: str, uid: int | None) -> str:
+def key_of_logger(sender: str, program: str, uid: int | None) -> str:
+    """Return the same for the parts of a record."""
     return clean(f"{sender} {program} {'' if uid is None else uid}")

@@ -85,26 +85,22 @@ class Logins:
         else:
             if self.ipv6_prefix != 128:
                 address = widen(address, self.ipv6_prefix)
-            cut = record.program in self._cut_programs and record.time_epoch is not None
-            known = cut and address in self._ledger.authorisations
-            self.noticed.login(address, user)
-            reason = self._correlator.accepted(
-                session,
+            cut = record.program in self._cut_programs
+            reason = self.login(
                 address,
                 user,
                 known_as,
                 observation.protocol or "",
+                session,
                 at,
                 now,
                 record.message,
-                holds=rule.holds and server.name in self.tied,
+                self.holds(server, rule),
+                logger_of(record) if cut else "",
+                record.time_epoch if cut else None,
             )
             if reason is not None or self.policy.groups:
-                detail = self._detail(reason, user, address)
-            if reason is None and cut and record.time_epoch:
-                self._pieces.granted(
-                    logger_of(record), Granted(record.time_epoch, address, session, not known)
-                )
+                detail = self.detail(reason, user, address)
         return new_outcome(
             Outcome,
             (
@@ -120,7 +116,39 @@ class Logins:
             ),
         )
 
-    def _detail(self, reason: Reason | None, user: str, address: str) -> str:
+    def login(
+        self,
+        address: str,
+        user: str,
+        known_as: str,
+        protocol: str,
+        session: str | None,
+        at: int,
+        now: int,
+        line: str,
+        holds: bool,
+        logger: str,
+        written: float | None,
+    ) -> Reason | None:
+        """Take a login that nothing speaks against; None: authorised.
+
+        `logger` wrote its line at `written`, where a sign that comes later may show it to have been
+        a piece; the others are those of `Correlator.accepted`.
+        """
+        known = bool(written) and address in self._ledger.authorisations
+        self.noticed.login(address, user)
+        reason = self._correlator.accepted(
+            session, address, user, known_as, protocol, at, now, line, holds=holds
+        )
+        if reason is None and written:
+            self._pieces.granted(logger, Granted(written, address, session, not known))
+        return reason
+
+    def holds(self, server: Server, rule: Rule) -> bool:
+        """Return whether a login that `rule` reads may hold its address until its session ends."""
+        return rule.holds and server.name in self.tied
+
+    def detail(self, reason: Reason | None, user: str, address: str) -> str:
         """Return the user or group that decided, for people."""
         if reason is Reason.USER_HAS_TOO_MANY:
             self.noticed.too_many_addresses(user)

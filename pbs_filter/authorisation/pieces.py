@@ -98,6 +98,14 @@ class Pieces:
         """Return whether `pid` is known to be the logger's and no server's."""
         return (key, pid) in self._pids
 
+    def is_calm(self, key: str, at: float | None) -> bool:
+        """Return whether `look` would tell of no sign behind which a message of the logger `key`
+        stands that was written at `at`, and change nothing of weight."""
+        logger = self._loggers.get(key)
+        return logger is None or (
+            logger.left <= 0 and logger.left_bytes <= 0 and (at is None or at >= logger.until_epoch)
+        )
+
     def look(
         self,
         key: str,

@@ -26,6 +26,7 @@ from .outcome import REFUSALS, Outcome, tell
 from .pieces import Pieces
 from .policy import Policy
 from .state import State
+from .usual import UsualLogins
 
 ABOUT_SESSIONS = (Accepted, Connected, Ended)
 """Observations that authorise, connect or end: a piece must not be read as one."""
@@ -79,7 +80,7 @@ class Pipeline:
         self.scanner = Scanner(
             matcher.program_names | {TEST_PROGRAM}, matcher.instance_names, self.own_logs
         )
-        self._waiting: Iterator[bytes] = iter(())
+        self._waiting: Iterator[tuple[bytes, bytes]] = iter(())
         self._known_as = {
             server.name: server.sessions_of for server in matcher.servers if server.sessions_of
         }
@@ -98,6 +99,14 @@ class Pipeline:
             ),
             ipv6_prefix=ipv6_prefix,
         )
+        self.usual = UsualLogins(
+            matcher=matcher,
+            logins=self.logins,
+            state=self.state,
+            cut_programs=self._cut,
+            counts=self.counts,
+            count=self._count,
+        )
         self.follow(policy)
 
     def follow(self, policy: Policy) -> None:
@@ -105,6 +114,7 @@ class Pipeline:
         self.policy = self.logins.policy = policy
         # Nobody is asked for terms where there are no groups.
         self.ledger.terms_of = policy.terms if policy.groups else None
+        self.usual.follow(policy)
 
     # ------------------------------------------------------------------ lines
 
@@ -116,16 +126,20 @@ class Pipeline:
     def take(self, block: bytes) -> None:
         """Take complete lines, for `work`."""
         self.counts.lines += line_count(block)
-        self._waiting = iter(self.scanner.candidates(block))
+        self._waiting = iter(self.scanner.named(block))
 
     def work(self, now: int) -> None:
         """Work on what `take` took. Called again after an alarm it goes on with the next line.
 
         No line stops those behind it: what our own code cannot do is counted and told.
         """
-        read, take, count = self.read_record, self.read, self._count
-        for line in self._waiting:
+        read, take, count, usual = self.read_record, self.read, self._count, self.usual.take
+        ways = self.usual.open_ways()
+        for line, program in self._waiting:
+            way = ways.get(program)
             try:
+                if way is not None and not self._broken and usual(line, way, now):
+                    continue
                 outcome = take(read(line), now)
             except Exception as error:  # any: the next filter would fail on it as well
                 outcome = self._failed(line, error)
@@ -143,14 +157,17 @@ class Pipeline:
         """
         self.counts.lines += line_count(block)
         latest = 0
-        for line in self.scanner.candidates(block):
+        ways = self.usual.open_ways()
+        for line, program in self.scanner.named(block):
             at = stamp(line)
             if at is None:
                 self._count(line, Outcome("none", Reason.NO_TIME))
                 continue
             at = min(at, wall)
             latest = max(latest, at)
-            self._count(line, self.line(line, at, at))
+            way = ways.get(program)
+            if way is None or self._broken or not self.usual.take(line, way, at, at):
+                self._count(line, self.line(line, at, at))
         if latest:
             self.state.tick(latest)
 
@@ -165,17 +182,18 @@ class Pipeline:
             counts.add(reason)
             counts.examples[reason] = line[:LINE_BYTES]
             return
-        counts.candidates += 1
         if outcome.event == "login":
             server = outcome.server
-            counts.logins[server] = counts.logins.get(server, 0) + 1
+            known_as = self._known_as.get(server, server)
             counts.add_login(
                 outcome.address or "",
                 outcome.user or "",
-                self._known_as.get(server, server),
+                server,
+                known_as,
                 outcome.protocol or "",
             )
         else:
+            counts.candidates += 1
             counts.logouts += 1
 
     def line(self, line: bytes, now: int, at: int | None = None) -> Outcome:
@@ -239,6 +257,7 @@ class Pipeline:
         if at is None:
             at = now if record.time_epoch is None else min(int(record.time_epoch), now)
         if isinstance(observation, Accepted):
+            self.usual.learn(record, reading.server, reading.rule)
             return self.logins.accepted(observation, reading.server, reading.rule, record, at, now)
         return self._other(observation, reading.server, reading.rule.name, record, at, now)
 

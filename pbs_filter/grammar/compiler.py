@@ -93,7 +93,7 @@ def translate(expression: pp.ParserElement, *, marked: bool = False, tls: bool =
 
     Raises: GrammarError.
     """
-    translator = _Translator(marked, tls=tls)
+    translator = Translator(marked, tls=tls)
     text = translator.of(expression)
     groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
     return Pattern(text=text, groups=groups, marks=tuple(translator.marks))
@@ -104,7 +104,7 @@ def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | Non
 
     None if there is no such result. The pattern backtracks, so use it for short lines only.
     """
-    translator = _Translator(False, any_text=result)
+    translator = Translator(False, any_text=result)
     text = translator.of(expression)
     return re.compile(text) if result in translator.groups else None
 
@@ -115,7 +115,7 @@ def among(expression: pp.ParserElement, rivals: Iterable[pp.ParserElement]) -> t
     The group is set where the whole line also fits one of `rivals`, so that one match does the work
     of two. Raises: GrammarError.
     """
-    translator = _Translator(False)
+    translator = Translator(False)
     text = translator.of(expression)
     groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
     others = "|".join(f"(?:{translator.of(rival)})" for rival in rivals)
@@ -129,7 +129,7 @@ def is_of_tls(result: str) -> bool:
     return result.startswith("tls")
 
 
-class _Translator:
+class Translator:
     """One translation: counts groups from left to right."""
 
     def __init__(self, marked: bool, *, any_text: str = "", tls: bool = False) -> None:
@@ -142,6 +142,7 @@ class _Translator:
         self.marks: list[Mark] = []
 
     def of(self, element: pp.ParserElement) -> str:
+        """Return the pattern of `element`, behind what was translated before."""
         _refuse_extras(element)
         if not element.resultsName or (is_of_tls(element.resultsName) and not self.tls):
             return self._body(element)

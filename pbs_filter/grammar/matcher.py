@@ -23,6 +23,7 @@ from .dispatch import Candidate, Table, dispatch
 from .observe import TextMatch, builder
 from .prefixes import literal_prefixes
 from .rules import Rule, Server
+from .straight import Straight, straight
 
 _new_reading = tuple.__new__
 _LONGEST_EXPLAINED = 2000
@@ -78,6 +79,7 @@ class Matcher:
         """Name behind the last slash -> claims, which do not depend on the text before it."""
         self._patterns: dict[Rule, tuple[Pattern, frozenset[str]]] = {}
         """Rule -> its pattern, and the prefixes of its messages."""
+        self._straight: dict[tuple[str, Server, Rule], Straight | None] = {}
         self._fullmatches: dict[Rule, Callable[[str], TextMatch | None]] = {}
         for server in self.servers:
             for program, protocol in server.programs.items():
@@ -106,6 +108,19 @@ class Matcher:
     def servers_of(self, program: str) -> list[Server]:
         """Return the servers that read lines of `program`."""
         return [server for server, _ in self._claims_on(program)]
+
+    def protocol_of(self, program: str, server: Server) -> str | None:
+        """Return what `program` speaks when it is `server`'s; None: the line says."""
+        return dict(self._claims_on(program))[server]
+
+    def straight(self, program: str, server: Server, rule: Rule) -> Straight | None:
+        """Return the straight expression of one of `server`'s logins by `program`."""
+        key = program, server, rule
+        if key not in self._straight:
+            others = (o for each in self.servers_of(program) for o in self._rules(each))
+            rivals = [other for other in others if other is not rule]
+            self._straight[key] = straight(rule, rivals, program)
+        return self._straight[key]
 
     def read(self, record: Record) -> Match | Reason:
         """Return the observation in `record`, or the reason why there is none."""

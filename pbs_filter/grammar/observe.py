@@ -24,7 +24,7 @@ _Text = Callable[[TextMatch], str | None]
 _Session = Callable[[TextMatch, str], str | None]
 
 # A line names the server's one address, and some the client's twice; the same clients come again.
-_canonical = lru_cache(4096)(canonical)
+canonical_of = lru_cache(4096)(canonical)
 _unquote = re.compile(r"\\(.)", re.DOTALL).sub
 
 
@@ -74,7 +74,7 @@ def _accepted(
         session = None if session_of is None else session_of(match, pid)
         address = None
         if address_of is not None:
-            address = _canonical_of(address_of, match)
+            address = _address_in(address_of, match)
             if address is None:
                 return Reason.NOT_AN_ADDRESS
         elif session is None:
@@ -85,7 +85,7 @@ def _accepted(
             address=address,
             protocol=known_protocol if service is None else protocol_of(service),
             session=session,
-            local=_canonical_of(local_of, match),
+            local=_address_in(local_of, match),
         )
 
     return accepted
@@ -124,7 +124,7 @@ def _at_once(
         if has_other_groups and None in texts:
             return by_name(match, pid)
         user, text, local, service, key = texts
-        address = None if text is None else _canonical(text)
+        address = None if text is None else canonical_of(text)
         if address is None:
             return Reason.NOT_AN_ADDRESS
         if is_one:
@@ -140,7 +140,7 @@ def _at_once(
             if has_protocol and service is not None
             else known_protocol,
             session=session,
-            local=_canonical(local) if has_local and local is not None else None,
+            local=canonical_of(local) if has_local and local is not None else None,
         )
 
     return at_once
@@ -148,7 +148,7 @@ def _at_once(
 
 def _connected(address_of: _Text | None, session_of: _Session | None) -> Builder:
     def connected(match: TextMatch, pid: str) -> Observation | Reason:
-        address = _canonical_of(address_of, match)
+        address = _address_in(address_of, match)
         if address is None:
             return Reason.NOT_AN_ADDRESS
         session = None if session_of is None else session_of(match, pid)
@@ -176,7 +176,7 @@ def _ended(
             session=session,
             user=user,
             protocol=known_protocol if service is None else protocol_of(service),
-            address=_canonical_of(address_of, match),
+            address=_address_in(address_of, match),
         )
 
     return ended
@@ -188,17 +188,17 @@ def _refused(
     def refused(match: TextMatch, pid: str) -> Observation:
         return Refused(
             user=None if user_of is None else user_of(match),
-            address=_canonical_of(address_of, match),
+            address=_address_in(address_of, match),
             session=None if session_of is None else session_of(match, pid),
         )
 
     return refused
 
 
-def _canonical_of(address_of: _Text | None, match: TextMatch) -> str | None:
+def _address_in(address_of: _Text | None, match: TextMatch) -> str | None:
     """Return the canonical address, None where there is none or the text is not an address."""
     text = None if address_of is None else address_of(match)
-    return None if text is None else _canonical(text)
+    return None if text is None else canonical_of(text)
 
 
 def _text(groups: Groups, name: str) -> _Text | None:
@@ -264,5 +264,5 @@ def _part(groups: Groups, name: str) -> _Session:
         return lambda match, _: match[only]
     text_of = _text(groups, name)
     if name in ("address", "local"):
-        return lambda match, _: _canonical_of(text_of, match)
+        return lambda match, _: _address_in(text_of, match)
     return lambda match, _: None if text_of is None else text_of(match)

@@ -23,7 +23,7 @@ def literal_prefixes(expression: pp.ParserElement) -> frozenset[str]:
     At most 64; the empty string stands for "anything". Sound, not tight: an unknown part of the
     expression ends a prefix early.
     """
-    return frozenset(text for text, _ in _prefixes(expression))
+    return frozenset(text for text, _ in starts(expression))
 
 
 def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
@@ -31,7 +31,7 @@ def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
     return any(a.startswith(b) or b.startswith(a) for a in some for b in others)
 
 
-def _prefixes(element: pp.ParserElement) -> set[tuple[str, bool]]:
+def starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
     """Return pairs of a literal prefix, and whether it is the whole element."""
     kind = type(element)
     if kind in LITERALS:
@@ -45,29 +45,29 @@ def _prefixes(element: pp.ParserElement) -> set[tuple[str, bool]]:
         for part in element.exprs:  # type: ignore[attr-defined]
             if not any(whole for _, whole in prefixes):
                 break
-            prefixes = _joined(prefixes, _prefixes(part))
+            prefixes = _joined(prefixes, starts(part))
         return prefixes
     if kind is pp.MatchFirst:
         union: set[tuple[str, bool]] = set()
         for part in element.exprs:  # type: ignore[attr-defined]
-            union |= _prefixes(part)
+            union |= starts(part)
         return union if len(union) <= _MAX_PREFIXES else {("", False)}
     if kind is pp.Opt:
-        return _prefixes(element.expr) | {("", True)}  # type: ignore[attr-defined]
+        return starts(element.expr) | {("", True)}  # type: ignore[attr-defined]
     if kind is pp.Combine:
-        return _prefixes(element.expr)  # type: ignore[attr-defined]
+        return starts(element.expr)  # type: ignore[attr-defined]
     return {("", False)}
 
 
 def _of_regex(element: pp.ParserElement) -> set[tuple[str, bool]]:
     if element.flags:  # type: ignore[attr-defined]
         return {("", False)}
-    prefixes, end = _of_pattern(element.pattern, 0)  # type: ignore[attr-defined]
-    # An unpaired parenthesis, for example in a class, would mislead _of_pattern.
+    prefixes, end = pattern_prefixes(element.pattern, 0)  # type: ignore[attr-defined]
+    # An unpaired parenthesis, for example in a class, would mislead pattern_prefixes.
     return prefixes if end == len(element.pattern) else {("", False)}  # type: ignore[attr-defined]
 
 
-def _of_pattern(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
+def pattern_prefixes(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
     """Return the prefixes of the alternatives from `position` on, and where they end.
 
     Reads literal characters and groups of them (so `one_of`, which is words between bars); any
@@ -92,7 +92,7 @@ def _of_one(pattern: str, position: int) -> tuple[set[tuple[str, bool]], int]:
     begins = {("", False)}
     group = _group.match(pattern, position)
     if group:
-        inside, end = _of_pattern(pattern, group.end())
+        inside, end = pattern_prefixes(pattern, group.end())
         end += 1
         if group[1] in ("?:", "?>"):
             begins = inside

@@ -15,7 +15,7 @@ from typing import Any
 from ..addresses import canonical
 from ..model import Reason, Record
 from .headers import JOURNAL_PROGRAM, JSON_PROGRAM, PID, TAG
-from .message import bare, nil
+from .message import WRAPPED, bare, nil
 
 MAX_NAME = 255
 """Most characters of a host or a pid, as in the text forms: both are kept in memory."""
@@ -31,6 +31,37 @@ _usual = re.compile(
 ).fullmatch
 """Reads an object as rsyslog's template in `rsyslog/` writes it where nothing is escaped, in half
 the time of the JSON decoder. The decoder reads all others."""
+USUAL_GROUPS = (
+    "received", "received_zone", "sent", "sent_zone", "host", "tag_pid", "pid", "source", "uid",
+    "juid",
+)  # fmt: skip
+_SECOND = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})"
+_ZONE = r"(?:\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
+
+
+def usual_json(program: str) -> tuple[str, int]:
+    """Return what stands before a message of `program` in rsyslog's template, and its groups'
+    number.
+
+    They are `USUAL_GROUPS`, of a line that this machine's own processes wrote. Behind it comes a
+    message in which nothing is escaped or wrapped, to the two characters at the end of the line.
+    """
+    return (
+        rf'\{{"t":"{_SECOND}{_ZONE}", ?"s":"{_SECOND}{_ZONE}", ?'
+        rf'"h":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"p":"{re.escape(program)}(?:\[({PID})\])?:?", ?'
+        rf'"pid":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"in":"({_TEXT}*+)", ?'
+        rf'"from":"(?:127\.0\.0\.1|::1|)"(?:, ?"proto": ?0)?(?:, ?"uid": ?{_COUNT})?'
+        rf'(?:, ?"juid": ?{_COUNT})?, ?"msg":"(?> ?)(?={_TEXT}*+\Z)(?!{WRAPPED})',
+        len(USUAL_GROUPS),
+    )
+
+
+@lru_cache(64)
+def second_of(stamp: str, zone: str) -> int:
+    """Return the epoch seconds of a stamp without its fraction. Raises ValueError."""
+    return int(datetime.fromisoformat(stamp + zone).timestamp())
+
+
 _first_program = re.compile(rf'"{JSON_PROGRAM}(?:"([^"]*)")?'.encode()).search
 _first_identifier = re.compile(rf'"{JOURNAL_PROGRAM}(?:"([^"]*)")?'.encode()).search
 _whole_tag = re.compile(rf"({TAG})(?:\[({PID})\])?:?").fullmatch
@@ -69,11 +100,11 @@ def read(line: bytes) -> Record | Reason:
                 bare(message.removeprefix(" ")),
                 nil(host),
                 nil(pid) or tag_pid or "",
-                _oldest(received) if sent == received else _oldest(received, sent),
+                oldest(received) if sent == received else oldest(received, sent),
                 None if writer < 0 else writer,
                 peer,
                 True,
-                _is_exact(source, peer, uid, juid),
+                is_exact(source, peer, uid, juid),
             ),
         )
     except ValueError:
@@ -110,11 +141,11 @@ def decoded(line: bytes, text: str) -> Record | Reason:
             bare(message.removeprefix(" ")),
             _text(values.get("h")),
             _text(values.get("pid")) or tag[2] or "",
-            _oldest(received) if sent == received else _oldest(received, sent),
+            oldest(received) if sent == received else oldest(received, sent),
             _uid(uid, juid),
             peer,
             True,
-            _is_exact(values.get("in"), peer, uid, juid),
+            is_exact(values.get("in"), peer, uid, juid),
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Reason.BAD_JSON
@@ -176,7 +207,7 @@ def _program(name: str, source: object, peer: str, uid: object, juid: object) ->
     return name if (uid, juid) not in _NO_SENDER else "nginx-error-log"
 
 
-def _is_exact(source: object, peer: str, uid: object, juid: object) -> bool | None:
+def is_exact(source: object, peer: str, uid: object, juid: object) -> bool | None:
     """Return whether the feed has each message as its sender wrote it, in order; None: unknown.
 
     A local socket has. journald strips blanks, and UDP may change the order of messages.
@@ -212,7 +243,7 @@ def _text(value: object) -> str:
     raise ValueError
 
 
-def _oldest(*stamps: str | None) -> float | None:
+def oldest(*stamps: str | None) -> float | None:
     """Return the oldest RFC 3339 time as epoch seconds, None if there is none. Raises: ValueError.
 
     When rsyslog replays the journal, one of its two times is that of the replay, which one depends

@@ -8,6 +8,8 @@ REPEATED_BYTES = 790
 """rsyslog cuts the text of `message repeated` at 800 bytes (`%.800s`): a text this long may have
 lost its end, and stays wrapped, so that no rule reads it."""
 _WRAPPED = ("[ID ", "message repeated ", "\ufeff")
+WRAPPED = "|".join(map(re.escape, _WRAPPED))
+"""A regular expression: how a message begins that may have something around it."""
 _unwrap = re.compile(
     r"\ufeff?(?:\[ID [0-9]{1,10} [a-z0-9]{1,16}\.[a-z]{1,8}\] ?(.*)"
     r"|message repeated [0-9]{1,10} times: \[ ?(.*)\]|(.*))"

@@ -34,7 +34,7 @@ from .headers import (
     TAI64,
     OwnLog,
 )
-from .message import bare, nil
+from .message import WRAPPED, bare, nil
 
 MAX_LINE_BYTES = 65_536
 """syslog-ng cuts lines here; rsyslog's default is 8 KiB. Longer lines are not read."""
@@ -42,9 +42,20 @@ MAX_LINE_BYTES = 65_536
 # One blank is syslog's. Further ones are text, and may be a client's: some loggers cut lines.
 _FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: |\Z)"
 # Wrapped messages are left to _RARE.
-_common = re.compile(
-    rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!\[ID |message repeated |\ufeff).*)"
-).fullmatch
+_common = re.compile(rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!{WRAPPED}).*)").fullmatch
+USUAL_GROUPS = ("host", "pid")
+
+
+def usual_text(program: str) -> tuple[str, int]:
+    """Return what stands before a message of `program` in the usual text, and its groups' number.
+
+    They are `USUAL_GROUPS`. Behind it comes a message that nothing is wrapped around, without the
+    CR that a line may end with.
+    """
+    tag = rf"{re.escape(program)}(?:\[({PID})\])?: "
+    return rf"{DAY_SYSLOG}({HOST}) {tag}(?!{WRAPPED})", len(USUAL_GROUPS)
+
+
 _rfc5424 = re.compile(
     rf"{PRI}1 (?:-|{ISO}) ({RFC5424_HOST}) ({TAG}) ([!-~]{{1,128}}) [!-~]{{1,64}} "
     # rsyslog writes the blank of the old format as well.

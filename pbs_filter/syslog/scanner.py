@@ -75,15 +75,15 @@ class Scanner:
         ]
         # A slash may be escaped; a name with any other escape is a candidate.
         json_names = _names(exact, behind_path, r"\\?/")
-        value = rf'"(?:{json_names}["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
+        value = rf'"(?:({json_names})["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
         json = f'"{JSON_PROGRAM}{value}'
         either = f'"(?:{JSON_PROGRAM}|{JOURNAL_PROGRAM}){value}'
         rfc5424 = (
             f"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ (?:{names} |[!-~]++ [!-~]++ [!-~]++ - ++{NGINX})"
         )
         others = rf"{rfc5424}|(?!1 |\{{)(?:{'|'.join(rare)})"
-        text = rf"(?>{PRI})(?>({_USUAL})|)(?(2){names}[\[:]|(?:{others}))[^\n]*+"
-        self._lines = re.compile(rf"\n(\{{[^\n]*?{either}|{text})".encode()).findall
+        text = rf"(?>{PRI})(?>({_USUAL})|)(?(2)({names})[\[:]|(?:{others}))[^\n]*+"
+        self._lines = re.compile(rf"\n({text}|\{{[^\n]*?{either})".encode()).findall
         self._json = re.compile(json.encode()).finditer
         self._journal = re.compile(either.encode()).finditer
 
@@ -92,19 +92,27 @@ class Scanner:
 
         `block` is complete lines, each with its newline (the last may lack it).
         """
+        return [line for line, _ in self.named(block)]
+
+    def named(self, block: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the lines of `candidates`, each with the name of its program.
+
+        The name is empty unless the line has one of the two usual stamps, or is of the JSON feed.
+        """
         if block.startswith(b"{") and not _text_line(block):
             return self._json_candidates(block)
-        return [line for line, _ in self._lines(b"\n" + block)]
+        return [(line, name) for line, _, name, _ in self._lines(b"\n" + block)]
 
-    def _json_candidates(self, block: bytes) -> list[bytes]:
+    def _json_candidates(self, block: bytes) -> list[tuple[bytes, bytes]]:
         lines = []
         start = 0
         # `re` has no table of first bytes for two keys, so both are searched only where needed.
         search = self._journal if b"SYSLOG_IDENTIFIER" in block else self._json
         for found in search(block):
             start = block.rfind(b"\n", start, found.start()) + 1 or start
-            lines.append(block[start : found.end()])
-            start = found.end()
+            end = found.end()
+            lines.append((block[start:end], found[1] or b""))
+            start = end
         return lines
 
 
