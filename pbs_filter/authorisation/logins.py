@@ -1,4 +1,4 @@
-"""The last steps of a login: whose session it is, the site's policy, the ledger. Pure."""
+"""The last steps of a login or an end: whose session it is, the site's policy, the ledger. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from ..addresses import widen
 from ..grammar.rules import Rule, Server
-from ..model import Accepted, Reason, Record
+from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
 from .authorisations import clean
 from .correlator import Correlator
 from .keys import logger_of, prefix_of, sender_of, word_of
@@ -155,3 +155,70 @@ class Logins:
             return user
         group = self.policy.group_of(user, address) if self.policy.groups else None
         return "" if group is None else f"group {group.name}"
+
+    def holder(self, record: Record, server: str, observation: Observation) -> str | None:
+        """The user who holds the session that `observation` ends; None: nobody logged in."""
+        if not isinstance(observation, Ended):
+            return None
+        if observation.session is None:
+            return observation.user
+        key = prefix_of(sender_of(record), server) + word_of(observation.session)
+        session = self._ledger.sessions.get(key)
+        return None if session is None or key in self._correlator.pending else session.user
+
+    def other(
+        self,
+        observation: Connected | Refused | Ended | Ignored,
+        teller: Server,
+        rule: str,
+        record: Record,
+        at: int,
+        now: int,
+    ) -> Outcome:
+        """Take what is no login, from a line of `teller` that its sender may tell of."""
+        server = teller.name
+        prefix = prefix_of(sender_of(record), teller.sessions_of or server)
+        if isinstance(observation, Connected):
+            session = prefix + word_of(observation.session)
+            self._correlator.connected(session, observation.address, at, now)
+            return Outcome("none", Reason.CONNECTED, server, rule, observation, observation.address)
+        if isinstance(observation, Ended):
+            return self._ended(observation, server, rule, prefix, at, now)
+        if isinstance(observation, Refused):
+            if observation.session is not None:
+                self._correlator.ended(prefix + word_of(observation.session), at, now)
+            return Outcome(
+                "none",
+                Reason.REFUSED,
+                server,
+                rule,
+                observation,
+                observation.address,
+                observation.user,
+            )
+        return Outcome("none", Reason.IGNORED, server, rule, observation)
+
+    def _ended(
+        self, observation: Ended, server: str, rule: str, prefix: str, at: int, now: int
+    ) -> Outcome:
+        user = None if observation.user is None else clean(observation.user)
+        if observation.session is not None:
+            session = prefix + word_of(observation.session)
+            known = self._ledger.sessions.get(session)
+            if known is not None:
+                user = user or known.user
+            held = self._correlator.ended(session, at, now)
+        else:
+            protocol = observation.protocol or ""
+            held = self._correlator.ended_by_user(prefix, user or "", protocol, at, now)
+        address = held or observation.address
+        return Outcome(
+            "none" if address is None else "logout",
+            Reason.NOBODY_LOGGED_IN if address is None else None,
+            server,
+            rule,
+            observation,
+            address,
+            user,
+            observation.protocol,
+        )

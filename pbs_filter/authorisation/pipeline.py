@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator
 
 from ..grammar.carriage import Carriage
 from ..grammar.matcher import Match, Matcher
-from ..grammar.rules import Server, own_logs_of
-from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Record, Refused
+from ..grammar.rules import own_logs_of
+from ..model import Accepted, Connected, Ended, Reason, Record
 from ..syslog import records
 from ..syslog.scanner import Scanner
-from .authorisations import clean
 from .correlator import Correlator
 from .counters import LINE_BYTES, Counts, line_count
 from .failures import MAX_FAILURES, Failure, place_of
-from .keys import logger_of, prefix_of, sender_of, word_of
+from .keys import logger_of
 from .ledger import Ledger
 from .logins import Logins
 from .noticed import TEST_PROGRAM, Noticed
@@ -232,7 +231,7 @@ class Pipeline:
             return Outcome("none", reading)
         server = reading.server.name
         observation = reading.observation
-        holder = self._holder(record, server, observation) if record.uid else None
+        holder = self.logins.holder(record, server, observation) if record.uid else None
         distrust = self.policy.distrusts(record, server, observation, holder)
         if distrust is not None:
             if distrust is Reason.FORGED:
@@ -259,7 +258,7 @@ class Pipeline:
         if isinstance(observation, Accepted):
             self.usual.learn(record, reading.server, reading.rule)
             return self.logins.accepted(observation, reading.server, reading.rule, record, at, now)
-        return self._other(observation, reading.server, reading.rule.name, record, at, now)
+        return self.logins.other(observation, reading.server, reading.rule.name, record, at, now)
 
     def _may_be_piece(
         self, record: Record, carriage: Carriage, reading: Match | Reason, now: int
@@ -300,69 +299,3 @@ class Pipeline:
         if way.shows_pieces:
             self.pieces.remember_pid(logger_of(record), record.pid)
         return not self.pieces.is_loggers_pid(logger_of(record), record.pid)
-
-    def _holder(self, record: Record, server: str, observation: Observation) -> str | None:
-        """The user who holds the session that `observation` ends; None: nobody logged in."""
-        if not isinstance(observation, Ended):
-            return None
-        if observation.session is None:
-            return observation.user
-        key = prefix_of(sender_of(record), server) + word_of(observation.session)
-        session = self.ledger.sessions.get(key)
-        return None if session is None or key in self.correlator.pending else session.user
-
-    def _other(
-        self,
-        observation: Connected | Refused | Ended | Ignored,
-        teller: Server,
-        rule: str,
-        record: Record,
-        at: int,
-        now: int,
-    ) -> Outcome:
-        server = teller.name
-        prefix = prefix_of(sender_of(record), teller.sessions_of or server)
-        if isinstance(observation, Connected):
-            session = prefix + word_of(observation.session)
-            self.correlator.connected(session, observation.address, at, now)
-            return Outcome("none", Reason.CONNECTED, server, rule, observation, observation.address)
-        if isinstance(observation, Ended):
-            return self._ended(observation, server, rule, prefix, at, now)
-        if isinstance(observation, Refused):
-            if observation.session is not None:
-                self.correlator.ended(prefix + word_of(observation.session), at, now)
-            return Outcome(
-                "none",
-                Reason.REFUSED,
-                server,
-                rule,
-                observation,
-                observation.address,
-                observation.user,
-            )
-        return Outcome("none", Reason.IGNORED, server, rule, observation)
-
-    def _ended(
-        self, observation: Ended, server: str, rule: str, prefix: str, at: int, now: int
-    ) -> Outcome:
-        user = None if observation.user is None else clean(observation.user)
-        if observation.session is not None:
-            session = prefix + word_of(observation.session)
-            known = self.ledger.sessions.get(session)
-            if known is not None:
-                user = user or known.user
-            held = self.correlator.ended(session, at, now)
-        else:
-            protocol = observation.protocol or ""
-            held = self.correlator.ended_by_user(prefix, user or "", protocol, at, now)
-        address = held or observation.address
-        return Outcome(
-            "none" if address is None else "logout",
-            Reason.NOBODY_LOGGED_IN if address is None else None,
-            server,
-            rule,
-            observation,
-            address,
-            user,
-            observation.protocol,
-        )

@@ -19,6 +19,7 @@ from ..grammar.straight import Straight
 from ..model import Record
 from ..syslog.json_records import is_exact, oldest, second_of
 from ..syslog.message import nil
+from .authorisations import clean
 from .counters import Counts
 from .keys import key_of_logger, prefix_of, word_of
 from .logins import Logins
@@ -115,16 +116,14 @@ class UsualLogins:
         seen = self._seen[key] = self._seen.get(key, 0) + 1
         if seen >= ENOUGH:
             self._learnt[program] = rule
-            self._open(program, record, server, rule)
+            self._open(program, server, rule)
 
-    def _open(self, program: str, record: Record, server: Server, rule: Rule) -> None:
+    def _open(self, program: str, server: Server, rule: Rule) -> None:
         self.ways.pop(program.encode(), None)
         straight = self._matcher.straight(program, server, rule)
         carriage = self._cut_programs.get(program)
         # A line that travels otherwise than its neighbours is for the general way.
         if straight is None or carriage not in (None, server.carriage_of(program)):
-            return
-        if carriage is not None and self._policy.cannot_tell(record, server.name, carriage):
             return
         uids = {0, *self._policy.trusted_uids.get(server.name, ())}
         self.ways[program.encode()] = Way(
@@ -171,8 +170,7 @@ class UsualLogins:
             address = canonical_of(spelt)
             if address is None or self._logins.ipv6_prefix != 128:
                 return False
-        if not user.isprintable():
-            return False
+        user = clean(user)
         if self._policy.refuses(
             address, user, canonical_of(local) if way.straight.has_local and local else None
         ):

@@ -67,7 +67,7 @@ def straight(rule: Rule, rivals: Iterable[Rule], program: str) -> Straight | Non
     key = names[0] if names else ""
     if rule.escaped or rule.session not in ((), ("pid",), (key,), ("user", "address", key)):
         return None
-    if not {"user", "address"} <= {part.resultsName for part in parts}:
+    if not {"user", "address"} <= {part.resultsName for part in parts if _is_plain(part)}:
         return None
     others = [each.expression for each in rivals if not are_disjoint(parts, each.expression)]
     read = [*map(_with_quad, parts)]
@@ -109,8 +109,13 @@ def _first_ways(expression: pp.ParserElement) -> list[pp.ParserElement]:
     return [expression]
 
 
+def _is_plain(part: pp.ParserElement) -> bool:
+    """Return whether `part` is no address, or reads one to the last character that it may have."""
+    return part.resultsName != "address" or getattr(part, "pattern", "") == ADDRESS.pattern
+
+
 def _with_quad(part: pp.ParserElement) -> pp.ParserElement:
     """Return `part`, but where it is the address, an IPv4 address is told from others."""
-    if part.resultsName != "address" or getattr(part, "pattern", "") != ADDRESS.pattern:
+    if part.resultsName != "address":
         return part
     return (pp.Opt(MAPPED) + _QUAD) | part.copy().set_results_name(SPELT)
