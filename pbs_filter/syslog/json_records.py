@@ -35,6 +35,7 @@ USUAL_GROUPS = (
     "received", "received_zone", "sent", "sent_zone", "host", "tag_pid", "pid", "source", "uid",
     "juid",
 )  # fmt: skip
+_NGINX = "nginx"
 _SECOND = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})"
 _ZONE = r"(?:\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 
@@ -46,10 +47,12 @@ def usual_json(program: str) -> tuple[str, int]:
     They are `USUAL_GROUPS`, of a line that this machine's own processes wrote. Behind it comes a
     message in which nothing is escaped or wrapped, to the two characters at the end of the line.
     """
+    # Another source would make other records of it.
+    source = "imuxsock" if program == _NGINX else f"{_TEXT}*+"
     return (
         rf'\{{"t":"{_SECOND}{_ZONE}", ?"s":"{_SECOND}{_ZONE}", ?'
         rf'"h":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"p":"{re.escape(program)}(?:\[({PID})\])?:?", ?'
-        rf'"pid":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"in":"({_TEXT}*+)", ?'
+        rf'"pid":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"in":"({source})", ?'
         rf'"from":"(?:127\.0\.0\.1|::1|)"(?:, ?"proto": ?0)?(?:, ?"uid": ?{_COUNT})?'
         rf'(?:, ?"juid": ?{_COUNT})?, ?"msg":"(?> ?)(?={_TEXT}*+\Z)(?!{WRAPPED})',
         len(USUAL_GROUPS),
@@ -202,7 +205,7 @@ def _program(name: str, source: object, peer: str, uid: object, juid: object) ->
 
     What came by a socket has a sender, or rsyslog says so. In the file a client makes lines.
     """
-    if name != "nginx" or source == "imuxsock" or peer:
+    if name != _NGINX or source == "imuxsock" or peer:
         return name
     return name if (uid, juid) not in _NO_SENDER else "nginx-error-log"
 
