@@ -20,8 +20,9 @@ from ..map_format.redis_url import is_redis
 from ..service.control import ANSWER_SECONDS
 from ..service.storage import redis_map_of
 from ..terminal import safe
-from ..text import counted
+from ..text import counted, waited
 from . import stored
+from .arguments import complain
 from .request import request
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ def run(config: Config, options: argparse.Namespace) -> int:
         question["user"] = options.forget_user
     else:
         question["all"] = True
+    if options.erase:
+        complain(
+            f"journal and history are written anew: at most {waited(ERASE_SECONDS)}; "
+            "log lines wait meanwhile"
+        )
     answer = request(config, question, ERASE_SECONDS if options.erase else ANSWER_SECONDS)
     count = answer["count"]
     whose = answer.get("address") or options.forget_user or "everybody"

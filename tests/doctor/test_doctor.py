@@ -565,6 +565,17 @@ def test_a_unit_that_does_not_stay_up_is_wrong():
     assert judge.service("x", {"ActiveState": "activating", "Result": "success"}, "r") is None
 
 
+def test_a_configuration_that_is_not_in_use_is_wrong():
+    changed = {"restart": ["grace_seconds"], "reload": [], "error": None}
+    finding = running(configuration=changed)[0]
+    assert ("wrong", "configuration", ("systemctl restart rsyslog",)) == (
+        finding.state,
+        finding.subject,
+        finding.todo,
+    )
+    assert "grace_seconds (in use after a restart" in finding.text
+
+
 def test_a_daemon_that_is_older_than_what_it_reads_once_is_noted():
     finding = judge.stale("sendmail", "/etc/mail/sendmail.cf", 1000, 1001, "restart it")
     assert finding is not None

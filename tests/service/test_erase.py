@@ -55,6 +55,7 @@ def test_an_erased_user_is_in_no_file_and_the_others_keep_theirs(place, running)
             pipeline.end()
         done = pipeline.mode("--forget", "--erase", "ALICE@example.org")
         assert 0 == done.returncode, done.stderr
+        assert b"at most 10 minutes; log lines wait meanwhile\n" in done.stderr
         assert b"erased from journal, map and history (authorised: 2 addresses)" in done.stdout
         assert b"log files" in done.stdout
         wait_for(lambda: holding(place, "alice@example.org") == set())
