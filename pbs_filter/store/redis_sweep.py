@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..map_format.redis_fields import last_login
+from ..text import counted
 from .redis_client import Link
 from .redis_queue import SendQueue
 
@@ -64,8 +65,8 @@ class Sweep:
     def _over(self) -> None:
         if self._is_first and self._spared:
             self._say(
-                f"the map has {len(self._spared)} addresses that {self._name!r} sent later than "
-                "all that our journal had: they stay until their ends; does another host have "
-                "this redis_name?"
+                f"the map has {counted(len(self._spared), 'address')} that {self._name!r} sent "
+                "later than all that our journal had: what is there stays until its end; does "
+                "another host have this redis_name?"
             )
         self._is_first = False

@@ -357,7 +357,7 @@ def test_a_cloned_filter_sweeps_nothing_while_the_first_one_is_silent(
             clone.ask(login(OF_B))
             wait_for(lambda: clone.status()["map"] is None, "it to have taken the place")
             assert {YES} == asks.lasting(OF_A)
-            assert "1 addresses that 'a' sent later" in clone.log.read_text()
+            assert "1 address that 'a' sent later" in clone.log.read_text()
             asks.until(OF_B, YES)
             a.signal(signal.SIGCONT)
             wait_for(
