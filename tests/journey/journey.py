@@ -200,6 +200,7 @@ class Journey(contextlib.ExitStack):
         options = "-qq -y --no-download --no-install-recommends -o Dpkg::Options::=--force-confold"
         self.type(f"apt-get {options} full-upgrade")
         self.type(f"apt-get {options} install dovecot-pop3d")
+        self.nothing_was_killed()
         self.machine.reboot()
         self.said("rebooted")
         assert self.machine.shell("cat /etc/debian_version").startswith("13")
@@ -233,6 +234,13 @@ class Journey(contextlib.ExitStack):
     def _restart(self) -> None:
         unit = "pbs-filter-journal" if self.kind.feed == "journal" else self.kind.feed
         self.machine.run("systemctl", "restart", unit)
+
+    def nothing_was_killed(self) -> None:
+        """systemd never had to kill what did not end by itself, 90 s after it was told to."""
+        units = "-u rsyslog -u syslog-ng -u pbs-filter-journal"
+        said = self.machine.shell(f"journalctl -q {units}", status=None)
+        killed = re.findall(r".*(?:stop-sig\w+' timed out|Killing process).*", said)
+        assert killed == [], said
 
     def undo(self) -> None:
         """--setup --undo, also of what was changed since: the MTA is as it was."""
@@ -327,3 +335,4 @@ def travel(kind: Kind, package: Path, directory: Path, tell: Callable[[str], Non
         journey.doctor()
         journey.undo()
         journey.purge()
+        journey.nothing_was_killed()
