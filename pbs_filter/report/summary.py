@@ -16,6 +16,8 @@ from ..authorisation.counters import Login
 from ..monitor.usage import ANSWERS, DAY_SECONDS, MAX_DEVICES, Day, Usage
 
 _FIELDS = {"a": 10, "u": 9}
+LATE_SECONDS = 1
+"""The usage takes logins once a second: its times may be so much later than the journal's."""
 
 
 class Device(NamedTuple):
@@ -149,7 +151,9 @@ def _devices(usage: Usage | None, journal: JournalLogins, used: dict[str, int]) 
         days: dict[str, int] = {}
         device = counted.get(login)
         if device is not None:
-            first, last = min(first, device.first), max(last, device.last)
+            first = min(first, device.first)
+            if device.last > last + LATE_SECONDS:
+                last = device.last
             days = device.days
             number = max(number, sum(days.values()))
         at = used.get(login.address, 0)
@@ -159,7 +163,7 @@ def _devices(usage: Usage | None, journal: JournalLogins, used: dict[str, int]) 
             last,
             number,
             journal.until.get(login.address, 0),
-            at if at >= first else 0,
+            at if at >= first - LATE_SECONDS else 0,
             days,
         )
 

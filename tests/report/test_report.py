@@ -90,6 +90,15 @@ def test_a_use_before_the_login_was_anothers():
     assert {BOB: 0, SCANNER: NOW - 900, newer: 0} == uses
 
 
+def test_a_second_that_the_counting_took_shows_nowhere():
+    """The login and its use at 10:19:59, both counted at 10:20:00."""
+    made = Usage(NOW - DAY_SECONDS, 30)
+    made.take(NOW, TODAY, {BOB: 1}, {BOB.address: NOW - 1}, NOTHING)
+    assert [NOW - 1] == [device.used for device in summary(made).devices]
+    (device,) = summary(made, *payloads((BOB, NOW - 1))).devices
+    assert (NOW - 1, NOW - 1, NOW - 1) == (device.first, device.last, device.used)
+
+
 def test_the_journal_knows_logins_from_before_and_until_when_each_may_relay():
     told = payloads((BOB, NOW - 5 * DAY_SECONDS), (BOB, NOW - 4 * DAY_SECONDS), (SCANNER, NOW - 60))
     (scanner, bob) = summary(usage(), *told).devices
