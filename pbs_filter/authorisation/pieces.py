@@ -14,7 +14,9 @@ chunk of the pipe for the rest of a line):
 * the end of a line whose beginning the second reader took: three messages;
 * once more of that, if they were as long as the buffer and looked short (the logger takes leading
   blanks off): three messages;
-* lines that were in the buffer between these: they come at once.
+* lines that were in the buffer between these: they come at once;
+* the beginning of a line that the buffer ended with, and a whole other line behind it, as one
+  message: any time later, but it is a sign itself.
 
 So eight messages behind a sign, and all that comes within `SECONDS` of it, may be pieces; where the
 feed has no time, `BUFFER_BYTES`. (Debian's courierlogger, fed with 56 short lines between a long
@@ -123,15 +125,21 @@ class Pieces:
         # A line of text shows its length where rsyslog wrote it from the log socket. Text proves no
         # sender: `require_vouched` refuses it.
         exact = record.exact if not record.vouched else bool(record.exact)
-        sign = is_odd or carriage.is_sign(record.message, exact)
+        shows = carriage.is_sign(record.message, exact)
+        sign = is_odd or shows
         sign = sign or (is_unread and logger is not None and logger.left > 0)
         if logger is None:
             if not sign:
                 return Look(False, False, [])
             logger = self._logger(key)
         at = record.time_epoch
+        # It may itself be the beginning of one line and the end of another: the logger keeps the
+        # beginning until more comes, however late that is.
         piece = (
-            logger.left > 0 or logger.left_bytes > 0 or (at is not None and at < logger.until_epoch)
+            (shows and carriage.shows_pieces)
+            or logger.left > 0
+            or logger.left_bytes > 0
+            or (at is not None and at < logger.until_epoch)
         )
         forged: list[Granted] = []
         if sign:

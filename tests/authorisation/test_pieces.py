@@ -97,6 +97,18 @@ def test_a_piece_authorises_nobody(messages, program):
     assert 1 <= made.counts.reasons[Reason.PIECE]
 
 
+@pytest.mark.parametrize("rest", ["Connection", "LOGIN FAILED, user=x", "LOGOUT"])
+@pytest.mark.parametrize("begun", ["LOGIN, user=alice", "LOGIN, user=a, ip=[192.0.2.8], port=[1"])
+def test_the_beginning_of_a_login_and_the_end_of_another_line_are_nobodys_login(begun, rest):
+    """Without any sign in front: courierlogger wrote such a message 25 messages behind it."""
+    for level in ("INFO", "DEBUG", "ERR"):
+        glued = f"{begun}{level}: {rest}, ip=[::ffff:{CANARY}], port=[4711]"
+        assert set() == addresses(feed(new(), glued))
+        made = new()
+        made.block(as_text(glued), NOW)
+        assert set() == addresses(made)
+
+
 def test_a_piece_ends_nobodys_session():
     logout = "LOGOUT, user=alice, ip=[192.0.2.7], port=[40612], headers=0, body=0, time=0"
     made = feed(new(), GENUINE, start=NOW - 60)
