@@ -1,4 +1,4 @@
-"""A test that waits for what must end by itself fails instead of hanging."""
+"""A time limit lets a test fail that would wait for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions whose login is spread over lines: who connected, who logged in, what is forgotten."""
+"""Sessions with a login of several lines: connection, login, and the ends of pending sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erasure: which texts speak of somebody, and what is remembered of him beside the ledger."""
+"""Erasure: the texts that name a user or an address, and the memory beside the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the log is told of authorisations and sessions, and that a flood is bounded."""
+"""The log has a line for each authorisation and session, and a flood of them is bounded."""
 
 from __future__ import annotations
 

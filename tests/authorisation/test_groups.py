@@ -1,4 +1,4 @@
-"""Groups: whose logins are meant, and that each login counts by its own group's terms."""
+"""Groups: which logins belong to them, and that each login has its own group's terms."""
 
 from __future__ import annotations
 

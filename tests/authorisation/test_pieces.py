@@ -1,4 +1,4 @@
-"""Pieces of long lines: what a logger cut off a client's name is nobody's login."""
+"""Pieces of long lines: the rest of a client's name behind a logger's cut is no login."""
 
 from __future__ import annotations
 

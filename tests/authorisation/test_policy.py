@@ -1,4 +1,4 @@
-"""Who is never authorised, and whose word counts."""
+"""The policy: addresses and users that are never authorised, and trusted senders."""
 
 from __future__ import annotations
 

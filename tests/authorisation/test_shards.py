@@ -1,4 +1,4 @@
-"""A dict in parts is a dict."""
+"""A dict in parts behaves like a dict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state as journal and map see it: everything goes over into another one."""
+"""The state's faces for journal and map: another state can be made of the journal's payloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trace: each step of the newest logins, while somebody asks."""
+"""The trace has each step of the newest logins, while a request runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several users of one address, each with his own end, held against each of them alone."""
+"""Several users of one address, each with an end of its own, compared with each user alone."""
 
 from __future__ import annotations
 

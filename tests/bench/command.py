@@ -1,4 +1,4 @@
-"""What the benchmarks that are programs of their own (`__main__.MODULES`) have in common."""
+"""The common part of the benchmarks that are programs of their own (`__main__.MODULES`)."""
 
 from __future__ import annotations
 

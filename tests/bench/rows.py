@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, and what it should be."""
+"""The rows of the table: measurements and their targets."""
 
 from __future__ import annotations
 

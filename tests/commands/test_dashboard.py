@@ -1,4 +1,4 @@
-"""What --watch draws, for terminals of every size; test_watch.py has a real terminal."""
+"""The screens of --watch, for terminals of every size; test_watch.py has a real terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose entries --forget --user means, in a map that other filters write, too."""
+"""--forget --user finds the user's entries in a map that other filters write, too."""
 
 from __future__ import annotations
 

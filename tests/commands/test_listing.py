@@ -1,4 +1,4 @@
-"""--list: what it prints, and that it never disagrees with a lookup."""
+"""The output of --list, which never disagrees with a lookup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""--report, asked of a running filter, of its file, and of the journal alone."""
+"""--report from a running filter, from its usage file, and from the journal alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of a request that the filter could not do."""
+"""The message for a request that the filter could not do."""
 
 from __future__ import annotations
 

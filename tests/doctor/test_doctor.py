@@ -1,4 +1,4 @@
-"""What --doctor says of what it tried, and what to do about it."""
+"""The findings of --doctor, and the remedies it names."""
 
 from __future__ import annotations
 

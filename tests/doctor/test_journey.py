@@ -1,4 +1,4 @@
-"""What --doctor says of each step of a login."""
+"""The findings of --doctor on each step of a login."""
 
 from __future__ import annotations
 

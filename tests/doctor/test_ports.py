@@ -1,4 +1,4 @@
-"""Ports: at which of them Postfix asks, which are closed, and what is said there."""
+"""Ports: where Postfix asks, where the relay is closed, and the findings on each."""
 
 from __future__ import annotations
 

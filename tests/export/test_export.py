@@ -1,4 +1,4 @@
-"""Exported files: what is in each format, when they are written, and what may go wrong."""
+"""Exported files: the bytes of each format, the times of writing, and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done is said at the end."""
+"""The figures of the faults are printed at the end."""
 
 from __future__ import annotations
 

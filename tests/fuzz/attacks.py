@@ -1,4 +1,4 @@
-"""What clients send: every server's lines with the canary in them, whole, cut and glued."""
+"""Texts of clients: every server's lines with the canary in them, whole, cut and glued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines with a hole: what a daemon writes around the text that a client chose."""
+"""Lines with a hole: a daemon's text around a client's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made from the declaration of the options: the example file and the manual pages."""
+"""The example file and the manual pages are made from the declaration of the options."""
 
 from __future__ import annotations
 

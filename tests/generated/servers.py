@@ -1,4 +1,4 @@
-"""What is made from the server files: README's table, and the programs that daemons pick out."""
+"""README's table and the daemons' lists of programs are made from the server files."""
 
 from __future__ import annotations
 

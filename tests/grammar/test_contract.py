@@ -1,4 +1,4 @@
-"""Every server keeps the contract, and the contract finds out those that do not."""
+"""Every server keeps the contract, and `check` finds each kind of violation."""
 
 from __future__ import annotations
 

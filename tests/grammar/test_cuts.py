@@ -1,4 +1,4 @@
-"""What the contract says of lines that are cut."""
+"""The contract's part about lines that are cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens, samples, and the reader: which rule reads a line, and what becomes of it."""
+"""Tokens, samples and the matcher: the rule that reads a line, and its observation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading takes time in proportion to the line, whatever the line is.
+"""The time to read a line grows in proportion to its length.
 
 Not in milliseconds, which a busy machine would fail: a line eight times as long may take eight
 times as long and some more, where one step too many for each character would take 64 times.

@@ -1,4 +1,4 @@
-"""TLS: a line says so where its server put the words, and never because a client chose them."""
+"""TLS is read where the server writes its words, and never from a client's text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Redis with one living address says to lookups, for `fake_redis`."""
+"""The replies of a Redis with one living address to lookups, for `fake_redis`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys in every spelling, the map in every condition, and who may send as whom."""
+"""Keys in every spelling, the map in every condition, and the senders that users may have."""
 
 from __future__ import annotations
 

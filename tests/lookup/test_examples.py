@@ -1,4 +1,4 @@
-"""The recipes below examples/: what they show is there, and would be accepted."""
+"""The recipes below examples/: their files and options exist, and are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Redis says: in any pieces, and whatever it may be."""
+"""Replies of Redis, in any pieces, and of any content."""
 
 from __future__ import annotations
 

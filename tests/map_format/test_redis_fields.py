@@ -1,4 +1,4 @@
-"""Several filters' values of one address: which one decides."""
+"""Several filters' values of one address, and the one that counts."""
 
 from __future__ import annotations
 

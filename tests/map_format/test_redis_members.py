@@ -1,4 +1,4 @@
-"""When a miss in Redis is believed: the one rule of filters and lookups."""
+"""The rule by which an address that is missing in Redis may be taken for "no"."""
 
 from __future__ import annotations
 

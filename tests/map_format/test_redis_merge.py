@@ -1,4 +1,4 @@
-"""What several filters say of one address, as people see it."""
+"""The entries of several filters for one address, merged for people."""
 
 from __future__ import annotations
 

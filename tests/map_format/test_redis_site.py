@@ -1,4 +1,4 @@
-"""What a filter remembers of the others, whatever becomes of Redis."""
+"""A filter's words on the others outlive the loss of Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text that says where a Redis map is; and what is refused, without showing a password."""
+"""URLs of maps in Redis; wrong ones are refused without showing a password."""
 
 from __future__ import annotations
 

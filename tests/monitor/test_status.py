@@ -1,4 +1,4 @@
-"""--status: what a filter knows of itself, for people and for programs."""
+"""The values of --status, for people and for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept for --report: logins by device, who was let in, sums by the day."""
+"""The usage for --report: logins by device, addresses that were let in, sums by the day."""
 
 from __future__ import annotations
 

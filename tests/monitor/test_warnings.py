@@ -1,4 +1,4 @@
-"""What an operator hears of: once for each cause, only what matters."""
+"""Warnings for the operator: one for each cause, and none without need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the clients of one server do, and what they saw: the truth the filter is held to."""
+"""A scenario of clients of one server; their view is the truth to which the filter is compared."""
 
 from __future__ import annotations
 

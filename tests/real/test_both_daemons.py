@@ -1,4 +1,4 @@
-"""What rsyslog and syslog-ng, of Debian 12 and of Debian 13, with the shipped files do alike."""
+"""The common behaviour of rsyslog and syslog-ng, of Debian 12 and 13, with the shipped files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long names against real servers: what their loggers make of them authorises nobody.
+"""Long names against real servers: the pieces that loggers make of them authorise nobody.
 
 The same lines are handed on by rsyslog, by journald and by syslog-ng.
 """

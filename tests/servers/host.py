@@ -1,4 +1,4 @@
-"""A mail host with all servers: its log in, and who may relay out."""
+"""A mail host with all servers: log lines in, addresses that may relay out."""
 
 from __future__ import annotations
 

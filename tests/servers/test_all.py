@@ -1,4 +1,4 @@
-"""What holds for every server."""
+"""The tests for every server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose word counts: root's, and that of accounts which the configuration lets speak."""
+"""Lines count of root, and of the accounts that the configuration names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The control socket: no peer makes the filter wait, end, or keep what it sent."""
+"""The control socket: no peer makes the filter wait, end, or keep a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has ended is forgotten in time, and whoever is to be erased is in no file any more."""
+"""Ended authorisations are forgotten in time, and an erased user is in no file any more."""
 
 from __future__ import annotations
 

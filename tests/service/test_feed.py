@@ -1,4 +1,4 @@
-"""The filter as a process: what it says to the daemon, what it keeps, what it survives."""
+"""The filter as a process: its replies to the daemon, its files, and its failures."""
 
 from __future__ import annotations
 

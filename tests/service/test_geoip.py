@@ -1,4 +1,4 @@
-"""The database of countries: real files, by the real library; what is missing or broken is said."""
+"""The database of countries: real files, read by the real library; errors are logged."""
 
 from __future__ import annotations
 

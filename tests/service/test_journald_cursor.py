@@ -1,4 +1,4 @@
-"""How far systemd's journal has been taken."""
+"""The cursor keeps the last acknowledged entry of systemd's journal."""
 
 from __future__ import annotations
 

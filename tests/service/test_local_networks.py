@@ -1,4 +1,4 @@
-"""The command that tells the networks: no line and no start waits for it longer than is good."""
+"""The command that prints the networks delays no line, and a start only for a bounded time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of answers, from lookups to the filter: no answer waits for them, nobody is misled."""
+"""Counts of answers go from lookups to the filter; no answer waits for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running filter says of itself: to the log once, in --status for as long as it holds."""
+"""Warnings of a running filter: once in the log, and in --status while their cause lasts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person asks for that all filters of a site must know."""
+"""Requests that all filters of a site must know."""
 
 from __future__ import annotations
 

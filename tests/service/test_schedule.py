@@ -1,4 +1,4 @@
-"""Transcripts of the persister's decisions: what happens at which time, and what is due then."""
+"""Transcripts of the persister's decisions: times, events, and the next due time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of what --report is made of: it survives restarts, and troubles nobody."""
+"""The usage file for --report survives restarts, and its errors stop nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the daemon is told while there is no feed: nothing is taken that cannot be kept."""
+"""While there is no feed, the daemon's lines are refused, so that none is taken and lost."""
 
 from __future__ import annotations
 

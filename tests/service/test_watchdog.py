@@ -1,4 +1,4 @@
-"""The belt against a line that hangs a rule: heard while a block is worked on, and only then."""
+"""The watchdog ends a filter whose rule hangs, only while it works on a block."""
 
 from __future__ import annotations
 

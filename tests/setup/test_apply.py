@@ -1,4 +1,4 @@
-"""--apply and --undo on real files: whole, kept, taken back, and nobody else's to misuse."""
+"""--apply and --undo on real files: written whole, kept, taken back, closed to other users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What --setup decides: for every daemon and MTA, and for machines that are not as usual."""
+"""The decisions of --setup, for every daemon and MTA, and for unusual machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of --setup --apply: kept as it was made, and what it says of files changed since."""
+"""The record of --setup --apply: kept as it was made, and compared with files changed since."""
 
 from __future__ import annotations
 

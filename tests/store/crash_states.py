@@ -1,4 +1,4 @@
-"""What a disk may hold after a power cut, by the rules that file systems promise and no more.
+"""The contents that a disk may have after a power cut, by the guarantees of file systems.
 
 `Recorder` stands in for `os` in the modules under test: the calls are made, and written down.
 `after_a_cut` then gives, for a cut behind any of them, directories that a machine may find when it

@@ -1,4 +1,4 @@
-"""A server that says to each command what the test wants: trouble that a real one rarely has."""
+"""A server whose reply to each command the test chooses: errors that a real one rarely gives."""
 
 from __future__ import annotations
 

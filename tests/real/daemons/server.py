@@ -1,4 +1,4 @@
-"""What every POP/IMAP server of the tests offers, whatever it takes to run it."""
+"""The interface of every POP/IMAP server of the tests."""
 
 from __future__ import annotations
 

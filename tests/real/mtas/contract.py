@@ -1,4 +1,4 @@
-"""What every MTA must do with the map, whatever way it asks. Test classes inherit it."""
+"""The tests for every MTA, whatever its way to ask; test classes inherit them."""
 
 from __future__ import annotations
 
