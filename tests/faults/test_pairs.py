@@ -60,6 +60,16 @@ def answers(settings: Config, addresses: list[str]) -> set[str]:
     return {lookup.ask(address.encode(), patience=0.0) for address in addresses}
 
 
+def killed_with_everybody_in_the_map(settings: Config) -> None:
+    """A filter ends by kill -9 when the map has all of MANY."""
+    life = started(settings)
+    log_in(life, MANY)
+    while answers(settings, MANY) != {YES}:
+        pass
+    life.kill()
+    life.end()
+
+
 @pytest.mark.parametrize("by", [7000, -3600, 300, -300, 1.5])
 @pytest.mark.parametrize("seen", [True, False], ids=["seen by a line", "seen by nobody"])
 def test_the_input_ends_just_after_the_clock_was_set(
@@ -187,12 +197,7 @@ DEATHS = [
 def test_a_damaged_journal_and_then_kills_during_the_next_starts(
     settings: Config, damage: Callable[[Path], None]
 ) -> None:
-    life = started(settings)
-    log_in(life, MANY)
-    while answers(settings, MANY) != {YES}:
-        pass
-    life.kill()
-    life.end()
+    killed_with_everybody_in_the_map(settings)
     damage(Path(settings.journal))
     for death in DEATHS:
         life = started(settings, death)
@@ -209,12 +214,7 @@ def test_a_damaged_journal_and_then_kills_during_the_next_starts(
 def test_a_damaged_journal_and_a_map_that_was_being_written(
     settings: Config, damage: Callable[[Path], None]
 ) -> None:
-    life = started(settings)
-    log_in(life, MANY)
-    while answers(settings, MANY) != {YES}:
-        pass
-    life.kill()
-    life.end()
+    killed_with_everybody_in_the_map(settings)
     state = Path(settings.map + ".state")
     state.write_bytes(b"writing".ljust(159) + b"\n")
     damage(Path(settings.journal))
