@@ -29,7 +29,8 @@ ADDRESSES = {"192.0.2.7", "192.0.2.8", "192.0.2.10", "2001:db8::7"}
 def place(tmp_path: Path) -> Path:
     """A copy of the state, as 0.1.0 has left it."""
     for path in OLD.iterdir():
-        shutil.copy(path, tmp_path)
+        # Not its mode: in a clone by somebody with umask 0002 others could write it.
+        shutil.copyfile(path, tmp_path / path.name)
     packed = tmp_path / "map.gz"
     (tmp_path / "map").write_bytes(gzip.decompress(packed.read_bytes()))
     packed.unlink()
