@@ -34,6 +34,23 @@ def accepts(command: list[str | Path]) -> str:
     return done.stdout
 
 
+ADVICE = (
+    "backward-compatible insecure default in use: global(",
+    "is very large - is this really intended?",
+    "has no dedicated non-direct queue; input processing will share the main queue",
+)
+"""What rsyslog 8.2610 says of any configuration, of our large queue, and of a ruleset that passes
+its lines on to the action's own queue."""
+
+
+def rsyslog_accepts(config: Path) -> None:
+    """rsyslog takes it, without a word against it."""
+    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
+    lines = [line for line in said.splitlines() if not any(words in line for words in ADVICE)]
+    against = [line for line in lines if re.search("error|warning", line, re.IGNORECASE)]
+    assert [] == against, said
+
+
 def systemd_verify() -> list[str]:
     """The first words of a command that reads units, with those of the unpacked systemd beside
     them: a container has none of its own."""
@@ -69,8 +86,7 @@ def test_rsyslog_accepts_the_files_of_a_pop_host(sender: str, tmp_path: Path) ->
         + text("rsyslog/client.conf")
         + with_certificates(f"rsyslog/client-{sender}.conf", tmp_path)
     )
-    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
-    assert not re.search("error|warning", said, re.IGNORECASE), said
+    rsyslog_accepts(config)
 
 
 @needs_packages
@@ -84,8 +100,7 @@ def test_rsyslog_accepts_the_drop_in_with_each_input(inputs: list[str], tmp_path
         f'global(workDirectory="{tmp_path}")\n'
         + "".join([*modules, text("rsyslog/pbs-filter.conf"), *behind])
     )
-    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
-    assert not re.search("error|warning", said, re.IGNORECASE), said
+    rsyslog_accepts(config)
 
 
 @needs_packages
@@ -109,8 +124,7 @@ def test_rsyslog_accepts_the_larger_queue_of_a_central_host(tmp_path: Path) -> N
         + changed
         + with_certificates("rsyslog/central.conf", tmp_path)
     )
-    said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
-    assert not re.search("error|warning", said, re.IGNORECASE), said
+    rsyslog_accepts(config)
 
 
 @needs_packages
@@ -127,8 +141,7 @@ def test_rsyslog_accepts_the_drop_in_in_debians_own_configuration(tmp_path: Path
             debian, count = re.subn(r'(?m)^module\(load="imuxsock".*$', line, debian)
             assert 1 == count
         config.write_text(debian)
-        said = accepts(["/usr/sbin/rsyslogd", "-N1", "-f", config])
-        assert not re.search("error|warning", said, re.IGNORECASE), said
+        rsyslog_accepts(config)
 
 
 # ------------------------------------------------------------------ syslog-ng
@@ -259,9 +272,12 @@ def test_systemd_accepts_the_drop_in_for_redis(tmp_path: Path) -> None:
 
 @needs_packages
 @pytest.mark.parametrize("daemon", ["rsyslog", "syslog-ng"])
-def test_logrotate_accepts_the_snippets(daemon: str) -> None:
+def test_logrotate_accepts_the_snippets(daemon: str, tmp_path: Path) -> None:
     command = launch(unpack("logrotate"), "/usr/sbin/logrotate")
-    said = accepts([*command, "--debug", CHECKOUT / daemon / "logrotate"])
+    # As it is installed: logrotate reads no file that others can write, as in a clone they may.
+    snippet = tmp_path / "logrotate"
+    snippet.write_bytes((CHECKOUT / daemon / "logrotate").read_bytes())
+    said = accepts([*command, "--debug", snippet])
     assert "rotating pattern: /var/log/pbs-filter.log" in said
     assert "error" not in said
 
