@@ -14,6 +14,8 @@ from ..text import counted
 LONG = 20
 """Lines of a new file that --apply shows; of a longer one it names the source."""
 
+READ_IT = "Then let the daemons read it (until then each goes on with what it read before):"
+
 
 def inventory(machine: Machine, chosen: Sequence[Integration]) -> str:
     """Return what is installed here, and what should be known of the chosen integrations."""
@@ -202,7 +204,7 @@ def next_steps(machine: Machine, made: Plan) -> str:
         )
     if made.restart_commands:
         parts.append(
-            "Then let the daemons read it:\n"
+            f"{READ_IT}\n"
             + _commands(made.restart_commands)
             + "\nAnd see it work (--doctor first: its test line starts the filter, which makes the "
             "map):\n"

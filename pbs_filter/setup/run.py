@@ -36,10 +36,7 @@ def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
 
         commands = take_back(print)
         if commands:
-            print(
-                "\nThen let the daemons read it:\n" + "".join(f"    {c}\n" for c in commands),
-                end="",
-            )
+            print(f"\n{render.READ_IT}\n" + "".join(f"    {c}\n" for c in commands), end="")
         return 0
     try:
         config = make_config()

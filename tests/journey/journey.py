@@ -146,7 +146,7 @@ class Journey(contextlib.ExitStack):
         self._do_what_it_says(self.type(command))
 
     def _do_what_it_says(self, said: str) -> None:
-        commands = said.partition("daemons read it:\n")[2].partition("\n\n")[0]
+        commands = said.partition("what it read before):\n")[2].partition("\n\n")[0]
         assert commands.strip(), said
         for command in commands.splitlines():
             self.type(command.strip())
@@ -214,7 +214,7 @@ class Journey(contextlib.ExitStack):
     def set_up_again(self) -> None:
         """What README has for the time behind an upgrade of Debian."""
         said = self.type("pbs-filter --setup --apply")
-        if "daemons read it:" in said:
+        if "daemons read it" in said:
             self._do_what_it_says(said)
 
     def expire(self) -> None:

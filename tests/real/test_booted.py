@@ -73,7 +73,7 @@ def test_the_journal_is_set_up_used_looked_at_and_taken_back(machine: Booted) ->
 
     said = machine.run("pbs-filter", "--setup", "--apply")
     assert 'servers = ["dovecot"]' in said
-    for command in said.partition("daemons read it:\n")[2].partition("\n\n")[0].splitlines():
+    for command in said.partition("what it read before):\n")[2].partition("\n\n")[0].splitlines():
         machine.shell(command)
     wait_for(lambda: may_relay(machine, CLIENT), "the login from before the start")
     assert not may_relay(machine, STRANGER)
