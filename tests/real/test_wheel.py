@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from .packages import CHECKOUT
 
 PYTHON = "/usr/bin/python3"
-TOOLS = ("build>=1.2", "twine>=6", "check-wheel-contents>=0.6")
+TOOLS = ("build>=1.2", "twine>=6", "check-wheel-contents>=0.6", "pipx>=1.5")
 TREES = ("rsyslog", "syslog-ng", "examples")
 NOT_INSTALLED = (
     "examples/debian/",
@@ -121,6 +122,25 @@ def test_manual_pages_and_completions_are_where_man_and_the_shells_look(venv: Pa
     assert 8 == len(places)
     for path, place in places.items():
         assert path.read_text("utf-8") == (venv / "share" / place / path.name).read_text("utf-8")
+
+
+def test_readmes_way_by_pipx(tools: Path, tmp_path: Path) -> None:
+    """As README has it, but for the places; what it installs ends with it."""
+    readme = (CHECKOUT / "README.md").read_text("utf-8")
+    (command,) = re.findall(r"(?m)^    (PIPX_HOME=.* pipx install \.)$", readme)
+    check_out(tmp_path / "clone")
+    for old, new in (("/opt", "opt"), ("/usr/local", "local"), (" pipx ", f" {tools}/pipx ")):
+        command = command.replace(old, f"{tmp_path}/{new}" if new in ("opt", "local") else new)
+    command += f" --python {PYTHON}"
+    run("sh", "-c", command, cwd=tmp_path / "clone")
+    assert "pbs-filter " in run(tmp_path / "local/bin/pbs-filter", "--version", cwd=tmp_path)
+    # GDBM is there, and so are the shipped files that --setup puts in place.
+    program = (tmp_path / "local/bin/pbs-filter").resolve().parents[1]
+    assert (program / "share/pbs-filter/rsyslog/pbs-filter.conf").is_file()
+    assert (tmp_path / "local/share/man/man8/pbs-filter.8").is_file()
+    run("sh", "-c", command.partition(" install")[0] + " uninstall pbs-filter", cwd=tmp_path)
+    assert not (tmp_path / "local/bin/pbs-filter").exists()
+    assert not (tmp_path / "local/share/man/man8/pbs-filter.8").exists()
 
 
 # ------------------------------------------------------------------ the source distribution
