@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,6 +180,13 @@ class TestRsyslogAndPostfix:
         assert 'servers = ["dovecot"]  # /etc/pbs-filter.d/50-setup.toml' in applied.filter(
             "--dumpconfig"
         )
+
+    def test_a_filter_that_runs_with_the_old_servers_is_told(self, applied: RsyslogPostfix) -> None:
+        found = wrong(applied)
+        assert {"configuration"} == set(found)
+        assert "servers (in use after a restart of rsyslog" in found["configuration"]
+        os.kill(json.loads(applied.filter("--status", "--json"))["pid"], signal.SIGKILL)
+        wait_for(lambda: wrong(applied) == {}, "rsyslog to start a filter with the new ones")
 
     def test_the_mail_log_shows_which_servers_there_are(self, applied: RsyslogPostfix) -> None:
         assert re.search(r"/var/log/mail.log, .* logins: dovecot 1", applied.filter("--setup"))
