@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ALSO_LONG = [HERE.parent / "store" / f"test_{name}.py" for name in ("kills", "crash_states")]
+"""What these attack on a larger scale, at the level of single files."""
 
 
 def main(words: list[str]) -> int:
@@ -23,8 +25,7 @@ def main(words: list[str]) -> int:
     environment = dict(os.environ)
     if long:
         environment["PBS_FILTER_LONG_TESTS"] = "1"
-        # What these attack on a larger scale, at the level of single files.
-        files += [str(HERE.parent / f"test_{name}.py") for name in ("kills", "crash_states")]
+        files += map(str, ALSO_LONG)
     command = [sys.executable, "-m", "pytest", "-q", "--durations=5", *files]
     return subprocess.run(command, cwd=HERE.parents[1], env=environment, check=False).returncode
 

@@ -18,6 +18,7 @@ from pbs_filter.service import build
 from ..real.daemons.rsyslog import Rsyslog
 from ..real.shipped import Installed, address, addresses, kill_filter_of, login
 from . import figure, number
+from .__main__ import ALSO_LONG
 from .lives import Death, Life, ledger_of, made, map_of
 
 GRACE = 7000
@@ -233,3 +234,7 @@ def test_rsyslog_sends_again_what_a_killed_filter_did_not_answer(
     assert set(addresses(range(RSYSLOG_LINES))) == set(entries)
     assert {1} == {entry.sessions for entry in entries.values()}
     figure("kills of a filter below rsyslog", RSYSLOG_KILLS)
+
+
+def test_the_long_form_finds_its_files() -> None:
+    assert all(path.is_file() for path in ALSO_LONG)
