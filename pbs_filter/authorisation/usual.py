@@ -28,7 +28,18 @@ from .policy import Policy
 from .state import State
 
 _Found = tuple[
-    int, float | None, str, str, str | None, str, str, str | None, str, str | None, str | None, str
+    int,
+    float | None,
+    str,
+    str,
+    str | None,
+    str,
+    str,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
 ]
 """When a line was written (whole seconds, and exactly), by which logger, and what it says."""
 
@@ -167,7 +178,7 @@ class UsualLogins:
             if at is None:
                 at = now
         if address is None:
-            address = canonical_of(spelt)
+            address = canonical_of(spelt or "")
             if address is None or self._logins.ipv6_prefix != 128:
                 return False
         user = clean(user)
