@@ -265,8 +265,8 @@ class Pipeline:
     ) -> bool:
         if not self.policy.may_speak(record):
             return False  # it is refused, and must not make us forget what others wrote
-        # A line of the server whose pieces show no sign is one itself.
-        may_be_off = record.program in self._off and bool(record.pid)
+        # A line of the server whose pieces show no sign is one itself; not every form has pids.
+        may_be_off = record.program in self._off
         way = reading.server.carriage_of(record.program) if isinstance(reading, Match) else None
         look = self.pieces.look(
             logger_of(record),

@@ -466,6 +466,21 @@ def test_a_sign_counts_for_servers_that_are_named_although_their_own_pieces_show
         assert {Reason.REFUSED: 1, Reason.PIECE: 1} == made.counts.reasons
 
 
+@pytest.mark.parametrize("tag", ["mx1 pop3d[7]:", "mx1 pop3d:", "[pop3d]", "mx1 [pop3d]:"])
+@pytest.mark.parametrize("number", [0, 7, 40, 500])
+def test_pieces_of_a_server_that_is_off_are_no_other_servers_lines(tag: str, number: int):
+    """By metalog, and with a tag in brackets, no line has a pid."""
+    forged = f"login: [{CANARY}] bob plaintext User logged in"
+    made = new("cyrus")
+    for message in ("2AK8nIji user `x': auth failed", *["x" * 80] * number, forged):
+        made.block(f"Nov 20 09:11:13 {tag} {message}\n".encode(), NOW)
+    assert set() == addresses(made)
+    assert 1 == made.counts.reasons[Reason.PIECE]
+    made = new("cyrus")
+    made.block(f"Nov 20 09:11:13 {tag} {forged}\n".replace(CANARY, "192.0.2.7").encode(), NOW)
+    assert {"192.0.2.7"} == addresses(made)
+
+
 def test_a_sign_that_holds_what_is_no_text_is_one():
     """Lone surrogates, which a daemon's JSON may name."""
     for sign in (FAILED + "A" * 400 + "\ud800" * 90, f"message repeated 2 times: [{FULL}\ud800]"):
