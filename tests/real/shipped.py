@@ -119,15 +119,15 @@ class Installed:
         known = -1
         while known < number:
             before = known
+            time.sleep(0.1)  # counting takes the lock that the filter needs: not too often
+            more = partial(self._more_than, before)
             try:
-                known = wait_for(partial(self._more_than, before), f"{number} addresses", seconds)
+                known = wait_for(more, f"{number} addresses", seconds, pause=0.1)
             except AssertionError as error:
                 raise AssertionError(f"{error}; there are {before}\n{self.said()}") from None
 
     def _more_than(self, known: int) -> int:
         """The number of addresses if it is larger, else 0."""
-        # Counting takes the lock that the filter needs: not too often.
-        time.sleep(0.1)
         return number if (number := self.count()) > known else 0
 
     def wait_for_address(self, address: str, seconds: float = 30.0) -> None:

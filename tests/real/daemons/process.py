@@ -49,18 +49,23 @@ def free_port() -> int:
     raise DaemonError("no free port below 32000")
 
 
-def wait_for(look: Callable[[], T | None], what: str, seconds: float = START_SECONDS) -> T:
-    """The first truthy answer of `look`, asked again and again; DaemonError after `seconds`, as
-    long as they are on a busy machine.
+def wait_for(
+    look: Callable[[], T | None], what: str, seconds: float = START_SECONDS, pause: float = 0.01
+) -> T:
+    """The first truthy answer of `look`, asked again after each `pause`; DaemonError after
+    `seconds`, as long as they are on a busy machine.
     """
     deadline = time.monotonic() + seconds * BUSY
     while True:
+        began = time.monotonic()
         answer = look()
         if answer:
             return answer
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise DaemonError(f"waited {seconds * BUSY:g} s for {what}")
-        time.sleep(0.01)
+        # A look may start a program: half of the time is left to what it waits for.
+        time.sleep(max(pause, now - began))
 
 
 def listening(port: int) -> bool:
