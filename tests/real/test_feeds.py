@@ -35,6 +35,9 @@ JOURNAL_UNIT = "examples/systemd/pbs-filter-journal.service"
 TAIL_UNIT = "examples/systemd/pbs-filter-tail.service"
 DEV_LOG, NATIVE_SOCKET = "/run/systemd/journal/dev-log", "/run/systemd/journal/socket"
 CURSOR = "/var/lib/pbs-filter/journal-cursor"
+GRACE = 6
+"""Seconds, in which a busy machine, too, takes a login and shows it."""
+SHORT = f"require_vouched = true\ngrace_seconds = {GRACE}\n"
 
 
 def exec_start(unit: str, paths: dict[str, str]) -> list[str]:
@@ -189,10 +192,11 @@ def test_a_killed_filter_loses_nothing_and_ends_the_service_for_a_restart(
 def test_a_replayed_login_that_is_older_than_its_grace_authorises_nobody(
     tmp_path: Path, journald: Journald, log: LogSocket
 ) -> None:
-    installed = Installed(tmp_path / "installed", "require_vouched = true\ngrace_seconds = 2\n")
+    installed = Installed(tmp_path / "installed", SHORT)
     log.send(login(1))
-    time.sleep(2.1)  # its grace
+    time.sleep(GRACE + 0.1)
     with journal_feed(journald, installed):
+        wait_for(installed.holder, "the filter")
         log.send(login(2))
         installed.wait_for_address(address(2))
         assert address(1) not in installed.entries()
@@ -204,6 +208,7 @@ def test_a_replayed_login_that_is_older_than_its_grace_authorises_nobody(
 
 def its_replay_authorises_nobody(installed: Installed, journald: Journald, log: LogSocket) -> None:
     """Behind a daemon that has just begun to read the journal, from before its grace on."""
+    wait_for(installed.holder, "the filter")
     log.send(login(2))
     installed.wait_for_address(address(2))
     send_as_nobody(DEV_LOG, forged(), *journald.within())
@@ -220,9 +225,9 @@ def its_replay_authorises_nobody(installed: Installed, journald: Journald, log: 
 def test_rsyslog_reads_the_journal_and_its_replay_authorises_nobody(
     tmp_path: Path, journald: Journald, log: LogSocket
 ) -> None:
-    installed = Installed(tmp_path / "installed", "require_vouched = true\ngrace_seconds = 2\n")
+    installed = Installed(tmp_path / "installed", SHORT)
     log.send(login(1))
-    time.sleep(2.1)  # its grace
+    time.sleep(GRACE + 0.1)
     with Rsyslog.with_filter(
         tmp_path / "rsyslog", installed, source="rsyslog/imjournal.conf", within=journald.within()
     ):
@@ -252,9 +257,9 @@ def test_a_pid_that_rsyslog_adds_makes_no_login_of_a_piece(
 def test_syslog_ng_reads_the_journal_and_its_replay_authorises_nobody(
     tmp_path: Path, journald: Journald, log: LogSocket
 ) -> None:
-    installed = Installed(tmp_path / "installed", "require_vouched = true\ngrace_seconds = 2\n")
+    installed = Installed(tmp_path / "installed", SHORT)
     log.send(login(1))
-    time.sleep(2.1)  # its grace
+    time.sleep(GRACE + 0.1)
     with SyslogNg.with_filter(
         tmp_path / "syslog-ng",
         installed,

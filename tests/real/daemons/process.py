@@ -64,8 +64,8 @@ def wait_for(
         now = time.monotonic()
         if now > deadline:
             raise DaemonError(f"waited {seconds * BUSY:g} s for {what}")
-        # A look may start a program: half of the time is left to what it waits for.
-        time.sleep(max(pause, now - began))
+        # A look may start a program: some time is left to what it waits for.
+        time.sleep(max(pause, min(now - began, 0.2)))
 
 
 def listening(port: int) -> bool:
