@@ -174,6 +174,7 @@ def _rfc5424(program: str, pid: str, message: str) -> bytes:
 
 def _json(program: str, pid: str, message: str) -> bytes:
     fields = {"t": "2026-11-20T09:11:13+01:00", "h": "mx1", "p": program, "pid": pid}
+    fields["in"] = "imuxsock"  # by a socket: nginx's file makes other records
     line = json.dumps(fields | {"msg": message}, ensure_ascii=False)
     return line.encode("utf-8", "surrogateescape")
 
