@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -88,12 +89,24 @@ class Commands:
     def copies(self, wait_seconds: float) -> tuple[int, int]:
         """Return how many replicas have the writes of this connection within `wait_seconds`, and
         how many replicas there are."""
+        have = replicas = 0
+        give_up = time.monotonic() + wait_seconds
         with self._patience():
-            info = self._client.info("replication")
-            connected = int(info.get("connected_slaves", 0))
-            if self._cluster or not connected:
-                return 0, connected
-            return int(self._client.wait(connected, int(wait_seconds * 1000))), connected
+            for master in self._masters():
+                connected = int(master.info("replication").get("connected_slaves", 0))
+                if connected:
+                    replicas += connected
+                    # For ever, where it is 0.
+                    millis = max(int((give_up - time.monotonic()) * 1000), 1)
+                    have += min(int(master.wait(connected, millis)), connected)
+        return have, replicas
+
+    def _masters(self) -> list[Any]:
+        """Return a client for each master, on the connection that the commands went through."""
+        if not self._cluster:
+            return [self._client]
+        nodes = self._client.get_primaries()
+        return [self._client.get_redis_connection(node) for node in nodes]
 
     # ------------------------------------------------------------------ the marks
 

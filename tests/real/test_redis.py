@@ -560,6 +560,27 @@ def test_a_cluster_is_found_when_the_node_that_is_named_has_died(place: Path, lo
             wait_for(lambda: {address(32)} < pipeline.addresses(), "the other filter's login")
 
 
+def test_in_a_cluster_a_revocation_is_done_when_the_replicas_have_it(place: Path) -> None:
+    with cluster(place, replicas=1) as nodes, started(place, "mx1", nodes[1].url) as pipeline:
+        numbers = range(250)
+        slots = (int(nodes[0].cli("CLUSTER", "KEYSLOT", f"pbs:{address(n)}")) for n in numbers)
+        # The first node alone has a replica.
+        number = next(n for n, slot in zip(numbers, slots, strict=True) if _owns(nodes[0], slot))
+        for _ in range(2):
+            pipeline.ask(login(address(number)))
+            wait_for(lambda: {address(number)} == pipeline.addresses(), "the login")
+            done = pipeline.mode("--forget", address(number))
+            assert (0, True) == (done.returncode, b"and 1 of 1 replica have it" in done.stdout)
+        pipeline.ask(login(address(number)))
+        wait_for(lambda: {address(number)} == pipeline.addresses(), "the login")
+        nodes[-1].process.signal(signal.SIGSTOP)
+        try:
+            done = pipeline.mode("--forget", address(number))
+        finally:
+            nodes[-1].process.signal(signal.SIGCONT)
+        assert (75, True) == (done.returncode, b"and 0 of 1 replica:" in done.stderr), done
+
+
 @each_kind
 def test_a_slot_that_moves_loses_nobody_with_the_rights_of_the_example(place: Path) -> None:
     acl, password = account_of_the_example(place)
