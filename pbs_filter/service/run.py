@@ -163,7 +163,7 @@ def _run(
 
         def every_second(now: int) -> None:
             if shared_map is not None:
-                site.exchange(pipeline.state, shared_map, persister.commit)
+                site.exchange(pipeline.state, shared_map, persister.commit, now)
             monitor.tick(feed, now)
             exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)
             reload.tick()

@@ -192,6 +192,8 @@ class Membership:
         if mark is not None and (mark.instance, mark.life) == (instance, self._life):
             servers, millis = mark.servers, mark.millis
         self._write(link, millis, servers)
+        # All is sent again, also after our clock was set: the ends that it told are others now.
+        self._latest_end = 0
 
     def sign(self, link: Link, millis: int) -> None:
         """Set our mark: the server has all changes that were queued at `millis`, its clock."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -24,16 +25,19 @@ from hypothesis.stateful import (
 from pbs_filter.errors import StoreBusy
 from pbs_filter.map_format import redis_members
 from pbs_filter.map_format.redis_members import RETIRED, SILENT_MS, Mark, Members, decode, spelled
-from pbs_filter.map_format.redis_site import FORGOTTEN, Site
+from pbs_filter.map_format.redis_site import FORGOTTEN, ROUGH_SECONDS, Site, Word
 from pbs_filter.map_format.redis_site import RETIRED as GONE
+from pbs_filter.store import redis_membership
 from pbs_filter.store.redis_commands import Seen, stamp
-from pbs_filter.store.redis_membership import Membership
+from pbs_filter.store.redis_membership import Membership, Predecessor
 from pbs_filter.store.redis_queue import SendQueue
+from pbs_filter.store.redis_sweep import Sweep
 
 from . import LONG, figure
 
 NAMES = ("a", "b", "c")
 ADDRESSES = ("192.0.2.1", "192.0.2.2")
+OF_CLONE, STRANGER = "192.0.2.3", "198.51.100.9"
 LONGEST = 45_000
 HISTORIES = 400
 
@@ -78,6 +82,19 @@ class World:
         for address in addresses:
             self.revoked.pop(address, None)
 
+    def for_sweep(self) -> Any:
+        """The link of a sweep."""
+        slices = iter([list(self.addresses)])
+        return SimpleNamespace(addresses=lambda: slices, fields=self.fields, write=self.write)
+
+    def fields(self, addresses: list[str]) -> list[dict[str, bytes]]:
+        found = (self.addresses.get(address, {}) for address in addresses)
+        return [{name: b"%43d" % at for name, at in each.items()} for each in found]
+
+    def write(self, name: str, values: Mapping[str, None]) -> None:
+        for address in values:
+            self.addresses[address].pop(name, None)
+
     def answer(self, address: str) -> str:
         """What a lookup says."""
         fields = self.addresses.get(address, {})
@@ -88,17 +105,42 @@ class World:
         return "not now" if doubt else "no"
 
 
+class Login(NamedTuple):
+    """A login: its millisecond, and the second that the filter's own clock showed."""
+
+    at: int
+    told: int
+
+
 class Filter:
     """A filter: its journal lasts, its process does not."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.site = Site()
-        self.logins: dict[str, int] = {}
-        """By address, the millisecond of the login."""
+        self.logins: dict[str, Login] = {}
+        self.sent: dict[str, Login] = {}
+        """Those that came to Redis."""
+        self.is_holder = True
+        """No other filter has written in its name since it did."""
+        self.has_parted = False
+        """It has met a living filter of its name and journal."""
+        self.ahead_seconds = 0
+        """How much its clock is ahead."""
         self.runs = self.reaches = True
         self.is_retired = False
         self.start()
+
+    def clone(self) -> Filter:
+        """Return the filter of a machine that was cloned."""
+        other = Filter(self.name)
+        for payload in self.site.live_payloads():
+            other.site.apply(payload)
+        other.logins = dict(self.logins)
+        other.ahead_seconds = self.ahead_seconds
+        other.is_holder = False
+        other.start()
+        return other
 
     def start(self) -> None:
         self.runs = True
@@ -106,33 +148,70 @@ class Filter:
         self.queue.is_new = self.site.name(f"journal-{self.name}")
         self.site.journaled()
         self.queue.instance = self.site.instance
+        self.queue.newest_login = max((each.told for each in self.logins.values()), default=0)
         self.queue.tell(self.site.words)
         self.membership = Membership(self.queue, self.name, LONGEST)
+        self.sweep = Sweep(self.queue, self.name, lambda _sentence: None)
         self.synced = ""
 
-    def work(self, world: World) -> None:
-        """What the thread and the loop do in a second."""
+    def has_heard(self, address: str, at: int) -> bool:
+        """Whether its journal knows that logins from an address were revoked."""
+        return self.site.words.get(FORGOTTEN + address, (-1, 0))[0] >= at
+
+    def is_revoked(self, address: str, login: Login, heard: dict[str, Word]) -> bool:
+        """Whether somebody else has revoked a login."""
+        return login.told - self.ahead_seconds <= heard.get(FORGOTTEN + address, (-1, 0))[0]
+
+    def set_clock(self, ahead_seconds: int) -> None:
+        """Let the clock be so much ahead; what is left stays what it was, and is sent again."""
+        step, self.ahead_seconds = ahead_seconds - self.ahead_seconds, ahead_seconds
+        for address, login in self.logins.items():
+            self.logins[address] = login._replace(told=login.told + step)
+        self.synced = ""
+
+    def work(self, world: World) -> bool:
+        """What the thread and the loop do in a second; whether Redis has everything."""
         if not (self.runs and self.reaches):
-            return
+            return False
+        link: Any = world
         try:
-            server = self.membership.look(world)  # type: ignore[arg-type]
+            server = self.membership.look(link)
+        except Predecessor:
+            return False
         except StoreBusy:
-            return
+            self.is_holder = False
+            self.has_parted = self.queue.instance != self.site.instance or self.has_parted
+            self.site.rename(self.queue.instance)
+            self.site.journaled()
+            return False
         self.is_retired = False
         if server != self.synced:
-            self.membership.claim(world)  # type: ignore[arg-type]
+            self.membership.claim(link)
         if self.membership.must_gossip:
-            self.membership.gossip(world, server)  # type: ignore[arg-type]
+            self.membership.gossip(link, server)
             world.is_told = True
-        for address, at in self.logins.items():
-            world.addresses.setdefault(address, {})[self.name] = at // 1000
-        self.membership.sign(world, self.membership.millis)  # type: ignore[arg-type]
-        self.synced = server
         with self.queue.changed:
             heard, self.queue.heard = self.queue.heard, {}
         self.site.hear(heard, world.now_ms // 1000)
+        for address in [a for a, each in self.logins.items() if self.is_revoked(a, each, heard)]:
+            del self.logins[address]
+        for address, login in self.logins.items():
+            world.addresses.setdefault(address, {})[self.name] = login.told
+            self.membership.lives_until(login.told + LONGEST)
+        self.membership.sign(link, self.membership.millis)
+        if server != self.synced:
+            self.queue.known = set(self.logins)
+            while self.queue.known is not None:
+                self.sweep.step(world.for_sweep())
+        self.synced = server
+        self.sent = dict(self.logins)
+        self.is_holder = True
         self.site.journaled()
         self.queue.tell(self.site.news())
+        return True
+
+
+WHICH = st.integers(0, len(NAMES) - 1)
 
 
 class Redis(RuleBasedStateMachine):
@@ -141,20 +220,46 @@ class Redis(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.filters = {name: Filter(name) for name in NAMES}
+        self.filters = [Filter(name) for name in NAMES]
+        self.clone: Filter | None = None
+        self.clock = 0
         self.revoked: dict[str, int] = {}
+        self.revoked_ms: dict[str, int] = {}
+        """When that was."""
         self.old = self.world.data()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(redis_membership, "time", SimpleNamespace(time=lambda: self.clock))
         for _ in range(3):
             self.everybody_works()
         self.old = self.world.data()
 
-    def everybody_works(self) -> None:
-        for one in self.filters.values():
-            one.work(self.world)
+    def teardown(self) -> None:
+        self.patch.undo()
 
-    @rule(name=st.sampled_from(NAMES))
-    def one_works(self, name: str) -> None:
-        self.filters[name].work(self.world)
+    def everybody_works(self) -> None:
+        for one in (*self.filters, *([self.clone] if self.clone else [])):
+            self.work(one)
+
+    def work(self, one: Filter) -> None:
+        self.clock = self.world.now_ms // 1000 + one.ahead_seconds
+        if not one.work(self.world) or self.clone is None:
+            return
+        for other in (*self.filters, self.clone):
+            if other is not one and other.name == one.name:
+                other.is_holder = False
+                # What both know is as the holder has it.
+                for address in one.logins:
+                    other.sent.pop(address, None)
+
+    def data_are_lost(self) -> None:
+        """Nobody sends again what a filter sent that has lost its place."""
+        for one in (*self.filters, *([self.clone] if self.clone else [])):
+            if not one.is_holder:
+                one.sent.clear()
+
+    @rule(name=WHICH)
+    def one_works(self, name: int) -> None:
+        self.work(self.filters[name])
 
     @rule(seconds=st.integers(1, 4))
     def seconds_pass(self, seconds: int) -> None:
@@ -166,29 +271,55 @@ class Redis(RuleBasedStateMachine):
     def master_hangs(self, seconds: int) -> None:
         self.world.now_ms += seconds * 1000
 
-    @rule(name=st.sampled_from(NAMES), address=st.sampled_from(ADDRESSES))
-    def login(self, name: str, address: str) -> None:
-        one = self.filters[name]
+    @rule(name=WHICH, address=st.sampled_from(ADDRESSES))
+    def login(self, name: int, address: str) -> None:
+        self.log_in(self.filters[name], address)
+
+    def log_in(self, one: Filter, address: str) -> None:
         if one.runs:
             self.world.now_ms += 1000
-            one.logins[address] = self.world.now_ms
+            told = self.world.now_ms // 1000 + one.ahead_seconds
+            one.logins[address] = Login(self.world.now_ms, told)
 
-    @rule(name=st.sampled_from(NAMES))
-    def kill(self, name: str) -> None:
+    @rule(name=WHICH)
+    def kill(self, name: int) -> None:
         self.filters[name].runs = False
 
-    @rule(name=st.sampled_from(NAMES))
-    def start(self, name: str) -> None:
+    @rule(name=WHICH)
+    def start(self, name: int) -> None:
         if not self.filters[name].runs:
             self.filters[name].start()
 
-    @rule(name=st.sampled_from(NAMES), reaches=st.booleans())
-    def cut(self, name: str, reaches: bool) -> None:
+    @rule(name=WHICH, reaches=st.booleans())
+    def cut(self, name: int, reaches: bool) -> None:
         self.filters[name].reaches = reaches
+
+    @rule(name=WHICH, seconds=st.sampled_from((-300, 0, 86400)))
+    def set_clock(self, name: int, seconds: int) -> None:
+        self.filters[name].set_clock(seconds)
+
+    @rule(name=WHICH)
+    def clone_machine(self, name: int) -> None:
+        if self.clone is None and self.filters[name].is_holder:
+            self.clone = self.filters[name].clone()
+
+    @rule(reaches=st.booleans(), again=st.booleans())
+    def clone_is_in_trouble(self, reaches: bool, again: bool) -> None:
+        if self.clone is not None:
+            self.clone.reaches = reaches
+            if again:
+                self.clone.start()
+
+    @rule()
+    def login_at_clone(self) -> None:
+        # What it takes before it has seen Redis makes its journal newer than another host's logins.
+        if self.clone is not None and (self.clone.is_holder or self.clone.has_parted):
+            self.log_in(self.clone, OF_CLONE)
 
     @rule()
     def flush(self) -> None:
         self.world.marks, self.world.revoked, self.world.addresses = {}, {}, {}
+        self.data_are_lost()
 
     @rule(empty=st.booleans())
     def restart(self, empty: bool) -> None:
@@ -205,57 +336,82 @@ class Redis(RuleBasedStateMachine):
         self.world.marks, self.world.revoked, self.world.addresses = copy.deepcopy(self.old)
         self.world.change_server()
         self.world.is_told = False
+        self.data_are_lost()
 
-    @rule(name=st.sampled_from(NAMES), address=st.sampled_from(ADDRESSES))
-    def forget(self, name: str, address: str) -> None:
+    @rule(name=WHICH, address=st.sampled_from(ADDRESSES))
+    def forget(self, name: int, address: str) -> None:
         one = self.filters[name]
         if not (one.runs and one.reaches):
             return
-        at = self.world.now_ms // 1000
+        fields = self.world.addresses.get(address, {}).values()
+        at = max(self.world.now_ms // 1000, *fields, 0)
         word = {address: (at, at + LONGEST)}
         one.site.hear({FORGOTTEN + address: word[address]})
         one.site.journaled()
         one.queue.tell(one.site.news())
-        self.world.forget(name, word)
+        one.logins.pop(address, None)
+        self.world.forget(one.name, word)
         self.world.mark("!forgotten", stamp())
         self.revoked[address] = at
+        self.revoked_ms[address] = self.world.now_ms
 
-    @rule(name=st.sampled_from(NAMES), by=st.sampled_from(NAMES))
-    def retire(self, name: str, by: str) -> None:
+    @rule(name=WHICH, by=WHICH)
+    def retire(self, name: int, by: int) -> None:
         gone, one = self.filters[name], self.filters[by]
-        mark = decode(self.world.marks.get(name, b""))
+        mark = decode(self.world.marks.get(gone.name, b""))
         if gone.runs or not (one.runs and one.reaches) or mark is None:
             return
         if mark.millis > self.world.now_ms - SILENT_MS:
             return
         word = self.world.now_ms, mark.end + 3600
-        one.site.hear({GONE + name: word})
+        one.site.hear({GONE + gone.name: word})
         one.site.journaled()
         one.queue.tell(one.site.news())
-        self.world.mark(name, Mark(spelled(name), word[0], mark.end, RETIRED).encode())
+        self.world.mark(gone.name, Mark(spelled(gone.name), word[0], mark.end, RETIRED).encode())
         gone.is_retired = True
+
+    @rule()
+    def all_is_well_again(self) -> None:
+        """All filters run and reach Redis: soon a stranger is told so."""
+        if self.clone is not None:
+            return
+        for one in self.filters:
+            one.reaches = True
+            if not one.runs:
+                one.start()
+        self.seconds_pass(SILENT_MS // 1000 + 3)
+        assert self.world.answer(STRANGER) == "no"
 
     @invariant()
     def promises_hold(self) -> None:
-        for address in ADDRESSES:
+        for address in (*ADDRESSES, OF_CLONE):
             revoked = self.revoked.get(address, -1)
             awaited = [
                 one.name
-                for one in self.filters.values()
-                if address in one.logins
-                and one.logins[address] // 1000 > revoked
-                and one.logins[address] < self.world.now_ms - SILENT_MS
+                for one in (*self.filters, *([self.clone] if self.clone else []))
+                for login in [(one.logins if one.is_holder else one.sent).get(address)]
+                if login is not None
+                and login.told > revoked
+                and login.at < self.world.now_ms - SILENT_MS
                 and not one.is_retired
             ]
             answer = self.world.answer(address)
             assert not (awaited and answer == "no"), f"{address}, known to {awaited}"
-            lives = any(one.logins.get(address, 0) // 1000 > revoked
-                        for one in self.filters.values())  # fmt: skip
+            lives = any(
+                address in one.logins and one.logins[address].at > self.revoked_ms.get(address, -1)
+                for one in (*self.filters, *([self.clone] if self.clone else []))
+            )
             heard = self.world.is_told and all(
-                one.site.words.get(FORGOTTEN + address, (-1, 0))[0] >= revoked
-                for one in self.filters.values()
+                one.has_heard(address, revoked) for one in self.filters
             )
             assert not (heard and answer == "yes" and not lives), f"{address} was revoked"
+
+    @invariant()
+    def nobody_is_awaited_for_ever(self) -> None:
+        for value in self.world.marks.values():
+            mark = decode(value)
+            end = self.world.now_ms // 1000 + LONGEST + 3 * ROUGH_SECONDS
+            assert mark is None or mark.end <= end, "a wrong clock"
 
 
 def histories(number: int, **more: Any) -> None:
@@ -300,7 +456,14 @@ def _sends_no_revocation(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Membership, "gossip", only_hears)
 
 
-@pytest.mark.parametrize("fault", [_believes_whoever_has_sent, _knows_nobody, _sends_no_revocation])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        _believes_whoever_has_sent,
+        _knows_nobody,
+        _sends_no_revocation,
+    ],
+)
 def test_a_fault_of_old_is_found(fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fault(monkeypatch)
     with pytest.raises(AssertionError):
