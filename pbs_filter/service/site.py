@@ -27,12 +27,13 @@ def shared(config: Config, address_map: AddressMap) -> RedisMap | None:
     return address_map if isinstance(address_map, RedisMap) else None
 
 
-def _forget(state: State, words: Mapping[str, Word], ahead: int) -> None:
+def _forget(state: State, words: Mapping[str, Word], ours: int, ahead: int) -> None:
     """Forget what was revoked elsewhere: no clock that is set may make it a later login.
 
     Args:
         state: of this filter.
         words: that came from elsewhere.
+        ours: the time by our own clock, seconds since the epoch.
         ahead: so many seconds our clock is ahead of that by which they were said.
     """
     ahead = ahead if abs(ahead) > AGREE_SECONDS else 0
@@ -41,7 +42,7 @@ def _forget(state: State, words: Mapping[str, Word], ahead: int) -> None:
         address = key.removeprefix(FORGOTTEN)
         auth = authorisations.get(address) if key != address else None
         if auth is not None and auth.last - ahead <= at:
-            state.ledger.forget(address)
+            state.ledger.forget(address, ours)
 
 
 def exchange(state: State, shared_map: RedisMap, commit: Callable[[], bool], ours: int) -> None:
@@ -54,6 +55,6 @@ def exchange(state: State, shared_map: RedisMap, commit: Callable[[], bool], our
     if now:
         state.site.expire(now)
         state.site.hear(words, now)
-        _forget(state, words, ours - now)
+        _forget(state, words, ours, ours - now)
     if commit():
         shared_map.tell(state.site.news())

@@ -445,7 +445,8 @@ def _knows_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 def _sends_no_revocation(patch: pytest.MonkeyPatch) -> None:
-    """What was revoked is sent to no new server."""
+    """What was revoked is sent to no new server, and ends in no other filter."""
+    patch.setattr(Filter, "is_revoked", lambda *_: False)
     gossip = Membership.gossip
 
     def only_hears(self: Membership, link: World, server: str) -> None:
