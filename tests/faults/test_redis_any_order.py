@@ -392,6 +392,7 @@ class Redis(RuleBasedStateMachine):
                 for login in [(one.logins if one.is_holder else one.sent).get(address)]
                 if login is not None
                 and login.told > revoked
+                and login.at > self.revoked_ms.get(address, -1)
                 and login.at < self.world.now_ms - SILENT_MS
                 and not one.is_retired
             ]
