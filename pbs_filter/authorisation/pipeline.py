@@ -165,8 +165,13 @@ class Pipeline:
             at = min(at, wall)
             latest = max(latest, at)
             way = ways.get(program)
-            if way is None or self._broken or not self.usual.take(line, way, at, at):
-                self._count(line, self.line(line, at, at))
+            try:
+                if way is not None and not self._broken and self.usual.take(line, way, at, at):
+                    continue
+                outcome = self.read(self.read_record(line), at, at)
+            except Exception as error:
+                outcome = self._failed(line, error)
+            self._count(line, outcome)
         if latest:
             self.state.tick(latest)
 

@@ -133,8 +133,11 @@ class UsualLogins:
         self.ways.pop(program.encode(), None)
         straight = self._matcher.straight(program, server, rule)
         carriage = self._cut_programs.get(program)
-        # A line that travels otherwise than its neighbours is for the general way.
-        if straight is None or carriage not in (None, server.carriage_of(program)):
+        # A line that travels otherwise than its neighbours is for the general way, and so is one
+        # of a server whose pieces look like lines: each of its lines is a sign.
+        if straight is None or (
+            carriage is not None and (carriage.off or carriage != server.carriage_of(program))
+        ):
             return
         uids = {0, *self._policy.trusted_uids.get(server.name, ())}
         self.ways[program.encode()] = Way(
@@ -243,19 +246,20 @@ class UsualLogins:
         writer = uid or juid
         if self._policy.require_vouched if writer is None else writer not in way.uids:
             return None
+        written: float | None = None
         try:
             at = second_of(received, zone)
             if sent != received or sent_zone != zone:
                 at = min(at, second_of(sent, sent_zone))
+            if way.cut is not None:
+                written = oldest(
+                    text[match.start(1) : match.end(2)], text[match.start(3) : match.end(4)]
+                )
         except ValueError:
             return None
         host, pid = nil(host), nil(pid) or tag_pid
         logger = ""
-        written: float | None = None
         if way.cut is not None:
-            written = oldest(
-                text[match.start(1) : match.end(2)], text[match.start(3) : match.end(4)]
-            )
             logger = key_of_logger(host, way.program, None if writer is None else int(writer))
             exact = is_exact(source, "", uid, juid)
             if pid or not exact or not self._is_line(way.cut, logger, message, exact, written):

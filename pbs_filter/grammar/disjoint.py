@@ -19,6 +19,7 @@ ANYWHERE = -1
 _class = re.compile(r"\[(?:[^\[\]\\]|\\.)+\]\{[0-9]{1,5},[0-9]{1,5}\}\+").fullmatch
 _BARRED = "(?!"
 _atoms = re.compile(r"\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
+_looks_around = re.compile(r"\(\?<?[=!]").search
 _innermost = re.compile(r"\([^()]*\)")
 
 
@@ -105,6 +106,8 @@ def _is_barred(pattern: str, text: str, at: int) -> bool:
     if not pattern.startswith(_BARRED):
         return False
     words, end = pattern_prefixes(pattern, len(_BARRED))
+    if _looks_around(pattern[len(_BARRED) : end]):
+        return False  # a word that is barred only between others
     behind, groups = _atoms.sub("", pattern[end:]), 1
     while groups:
         behind, groups = _innermost.subn("", behind)

@@ -111,7 +111,7 @@ class Matcher:
 
     def protocol_of(self, program: str, server: Server) -> str | None:
         """Return what `program` speaks when it is `server`'s; None: the line says."""
-        return dict(self._claims_on(program))[server]
+        return next(protocol for each, protocol in self._claims_on(program) if each is server)
 
     def straight(self, program: str, server: Server, rule: Rule) -> Straight | None:
         """Return the straight expression of one of `server`'s logins by `program`."""

@@ -81,8 +81,8 @@ def straight(rule: Rule, rivals: Iterable[Rule], program: str) -> Straight | Non
         translator.groups.clear()
         text = head + begin + bar + translator.of(pp.And(read))
         at = [translator.groups.get(key if name == "key" else name, [0]) for name in RESULTS]
-        if any(len(numbers) > 1 for numbers in at):
-            return None
+        if any(len(numbers) > 1 for numbers in at) or (key and not at[-1][0]):
+            return None  # a result stands in several places, or the session's key in none
         found.append((text, (*range(1, number + 2), *(numbers[0] for numbers in at))))
     (in_text, text_groups), (in_json, json_groups) = found
     return Straight(

@@ -47,8 +47,8 @@ def usual_json(program: str) -> tuple[str, int]:
     They are `USUAL_GROUPS`, of a line that this machine's own processes wrote. Behind it comes a
     message in which nothing is escaped or wrapped, to the two characters at the end of the line.
     """
-    # Another source would make other records of it.
-    source = "imuxsock" if program == _NGINX else f"{_TEXT}*+"
+    # Another source would make other records of it, and a long one a line that is too long.
+    source = "imuxsock" if program == _NGINX else f"{_TEXT}{{0,64}}+"
     return (
         rf'\{{"t":"{_SECOND}{_ZONE}", ?"s":"{_SECOND}{_ZONE}", ?'
         rf'"h":"({_TEXT}{{0,{MAX_NAME}}}+)", ?"p":"{re.escape(program)}(?:\[({PID})\])?:?", ?'

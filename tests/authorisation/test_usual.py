@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbs_filter.authorisation.pipeline import Pipeline
+from pbs_filter.authorisation.policy import Policy
 from pbs_filter.authorisation.usual import ENOUGH
+from pbs_filter.grammar import Matcher
 from pbs_filter.model import Reason
+from pbs_filter.servers import SERVERS, apple
+from pbs_filter.syslog.records import MAX_LINE_BYTES
 
 from ..pipelines import NOW, new
 
@@ -189,7 +194,18 @@ def test_usual_logins_go_the_straight_way() -> None:
             t="2027-13-15T08:00:00Z",
         ),
         as_json("pop3d", COURIER.format(user="bob", address="192.0.2.7", key=1)) + " ",
+        as_json(
+            "pop3d",
+            COURIER.format(user="bob", address="192.0.2.7", key=1),
+            # Newer Pythons read the hour 24, but not with a fraction.
+            t="2027-01-15T24:00:00.5Z",
+        ),
         as_json("pop3d", COURIER.format(user="bob", address="192.0.2.7", key=1), pid="7"),
+        as_json(
+            "dovecot",
+            DOVECOT.format(user="bob", address="192.0.2.7", key=1),
+            **{"in": "i" * MAX_LINE_BYTES},
+        ),
     ],
 )
 def test_what_is_to_be_weighed_goes_the_general_way(line: str) -> None:
@@ -268,6 +284,50 @@ def test_another_rule_of_a_program_takes_its_way_over() -> None:
 def test_some_programs_have_no_straight_way(line: str) -> None:
     made = warm(new(), HEAD + "popa3d[7]: Session from 192.0.2.7", line)
     assert {} == made.usual.ways
+
+
+def pipeline(matcher: Matcher, **policy: Any) -> Pipeline:
+    made = new()
+    return Pipeline(
+        matcher=matcher,
+        policy=Policy.of(**policy),
+        ledger=made.ledger,
+        correlator=made.correlator,
+    )
+
+
+def test_a_program_that_the_site_names_once_more_speaks_what_it_spoke() -> None:
+    line = (
+        HEAD + "imaps[7]: login: mail.example.org [192.0.2.7] {} plaintext+TLS User logged in "
+        "SESSIONID=<mx1-1-1-1>"
+    )
+    made = warm(pipeline(Matcher(SERVERS, {"cyrus": ["imaps"]})), line.format("bob"))
+    assert is_straight(made, line.format("alice"))
+    protocols = {login.protocol for login in made.counts.take_logins()}
+    assert {"imap"} == protocols
+
+
+def test_a_server_whose_pieces_look_like_lines_has_no_way_beside_one_that_is_off() -> None:
+    own = replace(apple.SERVER, name="own")
+    made = pipeline(Matcher((own, apple.SERVER)), named=["own"])
+    message = apple.SERVER.rules[0].samples[0].parts()[2]
+    for number in range(2 * ENOUGH):
+        line = f"Nov 20 10:00:00 mx{number} AppleMailServer: {message}\n"
+        made.block(line.encode(), NOW)
+    assert {"own": 2 * ENOUGH} == made.counts.logins
+    assert {} == made.usual.ways
+
+
+def test_a_line_that_stops_it_stops_no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = warm(new())
+
+    def fails(*_arguments: object) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(made.usual, "take", fails)
+    made.replay(dovecot("alice", "192.0.2.8").encode() + b"\n", lambda _line: NOW, NOW)
+    assert 1 == made.counts.reasons[Reason.FAILED]
+    assert "ZeroDivisionError" in made.failures[0].error
 
 
 def test_a_replay_goes_it_too() -> None:

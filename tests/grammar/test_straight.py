@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbs_filter.addresses import canonical
-from pbs_filter.grammar import ADDRESS, IPV4, Matcher, Rule, Server, line, samples, token
+from pbs_filter.grammar import ADDRESS, IPV4, NUMBER, Matcher, Rule, Server, line, samples, token
 from pbs_filter.grammar.attacks import CANARY
 from pbs_filter.grammar.disjoint import are_disjoint, flat, without_front
 from pbs_filter.grammar.matcher import Match
@@ -205,6 +205,10 @@ def rule_of(expression: pp.ParserElement, **more) -> Rule:
         rule_of(pp.Opt(line("{user} ")) + "from " + ADDRESS("address")),
         rule_of(line("{user} from ") + IPV4("address")),
         rule_of(
+            pp.Opt("(" + NUMBER("key") + ") ") + line("Login: {user} from {address}"),
+            session=("key",),
+        ),
+        rule_of(
             line("{user} from {address}")
             + pp.Opt((" to " + ADDRESS("local")) | (" by " + ADDRESS("local")))
         ),
@@ -241,6 +245,7 @@ def test_two_that_no_line_fits_are_told_apart(usual, rival) -> None:
         (BEGIN, BEGIN),
         (BEGIN, pp.Literal("LOGIN, user=x")),
         (BEGIN, token("(?!LOGIN)x|L", "one of two") + "OGIN, user="),
+        (BEGIN, token("(?!LOGIN(?!,))[A-Z]{5,5}+", "LOGIN only before a comma") + ", user="),
         (BEGIN, token("(?i:login)", "any case")),
         (BEGIN, token("[A-Z, a-z=]{1,99}+", "a word")),
         (BEGIN, token("[A-Z]{9,99}+", "a long word")),
