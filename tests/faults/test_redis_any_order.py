@@ -195,6 +195,7 @@ class Filter:
         self.site.hear(heard, world.now_ms // 1000)
         for address in [a for a, each in self.logins.items() if self.is_revoked(a, each, heard)]:
             del self.logins[address]
+            world.addresses.get(address, {}).pop(self.name, None)
         for address, login in self.logins.items():
             world.addresses.setdefault(address, {})[self.name] = login.told
             self.membership.lives_until(login.told + LONGEST)
