@@ -219,6 +219,7 @@ def test_logins_wait_with_their_number_and_not_without_limit(monkeypatch):
     monkeypatch.setattr(counters, "MAX_WAITING", 2)
     counts = Counts()
     for login in (BOB, ALICE, BOB, BOB._replace(user="carol"), ALICE):
-        counts.add_login(*login)
+        counts.add_login(login.address, login.user, "cyrus", login.server, login.protocol)
+    assert {"cyrus": 5} == counts.logins
     assert {BOB: 2, ALICE: 2} == counts.take_logins()
     assert {} == counts.take_logins()
