@@ -1,8 +1,7 @@
 """The options: each is declared once, by one field of `Config`. Pure.
 
-A field's line is all there is to a new option: `pbs-filter --NAME`, `--dumpconfig`, `--help`,
-`examples/pbs-filter.toml` and pbs-filter.toml(5) are made from it (the last two by
-`python -m tests.generated`).
+A field's line is all there is to a new option: `pbs-filter --NAME`, `--dumpconfig` and `--help` are
+made from it, and by `python -m tests.generated` `examples/pbs-filter.toml` and pbs-filter.toml(5).
 """
 
 from __future__ import annotations

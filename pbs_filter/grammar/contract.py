@@ -37,7 +37,6 @@ LONG_RUN = 10_000
 PROBE_CHARS = 'a0. -:/<"é'
 _ENDS_OF_FIELDS = " ,;:<>()[]\"'="
 
-
 Read = Callable[[bytes], Record | Reason]
 
 
@@ -201,9 +200,8 @@ def _samples(server: Server, matcher: Matcher) -> Iterator[str]:
                         f"{observation}; tighten the rule"
                     )
             elif isinstance(reading, Reason):
-                yield (
-                    f"{_where(rule, sample)}: {reading.value}{near_miss(matcher, program, message)}"
-                )
+                why = f"{reading.value}{near_miss(matcher, program, message)}"
+                yield f"{_where(rule, sample)}: {why}"
             elif observation != sample.observation:
                 yield (
                     f"{_where(rule, sample)}: expected {sample.observation}, but rule "
@@ -243,8 +241,7 @@ def _overlaps(server: Server, matcher: Matcher) -> Iterator[str]:
                 names = ", ".join(f"{who.name}-{which.name}" for who, which in fitting)
                 yield (
                     f"{_where(rule, sample)}: {counted(len(fitting), 'rule')} read it ({names}); "
-                    "make them "
-                    "tell each other's lines apart"
+                    "make them tell each other's lines apart"
                 )
 
 

@@ -1,7 +1,6 @@
 """The address map in a GDBM file, for one host's lookups.
 
-`gdbm_file` opens, reads and changes the file, `gdbm_rebuild` makes a new one. What GDBM does not do
-by itself:
+`gdbm_file` opens, reads and changes the file, `gdbm_rebuild` makes a new one. Left to us by GDBM:
 
 * **A writer that dies inside a change leaves a file that looks whole and lacks addresses.** So a
   file beside the map tells whether it has everything: see `state`.
