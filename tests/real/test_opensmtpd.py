@@ -107,8 +107,7 @@ class Sqlite(OpenSmtpd):
         return super().configure()
 
     def export(self, ends: dict[str, int]) -> None:
-        now = int(time.time())
-        assert "" == exporter._bring_out(self.table, sorted(ends.items()), now, {})
+        assert "" == exporter._bring_out(self.table, sorted(ends.items()), {})
 
 
 class TestSqlite:
