@@ -318,6 +318,7 @@ def test_a_server_whose_pieces_look_like_lines_has_no_way_beside_one_that_is_off
     assert {} == made.usual.ways
 
 
+@pytest.mark.changes_code
 def test_a_line_that_stops_it_stops_no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     made = warm(new())
 

@@ -43,4 +43,5 @@ def test_the_short_form_counts_system_calls(tmp_path, capsys):
     rows = json.loads(path.read_text())["rows"]
     assert 2 == len(rows) == len(capsys.readouterr().out.splitlines())
     nothing, login = (row["value"] for row in rows)
-    assert 3 <= nothing <= login
+    # poll, read and write; where two lines have come at once, one poll does for both.
+    assert 2 <= nothing <= login
