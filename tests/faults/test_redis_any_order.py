@@ -253,10 +253,10 @@ class Redis(RuleBasedStateMachine):
                     other.sent.pop(address, None)
 
     def data_are_lost(self) -> None:
-        """Nobody sends again what a filter sent that has lost its place."""
+        """Nobody sends again what a filter sent that has lost its place, or loses it before it has
+        sent all again: a clone that has met it once may be its next process."""
         for one in (*self.filters, *([self.clone] if self.clone else [])):
-            if not one.is_holder:
-                one.sent.clear()
+            one.sent.clear()
 
     @rule(name=WHICH)
     def one_works(self, name: int) -> None:
