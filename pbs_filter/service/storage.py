@@ -174,7 +174,7 @@ class Storage:
         lost = self.journal.lost_lines or (local and self.journal.may_be_cut)
         if not clean and ((lost and address_map.exists()) or address_map.in_order()):
             # That the end of a journal was cut off is seen only by the map.
-            found = self._salvage(address_map)
+            found = self._salvage(address_map, step)
         state.restored(self.clock.now())
         recovered = []
         if found or step:
@@ -232,12 +232,17 @@ class Storage:
         if step:
             self.state.shift(step)
 
-    def _salvage(self, address_map: AddressMap) -> list[str]:
+    def _salvage(self, address_map: AddressMap, journal_step: int) -> list[str]:
         """Take from the map what the journal lost: each entry there was somebody's login, and says
-        itself whether it is whole."""
+        itself whether it is whole.
+
+        Where nobody knows the map's clock, it is the journal's if that was set back: an end may
+        come early then, and never late.
+        """
         found: list[str] = []
         now = self.clock.now()
-        step = clock.between(self._map_stamp(), self.clock.stamp())
+        stamp = self._map_stamp()
+        step = clock.between(stamp, self.clock.stamp()) if stamp else min(0, journal_step)
         try:
             for address, value in address_map.items(whatever=True):
                 entry = decode(address, value)

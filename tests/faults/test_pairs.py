@@ -248,6 +248,26 @@ def test_a_clock_that_was_set_and_a_lost_journal(
     life.end()
 
 
+@pytest.mark.parametrize("by", [-250, 250])
+def test_a_clock_that_was_set_and_a_map_of_which_nobody_knows_the_clock(
+    settings: Config, machine: Machine, by: int
+) -> None:
+    """The journal is whole: what the map says beside it, in times of another clock, is no more."""
+    life = started(settings)
+    log_in(life, MANY[:20])
+    machine.wait(300)
+    assert 0 == life.finish()
+    machine.set_clock(by)
+    Path(settings.map + ".clock").unlink()
+    life = started(settings)
+    machine.wait(290)
+    assert {YES} == answers(settings, MANY[:20])
+    machine.wait(15)
+    assert {NO} == answers(settings, MANY[:20])
+    life.kill()
+    life.end()
+
+
 def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
     settings: Config, machine: Machine
 ) -> None:
