@@ -85,11 +85,8 @@ class Log(Reporter):
 
     def reopen(self) -> None:
         """Open the file again (after it was rotated)."""
-        if self._fd > 2:
-            os.close(self._fd)
+        self.close()
         self._fd = 1 if self.path == "-" else 2
-        if self._syslog is not None:
-            self._syslog.close()
         if self.path == SYSLOG:
             import socket
 
@@ -104,6 +101,15 @@ class Log(Reporter):
                 why = "it is a link" if error.errno == errno.ELOOP else error.strerror
                 text = f"pbs-filter: cannot open the log {self.path!r}: {why}; logging to stderr"
                 _write(2, text)
+
+    def close(self) -> None:
+        """Close the file; what is said from now on goes to stderr."""
+        if self._fd > 2:
+            os.close(self._fd)
+        self._fd = 2
+        if self._syslog is not None:
+            self._syslog.close()
+            self._syslog = None
 
     def say(self, text: str) -> None:
         """See `Reporter.say`."""

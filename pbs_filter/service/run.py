@@ -99,6 +99,21 @@ def _run(
     config = make_config()
     os.umask(0o027)
     log = log_of(config)
+    try:
+        return _run_with(config, log, make_config, cursor_path, waiting, retry=retry)
+    finally:
+        log.close()
+
+
+def _run_with(
+    config: Config,
+    log: Log,
+    make_config: Callable[[], Config],
+    cursor_path: str,
+    waiting: Waiting,
+    *,
+    retry: bool,
+) -> int:
     confirm = waiting.confirm = confirming(config.confirm)
     waiting.greet = config.confirm != "lines"
     if confirm and config.logto == "-":

@@ -111,12 +111,12 @@ class Storage:
         self._say = say
         self._lock: Lock | None = None
         self.journal: Journal | None = None
-        self.map: AddressMap
+        self.map: AddressMap = MemoryMap()
         self.state = state
         self._config = config
         self.clock = Clock()
+        self._is_open = True
         if not config.write:
-            self.map = MemoryMap()
             return
         files.check_directory(os.path.dirname(config.files) or ".", privileges.others(config))
         files.check_not_anothers(config.map, (config.journal, f"{config.map}.state"))
@@ -315,12 +315,19 @@ class Storage:
                 self.map.mark_clean(self.journal.position)
         except StoreBusy as error:
             self._say(f"{error}; the next start makes the map again")
-        self.map.close()
-        if self.journal is not None:
-            self.journal.close()
+        self._leave(cut=True)
+
+    def _leave(self, *, cut: bool) -> None:
+        if self._is_open:
+            self._is_open = False
+            self.map.close()
+            if self.journal is not None:
+                self.journal.close(cut=cut)
 
     def release(self) -> None:
-        """Give the lock up."""
+        """Give the lock up, and before that the files, as they are, if they have not been closed:
+        a filter that cannot start tries again in one process, for days."""
+        self._leave(cut=False)
         if self._lock is not None:
             self._lock.release()
 

@@ -336,13 +336,14 @@ class Journal:
 
     # ------------------------------------------------------------------ end
 
-    def close(self) -> None:
-        """Give room back and close. What was appended is durable already."""
+    def close(self, *, cut: bool = True) -> None:
+        """Give room back (`cut`) and close. What was appended is durable already."""
         self.abort_rewrite()
         if self._part is None:
             return
         try:
-            self._part.cut_back()
+            if cut:
+                self._part.cut_back()
         except OSError:
             pass  # zero bytes at the end mean nothing
         os.close(self._part.fd)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from pbs_filter.errors import ConfigError
+from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.service import run
 
+from ..faults.lives import made
 from ..running import COMMAND, ENVIRONMENT, wait_for
 
 
@@ -54,6 +55,35 @@ def test_starts_that_fail_are_said_once_and_leave_nothing_behind(
     assert 78 == status
     assert [True] * 20 == tries
     assert 1 == log.read_text().count("a word that nobody knows; trying again in 10 seconds")
+
+
+@pytest.mark.parametrize(
+    "place", ["pbs_filter.store.gdbm_map.GdbmMap.begin_rebuild", "pbs_filter.service.run.Control"]
+)
+def test_starts_that_fail_keep_no_file_open(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With three more at each, and one each ten seconds, no limit of open files lasts a day."""
+    tries: list[int] = []
+
+    class Waiting:
+        def __init__(self, **_: object) -> None:
+            self.confirm = False
+            self.tick = self.has_ended = lambda: False
+
+        def until_end(self, _seconds: float, why: str) -> bool:
+            assert why == "no room"
+            tries.append(len(os.listdir("/proc/self/fd")))
+            return len(tries) == 5
+
+    def fails(*_: object) -> None:
+        raise StoreBusy("no room")
+
+    monkeypatch.setattr(run, "Waiting", Waiting)
+    monkeypatch.setattr(place, fails)
+    settings = made(tmp_path)
+    assert 75 == run.run(lambda: settings, retry=True, logto=settings.logto)
+    assert 5 * tries[:1] == tries
 
 
 @pytest.mark.parametrize("confirm", ["yes", "no"])
