@@ -272,8 +272,8 @@ class Storage:
                 lines = [line.split() for line in file]
         except OSError:
             return ""
-        for offset, boot, number in (words for words in lines if len(words) == 3):
-            if number == str(inode):
+        for offset, boot, *number in (words for words in lines if len(words) in (2, 3)):
+            if number in ([], [str(inode)]):  # 0.1.0 named none
                 return f"{clock.STAMP}\t{offset}\t{boot}"
         return ""
 

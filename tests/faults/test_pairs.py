@@ -268,6 +268,30 @@ def test_a_clock_that_was_set_and_a_map_of_which_nobody_knows_the_clock(
     life.end()
 
 
+@pytest.mark.parametrize("death", [Death("rename", 1, "before"), Death("rename", 2, "before")])
+def test_a_clock_that_was_set_before_an_upgrade_whose_first_start_dies(
+    settings: Config, machine: Machine, death: Death
+) -> None:
+    """0.1.0 had one map file at a time, and its `PATH.clock` named none."""
+    life = started(settings)
+    log_in(life, MANY[:20])
+    machine.wait(300)
+    assert 0 == life.finish()
+    told = Path(settings.map + ".clock")
+    told.write_text(" ".join(told.read_text().split()[:2]) + "\n")
+    machine.set_clock(-250)
+    life = started(settings, death)
+    assert life.reply() is None
+    life.end()
+    life = started(settings)
+    machine.wait(290)
+    assert {YES} == answers(settings, MANY[:20])
+    machine.wait(15)
+    assert {NO} == answers(settings, MANY[:20])
+    life.kill()
+    life.end()
+
+
 def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
     settings: Config, machine: Machine
 ) -> None:
