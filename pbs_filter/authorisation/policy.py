@@ -198,9 +198,7 @@ class Policy:
 
     def excludes_user(self, user: str) -> bool:
         """Return whether no login of `user` counts, wherever from."""
-        return self.deny_users.find(user) is not None or (
-            self.allow_users is not None and self.allow_users.find(user) is None
-        )
+        return self._refuses_user(user) is not None
 
     def excludes_address(self, address: str) -> bool:
         """Return whether the site keeps `address`, or a network of `ipv6_prefix`, out."""
@@ -208,6 +206,15 @@ class Policy:
         if self.deny_networks.find(first) or self.proxy_networks.find(first):
             return True
         return self.allow_networks is not None and self.allow_networks.find(first) is None
+
+    def _refuses_user(self, user: str) -> tuple[Reason, str] | None:
+        if self.deny_users.items:
+            item = self.deny_users.find(user)
+            if item is not None:
+                return Reason.DENIED_USER, item
+        if self.allow_users is not None and self.allow_users.find(user) is None:
+            return Reason.NOT_AN_ALLOWED_USER, user
+        return None
 
     def _lacks_tls(
         self, address: str, user: str, rule: Rule, record: Record
@@ -245,12 +252,9 @@ class Policy:
             return Reason.OWN_ADDRESS, address
         if self.allow_networks is not None and self.allow_networks.find(address) is None:
             return Reason.NOT_AN_ALLOWED_NETWORK, address
-        if self.deny_users.items:
-            item = self.deny_users.find(user)
-            if item is not None:
-                return Reason.DENIED_USER, item
-        if self.allow_users is not None and self.allow_users.find(user) is None:
-            return Reason.NOT_AN_ALLOWED_USER, user
+        refusal = self._refuses_user(user)
+        if refusal is not None:
+            return refusal
         if self.asks_for_tls and rule is not None and record is not None:
             refusal = self._lacks_tls(address, user, rule, record)
             if refusal is not None:
