@@ -25,7 +25,7 @@ from .outcome import REFUSALS, Outcome, tell
 from .pieces import Pieces
 from .policy import Policy
 from .state import State
-from .usual import UsualLogins
+from .usual import UsualLogins, Way
 
 ABOUT_SESSIONS = (Accepted, Connected, Ended)
 """Observations that authorise, connect or end: a piece must not be read as one."""
@@ -132,17 +132,19 @@ class Pipeline:
 
         No line stops those behind it: what our own code cannot do is counted and told.
         """
-        read, take, count, usual = self.read_record, self.read, self._count, self.usual.take
         ways = self.usual.open_ways()
         for line, program in self._waiting:
-            way = ways.get(program)
-            try:
-                if way is not None and not self._broken and usual(line, way, now):
-                    continue
-                outcome = take(read(line), now)
-            except Exception as error:  # any: the next filter would fail on it as well
-                outcome = self._failed(line, error)
-            count(line, outcome)
+            self._take(line, ways.get(program), now)
+
+    def _take(self, line: bytes, way: Way | None, now: int, at: int | None = None) -> None:
+        """Take one line, which may go `way`; `at` is when it was written, if that is known."""
+        try:
+            if way is not None and not self._broken and self.usual.take(line, way, now, at):
+                return
+            outcome = self.read(self.read_record(line), now, at)
+        except Exception as error:  # any: the next filter would fail on it as well
+            outcome = self._failed(line, error)
+        self._count(line, outcome)
 
     def _failed(self, line: bytes, error: Exception) -> Outcome:
         if len(self.failures) < MAX_FAILURES:
@@ -164,14 +166,7 @@ class Pipeline:
                 continue
             at = min(at, wall)
             latest = max(latest, at)
-            way = ways.get(program)
-            try:
-                if way is not None and not self._broken and self.usual.take(line, way, at, at):
-                    continue
-                outcome = self.read(self.read_record(line), at, at)
-            except Exception as error:
-                outcome = self._failed(line, error)
-            self._count(line, outcome)
+            self._take(line, ways.get(program), at, at)
         if latest:
             self.state.tick(latest)
 
