@@ -306,6 +306,14 @@ def test_a_revocation_is_done_when_the_replicas_have_it(
         assert NO == look(replica)(OF_A)
 
 
+def clone_journal(place: Path) -> Path:
+    """Give a cloned host the journal that filter `a` has now; return its path there."""
+    journal = place / "clone" / "a" / "map.journal"
+    journal.parent.mkdir(parents=True, mode=0o750)
+    shutil.copy(place / "a" / "map.journal", journal)
+    return journal
+
+
 @pytest.mark.parametrize("cloned", [False, True], ids=["another journal", "the same journal"])
 def test_the_second_filter_of_a_name_sends_nothing_and_sweeps_nothing(
     cloned: bool, place: Path, server: RedisServer, look: Look
@@ -314,9 +322,10 @@ def test_the_second_filter_of_a_name_sends_nothing_and_sweeps_nothing(
     with started(place, "a", server.url) as a:
         a.ask(login("192.0.2.7"))
         asks.until("192.0.2.7", YES)
-        (place / "clone" / "a").mkdir(parents=True, mode=0o750)
         if cloned:
-            shutil.copy(place / "a" / "map.journal", place / "clone" / "a" / "map.journal")
+            clone_journal(place)
+        else:
+            (place / "clone" / "a").mkdir(parents=True, mode=0o750)
         a.ask(login(OF_A))
         asks.until(OF_A, YES)
         for _ in range(2):
@@ -343,11 +352,10 @@ def test_a_cloned_filter_sweeps_nothing_while_the_first_one_is_silent(
     place: Path, server: RedisServer, look: Look
 ) -> None:
     asks = look(server)
-    (place / "clone" / "a").mkdir(parents=True, mode=0o750)
     with started(place, "a", server.url) as a:
         a.ask(login("192.0.2.7"))
         asks.until("192.0.2.7", YES)
-        shutil.copy(place / "a" / "map.journal", place / "clone" / "a" / "map.journal")
+        clone_journal(place)
         before = time.time()
         wait_for(lambda: int(time.time()) > int(before), "the next second")
         a.ask(login(OF_A))
@@ -371,12 +379,10 @@ def test_a_filter_that_has_met_another_of_its_name_is_no_heir_of_it(
     place: Path, server: RedisServer, look: Look
 ) -> None:
     asks = look(server)
-    (place / "clone" / "a").mkdir(parents=True, mode=0o750)
     with started(place, "a", server.url) as a:
         a.ask(login("192.0.2.7"))
         asks.until("192.0.2.7", YES)
-        copy = place / "clone" / "a" / "map.journal"
-        shutil.copy(place / "a" / "map.journal", copy)
+        copy = clone_journal(place)
         a.ask(login(OF_A))
         asks.until(OF_A, YES)
         with started(place / "clone", "a", server.url) as clone:
