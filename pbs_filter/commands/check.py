@@ -31,20 +31,22 @@ def run(make_config: Callable[[], Config], options: argparse.Namespace) -> int:
         ConfigError, GrammarError: a start would fail; with --json it is also in the object.
     """
     if not options.json:
-        servers = _check(make_config(), complain)
+        config = make_config()
+        servers = _check(config, complain)
         for server in servers:
             _print(**server)
         ok = not any(server["violations"] for server in servers)
         if ok:
             print("configuration: ok")
-        _note_running(make_config(), complain)
+        _note_running(config, complain)
         return 0 if ok else 1
     notes: list[str] = []
     result: dict[str, Any] = {"ok": False, "error": None, "notes": notes, "servers": []}
     try:
-        result["servers"] = _check(make_config(), notes.append)
+        config = make_config()
+        result["servers"] = _check(config, notes.append)
         result["ok"] = not any(server["violations"] for server in result["servers"])
-        _note_running(make_config(), notes.append)
+        _note_running(config, notes.append)
     except PbsFilterError as error:
         result["error"] = str(error)
         raise
