@@ -81,18 +81,18 @@ def groups_of(config: Config) -> GroupOf | None:
     if not config.groups:
         return None
     from ..authorisation.authorisations import MANUAL
+    from ..authorisation.policy import Policy
     from ..service import build
 
     try:
-        groups = build.groups_of(config)
+        policy = Policy.of(groups=build.groups_of(config))
     except ConfigError as error:
         complain(f"{error}; so no group is shown")
         return None
 
     def name(address: str, entry: Entry) -> str:
-        if entry.server == MANUAL:
-            return ""
-        return next((each.name for each in groups if each.has(entry.user, address)), "")
+        group = None if entry.server == MANUAL else policy.group_of(entry.user, address)
+        return "" if group is None else group.name
 
     return name
 
