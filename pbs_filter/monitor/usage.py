@@ -139,9 +139,7 @@ class Usage:
             del device.days[newest]
         if not device.days:
             del self.devices[login]
-            if all(other.address != login.address for other in self.devices):
-                self.used.pop(login.address, None)
-                self._erased[login.address] = now
+            self._drop_use({login.address}, now)
         self.changed = True
 
     def prune(self, now: int, today: str) -> None:
@@ -178,12 +176,16 @@ class Usage:
             if each[0].address == address or user_key(each[0].user) == key
         ]:
             del self.tried[tried]
+        self._drop_use(addresses, now)
+        self.changed = True
+
+    def _drop_use(self, addresses: set[str], now: int) -> None:
+        """Forget when those of `addresses` were let in that no login has any more."""
         for gone in addresses - {login.address for login in self.devices}:
             self.used.pop(gone, None)
             self._erased[gone] = now
         while len(self._erased) > MAX_DEVICES:
             del self._erased[next(iter(self._erased))]
-        self.changed = True
 
     # ------------------------------------------------------------------ as a file has it
 
