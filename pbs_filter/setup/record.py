@@ -169,7 +169,12 @@ def new_lines(before: str, after: str) -> tuple[str, ...]:
     harm."""
     old = set(before.splitlines())
     lines = (line for line in after.splitlines() if line not in old)
-    return tuple(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
+    return tuple(filter(_is_setting, lines))
+
+
+def _is_setting(line: str) -> bool:
+    """Return whether a line is neither empty nor a comment."""
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def lines_left(record: Record, path: str, text: str, before: str) -> Iterator[str]:
@@ -178,7 +183,7 @@ def lines_left(record: Record, path: str, text: str, before: str) -> Iterator[st
     ours = {line for item in record.written if item.path == path for line in item.lines}
     names = {word for line in ours for word in _words(line) if "pbs" in word} - _words(before)
     for line in text.splitlines():
-        if line in ours or not (line.lstrip().startswith("#") or names.isdisjoint(_words(line))):
+        if line in ours or (_is_setting(line) and not names.isdisjoint(_words(line))):
             yield line
 
 
@@ -235,7 +240,5 @@ def _without(rows: list[str], piece: Piece) -> list[str]:
 
 def _core(lines: tuple[str, ...]) -> tuple[str, ...]:
     """Return `lines` from the first to the last that is not empty and no comment."""
-    say = [
-        at for at, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")
-    ]
-    return lines[say[0] : say[-1] + 1] if say else ()
+    settings = [at for at, line in enumerate(lines) if _is_setting(line)]
+    return lines[settings[0] : settings[-1] + 1] if settings else ()

@@ -56,7 +56,7 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
         if text is None or (now[path] == "" and text != changed[path])
     ]
     if unclear:
-        raise ConfigError(_to_mend(record, unclear, place))
+        raise ConfigError(_to_mend(record, {path: first[path] for path in unclear}, place))
     for line in taken_back(record, place, "", {path: edits.get(path) for path in changed}):
         say(line)
     for path, item in first.items():
@@ -89,18 +89,17 @@ def _before(item: Written, place: str) -> str:
     return read(os.path.join(place, item.backup)) or ""
 
 
-def _to_mend(record: Record, paths: list[str], place: str) -> str:
+def _to_mend(record: Record, unclear: Mapping[str, Written], place: str) -> str:
     """Return the message that names the files a person changed, and what of ours is in them."""
     parts = []
-    first = {item.path: item for item in backwards(record.written)}
-    for path in paths:
-        before = _before(first[path], place)
+    for path, first in unclear.items():
+        before = _before(first, place)
         lines = list(lines_left(record, path, read(path) or "", before))
         if lines:
             parts.append(f"{path}: take out " + ", ".join(map(repr, lines)))
         else:
             parts.append(f"{path}: put back by hand what you want, or remove it")
-        copy = os.path.join(place, first[path].backup)
+        copy = os.path.join(place, first.backup)
         parts.append(f"  (what is different now: diff -u {copy} {path})")
     return (
         "nothing was undone, because lines that --apply wrote were changed since:\n  "
