@@ -219,7 +219,7 @@ class Commands:
 
 def _set(pipeline: Any, key: bytes, field: str, value: bytes, end: int) -> None:
     """Set a field by three commands; the key lasts until `end` (epoch seconds), or longer."""
-    # PERSIST first, so that a key which expires just now does not take the new field along.
+    # Prolonged first, so that a key which expires just now does not take the new field along.
     pipeline.execute_command("EXPIREAT", key, end, "GT")
     pipeline.hset(key, field, value)
     pipeline.execute_command("EXPIREAT", key, end, "NX")
