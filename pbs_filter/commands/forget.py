@@ -80,8 +80,7 @@ def run(config: Config, options: argparse.Namespace) -> int:
     if options.erase:
         print(
             f"{whose}: erased from journal, map and history "
-            f"(authorised: {counted(count, 'address')})"
-            f"{where}"
+            f"(authorised: {counted(count, 'address')}){where}"
         )
         print("The log files of mail server, syslog daemon and filter are left as they are.")
         return 0
@@ -150,8 +149,7 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
         raise StoreBusy(
             f"{whose}: this host's journal and the master have it, and {have} of "
             f"{counted(replicas, 'replica')}: lookups at the others may let it in until they "
-            "have it, too; look why they "
-            f"are behind, and see pbs-filter --list {address}".rstrip()
+            f"have it, too; look why they are behind, and see pbs-filter --list {address}".rstrip()
         )
     copies = f" and {have} of {counted(replicas, 'replica')}" if replicas else ""
     return count, f"; the master{copies} have it" if replicas else "; the master has it"

@@ -75,8 +75,7 @@ def rows(config: Config, at: int, address: str = "") -> Iterator[Row]:
     if damaged:
         raise StoreDamaged(
             f"the map {config.map!r}: {counted(damaged, 'damaged entry')}; the filter makes the "
-            "map "
-            "again when it starts"
+            "map again when it starts"
         )
 
 

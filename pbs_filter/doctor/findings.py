@@ -188,8 +188,7 @@ def clock(probe: FeedProbe) -> Finding:
         return wrong(
             "clock",
             f"the daemon reads stamps in another time zone: by {counted(late // 60, 'minute')} "
-            "too old, and a "
-            "login that is older than its grace authorises nobody",
+            "too old, and a login that is older than its grace authorises nobody",
             "ls -l /etc/localtime",
             probe.restart,
         )

@@ -19,10 +19,8 @@ FIELDS = {
     "now": "the filter's clock",
     "since": "when it was started",
     "configuration": "what the files say otherwise than the running filter: restart (names of "
-    "options "
-    "that count when it starts again), reload (those that SIGHUP is enough for), error (why the "
-    "files "
-    "cannot be read; null: they can)",
+    "options that count when it starts again), reload (those that SIGHUP is enough for), error "
+    "(why the files cannot be read; null: they can)",
     "last_input": "when the last lines came; null: none yet",
     "newest_stamp": "the stamp of the newest line; null: it has none",
     "lag_seconds": "how long after its stamp that line came; null: unknown",

@@ -197,8 +197,7 @@ class Warnings:
         for name in self._new("silence", ["feed"]):
             sentence = (
                 "no line of a POP or IMAP server has arrived for "
-                f"{counted(lasted // 60, 'minute')}; the "
-                "longest pause of the last days was "
+                f"{counted(lasted // 60, 'minute')}; the longest pause of the last days was "
                 f"{counted(self._silence.longest() // 60, 'minute')}"
             )
             todo = (
@@ -261,8 +260,7 @@ class Warnings:
                 "one_address",
                 name,
                 f"all of {counted(number, 'login')} came from addresses that are never "
-                "authorised (local, "
-                "own, or a proxy's)",
+                "authorised (local, own, or a proxy's)",
                 "a proxy in front may hide the clients: let it pass on their addresses, or read "
                 "its own lines instead; `pbs-filter --status` has examples",
             )
