@@ -133,7 +133,8 @@ class Usage:
         if device is None or not device.days:
             return
         newest = max(device.days)
-        self.days[newest].logins -= 1
+        if newest in self.days:  # a file that somebody wrote may lack it
+            self.days[newest].logins -= 1
         device.days[newest] -= 1
         if not device.days[newest]:
             del device.days[newest]

@@ -144,6 +144,14 @@ def test_a_login_of_the_doctor_that_was_counted_on_forgotten_days_is_left_out():
     assert [BOB] == [*usage.devices]
 
 
+def test_a_login_of_the_doctor_on_a_day_that_the_file_lacks_is_left_out():
+    usage = taken(logins={BOB: 2})
+    usage.days.clear()
+    usage.leave_out(BOB, NOW, NOW)
+    assert {TODAY: 1} == usage.devices[BOB].days
+    assert {} == usage.days
+
+
 def test_an_other_device_of_the_address_keeps_its_use():
     other = BOB._replace(user="carol")
     usage = taken(logins={BOB: 1, other: 1}, used={"192.0.2.7": NOW})
