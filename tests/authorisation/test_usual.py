@@ -186,6 +186,17 @@ def test_usual_logins_go_the_straight_way() -> None:
         dovecot() + " x",
         HEAD + "pop3d[7]: " + COURIER.format(user="bob", address="192.0.2.7", key=1),
         HEAD + "pop3d: LOGIN, user=" + "x" * 250 + "y" * 250 + ", ip=[192.0.2.7], port=[1]",
+        # Two lines that courierlogger has put into one, and what its buffer may have cut.
+        *(
+            line
+            for message in (
+                "LOGIN, user=aliceINFO: LOGIN FAILED, user=x, ip=[::ffff:203.0.113.66], "
+                "port=[4711]",
+                "LOGIN, user=aliceINFO: Connection, ip=[::ffff:203.0.113.66], port=[4711]",
+                "LOGIN, user=" + "\u00e9" * 240 + ", ip=[192.0.2.99], port=[1]",
+            )
+            for line in (HEAD + "pop3d: " + message, as_json("pop3d", message))
+        ),
         as_json("dovecot", DOVECOT.format(user="bob", address="192.0.2.7", key=1), uid=1000),
         as_json("pop3d", COURIER.format(user="bob", address="192.0.2.7", key=1), juid=0),
         as_json(
