@@ -7,16 +7,19 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from .__main__ import as_text
+from .__main__ import add_builds, as_text
 from .measure import machine
 from .rows import Row, figures
 
 
-def options(name: str, about: str | None) -> argparse.ArgumentParser:
-    """The options of all; the figures are written where --json says."""
+def options(name: str, about: str | None, *, builds: bool = False) -> argparse.ArgumentParser:
+    """The options of all; the figures are written where --json says. `builds`: also which other
+    builds take turns with this checkout."""
     made = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}", description=about)
     made.add_argument("--short", action="store_true", help="only see that it works")
     made.add_argument("--json", metavar="FILE", type=Path, help="write the figures there")
+    if builds:
+        add_builds(made)
     return made
 
 

@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,17 @@ MAP = "{map}"
 """Stands in a command for a path in a directory of its own, new for each run."""
 LINES = "{input}"
 """Stands in a command for the input's path; a command without it reads stdin."""
+LIBRARIES = sysconfig.get_path("purelib")
+PYTHON = os.path.join(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+"""The distribution's own: a developer's virtual environment starts slower and is larger, by what
+its .pth files load."""
+
+
+def environment(build: Path = ROOT) -> dict[str, str]:
+    """The environment of a program of `build`, a directory with `pbs_filter` in it: this checkout,
+    a compiled build of it, or an older one."""
+    path = os.pathsep.join(dict.fromkeys((str(build), str(ROOT), LIBRARIES)))
+    return {**ENVIRONMENT, "PYTHONPATH": path}
 
 
 class Cost(NamedTuple):
@@ -37,6 +49,7 @@ class Program(NamedTuple):
 
     command: Sequence[str]
     input: Path
+    build: Path = ROOT
 
     def run(self, directory: Path | None = None) -> Cost:
         """Run it once; `directory` is where the map goes, if not into a new one."""
@@ -50,7 +63,12 @@ class Program(NamedTuple):
         began = time.monotonic()
         with self.input.open("rb") as stdin, (directory / "errors").open("w+b") as errors:
             process = subprocess.Popen(
-                command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=errors, env=ENVIRONMENT
+                command,
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=environment(self.build),
+                cwd=self.build,  # -m looks there first
             )
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -96,3 +114,48 @@ def machine() -> dict[str, object]:
         "python": sys.version.split()[0],
         "kernel": os.uname().release.partition("-")[0],
     }
+
+
+def commit(build: Path = ROOT) -> str:
+    """The commit of a checkout, with a "+" where files differ from it; "": it is none."""
+    git = ["git", "-C", str(build)]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    found = subprocess.run([*git, "rev-parse", "HEAD"], **options, check=False)  # type: ignore[call-overload]
+    if found.returncode:
+        return ""
+    changed = subprocess.run(
+        [*git, "status", "--porcelain", "--untracked-files=no"], **options, check=False
+    )  # type: ignore[call-overload]
+    # The figures themselves are written while this runs.
+    names = [line for line in changed.stdout.splitlines() if not line.endswith("results.json")]
+    return str(found.stdout.strip() + ("+" if names else ""))
+
+
+IDLE_SHARE = 0.05
+"""The machine is idle if all other programs together take no more of its cores."""
+
+
+class Others:
+    """What other programs than ours take of the machine while this object lives."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._busy = _busy_seconds()
+        self._ours = _our_seconds()
+
+    def share(self) -> float:
+        """Their part of all cores' time."""
+        busy = _busy_seconds() - self._busy - (_our_seconds() - self._ours)
+        return max(0.0, busy / ((time.monotonic() - self._began) * (os.cpu_count() or 1)))
+
+
+def _busy_seconds() -> float:
+    """Seconds of all cores that were spent in programs and in the kernel for them."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system = map(int, file.readline().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def _our_seconds() -> float:
+    """The same of this process and of its children that have ended."""
+    return sum(os.times()[:4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from . import inputs
-from .measure import ENVIRONMENT, LINES, MAP, Cost, Program, take_turns
+from .measure import LINES, MAP, ROOT, Cost, Program, environment, take_turns
 
 FILTER = (sys.executable, "-m", "pbs_filter", "--config=/dev/null", "--confirm=no")
 WRITE = (*FILTER, f"--dbfile={MAP}")
@@ -28,7 +29,8 @@ BARE = (
 """What any Python program has to do for each line: the yardstick of another machine's figures."""
 
 # Lines per CPU second, measured on one machine and in one run with the bare loop's 2,300,000
-# (200,000 lines, 10 % Dovecot logins, 3,000 addresses).
+# (200,000 lines, 10 % Dovecot logins, 3,000 addresses). A bare loop of so many lines is the
+# yardstick: a tenth of its time is the interpreter's start.
 BARE_THERE = 2_300_000
 LIVE = 178_000 / BARE_THERE
 """pop-before-smtp 1.41 with its map, as a share of the bare loop."""
@@ -74,8 +76,11 @@ LONGER = 10
 """A log so many times as long: what the start costs no longer shows."""
 
 
-def programs(directory: Path, sizes: Sizes, peer: Sequence[str] = ()) -> dict[str, Program]:
-    """What takes turns, with its input; `peer` is another program's command."""
+def programs(
+    directory: Path, sizes: Sizes, peer: Sequence[str] = (), compiled: Path | None = None
+) -> dict[str, Program]:
+    """What takes turns, with its input; `peer` is another program's command, `compiled` a directory
+    with a compiled build."""
     now = int(time.time())
 
     def log(name: str, text: bytes) -> Path:
@@ -97,6 +102,7 @@ def programs(directory: Path, sizes: Sizes, peer: Sequence[str] = ()) -> dict[st
         "bare loop": Program(BARE, bsd),
         "start only": Program(WRITE, log("empty", b"")),
         "mixed": Program(WRITE, bsd),
+        "bare loop, longer": Program(BARE, directory / "longer"),
         "mixed, longer": Program(WRITE, directory / "longer"),
         "mixed, one server": Program((*WRITE, "--servers=dovecot"), bsd),
         "mixed, no store": Program(NOWRITE, bsd),
@@ -107,6 +113,9 @@ def programs(directory: Path, sizes: Sizes, peer: Sequence[str] = ()) -> dict[st
     for name, path in mixed.items():
         if name != "BSD":
             made[f"mixed, {name}"] = Program(WRITE, path)
+    if compiled is not None:
+        for name in ("mixed, longer", "new addresses", "reprocess"):
+            made[f"{name}, compiled"] = made[name]._replace(build=compiled)
     if peer:
         made["peer"] = Program(peer, bsd)
     return made
@@ -116,31 +125,39 @@ def speed(costs: Mapping[str, Cost], sizes: Sizes) -> Iterator[Row]:
     """The rows that follow from the runs of `programs`."""
     bare = sizes.lines / costs["bare loop"].cpu_seconds
     mixed = sizes.lines / costs["mixed"].cpu_seconds
-    new = sizes.lines // 10 / costs["new addresses"].cpu_seconds
-    reprocess = sizes.lines / costs["reprocess"].cpu_seconds
     start = costs["start only"].cpu_seconds
 
     def running(name: str) -> float:
         return max(costs[name].cpu_seconds - start, 1e-9)
 
     yield Row("bare loop, one regular expression", bare, "lines per CPU s", 0)
-    yield Row("mixed log, journal and map", mixed, "lines per CPU s", 900_000, True)
-    yield Row("mixed log: this / 1.41 live with map", mixed / bare / LIVE, "times", 5, True)
+    yield Row("mixed log, journal and map", mixed, "lines per CPU s", 0)
     if "peer" in costs:
         peer = costs["peer"].cpu_seconds
         yield Row("mixed log: this / the peer", peer / costs["mixed"].cpu_seconds, "times", 0)
     without_start = sizes.lines / running("mixed")
     yield Row("mixed log, without the start", without_start, "lines per CPU s", 0)
     longer = LONGER * sizes.lines
-    yield Row(f"mixed log of {longer:,} lines", longer / costs["mixed, longer"].cpu_seconds,
-              "lines per CPU s", 900_000, True)  # fmt: skip
+    for name, least, live, of_bare in (("", 650_000, 4, 0), (", compiled", 1_000_000, 6, 0.5)):
+        if f"mixed, longer{name}" in costs:
+            what = f"mixed log of {longer:,} lines{name}"
+            cost = costs[f"mixed, longer{name}"].cpu_seconds
+            yield Row(what, longer / cost, "lines per CPU s", least, True)
+            yield Row(f"{what}: this / 1.41 live", longer / cost / bare / LIVE, "times", live, True)
+            yield Row(f"{what}: this / bare loop", costs["bare loop, longer"].cpu_seconds / cost,
+                      "times", of_bare, True)  # fmt: skip
     yield Row("mixed log, no store", sizes.lines / costs["mixed, no store"].cpu_seconds,
               "lines per CPU s", 0)  # fmt: skip
-    yield Row("logins only, new addresses, durable", new, "logins per CPU s", 0)
-    yield Row("new addresses: this / 1.41 add and remove", new / bare / ADD_AND_REMOVE,
-              "times", 5, True)  # fmt: skip
-    yield Row("--reprocess with map", reprocess, "lines per CPU s", 0)
-    yield Row("--reprocess: this / 1.41", reprocess / bare / REPROCESS, "times", 20, True)
+    for name, target in (("", True), (", compiled", False)):
+        if f"reprocess{name}" in costs:
+            new = sizes.lines // 10 / costs[f"new addresses{name}"].cpu_seconds
+            reprocess = sizes.lines / costs[f"reprocess{name}"].cpu_seconds
+            yield Row(f"logins only, new addresses, durable{name}", new, "logins per CPU s", 0)
+            yield Row(f"new addresses{name}: this / 1.41 add and remove",
+                      new / bare / ADD_AND_REMOVE, "times", 8 * target, True)  # fmt: skip
+            yield Row(f"--reprocess with map{name}", reprocess, "lines per CPU s", 0)
+            yield Row(f"--reprocess{name}: this / 1.41", reprocess / bare / REPROCESS,
+                      "times", 20 * target, True)  # fmt: skip
     yield Row("a line nobody claims, in the whole program",
               running("other programs") / sizes.lines * 1e6, "µs", 1.0)  # fmt: skip
     for name, most in (("ISO", 1.5), ("RFC 5424", 1.5), ("JSON", 2.5)):
@@ -151,33 +168,54 @@ def speed(costs: Mapping[str, Cost], sizes: Sizes) -> Iterator[Row]:
     yield Row("start, nothing to do, all servers", start, "CPU s", 0.4)
 
 
-def _module(name: str, *arguments: int) -> dict[str, float]:
+def _module(name: str, *arguments: int, build: Path = ROOT) -> dict[str, float]:
     command = [sys.executable, "-m", f"tests.bench.{name}", *map(str, arguments)]
-    done = subprocess.run(command, env=ENVIRONMENT, check=True, stdout=subprocess.PIPE)
+    done = subprocess.run(
+        command, env=environment(build), cwd=build, check=True, stdout=subprocess.PIPE
+    )
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def stages(sizes: Sizes) -> tuple[list[Row], dict[str, float]]:
-    """What a login costs inside; and all stages."""
-    found = _module("stages", sizes.stage_lines, sizes.repeat)
-    return [
-        Row("a line nobody claims, filter alone", found["other program's line: all"], "µs", 1.0),
-        Row("a login to the ledger, new address", found["BSD login, new address: all"], "µs", 8),
-        Row(
-            "a login to the ledger, known address", found["BSD login, known address: all"], "µs", 8
-        ),
-    ], found
+def stages(
+    sizes: Sizes, compiled: Path | None = None
+) -> tuple[list[Row], dict[str, dict[str, float]]]:
+    """What a login costs inside; and all stages by build, medians of runs in turns."""
+    builds = {"pure": ROOT} | ({"compiled": compiled} if compiled is not None else {})
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in builds}
+    for _ in range(sizes.repeat):
+        for name, build in builds.items():
+            runs[name].append(_module("stages", sizes.stage_lines, 1, build=build))
+    found = {
+        name: {stage: statistics.median(run[stage] for run in taken) for stage in taken[0]}
+        for name, taken in runs.items()
+    }
+    rows = []
+    for name, most in (("pure", 6.0), ("compiled", 3.5)):
+        if name in found:
+            taken = found[name]
+            more = "" if name == "pure" else f", {name}"
+            rows += [
+                Row(f"a line nobody claims, filter alone{more}", taken["other program's line: all"],
+                    "µs", 1.0),
+                Row(f"a login to the ledger, new address{more}",
+                    taken["BSD login, new address: all"], "µs", most),
+                Row(f"a login to the ledger, known address{more}",
+                    taken["BSD login, known address: all"], "µs", most),
+            ]  # fmt: skip
+    return rows, found
 
 
 def living(sizes: Sizes) -> Iterator[Row]:
     """What changes with the number of living addresses."""
-    few = _module("living", 1000)
-    many = _module("living", sizes.many)
     name = f"{sizes.many:,} addresses"
-    yield Row("a login among 1,000 addresses", few["login_microseconds"], "µs", 0)
+    pairs = []
+    for _ in range(3 if sizes.repeat > 1 else 1):  # it takes half a minute
+        few, many = _module("living", 1000), _module("living", sizes.many)
+        pairs.append((few["login_microseconds"], many["login_microseconds"]))
+    yield Row("a login among 1,000 addresses", statistics.median(a for a, _ in pairs), "µs", 0)
     yield Row(f"a login among {name}: CPU time / 1,000",
-              many["login_microseconds"] / few["login_microseconds"], "times", 1.5)  # fmt: skip
+              statistics.median(b / a for a, b in pairs), "times", 1.3)  # fmt: skip
     yield Row(f"memory, {name}", many["bytes_per_address"], "bytes each", 400)
     yield from _starts(sizes, name)
 
@@ -212,29 +250,6 @@ def _starts(sizes: Sizes, name: str) -> Iterator[Row]:
         yield Row(f"start with {name}, map made again", cost.cpu_seconds, "CPU s", 0)
 
 
-def first_line(sizes: Sizes) -> Iterator[Row]:
-    """How long it takes from the start until the first line is answered."""
-    line = inputs.text(iter([inputs.login(1, 1, int(time.time()))]))
-    taken = []
-    for _ in range(sizes.repeat):
-        with TemporaryDirectory(prefix="pbs-bench-") as directory:
-            command = [part.replace(MAP, f"{directory}/map") for part in WRITE]
-            command[command.index("--confirm=no")] = "--confirm=yes"
-            began = time.monotonic()
-            with subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
-            ) as process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdin.write(line)
-                process.stdin.flush()
-                replies = [process.stdout.readline() for _ in range(2)]
-                taken.append(time.monotonic() - began)
-                process.stdin.close()
-            assert [reply.lstrip(b".") for reply in replies] == [b"OK\n", b"OK\n"], replies
-    yield Row("start until the first line is answered, least", min(taken), "s", 0.4)
-
-
 def figures(row: Row) -> dict[str, Any]:
     """`row` for JSON."""
     return {
@@ -247,17 +262,19 @@ def figures(row: Row) -> dict[str, Any]:
     }
 
 
-def of_module(name: str, *, short: bool) -> Iterator[Row]:
+def of_module(name: str, *, short: bool, more: Sequence[str] = ()) -> Iterator[Row]:
     """The rows of a benchmark that is a program of its own, `tests.bench.NAME`."""
     with TemporaryDirectory(prefix="pbs-bench-") as directory:
         path = Path(directory) / "rows.json"
-        command = [sys.executable, "-m", f"tests.bench.{name}", f"--json={path}"]
+        command = [sys.executable, "-m", f"tests.bench.{name}", f"--json={path}", *more]
         command += ["--short"] if short else []
-        subprocess.run(command, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, env=environment(), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         for row in json.loads(path.read_text())["rows"]:
             yield Row(row["what"], row["value"], row["unit"], row["target"] or 0, row["at_least"])
 
 
-def runs(directory: Path, sizes: Sizes, peer: Sequence[str]) -> dict[str, Cost]:
+def runs(
+    directory: Path, sizes: Sizes, peer: Sequence[str], compiled: Path | None = None
+) -> dict[str, Cost]:
     """Run `programs`."""
-    return take_turns(programs(directory, sizes, peer), sizes.repeat)
+    return take_turns(programs(directory, sizes, peer, compiled), sizes.repeat)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from pbs_filter.model import Reason
 
 from . import __main__, inputs, stages
+from .measure import ROOT
 from .rows import Row
 
 
 def test_the_short_form_measures_every_row_and_writes_them(tmp_path, capsys):
     path = tmp_path / "results.json"
-    assert 0 == __main__.main(["--short", f"--json={path}", "--peer=cat"])
+    assert 0 == __main__.main(["--short", f"--json={path}", "--peer=cat", f"--old={ROOT}"])
     result = json.loads(path.read_text())
     found = {row["what"] for row in result["rows"]}
     for what in (
         "mixed log, journal and map",
+        "mixed log of 20,000 lines: this / 1.41 live",
+        "confirmed over pipes, a login, store on a tmpfs: this / old",
+        "start of --list",
         "mixed log: this / the peer",
         "logins only, new addresses, durable",
         "--reprocess: this / 1.41",
@@ -26,7 +32,14 @@ def test_the_short_form_measures_every_row_and_writes_them(tmp_path, capsys):
         "start with 2,000 addresses",
     ):
         assert what in found
-    assert len(result["rows"]) == len(capsys.readouterr().out.splitlines())
+    assert len(result["rows"]) == len(found) == len(capsys.readouterr().out.splitlines())
+    assert {"date", "commit", "machine_was_idle"} <= set(result)
+
+
+def test_a_directory_without_the_program_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["--short", f"--compiled={tmp_path}"])
+    assert "has no pbs_filter in it" in capsys.readouterr().err
 
 
 def test_every_run_reads_the_same_bytes():

@@ -42,7 +42,8 @@ import os, sys
 confirm = {confirm}
 if confirm and "lines" not in "".join(sys.argv):
     os.write(1, b"OK\\n")
-while data := os.read(0, 1 << 20):
+# A mebibyte would cost three more system calls each time, and flatter the ratio.
+while data := os.read(0, 1 << 16):
     if confirm:
         os.write(1, b"OK\\n" * data.count(b"\\n"))
     for mark in (b"first-line", b"{last}"):
@@ -56,7 +57,7 @@ class Sizes(NamedTuple):
 
     lines: int = 300_000
     confirmed: int = 20_000
-    repeat: int = 3
+    repeat: int = 5
 
 
 SHORT = Sizes(lines=300, confirmed=100, repeat=1)
@@ -245,8 +246,8 @@ def confirmed(sizes: Sizes) -> Iterator[Row]:
         return target, rsyslog(directory, port, target, confirm=True)
 
     for what, make, place, target in (
-        ("lines that change nothing", failures, None, 0.9),
-        ("logins, store on a tmpfs", logins, "/dev/shm", 0.9),
+        ("lines that change nothing", failures, None, 0.85),
+        ("logins, store on a tmpfs", logins, "/dev/shm", 0.6),
         ("logins, store on disk", logins, None, 0.0),
     ):
         messages = make(sizes.confirmed)
@@ -255,8 +256,9 @@ def confirmed(sizes: Sizes) -> Iterator[Row]:
             lambda m=messages, p=place: rate(our, m, p),  # type: ignore[misc]
             lambda m=messages, p=place: rate(reader, m, p),  # type: ignore[misc]
         )
-        yield Row(f"rsyslog confirmed, {what}", ours, "lines per s", 0)
-        yield Row("... this / the least program", ours / theirs, "times", target, True)
+        name = f"rsyslog confirmed, {what}"
+        yield Row(name, ours, "lines per s", 0)
+        yield Row(f"{name}: this / the least", ours / theirs, "times", target, True)
 
 
 def unconfirmed(sizes: Sizes) -> Iterator[Row]:
@@ -279,16 +281,23 @@ def unconfirmed(sizes: Sizes) -> Iterator[Row]:
     def reader(directory: Path) -> Target:
         return Reader(directory, confirm=False)
 
-    for name, to in (("rsyslog", rsyslog_to), ("syslog-ng", syslog_ng_to)):
-        for what, make in (("lines that change nothing", failures), ("logins", logins)):
+    for name, to, targets in (
+        ("rsyslog", rsyslog_to, (0.6, 0.35)),
+        ("syslog-ng", syslog_ng_to, (0.8, 0.5)),
+    ):
+        for what, make, target in (
+            ("lines that change nothing", failures, targets[0]),
+            ("logins", logins, targets[1]),
+        ):
             messages = make(sizes.lines)
             ours, theirs = in_turns(
                 sizes.repeat,
                 lambda m=messages, t=to: rate(t(OurFilter), m),  # type: ignore[misc]
                 lambda m=messages, t=to: rate(t(reader), m),  # type: ignore[misc]
             )
-            yield Row(f"{name} unconfirmed, {what}", ours, "lines per s", 0)
-            yield Row("... this / cat", ours / theirs, "times", 0.5, True)
+            row = f"{name} unconfirmed, {what}"
+            yield Row(row, ours, "lines per s", 0)
+            yield Row(f"{row}: this / the least", ours / theirs, "times", target, True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
