@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from .. import files
 from ..errors import StoreBusy
 from . import history, journal_lines
-from .journal_file import Part, keep_old, new_part, open_present, put_aside
+from .journal_file import Part, be_alone, keep_old, new_part, open_present, put_aside
 
 AHEAD_BYTES = 1 << 20
 """Room claimed beyond the last line."""
@@ -40,7 +40,7 @@ SPARE_LINES = 10_000
 
 
 class Journal:
-    """The one writer of a journal file; whoever makes it holds the lock.
+    """The one writer of a journal file, which it locks; whoever makes it holds the lock file.
 
     Args:
         path: the file; its directory must exist.
@@ -95,29 +95,33 @@ class Journal:
         """
         files.check_file(self._path)
         try:
-            files.remove(self._path + ".new")
             fd = open_present(self._path, self._mode, self._say)
-            if fd is not None:
-                yield from self._replay(fd)
-            if self._part is None:
-                self.lost_lines = True
+            try:
+                if fd is not None:
+                    yield from self._replay(fd)
+            finally:
+                if fd is not None and self._part is None:
+                    os.close(fd)
+            self.lost_lines = self.lost_lines or self._part is None
+            files.remove(self._path + ".new")
         except OSError as error:
             raise files.busy("open the journal", self._path, error) from error
 
     def _replay(self, fd: int) -> Iterator[str]:
+        is_alone = be_alone(fd, self._path)
         start, mark, whole = journal_lines.find_mark(fd, self._path)
         if not start:
-            os.close(fd)
             put_aside(self._path, "not a journal", self._say)
             return
         scan = journal_lines.Scan(fd, start, mark)
         yield from scan
         part = Part(fd, mark)
         part.length = part.room = scan.end
-        part.lines = scan.good
-        self._part, self._scan, self._whole = part, scan, whole
+        part.lines, part.suspect = scan.good, not is_alone  # a new one will be ours alone
+        self._scan, self._whole = scan, whole
         self.lost_lines = scan.damaged > 0 or scan.torn
         self.may_be_cut = os.fstat(fd).st_size <= scan.end
+        self._part = part
 
     def start(self, recovered: Sequence[str] = (), *, anew: bool = False) -> None:
         """Make ready for `append`, with the `recovered` payloads in it; all of that is durable when
@@ -217,24 +221,20 @@ class Journal:
             found = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
             self._put_back(part)
-        else:
-            if (found.st_dev, found.st_ino) != part.inode:
-                raise StoreBusy(
-                    f"cannot append to the journal {self._path!r}: another file took its place; "
-                    f"put the old one back, or restart pbs-filter to go on with that one"
-                )
-            if found.st_size < part.length:
-                self._go_on_behind_a_hole(part)
+            found = os.stat(self._path, follow_symlinks=False)
+        if (found.st_dev, found.st_ino) != part.inode:
+            raise StoreBusy(
+                f"cannot append to the journal {self._path!r}: another file took its place; put "
+                "the old one back, or restart pbs-filter to go on with that one"
+            )
+        if found.st_size < part.length:
+            self._say(f"the journal {self._path!r} was cut short by somebody; it is written anew")
+            part.go_on_behind_a_hole()
         if self._names_unsure:
             files.sync_directory(self._path)
             self._names_unsure = False
         if part.must_be_cut:
             part.cut_back()
-
-    def _go_on_behind_a_hole(self, part: Part) -> None:
-        """Somebody cut the file short. The caller knows what was in it: `should_rewrite`."""
-        self._say(f"the journal {self._path!r} was cut short by somebody; it is written anew")
-        part.go_on_behind_a_hole()
 
     def _put_back(self, part: Part) -> None:
         """Somebody removed the file; what was in it is still behind our descriptor."""

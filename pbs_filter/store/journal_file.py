@@ -10,10 +10,18 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 
 from .. import files
+from ..errors import StoreBusy
 from . import journal_lines
+
+LEAVING_SECONDS = 1.0
+"""How long a journal is locked at most by a filter that was killed, and has not quite left."""
+PAUSE_SECONDS = 0.01
+"""Between two attempts at its lock."""
 
 
 class Part:
@@ -76,6 +84,7 @@ class Part:
         """Copy the file, which was removed, to `path`, and go on in the copy. Raises: OSError."""
         copy = Part(files.create(path + ".new", mode, gid), self.mark)
         try:
+            be_alone(copy.fd, path + ".new")
             while copy.length < self.length:
                 left = self.length - copy.length
                 sent = os.sendfile(copy.fd, self.fd, copy.length, left)
@@ -88,7 +97,7 @@ class Part:
                 copy.length += sent
             os.fsync(copy.fd)
             os.rename(path + ".new", path)
-        except OSError:
+        except BaseException:
             os.close(copy.fd)
             raise
         self.length = self.room = copy.length
@@ -104,9 +113,10 @@ def new_part(path: str, mode: int, gid: int | None) -> Part:
     mark = int.from_bytes(os.urandom(4), "big")
     new = Part(files.create(path, mode, gid), mark)
     try:
+        be_alone(new.fd, path)
         header = journal_lines.header(mark)
         files.write_all(new.fd, header, 0)
-    except OSError:
+    except BaseException:
         os.close(new.fd)
         raise
     new.length = len(header)
@@ -131,6 +141,34 @@ def open_present(path: str, mode: int, say: Callable[[str], None]) -> int | None
     except IsADirectoryError:
         put_aside(path, "a directory", say)
     return None
+
+
+def be_alone(fd: int, path: str) -> bool:
+    """Lock the open journal, too: somebody may have removed the lock file of a running filter, and
+    two that write one journal write over each other's lines.
+
+    Returns:
+        Whether nobody else has a lock of it; one that is shared is a reader's, whom nobody can
+        keep from it: no filter takes such a one of a journal that it has made.
+
+    Raises: OSError, StoreBusy (another filter writes it).
+    """
+    end = time.monotonic() + LEAVING_SECONDS
+    while True:
+        for kind in (LOCK_EX, LOCK_SH):
+            try:
+                flock(fd, kind | LOCK_NB)
+            except BlockingIOError:
+                continue
+            if not os.path.samestat(os.fstat(fd), os.stat(path)):
+                raise StoreBusy(f"another pbs-filter has just written the journal {path!r} anew")
+            return kind == LOCK_EX
+        if time.monotonic() >= end:
+            raise StoreBusy(
+                f"another pbs-filter writes the journal {path!r}, and somebody removed its lock "
+                "file; one map takes one filter: end that one, or give this one another map"
+            )
+        time.sleep(PAUSE_SECONDS)
 
 
 def put_aside(path: str, why: str, say: Callable[[str], None]) -> None:

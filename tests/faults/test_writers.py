@@ -10,7 +10,7 @@ import pytest
 from pbs_filter.errors import StoreBusy
 from pbs_filter.service import build, storage
 
-from ..running import Running, login, wait_for
+from ..running import PATIENCE, Running, login, wait_for
 from . import figure, number
 from .lives import made, map_of
 
@@ -74,6 +74,22 @@ def test_a_lock_file_that_somebody_removed_does_not_let_two_write(place: Path) -
             assert "192.0.2.3" not in second.addresses()
             first.kill()
             assert 0 == second.end()
+
+
+def test_a_lock_file_that_somebody_removed_lets_no_second_filter_start(place: Path) -> None:
+    """Both would write one journal, each over the other's lines."""
+    with Running(place) as first:
+        assert b"OK" == first.reply()
+        assert b"OK" == first.ask(login("192.0.2.1"))
+        (place / "map.lock").unlink()
+        with Running(place) as second:
+            assert 75 == second.process.wait(PATIENCE)
+            assert b"somebody removed its lock file" in second.process.stderr.read()
+        assert b"OK" == first.ask(login("192.0.2.2"))
+        first.kill()
+    with Running(place) as third:
+        assert b"OK" == third.reply()
+        assert {"192.0.2.1", "192.0.2.2"} == third.addresses()
 
 
 def test_many_at_once_are_one_after_the_other(place: Path) -> None:

@@ -29,6 +29,13 @@ def replayed(path: Path, **options: object) -> tuple[Journal, list[str]]:
     return journal, payloads
 
 
+def payloads_of(path: Path, **options: object) -> list[str]:
+    """What is in a journal that is opened and closed."""
+    journal, payloads = replayed(path, **options)
+    journal.close()
+    return payloads
+
+
 def last_states(payloads: Iterable[str]) -> dict[str, str]:
     """Of payloads `key=value` the last of each key: what a journal means."""
     return dict(payload.split("=", 1) for payload in payloads)

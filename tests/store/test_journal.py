@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import random
 import stat
@@ -21,7 +22,15 @@ from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.store import journal, journal_file, journal_lines
 from pbs_filter.store.journal import Journal
 
-from .store_tools import ROOT, filled, last_states, memory_directory, replayed, small_file_system
+from .store_tools import (
+    ROOT,
+    filled,
+    last_states,
+    memory_directory,
+    payloads_of,
+    replayed,
+    small_file_system,
+)
 
 PAYLOADS = st.lists(
     st.text(st.characters(exclude_characters="\n"), max_size=40)
@@ -113,7 +122,7 @@ def test_a_last_line_cut_at_any_byte_is_dropped_and_the_next_append_is_not_glued
         assert path.read_bytes() == whole[: -len(b"12345678 k=2\n")]
         log.append(["k=3"])
         log.close()
-        assert replayed(path)[1] == ["k=1", "k=3"]
+        assert payloads_of(path) == ["k=1", "k=3"]
     assert list(path.parent.glob("*damaged*")) == []
 
 
@@ -160,7 +169,7 @@ def test_damage_that_cannot_be_repaired_now_does_not_keep_the_filter_from_starti
     log.close()
     assert list(path.parent.glob("journal?*")) == []
     monkeypatch.setattr(journal, "SPARE_LINES", 3)
-    assert replayed(path)[1] == [*payloads, "k=9"]
+    assert payloads_of(path) == [*payloads, "k=9"]
     assert len(list(path.parent.glob("*damaged*"))) == 1
     assert replayed(path)[1] == [*payloads, "k=9"]
 
@@ -174,7 +183,7 @@ def test_a_damaged_first_line_costs_no_other_line(path: Path, number: int) -> No
         data = bytearray(whole)
         data[place] ^= 4
         path.write_bytes(data)
-        found = replayed(path)[1]
+        found = payloads_of(path)
         if number == 1 and journal_lines.MARK_AT.start <= place < journal_lines.MARK_AT.stop:
             # One line and a mark that do not agree: nobody can tell which of them is damaged.
             assert found == []
@@ -283,6 +292,90 @@ def test_a_symbolic_link_is_refused(path: Path) -> None:
     path.symlink_to(path.with_name("elsewhere"))
     with pytest.raises(ConfigError, match="is a symbolic link"):
         replayed(path)
+
+
+def test_a_second_writer_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after the journal was written anew, and after it was removed and put back."""
+    monkeypatch.setattr(journal_file, "LEAVING_SECONDS", 0.05)
+
+    def refused() -> None:
+        with pytest.raises(StoreBusy, match="somebody removed its lock file"):
+            replayed(path)
+
+    log, _ = replayed(path)
+    refused()
+    log.append(["k=1"])
+    log.begin_rewrite()
+    log.rewrite_step(["k=1"])
+    log.finish_rewrite()
+    refused()
+    path.unlink()
+    log.append(["k=2"])
+    refused()
+    log.close()
+    assert payloads_of(path) == ["k=1", "k=2"]
+
+
+def test_a_filter_that_was_killed_and_has_not_quite_left_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies gives its files up one by one, the lock file first."""
+    log, _ = replayed(path)
+    monkeypatch.setattr(journal_file.time, "sleep", lambda _seconds: log.close())
+    assert payloads_of(path) == []
+
+
+def test_a_reader_that_shares_its_lock_keeps_nobody_out_and_gets_a_new_journal(path: Path) -> None:
+    """Whoever may read the journal can share its lock, for as long as he likes. Only of a new file
+    a second writer sees that it is taken."""
+    written(path, ["k=1"])
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        log, payloads = replayed(path)
+        assert (payloads, log.should_rewrite(1)) == (["k=1"], True)
+        log.begin_rewrite()
+        log.rewrite_step(payloads)
+        log.finish_rewrite()
+        assert not log.should_rewrite(1)
+        with pytest.raises(StoreBusy, match="somebody removed its lock file"):
+            replayed(path)
+
+
+def test_a_journal_that_its_writer_has_just_written_anew_is_not_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our opening it and our locking it."""
+    written(path, ["k=1"])
+    log, _ = replayed(path)
+    log.begin_rewrite()
+
+    def locked(fd: int, kind: int) -> None:
+        if log.rewriting:
+            log.finish_rewrite()
+        fcntl.flock(fd, kind)
+
+    monkeypatch.setattr(journal_file, "flock", locked)
+    with pytest.raises(StoreBusy, match="has just written the journal"):
+        replayed(path)
+
+
+@pytest.mark.parametrize("how", ["newer version", "locked", "given up while it is read"])
+def test_a_journal_that_cannot_be_opened_leaves_no_descriptor(path: Path, how: str) -> None:
+    """A filter that cannot start tries again for days, in one process."""
+    writer = None
+    if how == "newer version":
+        text = b"pbs-filter journal 2 00000000"
+        path.write_bytes(b"%b %08x\nwhatever\n" % (text, journal_lines.crc32(text)))
+    else:
+        written(path, ["k=1", "k=2"])
+        writer = replayed(path)[0] if how == "locked" else None
+    before = os.listdir("/proc/self/fd")
+    log = Journal(str(path))
+    with contextlib.suppress(ConfigError, StoreBusy):
+        next(log.replay())
+    log.close()
+    assert before == os.listdir("/proc/self/fd")
+    del writer
 
 
 def test_a_pipe_is_refused_without_waiting_for_a_writer(path: Path) -> None:
