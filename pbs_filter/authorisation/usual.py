@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ..grammar.carriage import Carriage
 from ..grammar.matcher import Matcher
 from ..grammar.observe import canonical_of, protocol_of
+from ..grammar.reading import Straight
 from ..grammar.rules import Rule, Server
-from ..grammar.straight import Straight
 from ..model import Record
 from ..syslog.json_records import is_exact, oldest, second_of
 from ..syslog.message import nil

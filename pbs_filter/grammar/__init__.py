@@ -1,26 +1,37 @@
 """The grammar kit: tokens, rules, samples; compiled to `re`; held to a contract.
 
-A server file needs only what is imported here.
+A server file needs only what is imported here. The kit is imported when a name of it is: it brings
+pyparsing, and a filter whose rules are kept (`kept`) starts without, in half the time.
 """
 
-from .matcher import Match, Matcher, NearMiss
-from .rules import Rule, Sample, Server, samples
-from .tokens import (
-    ADDRESS,
-    ADDRESS_BEFORE_PORT,
-    HOST,
-    IPV4,
-    NUMBER,
-    PORT,
-    TEXT,
-    USER,
-    WORD,
-    line,
-    name,
-    name_before,
-    quoted_name,
-    token,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .kit import (
+        ADDRESS,
+        ADDRESS_BEFORE_PORT,
+        HOST,
+        IPV4,
+        NUMBER,
+        PORT,
+        TEXT,
+        USER,
+        WORD,
+        Match,
+        Matcher,
+        NearMiss,
+        Rule,
+        Sample,
+        Server,
+        line,
+        name,
+        name_before,
+        quoted_name,
+        samples,
+        token,
+    )
 
 __all__ = [
     "ADDRESS",
@@ -45,3 +56,11 @@ __all__ = [
     "samples",
     "token",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import kit
+
+    return getattr(kit, name)

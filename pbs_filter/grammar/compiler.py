@@ -21,13 +21,14 @@ An unknown element is a GrammarError, never a guess.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyparsing as pp
 
 from ..errors import GrammarError
-from .prefixes import EMPTIES, LITERALS, can_begin_alike, literal_prefixes
+from .prefixes import EMPTIES, LITERALS, literal_prefixes
+from .reading import Reading, can_begin_alike, compiled, is_of_tls
 
 _FLAGS = {"a": re.ASCII, "i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 _named_group = re.compile(r"(\\.|\[\^?\]?(?:[^\]\\]|\\.)*\])|\(\?P<\w+>", re.DOTALL)
@@ -64,12 +65,7 @@ class Pattern:
 
     def compile(self) -> re.Pattern[str]:
         """Compiles; GrammarError if a token's own pattern cannot stand inside a larger one."""
-        try:
-            return re.compile(self.text)
-        except (re.error, OverflowError) as error:
-            raise GrammarError(
-                f"pattern {self.text!r}: {error}; a token's pattern must be complete in itself"
-            ) from None
+        return compiled(self.text)
 
 
 def prepared(expression: pp.ParserElement) -> pp.ParserElement:
@@ -99,6 +95,14 @@ def translate(expression: pp.ParserElement, *, marked: bool = False, tls: bool =
     return Pattern(text=text, groups=groups, marks=tuple(translator.marks))
 
 
+def reading_of(expression: pp.ParserElement) -> Reading:
+    """Return what the service needs of `expression`. Raises: GrammarError."""
+    translator = Translator(False)
+    text = translator.of(expression)
+    groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
+    return Reading(text, translator.count, groups, literal_prefixes(expression))
+
+
 def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | None:
     """Return a pattern with any text in the place of `result`, for messages about a line.
 
@@ -107,26 +111,6 @@ def loosened(expression: pp.ParserElement, result: str) -> re.Pattern[str] | Non
     translator = Translator(False, any_text=result)
     text = translator.of(expression)
     return re.compile(text) if result in translator.groups else None
-
-
-def among(expression: pp.ParserElement, rivals: Iterable[pp.ParserElement]) -> tuple[Pattern, int]:
-    """Return the pattern of `expression`, to be used with `match`, and a group of it.
-
-    The group is set where the whole line also fits one of `rivals`, so that one match does the work
-    of two. Raises: GrammarError.
-    """
-    translator = Translator(False)
-    text = translator.of(expression)
-    groups = {name: tuple(numbers) for name, numbers in translator.groups.items()}
-    others = "|".join(f"(?:{translator.of(rival)})" for rival in rivals)
-    # Without rivals the negative look-ahead `(?!(?!))` always succeeds, and the group stays unset.
-    text = rf"(?={text}\Z)(?:(?!(?:{others or '(?!)'})\Z)|())"
-    return Pattern(text=text, groups=groups, marks=()), translator.count + 1
-
-
-def is_of_tls(result: str) -> bool:
-    """Return whether a result is about TLS: see `tls`."""
-    return result.startswith("tls")
 
 
 class Translator:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import pyparsing as pp
 
 from .compiler import translate
-from .prefixes import EMPTIES, LITERALS, can_begin_alike, literal_prefixes, pattern_prefixes, starts
+from .prefixes import EMPTIES, LITERALS, literal_prefixes, pattern_prefixes, starts
+from .reading import can_begin_alike
 
 ANYWHERE = -1
 """An end behind what is known of a line."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
-from .compiler import among
-from .observe import Builder, TextMatch
-from .prefixes import can_begin_alike
+from .observe import Builder
+from .reading import Reading, TextMatch, among, can_begin_alike, compiled
 from .rules import Rule, Server
 
 
@@ -17,20 +15,20 @@ class Candidate(NamedTuple):
 
     server: Server
     rule: Rule
-    prefixes: frozenset[str]
-    """Literal texts; every message that fits begins with one of them."""
+    reading: Reading
     build: Builder
 
 
 class Choice:
     """A candidate for messages that begin alike, with its rivals."""
 
-    __slots__ = ("build", "match", "rival_fits", "rivals", "rule", "server")
+    __slots__ = ("build", "match", "reading", "rival_fits", "rivals", "rule", "server")
 
     def __init__(self, candidate: Candidate, rivals: tuple[Candidate, ...]) -> None:
         self.server = candidate.server
         self.rule = candidate.rule
         self.build = candidate.build
+        self.reading = candidate.reading
         self.rivals = rivals
         """Later candidates that can fit the same message."""
         self.match: Callable[[str], TextMatch | None] = self._first_time
@@ -40,14 +38,9 @@ class Choice:
 
     def _first_time(self, message: str) -> TextMatch | None:
         # Compiled when first needed: of all choices an installation needs a few.
-        self.match, self.rival_fits = _among(self.rule, tuple(each.rule for each in self.rivals))
+        text, self.rival_fits = among(self.reading, (each.reading for each in self.rivals))
+        self.match = compiled(text).match
         return self.match(message)
-
-
-@lru_cache(4096)
-def _among(rule: Rule, rivals: tuple[Rule, ...]) -> tuple[Callable[[str], TextMatch | None], int]:
-    pattern, rival_fits = among(rule.expression, (rival.expression for rival in rivals))
-    return pattern.compile().match, rival_fits
 
 
 class Table(NamedTuple):
@@ -81,7 +74,9 @@ def _table(candidates: tuple[Candidate, ...], start: str) -> Table | tuple[Choic
 
 def _possible(candidate: Candidate, start: str) -> frozenset[str]:
     """Return the prefixes that a message which begins with `start` can have."""
-    return frozenset(p for p in candidate.prefixes if p.startswith(start) or start.startswith(p))
+    return frozenset(
+        p for p in candidate.reading.begins if p.startswith(start) or start.startswith(p)
+    )
 
 
 def _choices(candidates: tuple[Candidate, ...], start: str) -> tuple[Choice, ...]:

@@ -15,15 +15,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-import pyparsing as pp
-
 from ..model import Accepted, Ended, Observation, Reason, Record
-from .compiler import Pattern, loosened, prepared, translate
 from .dispatch import Candidate, Table, dispatch
-from .observe import TextMatch, builder
-from .prefixes import literal_prefixes
+from .observe import builder
+from .reading import Reading, Straight, TextMatch, compiled
 from .rules import Rule, Server
-from .straight import Straight, straight
 
 _new_reading = tuple.__new__
 _LONGEST_EXPLAINED = 2000
@@ -77,8 +73,7 @@ class Matcher:
         self._programs: dict[str, Table] = {}
         self._instances: dict[str, Table] = {}
         """Name behind the last slash -> claims, which do not depend on the text before it."""
-        self._patterns: dict[Rule, tuple[Pattern, frozenset[str]]] = {}
-        """Rule -> its pattern, and the prefixes of its messages."""
+        self._readings: dict[Rule, Reading] = {}
         self._straight: dict[tuple[str, Server, Rule], Straight | None] = {}
         self._fullmatches: dict[Rule, Callable[[str], TextMatch | None]] = {}
         for server in self.servers:
@@ -117,6 +112,8 @@ class Matcher:
         """Return the straight expression of one of `server`'s logins by `program`."""
         key = program, server, rule
         if key not in self._straight:
+            from .straight import straight
+
             others = (o for each in self.servers_of(program) for o in self._rules(each))
             rivals = [other for other in others if other is not rule]
             self._straight[key] = straight(rule, rivals, program)
@@ -170,6 +167,8 @@ class Matcher:
         """Return the user's name if it is the only obstacle to a rule, else None."""
         if len(record.message) > _LONGEST_EXPLAINED:
             return None
+        from .compiler import loosened
+
         for server in self.servers_of(record.program):
             for rule in self._rules(server):
                 pattern = loosened(rule.expression, "user") if rule.kind in _NAMING else None
@@ -213,17 +212,19 @@ class Matcher:
         return program
 
     def _candidate(self, server: Server, rule: Rule, protocol: str | None) -> Candidate:
-        known = self._patterns.get(rule)
-        if known is None:
-            known = translate(rule.expression), literal_prefixes(rule.expression)
-            self._patterns[rule] = known
-        pattern, begins = known
-        return Candidate(server, rule, begins, builder(rule, pattern.groups, protocol))
+        reading = self._reading(rule)
+        return Candidate(server, rule, reading, builder(rule, reading.groups, protocol))
+
+    def _reading(self, rule: Rule) -> Reading:
+        reading = self._readings.get(rule)
+        if reading is None:
+            reading = self._readings[rule] = rule.reading()
+        return reading
 
     def _fullmatch(self, rule: Rule) -> Callable[[str], TextMatch | None]:
         fullmatch = self._fullmatches.get(rule)
         if fullmatch is None:
-            fullmatch = translate(rule.expression).compile().fullmatch
+            fullmatch = compiled(self._reading(rule).text).fullmatch
             self._fullmatches[rule] = fullmatch
         return fullmatch
 
@@ -242,6 +243,10 @@ class Matcher:
 
 
 def _near_miss(server: Server, rule: Rule, message: str) -> NearMiss:
+    import pyparsing as pp
+
+    from .compiler import prepared
+
     try:
         prepared(rule.expression).parse_string(message)
     except pp.ParseException as error:

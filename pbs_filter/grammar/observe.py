@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from ..addresses import canonical
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Reason, Refused
+from .reading import TextMatch
 from .rules import Rule
 
-TextMatch = re.Match[str]
 Groups = Mapping[str, tuple[int, ...]]
 """Result name -> the pattern's groups, one of which holds the result."""
 

@@ -26,11 +26,6 @@ def literal_prefixes(expression: pp.ParserElement) -> frozenset[str]:
     return frozenset(text for text, _ in starts(expression))
 
 
-def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
-    """Return whether a line may begin with one of `some` and with one of `others`."""
-    return any(a.startswith(b) or b.startswith(a) for a in some for b in others)
-
-
 def starts(element: pp.ParserElement) -> set[tuple[str, bool]]:
     """Return pairs of a literal prefix, and whether it is the whole element."""
     kind = type(element)

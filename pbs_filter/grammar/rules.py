@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-
-import pyparsing as pp
+from typing import TYPE_CHECKING
 
 from ..errors import GrammarError
 from ..model import Accepted, Connected, Ended, Ignored, Observation, Refused
 from ..syslog.headers import OwnLog
 from .carriage import SYSLOG, Carriage
+
+if TYPE_CHECKING:
+    import pyparsing as pp
+
+    from .reading import Reading
 
 PROTOCOLS = ("pop3", "imap")
 KINDS: tuple[type[Observation], ...] = (Connected, Accepted, Refused, Ended, Ignored)
@@ -141,6 +145,12 @@ class Rule:
     """The rule is used only where the configuration's `enable` names it (`SERVER-RULE`)."""
     escaped: bool = False
     """Whether a backslash stands before each quote and backslash of the user's name."""
+
+    def reading(self) -> Reading:
+        """Return what the service needs of the expression; GrammarError if it cannot be read."""
+        from .compiler import reading_of
+
+        return reading_of(self.expression)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,8 +16,7 @@ are tried.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import pyparsing as pp
 
@@ -26,7 +25,7 @@ from ..syslog.json_records import usual_json
 from ..syslog.records import usual_text
 from .compiler import Translator
 from .disjoint import are_disjoint, without_front
-from .observe import TextMatch
+from .reading import Straight
 from .rules import Rule
 from .tokens import ADDRESS, token
 
@@ -37,24 +36,6 @@ SPELT = "spelt"
 RESULTS = ("user", "address", SPELT, "local", "protocol", "key")
 
 _QUAD = token(rf"{QUAD}(?![0-9A-Fa-f:.%])", "an IPv4 address")("address")
-
-
-class Straight(NamedTuple):
-    """The straight expression of one rule for one program, with each of the usual headers."""
-
-    in_text: Callable[[str], TextMatch | None]
-    """Reads a line with one of the two usual stamps."""
-    text_groups: tuple[int, ...]
-    """Groups of `records.USUAL_GROUPS`, then the message and `RESULTS`. Group 0, the whole text,
-    stands for a result that the rule has not."""
-    in_json: Callable[..., TextMatch | None]
-    """Reads a line of the JSON feed without its last two characters, `"}`."""
-    json_groups: tuple[int, ...]
-    """Groups of `json_records.USUAL_GROUPS`, then as in `text_groups`."""
-    has_local: bool
-    has_protocol: bool
-    session: str
-    """`pid`; `key`; `user,address,key`; or nothing."""
 
 
 def straight(rule: Rule, rivals: Iterable[Rule], program: str) -> Straight | None:

@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from ..model import Accepted, Reason, Record
 from .attacks import clients_texts, replaced
-from .compiler import is_of_tls, translate
 from .matcher import Matcher
+from .reading import is_of_tls
 from .rules import Rule, Sample, Server
 
 _TLS_PROGRAM = re.compile(r"(?:.*[./_-])?(?:(?:imap|pop3|imap4)s|i?(?:imap|pop3)sd|.*[-_]ssl)")
@@ -77,6 +77,8 @@ class _Pattern(NamedTuple):
 
 @lru_cache(None)
 def _pattern(rule: Rule) -> _Pattern:
+    from .compiler import translate
+
     pattern = translate(rule.expression, tls=True)
     groups = pattern.groups
     yes = [n for name in groups if is_of_tls(name) and name != _UNKNOWN for n in groups[name]]

@@ -21,17 +21,12 @@ from ..syslog.records import reader
 from ..text import nearest
 from . import geoip
 from .local_networks import COMMAND_SECONDS, LocalNetworks
+from .shipped_servers import shipped
 
 SHARED_ACCOUNTS = frozenset({"www-data", "nobody", "daemon", "mail", "www", "apache", "http"})
 """Accounts of many programs, PHP scripts among them: only `trusted_accounts` lets them speak."""
 AS_USER = "=user"
 """In trusted_accounts: the account of the user whose login the line tells of."""
-
-
-def _shipped() -> tuple[Server, ...]:
-    from ..servers import SERVERS
-
-    return SERVERS
 
 
 def servers_of(config: Config) -> tuple[Server, ...]:
@@ -41,7 +36,7 @@ def servers_of(config: Config) -> tuple[Server, ...]:
         ConfigError: a name is unknown.
         GrammarError: a site's server breaks the contract.
     """
-    known = {server.name: server for server in _shipped()}
+    known = {server.name: server for server in shipped()}
     chosen = [*known.values()]
     if config.servers:
         chosen = [known[name] for name in config.servers if name in known]
@@ -214,7 +209,7 @@ def policy_of(config: Config, servers: Iterable[Server], networks: Iterable[str]
         speaks_as_user=[
             server for server, names in config.trusted_accounts.items() if AS_USER in names
         ],
-        named=[*config.servers, *(server.name for server in servers if server not in _shipped())],
+        named=[*config.servers, *(server.name for server in servers if server not in shipped())],
     )
 
 

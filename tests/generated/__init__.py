@@ -9,13 +9,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from . import options, picture, servers, status
+from pbs_filter.service import shipped_servers
+
+from . import kept, options, picture, servers, status
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m tests.generated"
 
 FILES: dict[str, Callable[[], str]] = {
     "examples/watch.svg": picture.picture,
+    f"pbs_filter/{shipped_servers.KEPT}": kept.text,
     **options.FILES,
 }
 """Path in the checkout -> what makes the whole file."""

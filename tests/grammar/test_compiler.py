@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from pbs_filter.errors import GrammarError
 from pbs_filter.grammar import ADDRESS, NUMBER, USER, WORD, Rule, token
-from pbs_filter.grammar.compiler import among, is_of_tls, prepared, translate
-from pbs_filter.grammar.prefixes import can_begin_alike, literal_prefixes
+from pbs_filter.grammar.compiler import Translator, prepared, reading_of, translate
+from pbs_filter.grammar.prefixes import literal_prefixes
+from pbs_filter.grammar.reading import among, behind, can_begin_alike, compiled, is_of_tls
 from pbs_filter.servers import SERVERS
 from tests.grammar.grammar_strings import read_by, wounded
 
@@ -207,18 +208,35 @@ def test_a_shared_token_is_not_changed_by_being_used() -> None:
 
 def test_one_match_tells_that_a_rival_fits_the_line_too() -> None:
     rivals = [pp.Regex("(?P<n>b+)") + NUMBER, A + pp.Regex("(?P<n>[0-4]+)")]
-    pattern, rival_fits = among(A + NUMBER("n"), rivals)
-    match = pattern.compile().match
+    own = reading_of(A + NUMBER("n"))
+    text, rival_fits = among(own, map(reading_of, rivals))
+    match = compiled(text).match
     found = {text: match(text) for text in ("a9", "a1", "bb1", "a9x", "a9\n")}
     assert {"a9": None, "a1": ""} == {t: m[rival_fits] for t, m in found.items() if m}
-    assert "9" == found["a9"][pattern.groups["n"][0]]
+    assert "9" == found["a9"][own.groups["n"][0]]
 
 
 def test_a_rule_without_rivals_is_read_in_the_same_way() -> None:
-    pattern, rival_fits = among(A + NUMBER("n"), [])
-    match = pattern.compile().match
+    text, rival_fits = among(reading_of(A + NUMBER("n")), [])
+    match = compiled(text).match
     assert match("a1")[rival_fits] is None
     assert match("b1") is None
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_text_behind_others_is_what_the_compiler_writes_there(rule: Rule) -> None:
+    translator = Translator(False)
+    translator.count = 7
+    written = translator.of(rule.expression)
+    reading = reading_of(rule.expression)
+    assert written == behind(reading.text, 7)
+    assert translator.count == 7 + reading.group_count
+
+
+def test_what_looks_like_a_condition_is_left_as_it_is() -> None:
+    token = r"[(?(1)]\\(\?(?:x|[^\]]\(\?\(2\))"
+    assert token == behind(token, 5)
+    assert token + "(?(6)a|b)" == behind(token + "(?(1)a|b)", 5)
 
 
 BEGINNINGS = [

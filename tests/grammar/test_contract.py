@@ -322,4 +322,4 @@ def test_the_servers_all_together_are_made_ready_without_compiling_anything() ->
     """Start-up pays for the servers that have lines, when they have them."""
     reader = Matcher(SERVERS)
     assert not reader._programs
-    assert not reader._patterns
+    assert not reader._readings

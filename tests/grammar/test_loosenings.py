@@ -7,14 +7,14 @@ attacks must notice every time, whatever rule it was.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
-import pyparsing as pp
 import pytest
 
-from pbs_filter.grammar import Rule, Server, contract, dispatch, matcher
-from pbs_filter.grammar.compiler import Pattern, among, translate
+from pbs_filter.grammar import Rule, Server, contract
+from pbs_filter.grammar.compiler import translate
+from pbs_filter.grammar.reading import Reading
 from pbs_filter.model import Accepted, Connected
 from pbs_filter.servers import SERVERS
 
@@ -57,37 +57,16 @@ def user(text: str) -> str:
 
 def caught(monkeypatch: pytest.MonkeyPatch, server: Server, rule: Rule, loosen: Loosen) -> bool:
     """Whether the contract notices that the pattern of `rule` was loosened."""
-    original, begins = matcher.translate, matcher.literal_prefixes
+    original = Rule.reading
 
-    def loose(expression: pp.ParserElement) -> Pattern:
-        pattern = original(expression)
-        return (
-            replace(pattern, text=loosen(pattern.text))
-            if expression is rule.expression
-            else pattern
-        )
+    def loose(each: Rule) -> Reading:
+        reading = original(each)
+        if each.expression is not rule.expression:
+            return reading
+        # The dispatch by first characters would hide a loose beginning.
+        return reading._replace(text=loosen(reading.text), begins=frozenset({""}))
 
-    def loose_among(
-        expression: pp.ParserElement, rivals: Iterable[pp.ParserElement]
-    ) -> tuple[Pattern, int]:
-        pattern, group = among(expression, rivals)
-        if expression is rule.expression:
-            tight = translate(expression).text
-            begin = rf"(?={tight}\Z)"
-            assert pattern.text.startswith(begin)
-            text = rf"(?={loosen(tight)}\Z){pattern.text.removeprefix(begin)}"
-            pattern = replace(pattern, text=text)
-        return pattern, group
-
-    def anything(expression: pp.ParserElement) -> frozenset[str]:
-        return frozenset({""}) if expression is rule.expression else begins(expression)
-
-    monkeypatch.setattr(matcher, "translate", loose)
-    monkeypatch.setattr(dispatch, "among", loose_among)
-    # Past its cache, which must not keep what is loosened here.
-    monkeypatch.setattr(dispatch, "_among", dispatch._among.__wrapped__)
-    # The dispatch by first characters would hide a loose beginning.
-    monkeypatch.setattr(matcher, "literal_prefixes", anything)
+    monkeypatch.setattr(Rule, "reading", loose)
     # Alone, so that no other rule of the server makes up for it by reading the same line.
     alone = replace(server, rules=(rule,))
     return bool(contract.check(alone, [alone])) or bool(contract.check(server, [server]))

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.service.shipped_servers import kept
+
 from .daemons.process import Process, wait_for
 from .debian import Debian
 from .mtas import CLIENT, REMOTE, SERVER, STRANGER, Sink
@@ -68,6 +70,14 @@ def test_the_same_checkout_gives_the_same_package(package: Path, tmp_path: Path)
     version = r"\d+\.\d+\.\d+(~git\d{14}\.[0-9a-f]{7}(\+local)?)?"
     assert re.fullmatch(rf"pbs-filter_{version}_all\.deb", package.name)
     assert package.read_bytes() == build(tmp_path / "second").read_bytes()
+
+
+def test_the_rules_that_were_kept_fit_the_modules_beside_them(
+    package: Path, tmp_path: Path
+) -> None:
+    """The RPM has its files from the same script."""
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path], check=True)
+    assert kept(f"{tmp_path}/usr/lib/python3/dist-packages/pbs_filter") is not None
 
 
 def lintian(path: Path) -> tuple[int, str]:

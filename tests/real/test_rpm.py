@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pbs_filter import __version__
+from pbs_filter.service.shipped_servers import KEPT
 
 from .debian import Debian
 from .packages import CHECKOUT, install
@@ -65,6 +66,7 @@ def test_it_has_the_version_and_every_module(packages: list[Path]) -> None:
     paths = run("rpm", "-qpl", packages[0])
     for path in (CHECKOUT / "pbs_filter").rglob("*.py"):
         assert f"/site-packages/{path.relative_to(CHECKOUT)}\n" in paths
+    assert f"/site-packages/pbs_filter/{KEPT}\n" in paths
     assert "dist-packages" not in paths
     assert "/usr/libexec/rsyslog/pbs-filter\n" in paths
 

@@ -96,6 +96,14 @@ def test_both_programs_work_in_another_directory(venv: Path, tmp_path: Path) -> 
     assert "192.0.2.7 may relay\n" == said
 
 
+def test_the_rules_that_were_kept_fit_the_modules_beside_them(venv: Path, tmp_path: Path) -> None:
+    ask = (
+        "from pbs_filter.service.shipped_servers import shipped; "
+        "print({type(rule).__name__ for server in shipped() for rule in server.rules})"
+    )
+    assert "{'KeptRule'}\n" == run(venv / "bin/python", "-c", ask, cwd=tmp_path)
+
+
 def test_the_shipped_files_are_installed_and_found(venv: Path, tmp_path: Path) -> None:
     share = venv / "share/pbs-filter"
     expected = {

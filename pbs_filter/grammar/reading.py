@@ -1,0 +1,93 @@
+"""The reading of a rule is what the service needs of its expression, as plain texts.
+
+`compiler` makes it from the expression; those of the shipped servers are kept beside them (`kept`).
+Nothing in here needs pyparsing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ..errors import GrammarError
+
+TextMatch = re.Match[str]
+
+_conditional = re.compile(r"(\\.|\[\^?\]?(?:[^\]\\]|\\.)*\])|\(\?\(([0-9]+)\)", re.DOTALL)
+"""A condition on a group, as group 2; or, as group 1, an escape or a class, which may look like
+one."""
+
+
+class Reading(NamedTuple):
+    """One expression, translated."""
+
+    text: str
+    """The pattern, to be used with `fullmatch`."""
+    group_count: int
+    """The number of its groups."""
+    groups: dict[str, tuple[int, ...]]
+    """Result name -> the groups one of which holds it, in the order of the expression; without
+    those of TLS."""
+    begins: frozenset[str]
+    """Literal texts; every line that fits begins with one of them."""
+
+
+class Straight(NamedTuple):
+    """The straight expression of one rule for one program, with each of the usual headers."""
+
+    in_text: Callable[[str], TextMatch | None]
+    """Reads a line with one of the two usual stamps."""
+    text_groups: tuple[int, ...]
+    """Groups of `records.USUAL_GROUPS`, then the message and `RESULTS`. Group 0, the whole text,
+    stands for a result that the rule has not."""
+    in_json: Callable[..., TextMatch | None]
+    """Reads a line of the JSON feed without its last two characters, `"}`."""
+    json_groups: tuple[int, ...]
+    """Groups of `json_records.USUAL_GROUPS`, then as in `text_groups`."""
+    has_local: bool
+    has_protocol: bool
+    session: str
+    """`pid`; `key`; `user,address,key`; or nothing."""
+
+
+def compiled(text: str) -> re.Pattern[str]:
+    """Compile a translated text; GrammarError if a token's own pattern cannot stand inside a larger
+    one."""
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError) as error:
+        raise GrammarError(
+            f"pattern {text!r}: {error}; a token's pattern must be complete in itself"
+        ) from None
+
+
+def behind(text: str, count: int) -> str:
+    """Return the translated `text` as it is written behind `count` other groups."""
+    return _conditional.sub(lambda found: found[1] or f"(?({int(found[2]) + count})", text)
+
+
+def among(own: Reading, rivals: Iterable[Reading]) -> tuple[str, int]:
+    """Return the pattern of `own`, to be used with `match`, and a group of it.
+
+    The group is set where the whole line also fits one of `rivals`, so that one match does the work
+    of two.
+    """
+    count = own.group_count
+    others = []
+    for rival in rivals:
+        others.append(f"(?:{behind(rival.text, count)})")
+        count += rival.group_count
+    # Without rivals the negative look-ahead `(?!(?!))` always succeeds, and the group stays unset.
+    barred = "|".join(others) or "(?!)"
+    return rf"(?={own.text}\Z)(?:(?!(?:{barred})\Z)|())", count + 1
+
+
+def is_of_tls(result: str) -> bool:
+    """Return whether a result is about TLS: see `tls`."""
+    return result.startswith("tls")
+
+
+def can_begin_alike(some: frozenset[str], others: frozenset[str]) -> bool:
+    """Return whether a line may begin with one of `some` and with one of `others`."""
+    return any(a.startswith(b) or b.startswith(a) for a in some for b in others)

@@ -1,0 +1,156 @@
+"""The kept servers are the shipped ones, and where they do not fit those of the files are taken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pbs_filter.grammar.kept import KeptRule
+from pbs_filter.servers import SERVERS
+from pbs_filter.service import shipped_servers
+from pbs_filter.service.shipped_servers import KEPT, MADE_OF, checksums, kept, shipped
+from tests.layers import PACKAGE, imports, modules
+
+LOOKS = """
+import sys
+from pbs_filter.config.options import Config
+from pbs_filter.service.build import servers_of
+rule = servers_of(Config())[0].rules[0]
+print(type(rule).__name__, "pyparsing" in sys.modules)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy, to be changed; its directory."""
+    shutil.copytree(PACKAGE, tmp_path / "pbs_filter", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "pbs_filter"
+
+
+def looked(package: Path) -> str:
+    """What a filter of this package has: the kind of its rules, and whether it has pyparsing."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", LOOKS],
+        env={**os.environ, "PYTHONPATH": str(package.parent)},
+        cwd=package.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout.strip()
+
+
+def test_each_field_is_as_in_the_server_s_file():
+    found = shipped()
+    assert [server.name for server in SERVERS] == [server.name for server in found]
+    for server, same in zip(SERVERS, found, strict=True):
+        for each in fields(server):
+            if each.name != "rules":
+                assert getattr(server, each.name) == getattr(same, each.name)
+        assert len(server.rules) == len(same.rules)
+        for rule, kept_rule in zip(server.rules, same.rules, strict=True):
+            assert isinstance(kept_rule, KeptRule)
+            # Expression and samples are those of the file, too.
+            for each in fields(rule):
+                assert getattr(rule, each.name) == getattr(kept_rule, each.name)
+            assert rule.reading() == kept_rule.reading()
+
+
+def test_a_filter_reads_a_login_without_pyparsing(tmp_path):
+    stamp = time.strftime("%b %e %H:%M:%S")
+    (tmp_path / "log").write_text(
+        f"{stamp} mx1 dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, "
+        "lip=192.0.2.1, mpid=5, session=<abc>\n"
+    )
+    main = (
+        "import sys; from pbs_filter.cli import main; status = main(sys.argv[1:]); "
+        "print('pyparsing' in sys.modules); sys.exit(status)"
+    )
+    with (tmp_path / "log").open() as log:
+        done = subprocess.run(
+            [sys.executable, "-c", main, "--config=/dev/null", "--confirm=no", "--nowrite",
+             f"--dbfile={tmp_path}/map"],
+            stdin=log, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (0, "False\n") == (done.returncode, done.stdout), done.stderr
+    assert "address=192.0.2.7 user=bob" in done.stderr
+
+
+def test_a_package_as_it_is_has_the_kept_rules(package):
+    assert "KeptRule False" == looked(package)
+
+
+@pytest.mark.parametrize("name", ["servers/dovecot.py", "grammar/compiler.py"])
+def test_a_file_that_was_changed_goes_the_slow_way(package, name):
+    with (package / name).open("a") as file:
+        file.write("\n")
+    assert "Rule True" == looked(package)
+
+
+def test_a_server_that_was_added_or_taken_away_is_read_or_not(package):
+    shutil.copy(package / "servers/popa3d.py", package / "servers/popa3e.py")
+    assert "Rule True" == looked(package)
+    (package / "servers/popa3e.py").unlink()
+    assert "KeptRule False" == looked(package)
+    (package / "servers/popa3d.py").unlink()
+    assert "Rule True" == looked(package)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"made_of": 1}', "\udcff"])
+def test_a_kept_file_that_cannot_be_read_is_as_none(package, text):
+    (package / KEPT).write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert kept(str(package)) is None
+
+
+def test_a_kept_file_of_another_shape_is_as_none(package):
+    path = package / KEPT
+    values = json.loads(path.read_text())
+    assert kept(str(package)) is not None
+    del values["servers"][3]["rules"][0]["session"]
+    path.write_text(json.dumps(values))
+    assert kept(str(package)) is None
+    path.unlink()
+    assert kept(str(package)) is None
+
+
+def test_nothing_in_the_package_writes_it(package):
+    before = {path: path.stat().st_mtime_ns for path in package.rglob("*") if path.is_file()}
+    with (package / "servers/dovecot.py").open("a") as file:
+        file.write("\n")
+    changed = package / "servers/dovecot.py"
+    assert "Rule True" == looked(package)
+    after = {path: path.stat().st_mtime_ns for path in package.rglob("*") if path.is_file()}
+    assert {changed} == {path for path in after if after[path] != before.get(path)}
+
+
+def test_all_files_that_decide_what_is_kept_are_looked_at():
+    known = modules()
+    waiting = ["grammar.compiler", "grammar.kept"]
+    waiting += [name for name in known if name.startswith("servers.")]
+    found = {"servers"}
+    while waiting:
+        name = waiting.pop()
+        # They only pass on what server files ask for.
+        if name not in found | {"grammar", "grammar.kit"}:
+            found.add(name)
+            text = known[name].read_text(encoding="utf-8")
+            is_package = known[name].name == "__init__.py"
+            seen = imports(name, text, is_package=is_package, known=set(known))
+            waiting += [each.name for each in seen if each.ours and each.name in known]
+            if name.startswith("servers."):
+                waiting += ["grammar.rules", "grammar.tokens"]
+    assert {str(known[name].relative_to(PACKAGE)) for name in found} == set(checksums())
+    assert set(MADE_OF) < set(checksums())
+
+
+def test_the_servers_are_read_once():
+    assert shipped() is shipped_servers.shipped()
