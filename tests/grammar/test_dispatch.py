@@ -4,11 +4,12 @@ import pytest
 
 from pbs_filter.grammar import Matcher
 from pbs_filter.grammar.dispatch import Candidate, Table, dispatch
+from pbs_filter.grammar.reading import Reading
 from pbs_filter.servers import SERVERS, dovecot
 
 
 def candidate(name, *prefixes):
-    return Candidate(None, name, frozenset(prefixes), None)
+    return Candidate(None, name, Reading("", 0, {}, frozenset(prefixes)), None)
 
 
 def choices(table, message):
