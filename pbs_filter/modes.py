@@ -86,7 +86,7 @@ MODES = (
         "setup.run:run",
         "look at this machine, and print the files and settings that its syslog daemon and its MTA "
         "need; without names: for those that run here",
-        "journal|rsyslog|syslog-ng|courier|exim|opensmtpd|postfix|qmail|sendmail",
+        "journal|rsyslog|syslog-ng|syslog-ng-confirmed|syslog-ng-program|courier|exim|opensmtpd|postfix|qmail|sendmail",
         "*",
         needs_config=False,
     ),

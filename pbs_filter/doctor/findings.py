@@ -26,16 +26,28 @@ EXPLAIN = "pbs-filter --status"
 # ---------------------------------------------------------------------- the feed
 
 
-def drop_in(daemon: str, path: str, *, there: bool, same: bool, setup: str) -> Finding:
-    """Judge whether `daemon` (with its version) has the file at `path` that feeds us."""
+def drop_in(
+    daemon: str, path: str, *, missing: str, other: str, setup: str, way: str = ""
+) -> Finding:
+    """Judge whether `daemon` (with its version) has the file at `path` that feeds us, and what it
+    needs beside it.
+
+    Args:
+        daemon: its name and version.
+        path: where that file is; "" where it has no place for one.
+        missing: the first of these files that is not there; "" where all are.
+        other: the first that is not this version's; "" where all are.
+        setup: the command that shows what should be.
+        way: how the daemon hands over lines, if that should be said.
+    """
     if not path:
         return note("daemon", f"{daemon} includes no directory of drop-ins; see {setup}")
-    if not there:
-        return wrong("daemon", f"{daemon} has no {path}", setup)
-    if not same:
-        text = f"{path} is not this version's (or was edited)"
+    if missing:
+        return wrong("daemon", f"{daemon} has no {missing}", setup)
+    if other:
+        text = f"{other} is not this version's (or was edited)"
         return note("daemon", f"{daemon}: {text}", f"{setup}   # shows the difference")
-    return ok("daemon", f"{daemon}, {path}")
+    return ok("daemon", f"{daemon}, {path}" + (f": {way}" if way else ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

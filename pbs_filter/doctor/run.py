@@ -189,23 +189,28 @@ def _drop_in(machine: Machine, feed: Feed) -> Iterator[Finding]:
     if feed.enabled and path in machine.files and feed.enabled not in machine.files:
         yield wrong("daemon", f"{feed.unit} is not enabled", f"systemctl enable --now {feed.unit}")
         return
+    files = (path, *feed.beside)
+    to_do = [change for change in plan.changes if change.path in files]
+    missing = [change.path for change in to_do if change.before is None]
     yield judge.drop_in(
         f"{feed.name} {machine.versions[feed.name]}",
         path,
-        there=path in machine.files,
-        same=all(change.path != path for change in plan.changes),
+        missing=path if path not in machine.files else next(iter(missing), ""),
+        other=to_do[0].path if to_do else "",
         setup=setup,
+        way=feed.answers(machine),
     )
-    old = judge.stale(
-        feed.name,
-        path,
-        machine.started.get(feed.name, 0),
-        machine.changed.get(path, 0),
-        machine.restart(feed.unit),
-        "daemon",
-    )
-    if old is not None:
-        yield old
+    for file in files:
+        old = judge.stale(
+            feed.name,
+            file,
+            machine.started.get(feed.name, 0),
+            machine.changed.get(file, 0),
+            machine.restart(feed.unit),
+            "daemon",
+        )
+        if old is not None:
+            yield old
 
 
 def _service(machine: Machine, feed: Feed) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ of it: how it is found, what to put where, where it asks, how to see that its re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from .finding import Finding
 from .machine import Machine
@@ -24,6 +24,10 @@ Shipped = Mapping[str, str]
 
 def _nothing(_machine: Machine) -> list[Any]:
     return []
+
+
+def _no_words(_machine: Machine) -> str:
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +58,21 @@ class Integration:
     """Its unit of systemd, if that has another name."""
     facts: Callable[[Machine], list[tuple[str, str]]] = _nothing
     """What a person should know of it on this machine: rows of a name and a value."""
+    ways: Mapping[str, Callable[[Machine, Shipped], Plan]] = field(default_factory=dict)
+    """Other plans, by the word with which a person asks for each."""
+    way: str = ""
+    """The word of them that was asked for."""
 
     kind = ""
+
+    @property
+    def word(self) -> str:
+        """The word by which --setup makes this plan."""
+        return self.way or self.name
+
+    def by_way(self, way: str) -> Self:
+        """Return it with another of its plans."""
+        return replace(self, plan=self.ways[way], way=way)
 
     @property
     def unit(self) -> str:
@@ -71,6 +88,10 @@ class Feed(Integration):
     """The path of the file by which it feeds us; "" where it has no place for one."""
     enabled: str = ""
     """The link that systemd makes when that file, a unit, is enabled."""
+    beside: tuple[str, ...] = ()
+    """Further files of ours that it may need for that."""
+    answers: Callable[[Machine], str] = _no_words
+    """What to say of how it hands over lines; "": nothing."""
     last_resort: bool = False
     """It is taken only where no other one is installed, or where it was set up."""
 

@@ -204,17 +204,20 @@ def finished(plan: Plan, machine: Machine) -> Plan:
         manual_steps.append(f"{path} is not TOML: {error}. Mend it and run this again")
     settings = {**_servers(machine, earlier), **plan.settings} if plan.settings else {}
     group = str(settings.get("group", ACCOUNT))
-    if plan.directories:
+    others = tuple(each for each in plan.directories if each.path != machine.state)
+    directories = tuple(
+        replace(each, group=group) for each in plan.directories if each.path == machine.state
+    )
+    if directories:
         # The daemon's account, which is in no other group: what it makes gets the directory's.
         settings.pop("group", None)
-        directories = tuple(replace(each, group=group) for each in plan.directories)
     else:
         owner = str(main.get("user", settings.get("user", "")) or "root")
         directories = (Directory(path=machine.state, owner=owner, group=group, mode=0o750),)
-    ours, others = split(main, settings)
+    ours, elsewhere = split(main, settings)
     manual_steps += [
         f"{DEFAULT_PATH} sets {key} to something else; right here is: {key} = {toml(value)}"
-        for key, value in others.items()
+        for key, value in elsewhere.items()
     ]
     before, after = machine.files.get(SETTINGS), settings_file(ours)
     changes: tuple[Change, ...] = ()
@@ -224,7 +227,7 @@ def finished(plan: Plan, machine: Machine) -> Plan:
     return joined(
         Plan(
             accounts=tuple(name for name in plan.accounts if name not in machine.accounts),
-            directories=directories if plan.accounts else (),
+            directories=(*directories, *others) if plan.accounts else (),
             changes=changes,
             manual_steps=tuple(manual_steps),
             notes=(

@@ -1,4 +1,5 @@
-"""syslog-ng feeds us: block and log path in one file. Pure."""
+"""syslog-ng feeds us: block and log path in one file. It answers for each line where it has its
+Python module; else, or if that is wanted, a pipe takes them. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +8,31 @@ import re
 from ..text import counted
 from .integration import Feed, Shipped
 from .machine import Machine, version
-from .plan import ACCOUNT, Change, Check, Plan, copy
+from .plan import ACCOUNT, Change, Check, Directory, Plan, copy
 from .rsyslog import rotation
 
-SHIPPED = ("syslog-ng/pbs-filter/plugin.conf", "syslog-ng/log-path.conf", "syslog-ng/logrotate")
+PLUGIN, LOG_PATH = "syslog-ng/pbs-filter/plugin.conf", "syslog-ng/log-path.conf"
+CONFIRMED, PYTHON = "syslog-ng/pbs-filter/confirmed.conf", "syslog-ng/pbs_filter_destination.py"
+ROTATION = "syslog-ng/logrotate"
 MAIN = "/etc/syslog-ng/syslog-ng.conf"
 PROFILES = ("/etc/apparmor.d/sbin.syslog-ng", "/etc/apparmor.d/usr.sbin.syslog-ng")
 BLOCK = "/usr/share/syslog-ng/include/scl/pbs-filter/plugin.conf"
 """Where the Debian package puts the block: it must not be defined a second time."""
-FILES = (MAIN, BLOCK, *PROFILES)
+DESTINATION = "/etc/syslog-ng/pbs-filter/pbs_filter_destination.py"
+"""The destination in Python, where confirmed.conf looks for it."""
+QUEUE = "/var/lib/syslog-ng/pbs-filter"
+"""Where its lines wait, by confirmed.conf."""
+FILES = (MAIN, BLOCK, DESTINATION, *PROFILES)
 OLDEST = (3, 38)
+VERSION = ("syslog-ng", "--version")
+MODULE = "mod-python"
+"""What that says where the module is there."""
+INSTALL_MODULE = "apt-get install syslog-ng-mod-python"
+WITH_ANSWERS, BY_PIPE = "syslog-ng-confirmed", "syslog-ng-program"
+"""The words that ask for each of the two ways."""
 
+_NAMED = "destination d_pbs_filter"
+_CONFIRMED = re.compile(r"(?m)^[^#\n]*\bpbs-filter-confirmed\(\);")
 _INCLUDE = re.compile(r'(?m)^[ \t]*@include[ \t]+"(/[^"*]+)/\*\.conf"')
 _LOCAL = re.compile(
     r"(?m)^[ \t]*source[ \t]+([\w.-]+)[ \t]*\{[^}]*?\b(?:system|unix-dgram|"
@@ -31,9 +46,44 @@ def drop_in(machine: Machine) -> str:
     return f"{match[1]}/pbs-filter.conf" if match else ""
 
 
+def has_module(machine: Machine) -> bool:
+    """Return whether syslog-ng has its Python module here."""
+    return MODULE in machine.answers.get(" ".join(VERSION), "")
+
+
+def is_confirmed(machine: Machine) -> bool:
+    """Return whether the drop-in that is there has each line answered."""
+    return _CONFIRMED.search(machine.files.get(drop_in(machine), "")) is not None
+
+
+def answers(machine: Machine) -> str:
+    """Return how lines are handed over, for a person."""
+    if is_confirmed(machine):
+        return "each line is answered"
+    return f"through a pipe, whose content a killed filter loses; --setup {WITH_ANSWERS} loses none"
+
+
 def plan(machine: Machine, shipped: Shipped) -> Plan:
-    """Return the feed's part of the plan."""
+    """Return the feed's part of the plan: the way that is there, else the better one if it can
+    be."""
+    there = drop_in(machine) in machine.files
+    return _plan(machine, shipped, is_confirmed(machine) if there else has_module(machine))
+
+
+def _with_answers(machine: Machine, shipped: Shipped) -> Plan:
+    return _plan(machine, shipped, True)
+
+
+def _by_pipe(machine: Machine, shipped: Shipped) -> Plan:
+    return _plan(machine, shipped, False)
+
+
+def _plan(machine: Machine, shipped: Shipped, confirmed: bool) -> Plan:
     manual_steps, notes = [], []
+    checks = [Check(argv=("syslog-ng", "-s"))]
+    sources_of = [] if BLOCK in machine.files else [PLUGIN]
+    swaps = []
+    directories: tuple[Directory, ...] = ()
     number = machine.versions.get("syslog-ng", "")
     if number and version(number) < OLDEST:
         notes.append(f"syslog-ng {number} is older than 3.38, with which this was tried")
@@ -41,14 +91,36 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
     sources = _LOCAL.findall(text)
     path = drop_in(machine)
     changes: tuple[Change, ...] = ()
+    if confirmed:
+        sources_of.append(CONFIRMED)
+        swaps.append((f"{_NAMED} {{ pbs-filter(); }}", f"{_NAMED} {{ pbs-filter-confirmed(); }}"))
+        directories = (Directory(path=QUEUE, owner="root", group="root", mode=0o700),)
+        changes = copy(machine, shipped, DESTINATION, PYTHON, why="syslog-ng waits for answers")
+        # The first of the checks that says why there is no such thing as python().
+        checks.insert(0, Check(argv=VERSION, contains=MODULE, hint=INSTALL_MODULE))
+        notes.append(
+            "each line is answered, and none is lost when the filter or syslog-ng is killed; it "
+            f"costs Python within syslog-ng. Without it: {machine.program} --setup {BY_PIPE}"
+        )
+        if not has_module(machine):
+            manual_steps.append(f"syslog-ng's Python module is missing, first: {INSTALL_MODULE}")
+    else:
+        install = "" if has_module(machine) else f"{INSTALL_MODULE} && "
+        notes.append(
+            "a filter that is killed loses what is in its pipe. The better way loses nothing: "
+            f"{install}{machine.program} --setup {WITH_ANSWERS}"
+        )
     if path and len(sources) == 1:
-        changes = copy(
+        if sources[0] != "s_src":
+            swaps.append(("source(s_src)", f"source({sources[0]})"))
+        changes += copy(
             machine,
             shipped,
             path,
-            *(SHIPPED[1:2] if BLOCK in machine.files else SHIPPED[:2]),
+            *sources_of,
+            LOG_PATH,
             why="syslog-ng feeds pbs-filter",
-            swaps=(("source(s_src)", f"source({sources[0]})"),) if sources[0] != "s_src" else (),
+            swaps=tuple(swaps),
         )
     else:
         why = (
@@ -57,17 +129,13 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
             if path
             else f"{MAIN} includes no directory of *.conf files"
         )
+        texts = " and ".join(f"{machine.share}/{name}" for name in (*sources_of, LOG_PATH))
         manual_steps.append(
-            f"{why}: put the text of {machine.share}/{SHIPPED[0]} and, with your source, that of "
-            f"{machine.share}/{SHIPPED[1]} into the configuration (the program here: "
-            f"{machine.program})"
+            f"{why}: put the text of {texts}, with your source"
+            f"{' and pbs-filter-confirmed()' if confirmed else ''} in the last, into the "
+            f"configuration (the program here: {machine.program})"
         )
-    changes += rotation(machine, shipped, "syslog-ng/logrotate")
-    notes.append(
-        "a filter that is killed loses what is in its pipe; the destination pbs-filter-confirmed() "
-        f"loses nothing: {machine.share}/syslog-ng/pbs-filter/confirmed.conf (it needs "
-        "syslog-ng-mod-python)"
-    )
+    changes += rotation(machine, shipped, ROTATION)
     manual_steps += [
         f"AppArmor has a profile of syslog-ng, {profile}: it must allow what "
         f"{machine.share}/rsyslog/apparmor lists for rsyslogd"
@@ -76,9 +144,10 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
     ]
     return Plan(
         accounts=(ACCOUNT,),
+        directories=directories,
         changes=changes,
         settings={"require_vouched": True, "user": ACCOUNT, "group": ACCOUNT},
-        checks=(Check(argv=("syslog-ng", "-s")),),
+        checks=tuple(checks),
         restart_commands=(machine.restart("syslog-ng"),),
         manual_steps=tuple(manual_steps),
         notes=tuple(notes),
@@ -87,7 +156,8 @@ def plan(machine: Machine, shipped: Shipped) -> Plan:
 
 def facts(machine: Machine) -> list[tuple[str, str]]:
     """Return the rows about syslog-ng."""
-    return [("drop-ins", path.rpartition("/")[0]) for path in (drop_in(machine),) if path]
+    rows = [("drop-ins", path.rpartition("/")[0]) for path in (drop_in(machine),) if path]
+    return [*rows, ("Python module", "there" if has_module(machine) else "missing")]
 
 
 INTEGRATION = Feed(
@@ -95,11 +165,15 @@ INTEGRATION = Feed(
     package="syslog-ng-core",
     other_names=("syslogng",),
     plan=plan,
-    version_command=("syslog-ng", "--version"),
+    ways={WITH_ANSWERS: _with_answers, BY_PIPE: _by_pipe},
+    version_command=VERSION,
+    commands=(VERSION,),
     version_pattern=r"(?m)^syslog-ng .*\(([\d.]+)",
     executables=("syslog-ng",),
-    shipped=SHIPPED,
+    shipped=(PLUGIN, CONFIRMED, PYTHON, LOG_PATH, ROTATION),
     files=FILES,
     facts=facts,
     drop_in=drop_in,
+    beside=(DESTINATION,),
+    answers=answers,
 )

@@ -116,7 +116,8 @@ def _into_directory(change: Change, command: str) -> str:
     """Return `command`, which writes a file, behind one that makes its directory, if that is not
     usual."""
     parent = change.path.rpartition("/")[0]
-    if parent.endswith((".service.d", "apparmor.d/rsyslog.d", "/opensmtpd", "/pbs-filter.d")):
+    ours = (".service.d", "apparmor.d/rsyslog.d", "/opensmtpd", "/pbs-filter", "/pbs-filter.d")
+    if parent.endswith(ours):
         return f"mkdir -p {parent} && {command}"
     return command
 
@@ -177,7 +178,7 @@ def plan(machine: Machine, made: Plan, chosen: Sequence[Integration]) -> str:
         parts.append("Then check it:\n" + _commands(checks))
     parts.append(next_steps(machine, made))
     if made.changes or accounts:
-        words = " ".join(each.name for each in chosen)
+        words = " ".join(each.word for each in chosen)
         parts.append(
             f"Nothing was changed. `{machine.program} --setup {words} --apply` makes the accounts "
             "and files above, checks them, and takes them back if the check fails.\n"

@@ -106,7 +106,11 @@ def chosen_of(names: Sequence[str], machine: Machine) -> list[Integration]:
     """
     others = {other: each.name for each in integrations() for other in each.other_names}
     given = [others.get(name.lower(), name.lower()) for name in names]
-    known = {each.name: each for each in integrations()}
+    known = {
+        each.word: each
+        for one in integrations()
+        for each in (one, *(one.by_way(way) for way in one.ways))
+    }
     for name in given:
         if name not in known:
             raise UsageError(
@@ -115,14 +119,14 @@ def chosen_of(names: Sequence[str], machine: Machine) -> list[Integration]:
     chosen = []
     kinds: Sequence[dict[str, Integration]] = ({**feeds()}, {**mtas()})
     for kind in kinds:
-        named = [name for name in given if name in kind]
+        named = [name for name in given if known[name].name in kind]
         if len(named) > 1:
-            what = kind[named[0]].kind
+            what = known[named[0]].kind
             raise UsageError(f"--setup: {' and '.join(named)}: one {what} at a time")
         try:
             name = named[0] if named else choose(machine, kind)
         except ValueError as error:
             ways = [f"--setup {each}" for each in kind if each in machine.versions]
             raise UsageError(f"--setup: {error}: {', '.join(ways)}") from None
-        chosen += [kind[name]] if name else []
+        chosen += [known[name]] if name else []
     return chosen

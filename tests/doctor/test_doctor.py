@@ -138,18 +138,20 @@ def test_the_stamp_tells_of_clock_and_time_zone(at: float | None, state: str, wo
 
 
 @pytest.mark.parametrize(
-    ("path", "there", "same", "state", "words"),
+    ("path", "missing", "other", "state", "words"),
     [
-        ("/d/x", True, True, "ok", "rsyslog 8, /d/x"),
-        ("/d/x", True, False, "note", "not this version's"),
-        ("/d/x", False, False, "wrong", "rsyslog 8 has no /d/x"),
-        ("", False, True, "note", "includes no directory"),
+        ("/d/x", "", "", "ok", "rsyslog 8, /d/x: as ever"),
+        ("/d/x", "", "/d/y", "note", "/d/y is not this version's"),
+        ("/d/x", "/d/y", "/d/x", "wrong", "rsyslog 8 has no /d/y"),
+        ("", "", "", "note", "includes no directory"),
     ],
 )
 def test_the_drop_in_is_there_and_this_versions(
-    path: str, there: bool, same: bool, state: str, words: str
+    path: str, missing: str, other: str, state: str, words: str
 ):
-    finding = judge.drop_in("rsyslog 8", path, there=there, same=same, setup="pbs-filter --setup")
+    finding = judge.drop_in(
+        "rsyslog 8", path, missing=missing, other=other, setup="pbs-filter --setup", way="as ever"
+    )
     assert state == finding.state
     assert words in finding.text
 

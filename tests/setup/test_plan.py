@@ -248,7 +248,9 @@ def test_what_is_not_clear_is_asked_for(names: list[str], words: str) -> None:
 def test_the_help_names_all_of_them() -> None:
     """Not made from them: a start would take longer by their import."""
     (mode,) = [mode for mode in cli.MODES if mode.name == "setup"]
-    assert "|".join((*DAEMONS, *MTAS)) == mode.metavar
+    assert "|".join(word for each in integrations() for word in (each.name, *each.ways)) == (
+        mode.metavar
+    )
 
 
 def test_several_that_run_are_not_clear_either() -> None:
@@ -566,9 +568,77 @@ def test_where_the_source_is_not_clear_it_is_left(conf: str, words: str) -> None
 
 
 def test_the_block_of_the_package_is_not_defined_again() -> None:
-    known = with_files(**{syslog_ng.BLOCK: SHIPPED[syslog_ng.SHIPPED[0]]})
+    known = with_files(**{syslog_ng.BLOCK: SHIPPED[syslog_ng.PLUGIN]})
     made_file = after(syslog_ng.plan(known, SHIPPED), "/etc/syslog-ng/conf.d/pbs-filter.conf")
     assert SHIPPED["syslog-ng/log-path.conf"] == made_file
+
+
+DROP_IN = "/etc/syslog-ng/conf.d/pbs-filter.conf"
+WITH_MODULE = {" ".join(syslog_ng.VERSION): "Available-Modules: afprog,mod-python.cpython-311,cef"}
+
+
+def by_word(known: Machine, word: str) -> Plan:
+    (feed,) = [each for each in run.chosen_of([word, "postfix"], known) if each.kind != "MTA"]
+    assert word == feed.word
+    plan = run.plan_of(known, [feed])
+    assert not plan.changes or f"--setup {word} --apply" in render.plan(known, plan, [feed])
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("module", "there", "word", "confirmed"),
+    [
+        (True, "", "syslog-ng", True),
+        (False, "", "syslog-ng", False),
+        (True, "", syslog_ng.BY_PIPE, False),
+        (False, "", syslog_ng.WITH_ANSWERS, True),
+        # What is set up stays as it is, until the other is asked for.
+        (True, syslog_ng.BY_PIPE, "syslog-ng", False),
+        (False, syslog_ng.WITH_ANSWERS, "syslog-ng", True),
+        (True, syslog_ng.BY_PIPE, syslog_ng.WITH_ANSWERS, True),
+        (True, syslog_ng.WITH_ANSWERS, syslog_ng.BY_PIPE, False),
+    ],
+)
+def test_syslog_ng_answers_for_each_line_where_it_can_or_is_asked_to(
+    module: bool, there: str, word: str, confirmed: bool
+) -> None:
+    known = machine(answers=WITH_MODULE if module else {})
+    if there:
+        known = made(known, by_word(known, there))
+    plan = by_word(known, word)
+    known = made(known, plan)
+    assert confirmed == syslog_ng.is_confirmed(known)
+    assert ("each line is answered" == syslog_ng.answers(known)) == confirmed
+    assert there or confirmed == (syslog_ng.DESTINATION in known.files)
+    assert confirmed == ("block destination pbs-filter-confirmed(" in known.files[DROP_IN])
+    assert confirmed == (syslog_ng.QUEUE in [each.path for each in plan.directories])
+    assert confirmed == (syslog_ng.VERSION in [check.argv for check in plan.checks])
+    needs = any(syslog_ng.INSTALL_MODULE in line for line in (*plan.manual_steps, *plan.notes))
+    assert needs == (not module)
+    other = syslog_ng.BY_PIPE if confirmed else syslog_ng.WITH_ANSWERS
+    assert any(f"{PROGRAM} --setup {other}" in note for note in plan.notes)
+    said = dict(syslog_ng.facts(known))
+    assert ("there" if module else "missing") == said["Python module"]
+    # By hand it is the same files.
+    assert () == run.plan_of(known, chosen("syslog-ng")).changes
+
+
+def test_of_the_two_ways_of_syslog_ng_one_is_asked_for() -> None:
+    with pytest.raises(ConfigError, match="one syslog daemon at a time"):
+        run.chosen_of(["syslog-ng", syslog_ng.BY_PIPE], machine())
+
+
+def test_the_confirmed_way_uses_the_block_of_the_package() -> None:
+    known = with_files(**{syslog_ng.BLOCK: SHIPPED[syslog_ng.PLUGIN]})
+    text = after(by_word(known, syslog_ng.WITH_ANSWERS), DROP_IN)
+    assert "block filter pbs-filter-programs" not in text
+    assert "block destination pbs-filter-confirmed(" in text
+
+
+def test_where_the_source_is_not_clear_the_confirmed_way_is_told() -> None:
+    known = with_files(**{syslog_ng.MAIN: "source s_src { system(); };\n"})
+    plan = by_word(known, syslog_ng.WITH_ANSWERS)
+    assert any("your source and pbs-filter-confirmed() in" in line for line in plan.manual_steps)
 
 
 def test_an_older_syslog_ng_and_its_apparmor_profile_are_told() -> None:

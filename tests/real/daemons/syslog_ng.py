@@ -125,7 +125,7 @@ class SyslogNg(SyslogDaemon):
                 {
                     **installed.paths,
                     "/etc/syslog-ng/pbs-filter": str(CHECKOUT / "syslog-ng"),
-                    'dir("/var/lib/syslog-ng")': f'dir("{directory}/queue")',
+                    'dir("/var/lib/syslog-ng/pbs-filter")': f'dir("{directory}/queue")',
                 },
             )
             log_path = log_path.replace("{ pbs-filter(); }", "{ pbs-filter-confirmed(); }")
