@@ -1,6 +1,8 @@
 """--setup's better way behind syslog-ng on a booted machine: with the rights that syslog-ng has
-there, with faults of the filter, and what --undo leaves. `TEST_SUITES="bookworm trixie"` takes Debian
-12's syslog-ng, too."""
+there, with faults of the filter, and what --undo leaves.
+
+`TEST_SUITES="bookworm trixie"` takes Debian 12's syslog-ng, too.
+"""
 
 from __future__ import annotations
 
