@@ -15,7 +15,7 @@ The rules, each held by a property test in `tests/authorisation/test_ledger.py`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from ..map_format.entry import MAX_SESSIONS, Entry
 from ..model import Reason
@@ -277,9 +277,16 @@ class Ledger(Book):
         """
         return self.journal.payloads.apply(payload)
 
-    def learn(self, address: str, entry: Entry, now: int) -> bool:
+    def learn(self, address: str, entry: Entry, now: int, *, surely: bool = False) -> bool:
         """Take what an old map says: see `Payloads.learn`."""
-        return self.journal.payloads.learn(address, entry, now)
+        return self.journal.payloads.learn(address, entry, now, surely=surely)
+
+    def keep_only(self, addresses: Collection[str]) -> int:
+        """Drop all other addresses, before `restored`; return how many there were."""
+        gone = [address for address in self.authorisations if address not in addresses]
+        for address in gone:
+            del self.authorisations[address]
+        return len(gone)
 
     def restored(self, now: int) -> None:
         """After the last `apply`: tie sessions to addresses, drop what has ended meanwhile."""

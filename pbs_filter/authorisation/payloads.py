@@ -139,15 +139,16 @@ class Payloads:
             return False
         return True
 
-    def learn(self, address: str, entry: Entry, now: int) -> bool:
+    def learn(self, address: str, entry: Entry, now: int, *, surely: bool = False) -> bool:
         """Take what an old map says of `address`; whether it is more than the journal did.
 
         `address` may be the key of one of its users. The journal's words from the future are none:
-        the line that told its clock was damaged.
+        the line that told its clock was damaged. `surely`: whatever the journal said, and of the
+        users what is told from now on.
         """
         address, is_user, _ = address.partition("#")
         name = entry.user, entry.server == MANUAL
-        for whom in (None, name):
+        for whom in () if surely else (None, name):
             if entry.renewed <= self._ended.get((address, whom), -1):
                 return False
         if is_user:
@@ -155,6 +156,8 @@ class Payloads:
         auth = self.authorisations.get(address)
         if auth is None:
             auth = self.authorisations[address] = Authorisation(0, 0, entry.since, 0)
+        elif surely:
+            auth.users = None
         elif auth.until >= entry.until and auth.renewed <= now + 1:
             return False
         auth.take(entry)

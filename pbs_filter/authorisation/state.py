@@ -5,7 +5,7 @@ The journal keeps all of it, the map the authorisations; whoever keeps either sp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from ..map_format.entry import Entry
 from ..map_format.redis_site import Site
@@ -91,9 +91,13 @@ class State:
         except ValueError:
             return False
 
-    def learn(self, address: str, entry: Entry, now: int) -> bool:
+    def learn(self, address: str, entry: Entry, now: int, *, surely: bool = False) -> bool:
         """Take what an old map says; whether it is more than the journal did."""
-        return self.ledger.learn(address, entry, now)
+        return self.ledger.learn(address, entry, now, surely=surely)
+
+    def keep_only(self, addresses: Collection[str]) -> int:
+        """Drop all other addresses, before `restored`; return how many there were."""
+        return self.ledger.keep_only(addresses)
 
     def tell_again(self, addresses: Iterable[str]) -> None:
         """Let the journal be told of these once more."""

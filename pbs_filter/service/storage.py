@@ -10,18 +10,19 @@ from .. import clock, files, privileges
 from ..authorisation.erasure import mentions
 from ..clock import Clock
 from ..config.options import DAY, Config
-from ..errors import StoreBusy, StoreDamaged
+from ..errors import StoreBusy
 from ..log import Log
 from ..map_format import redis_url
 from ..map_format.check import is_intact
-from ..map_format.entry import decode
 from ..store import history
 from ..store.address_map import AddressMap
 from ..store.journal import BORN, Journal
+from ..store.journal_lines import bytes_at
 from ..store.lock import Lock
 from ..store.memory_map import MemoryMap
 from ..text import counted
 from . import site
+from .salvage import NOTHING, salvage
 
 if TYPE_CHECKING:
     from ..authorisation.state import State
@@ -37,6 +38,7 @@ def map_of(
     config: Config,
     say: Callable[[str], None] = lambda _sentence: None,
     on_replace: Callable[[int], None] = lambda _inode: None,
+    position: Callable[[], str] = str,
 ) -> GdbmMap | RedisMap:
     """Return the map of `config`. Reading it needs no right but that.
 
@@ -54,6 +56,7 @@ def map_of(
             say=say,
             genuine=_is_genuine,
             on_replace=on_replace,
+            position=position,
         )
     return redis_map_of(config, say)
 
@@ -139,13 +142,13 @@ class Storage:
 
     def _open(self, config: Config, keep_alive: Callable[[], None]) -> None:
         state = self.state
-        self.journal = Journal(
+        self.journal = journal = Journal(
             config.journal,
             say=self._say,
             group=config.group,
             history_seconds=config.history_days * DAY,
         )
-        self.map = address_map = map_of(config, self._say, self._new_map)
+        self.map = address_map = map_of(config, self._say, self._new_map, lambda: journal.position)
         stamp = ""
         unknown = 0
         for number, payload in enumerate(self.journal.replay()):
@@ -167,26 +170,28 @@ class Storage:
         if step:
             self._say(f"the clock was set by {counted(step, 'second')} while no filter was running")
             self._shift(step)
-        position = "" if self.journal.lost_lines else self.journal.position
+        position = "" if journal.lost_lines else journal.position
         clean = not step and self.map.was_clean(position)
-        found: list[str] = []
-        local = config.files == config.map
-        lost = self.journal.lost_lines or (local and self.journal.may_be_cut)
-        if not clean and ((lost and address_map.exists()) or address_map.in_order()):
-            # That the end of a journal was cut off is seen only by the map.
-            found = self._salvage(address_map, step)
+        journal.bytes_known = bytes_at(address_map.journal_position())
+        found = NOTHING
+        if not clean:
+            stamp = self._map_stamp()
+            found = salvage(state, journal, address_map, stamp, step, self.clock, self._say)
         state.restored(self.clock.now())
         recovered = []
-        if found or step:
+        if found.is_all:
+            journal.is_outdone, journal.born_epoch = True, None
+            recovered = [self.clock.stamp(), *state.live_payloads()]
+        elif found.keys or step:
             # With a stamp also where nothing was found: after a power cut nobody could know of it.
-            state.tell_again(found)
+            state.tell_again(found.keys)
             recovered = [self.clock.stamp(), *state.journal_payloads()]
             state.journaled()
         shared_map = site.shared(config, address_map)
         is_new = shared_map is not None and state.site.name(os.urandom(8).hex())
         if self.journal.born_epoch is None:
             recovered.append(self.journal.birth(self.clock.now()))
-        self.journal.start(recovered, anew=bool(found))
+        journal.start(recovered, anew=found.is_all or bool(found.keys))
         self.tidy()
         self.journal.append(state.site.journal_payloads())
         state.site.journaled()
@@ -231,35 +236,6 @@ class Storage:
     def _shift(self, step: int) -> None:
         if step:
             self.state.shift(step)
-
-    def _salvage(self, address_map: AddressMap, journal_step: int) -> list[str]:
-        """Take from the map what the journal lost: each entry there was somebody's login, and says
-        itself whether it is whole.
-
-        Where nobody knows the map's clock, it is the journal's if that was set back: an end may
-        come early then, and never late.
-        """
-        found: list[str] = []
-        now = self.clock.now()
-        stamp = self._map_stamp()
-        step = clock.between(stamp, self.clock.stamp()) if stamp else min(0, journal_step)
-        try:
-            for address, value in address_map.items(whatever=True):
-                entry = decode(address, value)
-                if entry is None:
-                    continue
-                if step:
-                    entry = entry.shifted(step)
-                if self.state.learn(address, entry, now):
-                    found.append(address)
-        except (StoreBusy, StoreDamaged) as error:
-            self._say(f"{error}; what the journal lost cannot all be looked up there")
-        if found:
-            self._say(
-                f"found in the map what the journal {self._config.journal!r} lost: "
-                f"{counted(len(found), 'address')}"
-            )
-        return found
 
     # ------------------------------------------------------------------ the map's clock
 

@@ -10,10 +10,10 @@
   same length (the value's blanks make up for shorter addresses): 100,000 changes of 1,000
   addresses then leave 225 bytes an address, against 3,500.
 * **A map that is made again is a new file, renamed into place**: never truncate one that a reader
-  may have mapped. In slices between other work for a running filter, `write` going to both.
+  may have mapped. A running filter makes it in slices, `write` going to both.
 
-Closing a GDBM file syncs it (GDBM has no way out of that): 0.2 ms of disk time per batch on ext4,
-none where the map lies on a tmpfs such as /run. Nothing rests on that sync.
+Closing a GDBM file syncs it (no way out of that): 0.2 ms of disk time per batch on ext4, none where
+the map lies on a tmpfs such as /run. Nothing rests on that sync.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ class GdbmMap:
         flock: use GDBM's lock; off only on file systems without one, and with no reader.
         say: takes a sentence the operator should read.
         mode: of both files.
-        group: of both files; "": as the system gives it.
+        group: of both files; "": the system's.
         lock_wait_seconds: how long a method waits for another process to let go.
         genuine: whether a value belongs to its address, so that damage is not handed out.
         on_replace: called before a new file takes the map's name, with that file's number.
+        position: tells the journal's.
 
     Raises:
         ConfigError: this Python has no GDBM; there is no such group.
@@ -64,13 +65,14 @@ class GdbmMap:
         lock_wait_seconds: float = LOCK_WAIT_SECONDS,
         genuine: Callable[[str, bytes], bool] = lambda _address, _value: True,
         on_replace: Callable[[int], None] = lambda _inode: None,
+        position: Callable[[], str] = str,
     ) -> None:
         self._path = path
         self._say = say
         self._mode = mode
         self._gid = files.gid_of(group)
         self._on_replace = on_replace
-        self._state = State(path, mode=mode, gid=self._gid)
+        self._state = State(path, mode=mode, gid=self._gid, position=position)
         self._file = GdbmFile(
             path, self._state, flock=flock, lock_wait_seconds=lock_wait_seconds, genuine=genuine
         )
@@ -81,26 +83,23 @@ class GdbmMap:
         self._lacking = False
         """The journal knows more than the map, and the state says so."""
         self._fd: int | None = None
-        """The map, open since the first batch: only a process that had it open is told of a failed
-        sync."""
+        """The map, open since the first batch: who opens it later is told of no failed sync."""
         self._next: NewMap | None = None
 
     # ------------------------------------------------------------------ writing
 
     def mark_incomplete(self) -> None:
         """See `AddressMap`."""
-        if self._lacking:
-            return
-        try:
-            self._state.writing()
-        except OSError as error:
-            raise self._file.failed("note the state of", error) from error
-        self._lacking = True
+        if not self._lacking:
+            try:
+                self._state.writing()
+            except OSError as error:
+                raise self._file.failed("note the state of", error) from error
+            self._lacking = True
 
     def give_up(self, why: str) -> None:
         """See `AddressMap`."""
-        if self._broken is None:
-            self._broken = why
+        self._broken = self._broken or why
         self.mark_incomplete()
 
     def write(self, changes: Mapping[str, bytes | None], *, complete: bool = True) -> None:
@@ -112,8 +111,8 @@ class GdbmMap:
         try:
             self._write(changes, complete=complete)
         except StoreDamaged:
-            if self._next is None:
-                raise  # else the new one will be right
+            if self._next is None:  # else the new one will be right
+                raise
         if self._next is not None:
             try:
                 self._file.make_sure_of_room(changes)
@@ -141,7 +140,7 @@ class GdbmMap:
             self._write_to_copy(changes, complete=complete)
             return
         try:
-            if not self._lacking:
+            if not self._lacking or self._state.is_behind():
                 self._state.writing()
             begun = True
             self._file.put(database, changes)
@@ -211,9 +210,8 @@ class GdbmMap:
 
     def should_rebuild(self, live: int) -> bool:
         """See `AddressMap`."""
-        if self._next is not None:
-            return False
-        return self.size_bytes() > BYTES_PER_ADDRESS * live + SPARE_BYTES
+        is_big = self.size_bytes() > BYTES_PER_ADDRESS * live + SPARE_BYTES
+        return self._next is None and is_big
 
     def size_bytes(self) -> int:
         """Return the length of the file, 0 where it is missing."""
@@ -242,11 +240,10 @@ class GdbmMap:
 
     def rebuild_step(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """See `AddressMap`. A hundred entries take about a millisecond."""
-        new = self._next
-        assert new is not None, "rebuild_step outside a rebuild"
+        assert self._next is not None, "rebuild_step outside a rebuild"
         try:
             self._file.make_sure_of_room({"": b"x"})
-            new.add(entries)
+            self._next.add(entries)
         except OSError as error:
             self.abort_rebuild()
             raise files.busy("write", self._path + ".new", error) from error
@@ -303,9 +300,7 @@ class GdbmMap:
 
     def damaged(self) -> str | None:
         """See `AddressMap`. Walks the buckets: 9 ms for a million addresses."""
-        if self._broken is not None:
-            return self._broken
-        return self._file.damaged(is_open=self._fd is not None)
+        return self._broken or self._file.damaged(is_open=self._fd is not None)
 
     def mark_clean(self, of: str) -> None:
         """See `AddressMap`."""
@@ -340,6 +335,10 @@ class GdbmMap:
     def in_order(self) -> bool:
         """At start: the map is what it was at an orderly end, for some journal."""
         return self._state.in_order()
+
+    def journal_position(self) -> str:
+        """At start: where the journal was when the map was written; empty: nobody knows."""
+        return self._state.journal_position()
 
     def close(self) -> None:
         """See `AddressMap`."""

@@ -19,18 +19,21 @@ journal in this boot.
 At start only `closed` counts, and only if length, sum and journal position are what is noted; else
 the map is made again.
 
-Of constant length, so that one write replaces it.
+Behind that, where lookups do not read, stands the position that the journal had: the map knows
+nothing that was told later. Of constant length, so that one write replaces it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from zlib import crc32
 
 from .. import files
 from ..map_format.completeness import is_written_by_running_filter
 
-_LINE_BYTES = 160
+_LINE_BYTES = 256
+_POSITION_AT = 208
 _BLOCK_BYTES = 1 << 20
 
 
@@ -53,29 +56,46 @@ def _checksum(fd: int) -> tuple[int, int]:
 
 
 class State:
-    """The state of the map at `path`; `mode` and `gid` are for the file that keeps it."""
+    """The state of the map at `path`; `mode` and `gid` are for the file that keeps it. `position`
+    tells that of the journal."""
 
-    def __init__(self, path: str, *, mode: int, gid: int | None) -> None:
+    def __init__(
+        self, path: str, *, mode: int, gid: int | None, position: Callable[[], str] = str
+    ) -> None:
         self._map = path
         self._path = path + ".state"
         self._mode = mode
         self._gid = gid
+        self._position = position
+        self._noted = ""
+        """The position that was written last."""
         self._boot = _boot_id()
         self._fd: int | None = None
         self._first = True
         """Nothing of this run is durable: a power cut may bring an old `closed` back."""
 
-    def _words(self) -> list[str]:
-        """Return the words of the file; nothing where it cannot be read."""
+    def _text(self) -> str:
+        """Return the content of the file; empty where it cannot be read."""
         try:
             # A pipe in its place must not keep us waiting.
             fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                return os.read(fd, _LINE_BYTES).decode("ascii", "replace").split()
+                return os.read(fd, _LINE_BYTES).decode("ascii", "replace")
             finally:
                 os.close(fd)
         except OSError:
-            return []
+            return ""
+
+    def _words(self) -> list[str]:
+        return self._text()[:_POSITION_AT].split()
+
+    def journal_position(self) -> str:
+        """Return the position that the journal had when this was written; empty: nobody knows."""
+        return self._text()[_POSITION_AT:].strip()
+
+    def is_behind(self) -> bool:
+        """The journal has gone on since this run wrote the state."""
+        return self._noted != self._position()
 
     def complete(self, inode: int) -> bool:
         """Return whether the map in file number `inode`, which nobody writes, has everything."""
@@ -127,7 +147,9 @@ class State:
         if self._fd is None or not os.fstat(self._fd).st_nlink:  # somebody removed it
             self._open()
         assert self._fd is not None
-        os.pwrite(self._fd, " ".join(words).ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+        self._noted = self._position()
+        line = " ".join(words).ljust(_POSITION_AT) + self._noted
+        os.pwrite(self._fd, line.ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
         if self._first or words[0] == "closed":
             os.fsync(self._fd)
             self._first = False

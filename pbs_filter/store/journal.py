@@ -80,6 +80,10 @@ class Journal:
         """The directory was not synced after a rename."""
         self.lost_lines = False
         """There was no journal, or not all of it can be read: the map may know more."""
+        self.bytes_known = 0
+        """How long it was once, as `position` counts, if that is known from elsewhere."""
+        self.is_outdone = False
+        """What it says does not count beside what was recovered."""
         self.may_be_cut = False
         """There is no claimed room behind the last line: an orderly end gave it back, nothing was
         written since the start, or somebody cut the end off."""
@@ -113,9 +117,10 @@ class Journal:
         if not start:
             put_aside(self._path, "not a journal", self._say)
             return
+        before, start = journal_lines.find_before(fd, start, mark)
         scan = journal_lines.Scan(fd, start, mark)
         yield from scan
-        part = Part(fd, mark)
+        part = Part(fd, mark, before)
         part.length = part.room = scan.end
         part.lines, part.suspect = scan.good, not is_alone  # a new one will be ours alone
         self._scan, self._whole = scan, whole
@@ -132,17 +137,15 @@ class Journal:
         try:
             part, scan = self._part, self._scan
             if part is None or scan is None:
-                self._next = new_part(self._path + ".new", self._mode, self._gid)
-                self._next.add(recovered)
-                self.finish_rewrite()
+                self._write_anew(recovered)
                 return
             if scan.torn:
                 self._say(f"the journal {self._path!r}: an unfinished last line was dropped")
             if scan.damaged or not self._whole:
-                self._repair(scan, recovered)
+                self._repair(scan.damaged, recovered)
             elif recovered and (scan.torn or anew):
                 # Written over the torn line it could look whole when only half of it is there.
-                self._write_anew(scan, recovered)
+                self._write_anew(recovered)
             if self._part is part:
                 self.append(recovered)
                 os.ftruncate(part.fd, part.length)
@@ -150,23 +153,22 @@ class Journal:
         except OSError as error:
             raise files.busy("open the journal", self._path, error) from error
 
-    def _write_anew(self, scan: journal_lines.Scan, recovered: Sequence[str]) -> None:
+    def _write_anew(self, recovered: Sequence[str]) -> None:
         """Write the good lines and what was recovered to a new journal. Raises: StoreBusy."""
         self.begin_rewrite()
-        lines = itertools.chain(scan, recovered)
+        lines = itertools.chain(() if self.is_outdone else self._scan or (), recovered)
         while some := list(itertools.islice(lines, SPARE_LINES)):
             self.rewrite_step(some)
         self.finish_rewrite()
 
-    def _repair(self, scan: journal_lines.Scan, recovered: Sequence[str]) -> None:
+    def _repair(self, damaged: int, recovered: Sequence[str]) -> None:
         """Write the journal anew, keep the old one for people to look at."""
-        damaged = scan.damaged
         what = f"{damaged} damaged lines skipped" if damaged else "its first line is damaged"
         name = files.aside_name(self._path)
         try:
             os.link(self._path, name)
             files.forget_old(self._path)
-            self._write_anew(scan, recovered)
+            self._write_anew(recovered)
         except (OSError, StoreBusy) as error:
             # Reading it once more next time is better than not starting.
             self.abort_rewrite()
@@ -177,11 +179,8 @@ class Journal:
 
     @property
     def position(self) -> str:
-        """Names exactly this content: another journal, or one line more, is another position; empty
-        where there is no journal yet."""
-        if self._part is None:
-            return ""
-        return f"{self._part.mark:08x}-{self._part.length}"
+        """Names exactly this content, MARK-BYTES: a later one has more bytes. Empty: none yet."""
+        return "" if self._part is None else self._part.position
 
     # ------------------------------------------------------------------ append
 
@@ -279,8 +278,9 @@ class Journal:
         """Start a new journal. Raises: StoreBusy."""
         self.abort_rewrite()
         self._born_before = self.born_epoch
+        before = max(self.bytes_known, journal_lines.bytes_at(self.position))
         try:
-            self._next = new_part(self._path + ".new", self._mode, self._gid)
+            self._next = new_part(self._path + ".new", self._mode, self._gid, before)
         except OSError as error:
             raise files.busy("write", self._path + ".new", error) from error
 

@@ -27,9 +27,11 @@ PAUSE_SECONDS = 0.01
 class Part:
     """An open journal file."""
 
-    def __init__(self, fd: int, mark: int) -> None:
+    def __init__(self, fd: int, mark: int, before: int = 0) -> None:
         self.fd = fd
         self.mark = mark
+        self.before = before
+        """Bytes that journals had before this one."""
         status = os.fstat(fd)
         self.inode = (status.st_dev, status.st_ino)
         self.length = 0
@@ -41,6 +43,11 @@ class Part:
         """What stands behind `length` must go before the next append."""
         self.suspect = False
         """A sync failed once: parts of the file may not be on the disk."""
+
+    @property
+    def position(self) -> str:
+        """Names exactly this content: see `Journal.position`."""
+        return f"{self.mark:08x}-{self.before + self.length}"
 
     def add(self, payloads: Iterable[str]) -> None:
         """Write lines, without making them durable. Raises: OSError, ValueError."""
@@ -108,18 +115,21 @@ class Part:
         self.must_be_cut = False
 
 
-def new_part(path: str, mode: int, gid: int | None) -> Part:
-    """Make an empty journal at `path`. Raises: OSError."""
+def new_part(path: str, mode: int, gid: int | None, before: int = 0) -> Part:
+    """Make an empty journal at `path`, with so many bytes `before` it. Raises: OSError."""
     mark = int.from_bytes(os.urandom(4), "big")
-    new = Part(files.create(path, mode, gid), mark)
+    new = Part(files.create(path, mode, gid), mark, before)
     try:
         be_alone(new.fd, path)
         header = journal_lines.header(mark)
         files.write_all(new.fd, header, 0)
+        new.length = len(header)
+        if before:
+            new.add([f"{journal_lines.BEFORE}\t{before}"])
+            new.lines = 0
     except BaseException:
         os.close(new.fd)
         raise
-    new.length = len(header)
     return new
 
 

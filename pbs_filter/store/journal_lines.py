@@ -1,10 +1,14 @@
 """The lines of a journal file: how they are written, and what is believed when they are read.
 
     pbs-filter journal 1 5f3a9c01 0c44e7b2    format, this file's mark, checksum of those
+    5b01f3aa n<TAB>81920                      how many bytes journals had before this one
     8a1d2e77 a<TAB>192.0.2.7<TAB>...          checksum of the payload, mixed with the mark; payload
 
 The mark is a random number of each file. It keeps lines of an older journal out which a file system
 may leave behind the end after a power cut: their checksums do not fit.
+
+A journal that is written anew begins where the old
+one ended (`n`, which the first one lacks), so that of two journals the later is known.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ BLOCK_BYTES = 1 << 20
 VERSION = 1
 MARK_AT = slice(21, 29)
 """Where the first line has the mark."""
+BEFORE = "n"
+"""What the payload begins with that says how many bytes there were before this journal."""
 
 _HEADER = re.compile(rb"(pbs-filter journal (\d{1,6}) ([0-9a-f]{8})) ([0-9a-f]{8})\n")
 
@@ -46,6 +52,23 @@ def encode(payloads: Iterable[str], mark: int) -> tuple[bytes, int]:
             raise ValueError(f"not a journal payload: {payload[:80]!r}")
         lines.append(b"%08x %b\n" % (crc32(raw) ^ mark, raw))
     return b"".join(lines), len(lines)
+
+
+def bytes_at(position: str) -> int:
+    """Return the bytes of a `Journal.position`; 0 where it is none."""
+    number = position.partition("-")[2]
+    return int(number) if number.isdecimal() and number.isascii() else 0
+
+
+def find_before(fd: int, start: int, mark: int) -> tuple[int, int]:
+    """Return how many bytes journals had before this one (0 where it does not say), and where its
+    states start."""
+    line, end, _ = os.pread(fd, 40, start).partition(b"\n")
+    kind, _, number = line[9:].partition(b"\t")
+    good = b"%08x " % (crc32(line[9:]) ^ mark) == line[:9]
+    if not (end and good and kind == BEFORE.encode() and number.isdigit()):
+        return 0, start
+    return int(number), start + len(line) + 1
 
 
 class Scan:
@@ -132,7 +155,7 @@ def read(path: str) -> Iterator[str]:
     try:
         start, mark, _ = find_mark(fd, path)
         if start:
-            yield from Scan(fd, start, mark)
+            yield from Scan(fd, find_before(fd, start, mark)[1], mark)
     except OSError as error:
         raise files.busy("read the journal", path, error) from error
     finally:

@@ -286,6 +286,10 @@ class RedisMap:
         """Return False, see `was_clean`."""
         return False
 
+    def journal_position(self) -> str:
+        """Return that nobody knows it."""
+        return ""
+
     def close(self) -> None:
         """See `AddressMap`."""
         self._sender.close()

@@ -50,6 +50,7 @@ def test_what_a_map_knows_is_learned_and_told_again() -> None:
     state = new().state
     assert state.learn(address, entry, NOW)
     assert not state.learn(address, entry, NOW)
+    assert 0 == state.keep_only({address})
     state.restored(NOW)
     state.tell_again([address])
     assert [f"a\t{address}"] == [text[: len(address) + 2] for text in state.journal_payloads()]

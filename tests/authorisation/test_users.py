@@ -289,6 +289,30 @@ def test_what_the_journal_lost_is_learned_of_each_user():
     assert not any(again.learn(key, decode(key, stored[key]), LATER) for key in stored)
 
 
+def test_a_map_that_is_the_truth_ends_what_the_journal_lost_the_end_of():
+    """A user, an address with an open session, and the later end that the user had."""
+    ledger, stored = new_ledger(), {}
+    login(ledger, "alice", START)
+    login(ledger, "bob", START + 10)
+    ledger.login(ADDRESSES[1], "eve", "dovecot", "imap", "h dovecot 1", START, START)
+    told = ledger.journal_payloads()
+    ledger.forget_user("bob", START + 11)
+    ledger.forget(ADDRESSES[1], START + 11)
+    login(ledger, "zoe", START + 12)
+    write(ledger, stored)
+    assert {"alice", "zoe"} == may_send(stored, ADDRESSES[0], START + 12)
+    for more in ([], [f"d\t{ADDRESSES[0]}\t{START + 99}"]):
+        again = new_ledger()
+        for payload in told + more:
+            again.apply(payload)
+        for key in sorted(stored):
+            assert again.learn(key, decode(key, stored[key]), LATER, surely=True)
+        assert 1 == again.keep_only(set(stored))
+        again.restored(START + 12)
+        assert dict(again.map_values()) == stored
+        assert [] == [text for text in again.live_payloads() if ADDRESSES[1] in text]
+
+
 def test_more_users_than_are_kept_in_a_damaged_journal_and_an_old_map():
     """The filter could not start again: no map has room for a seventeenth."""
     ledger, stored = new_ledger(), {}

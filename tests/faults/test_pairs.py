@@ -13,7 +13,8 @@ from pbs_filter.errors import StoreBusy
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES, Lookup
 from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.map_format.map_clock import MapClock
-from pbs_filter.service import persister, schedule
+from pbs_filter.service import control, persister, schedule
+from pbs_filter.store import journal
 from pbs_filter.store.gdbm_map import GdbmMap
 
 from .lives import Death, Life, made
@@ -309,5 +310,121 @@ def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
     assert {NOT_NOW} == answers(settings, ["192.0.2.1", "192.0.2.2"])
     life = started(settings)
     assert {YES} == answers(settings, ["192.0.2.1", "192.0.2.2"])
+    life.kill()
+    life.end()
+
+
+LATER = [f"198.51.100.{number}" for number in range(1, 51)]
+
+
+def backup_of(journal: str) -> bytes:
+    """What `cp` makes of a journal in use, with the room that is claimed behind its last line."""
+    return Path(journal).read_bytes()
+
+
+def write_journal_anew(settings: Config) -> None:
+    """Let a person make changes, until the running filter has written its journal anew."""
+    before = os.stat(settings.journal).st_ino
+    while os.stat(settings.journal).st_ino == before:
+        request = {"do": "authorise", "address": "203.0.113.7", "seconds": 60, "note": "test"}
+        control.ask(settings.control, request)
+
+
+@pytest.mark.parametrize("ends", ["killed", "in order"])
+@pytest.mark.parametrize("is_written_anew", [True, False], ids=["of before it was anew", "shorter"])
+def test_a_journal_from_a_backup_made_while_the_filter_ran(
+    settings: Config, monkeypatch: pytest.MonkeyPatch, ends: str, is_written_anew: bool
+) -> None:
+    """Nothing of it is damaged or cut: only the place that the map's state names tells."""
+    if is_written_anew:
+        monkeypatch.setattr(journal, "SPARE_LINES", 100)
+    life = started(settings)
+    log_in(life, MANY[:20])
+    backup = backup_of(settings.journal)
+    if is_written_anew:
+        write_journal_anew(settings)
+        assert len(backup.rstrip(b"\0")) < Path(settings.journal).stat().st_size
+    log_in(life, LATER)
+    while answers(settings, LATER) != {YES}:
+        pass
+    if ends == "killed":
+        life.kill()
+        life.end()
+    else:
+        assert 0 == life.finish()
+    for _ in range(2):
+        Path(settings.journal).write_bytes(backup)
+        assert {YES} == answers(settings, LATER)
+        life = started(settings)
+        assert {YES} == answers(settings, MANY[:20] + LATER)
+        life.kill()
+        life.end()
+
+
+def forget(settings: Config, address: str) -> None:
+    answer = control.ask(settings.control, {"do": "forget", "address": address})
+    assert answer["changed"], answer
+
+
+@pytest.mark.parametrize("damage", [cut_between_lines, cut, spoil])
+def test_a_revocation_and_a_journal_cut_after_an_orderly_end(
+    settings: Config, damage: Callable[[Path], None]
+) -> None:
+    """The map was closed behind what is left of the journal, and knows."""
+    life = started(settings)
+    log_in(life, MANY)
+    forget(settings, MANY[0])
+    log_in(life, LATER)
+    assert 0 == life.finish()
+    damage(Path(settings.journal))
+    for _ in range(2):
+        life = started(settings)
+        assert {NO} == answers(settings, MANY[:1])
+        assert {YES} == answers(settings, MANY[1:] + LATER)
+        log_in(life, ["203.0.113.7"])
+        life.kill()
+        life.end()
+
+
+def test_a_revocation_and_an_older_map_with_its_state_put_back(
+    settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has been written anew since, and has no word of the address."""
+    monkeypatch.setattr(journal, "SPARE_LINES", 100)
+    life = started(settings)
+    log_in(life, MANY[:20])
+    assert 0 == life.finish()
+    older = {end: Path(settings.map + end).read_bytes() for end in ("", ".state")}
+    life = started(settings)
+    forget(settings, MANY[0])
+    write_journal_anew(settings)
+    assert 0 == life.finish()
+    for end, content in older.items():
+        Path(settings.map + end).write_bytes(content)
+    life = started(settings)
+    assert {NO} == answers(settings, MANY[:1])
+    assert {YES} == answers(settings, MANY[1:20])
+    life.kill()
+    life.end()
+
+
+def test_a_clock_set_forward_and_a_journal_cut_before_it_and_a_map_of_unknown_clock(
+    settings: Config, machine: Machine
+) -> None:
+    """The map has been moved already: what the journal lacks of the clock is not added again."""
+    life = started(settings)
+    log_in(life, MANY[:20])
+    machine.wait(300)
+    before = len(backup_of(settings.journal).rstrip(b"\0"))
+    machine.set_clock(250)
+    log_in(life, ["198.51.100.7"])
+    while answers(settings, ["198.51.100.7"]) != {YES}:
+        pass
+    life.kill()
+    life.end()
+    os.truncate(settings.journal, before)
+    Path(settings.map + ".clock").unlink()
+    life = started(settings)
+    end_on_time(settings, machine, MANY[:20])
     life.kill()
     life.end()

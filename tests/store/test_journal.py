@@ -780,6 +780,35 @@ def test_reading_for_people_says_what_is_wrong(path: Path) -> None:
     assert list(journal_lines.read(str(path))) == []
 
 
+def test_a_later_journal_has_more_bytes(path: Path) -> None:
+    """Also when it was written anew and is shorter, opened again, or lost and known once."""
+    log, _ = replayed(path)
+    found = [log.position]
+    for number in range(3):
+        log.append(["k=1"] * 100)
+        found.append(log.position)
+        log.begin_rewrite()
+        log.append([f"j={number}"])
+        log.rewrite_step(["k=1"])
+        log.finish_rewrite()
+        found.append(log.position)
+        log.close()
+        log, payloads = replayed(path)
+        assert [f"j={number}", "k=1"] == payloads
+        assert found[-1] == log.position
+        assert not any(payload.startswith(journal_lines.BEFORE) for payload in payloads)
+    log.close()
+    path.unlink()
+    log = Journal(str(path))
+    assert [] == list(log.replay())
+    log.bytes_known = journal_lines.bytes_at(found[-1])
+    log.start()
+    found.append(log.position)
+    numbers = [journal_lines.bytes_at(position) for position in found]
+    assert sorted(set(numbers)) == numbers
+    assert [0, 0, 0] == [journal_lines.bytes_at(no) for no in ("", "writing", "5f3a9c01-x")]
+
+
 def test_every_position_names_one_content(path: Path) -> None:
     log, _ = replayed(path)
     seen = {log.position}
