@@ -25,6 +25,25 @@ def hold(path: str, directory: int | None = None) -> int:
     return os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
 
 
+def hold_directory(path: str) -> int:
+    """Return a descriptor, as `hold` does, of a directory; `path` may be a link to it that root
+    made, where nobody else can put another.
+
+    Raises: OSError.
+    """
+    held = hold(path)
+    if not stat.S_ISLNK(os.fstat(held).st_mode):
+        return held
+    os.close(held)
+    if not _roots_alone(path):
+        raise OSError(
+            errno.ELOOP,
+            "it is a link that others than root may change; name the directory that it leads to",
+            path,
+        )
+    return hold(os.path.realpath(path))
+
+
 def change_owner(held: int, uid: int, gid: int) -> None:
     """Give a held file, which is no link, to an account and a group. Raises: OSError."""
     os.chown(f"/proc/self/fd/{held}", uid, gid)

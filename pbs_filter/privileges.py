@@ -86,9 +86,9 @@ def _give_store(config: Config, uid: int, gid: int) -> None:
     is given: another account may own the directory. Raises: OSError.
     """
     directory, name = os.path.split(config.files)
-    held = held_files.hold(directory)
+    held = held_files.hold_directory(directory)
     try:
-        names = [entry for entry in os.listdir(directory) if entry.startswith(name)]
+        names = [entry for entry in os.listdir(f"/proc/self/fd/{held}") if entry.startswith(name)]
         if os.path.basename(config.lock) not in names:
             return
         folder = os.fstat(held)

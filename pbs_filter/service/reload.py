@@ -6,7 +6,7 @@ So the configuration that runs may be another than that of the files; `Reload` k
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..clock import Clock
 from ..config.options import OPTIONS, Config
 from ..errors import PbsFilterError
 from ..log import Log
+from ..monitor.configuration import not_in_use
 from ..text import counted
 from . import build
 from .local_networks import LocalNetworks
@@ -63,6 +64,8 @@ class Reload:
         self._config = replace(self._config, sources=config.sources, **again)
         self._lists = _sums(_lists(self._config))
         self._log.say("SIGHUP: log reopened, networks and accounts read again")
+        if waiting := not_in_use({"configuration": {"restart": self._waiting(config)}}):
+            self._log.say(f"SIGHUP: {waiting}")
 
     def tick(self) -> None:
         """Take the networks that `local_networks_command` has found meanwhile."""
@@ -102,15 +105,28 @@ class Reload:
             config = self._make_config()
         except PbsFilterError as error:
             return found | {"error": str(error)}
-        for name, option in OPTIONS.items():
-            if getattr(config, name) != getattr(self._config, name):
-                found["reload" if option.reload else "restart"].append(name)
-        for key, before, paths in (
-            ("reload", self._lists, _lists(config)),
-            ("restart", self._grammars, _grammars(config)),
-        ):
-            found[key] += [path for path, sum_ in _sums(paths).items() if before.get(path) != sum_]
-        return found
+        found["reload"] = [
+            *self._changed(config, reload=True),
+            *_others(self._lists, _lists(config)),
+        ]
+        return found | {"restart": self._waiting(config)}
+
+    def _waiting(self, config: Config) -> list[str]:
+        """Return what of `config` waits for the next start."""
+        return [
+            *self._changed(config, reload=False),
+            *_others(self._grammars, _grammars(config)),
+        ]
+
+    def _changed(self, config: Config, *, reload: bool) -> list[str]:
+        """Return the options that are another in `config`, of those that SIGHUP is enough for or
+        the others."""
+        return [
+            name
+            for name, option in OPTIONS.items()
+            if bool(option.reload) == reload
+            and getattr(config, name) != getattr(self._config, name)
+        ]
 
 
 def _lists(config: Config) -> Iterator[str]:
@@ -121,6 +137,11 @@ def _lists(config: Config) -> Iterator[str]:
 
 def _grammars(config: Config) -> Iterator[str]:
     yield from (table.python for table in config.server if table.python)
+
+
+def _others(before: Mapping[str, str], paths: Iterable[str]) -> list[str]:
+    """Return the files whose content has not the checksum of `before`."""
+    return [path for path, checksum in _sums(paths).items() if before.get(path) != checksum]
 
 
 def _sums(paths: Iterable[str]) -> dict[str, str]:

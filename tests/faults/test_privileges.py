@@ -240,6 +240,30 @@ def test_what_is_only_in_the_way_is_replaced(
         assert 0o640 == stat.S_IMODE((place / name).lstat().st_mode)
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o1777], ids=["root's link", "a link in a public place"])
+def test_a_store_behind_a_link(public: Path, mode: int) -> None:
+    """Root's own link is followed; where others could put another one, nothing is given away."""
+    store, way = public / "store", public / "place" / "link"
+    way.parent.mkdir()
+    way.parent.chmod(mode)
+    way.symlink_to(store)
+    with Running(store) as first:
+        assert b"OK" == first.reply()
+        assert 0 == first.end()
+    os.chown(store, NOBODY.pw_uid, -1)
+    store.chmod(0o750)
+    log = public / "log"
+    with Running(way, "--user=nobody", f"--group={GROUP.gr_name}", f"--logto={log}") as second:
+        if mode == 0o755:
+            assert b"OK" == second.reply()
+            assert NOBODY.pw_uid == (store / "map").stat().st_uid
+            assert "cannot give" not in log.read_text()
+        else:
+            assert 78 == second.process.wait(60)
+            assert "it is a link that others than root may change; name" in log.read_text()
+            assert 0 == (store / "map").stat().st_uid
+
+
 @pytest.mark.parametrize(("mode", "uid"), [(0o777, 0), (0o770, 0), (0o750, READER.pw_uid)])
 def test_a_directory_in_which_others_could_swap_files_is_refused(
     place: Path, mode: int, uid: int

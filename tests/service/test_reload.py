@@ -78,6 +78,8 @@ def test_a_change_is_told_until_the_filter_has_it(place: Path) -> None:
 
         pipeline.signal(signal.SIGHUP)
         wait_for(lambda: told() == (["grace_seconds"], [], None), "SIGHUP to be enough for users")
+        waits = "SIGHUP: changed since the filter read it: grace_seconds (in use after a restart of"
+        wait_for(lambda: waits in pipeline.log.read_text(), "what SIGHUP is not enough for")
         grammar.write_text(GRAMMAR.replace("Acme", "Acme POP"))
         assert (["grace_seconds", str(grammar)], [], None) == told()
         (place / "pbs.d").mkdir()
