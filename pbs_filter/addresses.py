@@ -129,6 +129,8 @@ def _ipv4_number(address: str) -> int:
 
 def _network(item: str) -> tuple[int, int, int]:
     """Return a network's version, first and last address (numbers), or raise ConfigError."""
+    if item in _EACH_START_HAS:
+        return 6, *_EACH_START_HAS[item]
     text, slash, length = item.partition("/")
     if _is_ipv4(text):
         version, bits, first = 4, 32, _ipv4_number(text)
@@ -160,6 +162,15 @@ def _network(item: str) -> tuple[int, int, int]:
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 """The default of `local_networks`. Not part of `special`: a test's clients live on loopback."""
+
+_EACH_START_HAS = {
+    "::/128": (0, 0),
+    "::1/128": (1, 1),
+    "fe80::/10": (0xFE80 << 112, (0xFEC0 << 112) - 1),
+    "ff00::/8": (0xFF00 << 112, (1 << 128) - 1),
+}
+"""IPv6 networks of `LOOPBACK` and `special`, with their first and last addresses: for these alone
+netaddr would be imported at each start, and take a sixth of it."""
 
 _SPECIAL = (
     "0.0.0.0/8",  # "this network"; 0.0.0.0 is what vm-pop3d writes for every IPv6 client

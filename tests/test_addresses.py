@@ -2,10 +2,12 @@
 
 import ipaddress
 
+import netaddr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pbs_filter import addresses
 from pbs_filter.addresses import LOOPBACK, Networks, canonical, parse_mynetworks, special, widen
 from pbs_filter.errors import ConfigError
 
@@ -204,6 +206,14 @@ def test_a_mapped_network_shorter_than_the_mapped_space_is_ipv6():
 )
 def test_addresses_no_client_has_are_special_and_loopback_is_not(expected, address):
     assert expected == special().find(address)
+
+
+def test_what_is_known_without_netaddr_is_what_netaddr_says():
+    known = addresses._EACH_START_HAS
+    assert set(known) == {item for item in (*LOOPBACK, *special().items) if ":" in item}
+    for item, ends in known.items():
+        network = netaddr.IPNetwork(item)
+        assert (network.first, network.last) == ends
 
 
 def test_loopback_is_the_default_of_the_local_networks():

@@ -5,7 +5,6 @@ So the configuration that runs may be another than that of the files; `Reload` k
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -148,6 +147,8 @@ def _sums(paths: Iterable[str]) -> dict[str, str]:
     """Return a checksum of each file's content; "" where it cannot be read."""
     sums = {}
     for path in paths:
+        import hashlib  # takes 3 ms of a start, and most sites have no such file
+
         try:
             with open(path, "rb") as file:
                 sums[path] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,12 +13,11 @@ import signal
 import stat
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__, privileges
 from ..config.options import Config
 from ..errors import ConfigError, PbsFilterError, StoreBusy
-from ..export.exporter import Exporter
 from ..log import Log
 from . import build, site
 from .control import Control
@@ -34,6 +33,9 @@ from .reload import Reload
 from .storage import LOCK_SECONDS, Storage, log_of
 from .usage_file import UsageFile
 from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from ..export.exporter import Exporter
 
 RETRY_SECONDS = 10
 FOREIGN = (
@@ -147,7 +149,7 @@ def _run_with(
         reload = Reload(make_config, config, pipeline, networks, log, store.clock)
         reload.review()
         control = _control(config, log)
-        exporter = Exporter(config.export if config.write else (), log)
+        exporter = _exporter(config, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
         servers = [server.name for server in pipeline.matcher.servers]
         lookup_counts = None
@@ -180,7 +182,8 @@ def _run_with(
             if shared_map is not None:
                 site.exchange(pipeline.state, shared_map, persister.commit, now)
             monitor.tick(feed, now)
-            exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)
+            if exporter is not None:
+                exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)
             reload.tick()
             if cursor is not None:
                 cursor.save()
@@ -224,7 +227,8 @@ def _run_with(
         log.events(*pipeline.ledger.events.take())
         log.say("the input ended: stopping")
         hooks.stop()
-        exporter.stop()
+        if exporter is not None:
+            exporter.stop()
         monitor.close(feed, store.clock.now())
         if cursor is not None:
             cursor.save()
@@ -252,6 +256,18 @@ def _control(config: Config, log: Log) -> Control | None:
             raise
         log.say(f"{error}; --status cannot ask this filter")
         return None
+
+
+def _exporter(config: Config, log: Log) -> Exporter | None:
+    """Return what writes the exported files; None where there are none.
+
+    Its imports (netaddr, sqlite3, hashlib) would take a fifth of a start.
+    """
+    if not (config.export and config.write):
+        return None
+    from ..export.exporter import Exporter
+
+    return Exporter(config.export, log)
 
 
 def _silence(*_: object) -> None:
