@@ -56,8 +56,6 @@ class Counts:
         self.unread: dict[str, int] = {}
         """Lines of a known program that no rule reads, by program."""
         self.unread_examples: dict[str, str] = {}
-        self.revoked = 0
-        """Logins taken back, because they turned out to be pieces of a longer line."""
         self.forged: dict[tuple[int, str], int] = {}
         """By uid and program."""
         self.forged_servers: dict[tuple[int, str], str] = {}

@@ -287,7 +287,6 @@ class Pipeline:
                 self.ledger.forget(login.address, now)
             elif login.session is not None:
                 self.ledger.logout(login.session, int(login.at_epoch), int(login.at_epoch))
-            self.counts.revoked += 1
         return look.piece
 
     def _has_a_pid_of_its_own(self, record: Record, way: Carriage) -> bool:

@@ -25,8 +25,6 @@ line looks whole, and BusyBox' daemon keeps 256 bytes with the header."""
 class Carriage:
     """How the lines of one server reach the syslog daemon."""
 
-    how: str
-    """A sentence for people: the logger, where it cuts, and the text before a piece."""
     cut_bytes: int = 0
     """A message of this many bytes may have been cut; 0: none is cut."""
     longest_bytes: int = 0
@@ -90,6 +88,6 @@ class Carriage:
         return bool(self.has_strangers_text(message))
 
 
-SYSLOG = Carriage(how="syslog(3): one message a line, whatever its length")
+SYSLOG = Carriage()
 """The carriage of most servers: the C library hands over whole lines, and the syslog daemon cuts
 off the end of long ones."""

@@ -48,7 +48,6 @@ SERVER = Server(
     programs={"AppleMailServer": "imap"},
     own_logs=OWN_LOGS,
     carriage=Carriage(
-        how="a log file of the server's own: nobody knows what it makes of long names",
         off=True,
         cure="it is not known whether a client can write whole lines into Apple Mail Server's log: "
         "name apple in servers if it cannot",

@@ -181,7 +181,6 @@ pop3d: LOGIN: DEBUG: ip=[192.0.2.7], password=LOGIN, user=bob, ip=[203.0.113.66]
 """)
 
 CARRIAGE = Carriage(
-    how="stderr into courierlogger: a message for each 511 bytes, with nothing in front of a piece",
     cut_bytes=511,
     longest_bytes=1023,
     mixed=r"\A(?>LOGIN: |IMAP connect from @ \[[^\]]{2,45}\]|)"

@@ -141,7 +141,6 @@ pop3front: pop3front-auth[4711]: tcpserver: pid 4711 from 203.0.113.66
 """)
 
 CARRIAGE = Carriage(
-    how="stderr into logger(1): a message for each 1,024 bytes, with nothing in front of a piece",
     cut_bytes=1024,
     off=True,
     cure="logger(1) cuts long commands of a client into messages that can look like logins: "

@@ -290,8 +290,6 @@ imap4d[4700]: 203.0.113.66
 """)
 
 CARRIAGE = Carriage(
-    how="the library's log stream: a message for each buffer (2,048 or 8,192 bytes) and newline, "
-    "with nothing in front of most pieces",
     cut_bytes=1,
     off=True,
     cure="GNU mailutils writes a client's user name in messages of their own, and such a message "

@@ -234,7 +234,6 @@ _OWN_WORDS = (
     r"(?:client logged in, client: |proxied session done, client: |client [0-9A-Fa-f.:]+ connected )"
 )
 ERROR_LOG = Carriage(
-    how="the error log gets line breaks in a user name raw: a client writes whole lines",
     longest_bytes=2048,
     line_breaks=True,
     following=64,
@@ -251,7 +250,6 @@ SERVER = Server(
     # The second is nginx's own error log, read as a file: see "Client's text".
     programs={"nginx": None, "nginx-error-log": None},
     accounts=("root", "nginx", "www-data"),
-    carriage=Carriage(how="a datagram of its own: one message a line, cut off at 2,048 bytes"),
     carriages={"nginx-error-log": ERROR_LOG},
     own_logs=OWN_LOGS,
     rules=(

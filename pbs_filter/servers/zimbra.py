@@ -148,8 +148,6 @@ _NO_STRANGERS = (
 """What IMAP and POP print before a login without any text of the client's."""
 
 CARRIAGE = Carriage(
-    how="mailbox.log, followed by the syslog daemon: a message for each 8 KiB (imfile), with nothing "
-    "in front of a piece",
     cut_bytes=2048,
     strangers=rf"authentication failed for \[|\] security - cmd=|\A(?:{DAY_TIME} )?"
     rf"(?:{_LEVELS})  ?\[[^\[\]]*\] \[(?!name={_WHOLE_CONTEXT}"

@@ -123,7 +123,7 @@ def machine(config: Config | None, *, with_log: bool = False) -> Machine:
         gdbm=(config is not None and is_redis(config.map)) or has_gdbm(),
         host=socket.getfqdn(),
         log=mail_log(config) if config is not None and with_log else None,
-        counted=counted(config) if config is not None and with_log else frozenset(),
+        counted=servers_counted(config) if config is not None and with_log else frozenset(),
     )
     files = {**known.files, **_files(feed.drop_in(known) for feed in feeds().values())}
     return replace(known, files=files, changed=_changed(files))
@@ -231,7 +231,7 @@ def _started() -> dict[str, int]:
     return started
 
 
-def counted(config: Config) -> frozenset[str]:
+def servers_counted(config: Config) -> frozenset[str]:
     """Return the servers whose logins the filter has counted, as far as they are known today; none
     where it has no such file."""
     from ..service import usage_file

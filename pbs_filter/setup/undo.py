@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import grp
+import itertools
 import os
 import pwd
 import shutil
@@ -22,9 +23,10 @@ from .record import Owned, Record, Written, backwards, changed_since, lines_left
 SOCKET_DIRECTORY = "/run/pbs-lookup"
 """pbs-lookup.socket makes it."""
 
-ASIDE = ".undone~"
-"""The end of the name of a file that --apply made and a person changed. With the last character
-neither rsyslog, syslog-ng, systemd, logrotate nor AppArmor reads it."""
+ASIDE = ".undone", "~"
+"""The ends of the name of a file that --apply made and a person changed, with a number between them
+if there is such a file. With the last character neither rsyslog, syslog-ng, systemd, logrotate nor
+AppArmor reads it."""
 
 Say = Callable[[str], object]
 
@@ -63,9 +65,7 @@ def undo(say: Say, *, place: str = PLACE) -> tuple[str, ...]:
         if path not in changed:
             say(f"{'put back' if item.before is not None else 'removed'}: {path}")
         elif path not in edits:
-            say(
-                f"{path} was changed since: it is now {path}{ASIDE}; to remove it: rm {path}{ASIDE}"
-            )
+            pass  # `_take_back` has told its new name
         elif edits[path] == changed[path]:
             say(f"left, since our lines are not in it any more: {path}")
         else:
@@ -136,7 +136,7 @@ def _take_back(record: Record, place: str, changed: Mapping[str, str | None]) ->
             left.append(f"left: {text.strip()}; to switch it off: {' '.join(command)}")
     for item in backwards(record.written):
         if item.path in changed:
-            _leave(item.path, changed[item.path])
+            left += _leave(item.path, changed[item.path])
             continue
         if sum_of(item.path) == item.before:
             continue
@@ -176,15 +176,19 @@ def _take_back(record: Record, place: str, changed: Mapping[str, str | None]) ->
     return left
 
 
-def _leave(path: str, text: str | None) -> None:
-    """Leave a file that somebody changed: with `text`, or under another name."""
+def _leave(path: str, text: str | None) -> list[str]:
+    """Leave a file that somebody changed: with `text`, or under a free name. What to say of it."""
     if text is None:
-        os.rename(path, path + ASIDE)
-    elif text != (read(path) or ""):
+        names = (path + str(number or "").join(ASIDE) for number in itertools.count())
+        aside = next(name for name in names if not os.path.lexists(name))
+        os.rename(path, aside)
+        return [f"{path} was changed since: it is now {aside}; to remove it: rm {aside}"]
+    if text != (read(path) or ""):
         status = os.stat(path)
         data = text.encode("utf-8", "surrogateescape")
         mode = stat.S_IMODE(status.st_mode)
         backup.replace(path, data, mode, status.st_uid, status.st_gid)
+    return []
 
 
 def _give_back(old: Owned) -> list[str]:

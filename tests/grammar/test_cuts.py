@@ -12,7 +12,7 @@ from pbs_filter.grammar.carriage import SYSLOG, Carriage
 from pbs_filter.model import Accepted, Refused
 from pbs_filter.servers import SERVERS
 
-CUTTING = Carriage(how="a logger", cut_bytes=511, cure="mend the logger")
+CUTTING = Carriage(cut_bytes=511, cure="mend the logger")
 
 LOGIN_LINES = samples("""
 testd: login bob from 192.0.2.7
@@ -75,12 +75,12 @@ def test_a_cut_that_nothing_shows_is_found():
         def is_sign(self, message, exact):
             return len(message) > 500
 
-    blind = Blind(how="a logger", cut_bytes=511, cure="mend the logger")
+    blind = Blind(cut_bytes=511, cure="mend the logger")
     assert any("are no sign" in violation for violation in violations(server(blind)))
 
 
 def test_a_way_in_pieces_says_what_to_do():
-    for carriage in (Carriage(how="x", cut_bytes=511), Carriage(how="x", off=True)):
+    for carriage in (Carriage(cut_bytes=511), Carriage(off=True)):
         assert any("say in `cure`" in text for text in violations(server(carriage)))
 
 

@@ -186,6 +186,16 @@ def test_a_new_file_that_was_changed_since_is_kept_under_a_name_that_nobody_read
     assert before == site.seen()
 
 
+def test_a_file_that_an_earlier_undo_kept_stays(site: Site) -> None:
+    for number, name in enumerate((".undone~", ".undone1~", ".undone2~")):
+        site.apply(site.plan())
+        site.new.write_text(f"mine {number}\n")
+        site.undo()
+        kept = Path(f"{site.new}{name}")
+        assert any(line.endswith(f": rm {kept}") for line in site.said)
+        assert f"mine {number}\n" == kept.read_text()
+
+
 def test_our_lines_are_taken_out_of_a_file_that_was_changed_since(site: Site) -> None:
     site.apply(site.plan())
     site.file.write_text("mine\nother\n")

@@ -39,4 +39,4 @@ def test_servers_that_had_logins_are_those_of_the_report(
 ) -> None:
     if text is not None:
         (tmp_path / "map.usage").write_text(text)
-    assert expected == discover.counted(build({}, {"map": f"{tmp_path}/map"}))
+    assert expected == discover.servers_counted(build({}, {"map": f"{tmp_path}/map"}))
