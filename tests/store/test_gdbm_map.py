@@ -21,7 +21,7 @@ from pbs_filter import files
 from pbs_filter.errors import ConfigError, StoreBusy, StoreDamaged
 from pbs_filter.map_format.check import is_intact
 from pbs_filter.map_format.entry import decode
-from pbs_filter.store import gdbm_file, gdbm_map, gdbm_rebuild, gdbm_state
+from pbs_filter.store import gdbm_file, gdbm_map, gdbm_state
 from pbs_filter.store.gdbm_file import GdbmFile
 from pbs_filter.store.gdbm_map import GdbmMap
 
@@ -538,7 +538,7 @@ def test_the_order_of_storing_is_that_of_the_buckets(path: Path) -> None:
     made(path, *addresses)
     with gnu.open(str(path), "r") as database:
         found = [key.decode() for key in database.keys()]  # noqa: SIM118
-    ranks = [gdbm_rebuild._bucket((address, b"")) >> 24 for address in found]
+    ranks = [gdbm_file.bucket((address, b"")) >> 24 for address in found]
     assert sum(a > b for a, b in itertools.pairwise(ranks)) < len(ranks) * 0.5
     low, high = ranks[: len(ranks) // 4], ranks[-len(ranks) // 4 :]
     assert max(low) <= min(high)
@@ -571,10 +571,10 @@ def test_a_python_without_gdbm_is_told_which_package_to_install(
 ) -> None:
     real = builtins.__import__
 
-    def without(name: str, *arguments: object) -> object:
+    def without(name: str, *arguments: object, **named: object) -> object:
         if name == "dbm":
             raise ImportError
-        return real(name, *arguments)  # type: ignore[arg-type]
+        return real(name, *arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match="python3-gdbm") as caught:
