@@ -123,6 +123,10 @@ class State:
         """Return the changes that the map lacks, the oldest `limit`, until `mapped` is called."""
         return self.ledger.map_changes(limit)
 
+    def map_entries(self, address: str) -> Mapping[str, bytes | None]:
+        """Return each key of the map for `address` with its value; None: it is not there."""
+        return self.ledger.map.entries(address)
+
     def mapped(self, written: Mapping[str, bytes | None]) -> None:
         """The map has `written`."""
         self.ledger.mapped(written)

@@ -14,8 +14,9 @@ from ..config.options import Config
 from ..errors import StoreBusy, StoreDamaged, UsageError
 from ..map_format.check import TOTAL_BYTES, USER_AT
 from ..map_format.entry import Entry, decode
-from ..map_format.redis_merge import last_login, merge
-from ..map_format.redis_site import Word
+from ..map_format.redis_fields import is_forgetting
+from ..map_format.redis_merge import merge
+from ..map_format.redis_site import ROUGH_SECONDS, Word
 from ..map_format.redis_url import is_redis
 from ..service.control import ANSWER_SECONDS
 from ..service.storage import redis_map_of
@@ -113,8 +114,8 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
 
     Of a user's addresses the other users' logins are revoked, too. It is in the journal of this
     host's filter, which tells the others and every new server, before anything is said to Redis.
-    Return how many addresses there were, when this second is over, so that the next login counts;
-    and who has it.
+    Return how many addresses there were, when the next login counts wherever it comes; and who has
+    it.
 
     Raises:
         StoreBusy: not all of Redis has it yet.
@@ -144,7 +145,9 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
         ) from None
     finally:
         shared_map.close()
-    time.sleep(min(max(max(found.values(), default=0) + 1 - now, 0), 2))
+    # Other filters hear of it later, and take what came up to the end of its second for revoked;
+    # the second of a login may have begun before it.
+    time.sleep(min(max(max(found.values(), default=0) + 2 - now, 0), 3))
     if have < replicas:
         raise StoreBusy(
             f"{whose}: this host's journal and the master have it, and {have} of "
@@ -158,8 +161,8 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
 def _found(
     shared_map: RedisMap, address: str, options: argparse.Namespace
 ) -> tuple[dict[str, int], int, float]:
-    """Return each address that is meant and its last second, how many were authorised, and the
-    server's clock. Raises: StoreBusy."""
+    """Return each address that is meant and its AT, how many were authorised, and the server's
+    clock. Raises: StoreBusy."""
     is_meant = _is_meant(options)
     # The clock by which all hosts are judged.
     clock = shared_map.see().millis / 1000
@@ -170,8 +173,8 @@ def _found(
         entries = (decode(key, value) for value in fields.values())
         if address or any(is_meant(key, entry) for entry in entries if entry is not None):
             owner = key.partition("#")[0]
-            # Another host's clock may be a little ahead of ours.
-            found[owner] = max(now, last_login(key, fields), found.get(owner, 0))
+            known = (int(value[:10]) for value in fields.values() if is_forgetting(value))
+            found[owner] = max(now, max(known, default=0) + 1, found.get(owner, 0))
             was_authorised = was_authorised or _counts(key, fields, now)
     if address:
         found.setdefault(address, now)
@@ -180,11 +183,13 @@ def _found(
 
 def _keep(config: Config, found: dict[str, int]) -> dict[str, Word]:
     """Let the journal have it; return what each filter is told. Raises: StoreBusy."""
-    until = max(found.values(), default=0) + config.longest_seconds
+    until = max(found.values(), default=0) + config.longest_seconds + ROUGH_SECONDS
     addresses = iter(found)
+    words: dict[str, Word] = {}
     while some := {address: found[address] for address in islice(addresses, REQUEST_ADDRESSES)}:
-        request(config, {"do": "revoke", "addresses": some, "until": until})
-    return {address: (at, until) for address, at in found.items()}
+        told = request(config, {"do": "revoke", "addresses": some, "until": until})
+        words.update({address: (at, until) for address, at in told["addresses"].items()})
+    return words
 
 
 def _is_meant(options: argparse.Namespace) -> Callable[[str, Entry], bool]:

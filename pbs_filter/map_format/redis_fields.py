@@ -2,6 +2,13 @@
 
 Nobody overwrites an entry of another filter: an address may relay while the value of any of them is
 current.
+
+**Revocations are ordered by what a filter knew, never by the clocks of two hosts.** Each revocation
+of an address has a number AT, greater than that of each one before, and ends what every filter knew
+of the address when it heard of it. A filter that has heard of it writes its later logins with that
+AT behind the entry; an entry counts only if its filter had heard of the newest revocation that the
+address has in Redis. So a login that was revoked stays so, however far its filter's clock is ahead,
+and one that came later counts, however far it is behind.
 """
 
 from __future__ import annotations
@@ -18,9 +25,14 @@ FILTERS = "!filters"
 FORGOTTEN = "!forgotten"
 """Behind the prefix: the key whose fields are the addresses that persons revoked: `AT UNTIL`."""
 FORGET = "!forget"
-"""The field of an address that says when it was forgotten, as ten digits: logins up to that second
-count no more, whoever sends them again. Each filter has one of its own, `!forget:NAME`."""
-FORGET_BYTES = 10
+"""The field of an address that says that it was revoked: AT and UNTIL (epoch seconds: when nothing
+that was revoked can be alive), of ten digits each. Each filter has one of its own,
+`!forget:NAME`; version 0.1.0 had one for all, with the newest second that it revoked."""
+_FORGET_BYTES = 21
+_OLD_FORGET_BYTES = 10
+_AT = slice(0, 10)
+_HEARD_BYTES = 20
+"""Bytes behind an entry: blank, AT, blank, checksum of both entry and AT."""
 
 _UNTIL, _RENEWED, _LAST = slice(0, 10), slice(11, 21), slice(33, 43)
 
@@ -34,19 +46,20 @@ def current(address: bytes, values: Iterable[bytes], now: float) -> list[bytes]:
             it would authorise if the clocks agreed.
     """
     values = list(values)
-    forgotten = max(filter(is_forgetting, values), default=b"")
+    revoked = revocation(values, now)
     found = []
     damaged = ahead = False
     for value in values:
         if is_forgetting(value):
             continue
-        if not check.is_intact(address, value):
+        entry, heard = opened(address, value)
+        if not check.is_intact(address, entry):
             damaged = True
-        elif value[_LAST] <= forgotten:
+        elif is_revoked(entry, heard, revoked):
             continue
-        elif check.is_current(address, value, now):
-            found.append(value)
-        elif int(value[_RENEWED]) > now + 1:
+        elif check.is_current(address, entry, now):
+            found.append(entry)
+        elif int(entry[_RENEWED]) > now + 1:
             ahead = True
     if damaged and not found:
         raise StoreDamaged(f"the entry of {address.decode()} is damaged")
@@ -60,7 +73,48 @@ def current(address: bytes, values: Iterable[bytes], now: float) -> list[bytes]:
 
 def is_forgetting(value: bytes) -> bool:
     """Return whether `value` is that of a field FORGET."""
-    return len(value) == FORGET_BYTES and value.isdigit()
+    if len(value) == _FORGET_BYTES:
+        return value[:10].isdigit() and value[11:].isdigit()
+    return len(value) == _OLD_FORGET_BYTES and value.isdigit()
+
+
+def forgetting(at: int, until: int) -> bytes:
+    """Return the value of a field FORGET."""
+    return b"%010d %010d" % (at, until)
+
+
+def revocation(values: Iterable[bytes], now: float) -> tuple[bytes, bytes]:
+    """Return the newest AT of the fields FORGET among `values` that mean something at `now`, as ten
+    digits, and the second up to which 0.1.0 revoked; empty: there is none."""
+    told = [value for value in values if is_forgetting(value)]
+    if not told:  # as nearly always
+        return b"", b""
+    living = (each[_AT] for each in told if each[11:] and int(each[11:]) > now)
+    return max(living, default=b""), max((each for each in told if not each[11:]), default=b"")
+
+
+def is_revoked(entry: bytes, heard: bytes, revoked: tuple[bytes, bytes]) -> bool:
+    """Return whether an entry, whose filter had `heard` of an AT, is one of those `revoked`."""
+    return heard < revoked[0] or (not heard and entry[_LAST] <= revoked[1])
+
+
+def sealed(address: bytes, entry: bytes, heard: int) -> bytes:
+    """Return the value for `entry` of a filter that has heard of the revocation `heard`; 0: of
+    none."""
+    if not heard:
+        return entry
+    digits = b"%010d" % heard
+    return b"%b %b %b" % (entry, digits, check.checksum(address, entry, digits))
+
+
+def opened(address: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return the entry in `value` under `address`, and the AT that its filter had heard of as ten
+    digits; empty: of none."""
+    if len(address) + len(value) == check.TOTAL_BYTES + _HEARD_BYTES:
+        entry, digits = value[:-_HEARD_BYTES], value[-19:-9]
+        if digits.isdigit() and value[-8:] == check.checksum(address, entry, digits):
+            return entry, digits
+    return value, b""
 
 
 def last_login(value: bytes) -> int:

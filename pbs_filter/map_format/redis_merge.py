@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .check import user_keys
 from .entry import Entry, decode
-from .redis_fields import current, is_forgetting
+from .redis_fields import current, is_forgetting, is_revoked, opened, revocation
 
 
 class Shared(NamedTuple):
@@ -28,15 +28,17 @@ def merge(address: str, fields: Mapping[str, bytes], now: int) -> Shared | None:
     Raises:
         StoreDamaged, StoreBusy: lookups cannot say, see `redis_fields.current`.
     """
-    counted = current(address.encode("ascii", "replace"), fields.values(), now)
-    forgotten = last_forgotten(fields)
-    entries = {
-        name: entry
-        for name, value in fields.items()
-        if (value in counted or not counted)
-        and (entry := decode(address, value)) is not None
-        and entry.last > forgotten
-    }
+    key = address.encode("ascii", "replace")
+    counted = current(key, fields.values(), now)
+    revoked = revocation(fields.values(), now)
+    entries = {}
+    for name, field in fields.items():
+        value, heard = opened(key, field)
+        entry = decode(address, value)
+        if entry is None or is_revoked(value, heard, revoked):
+            continue
+        if value in counted or not counted:
+            entries[name] = entry
     if not entries:
         return None
     newest = max(entries.values(), key=lambda entry: (entry.last, entry.until))
@@ -80,14 +82,3 @@ def users_of(
         known = latest.get(entry.user, entry)
         latest[entry.user] = max(known, entry, key=lambda each: each.until)
     return tuple(latest.values()) if len(latest) > 1 else ()
-
-
-def last_forgotten(fields: Mapping[str, bytes]) -> int:
-    """Return the second up to which logins no longer count, since the epoch; -1: all count."""
-    return max(map(int, filter(is_forgetting, fields.values())), default=-1)
-
-
-def last_login(address: str, fields: Mapping[str, bytes]) -> int:
-    """Return the newest login in the `fields` of `address`, epoch seconds; 0: none."""
-    entries = (decode(address, value) for value in fields.values())
-    return max((entry.last for entry in entries if entry is not None), default=0)

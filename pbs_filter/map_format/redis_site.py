@@ -3,13 +3,15 @@
 A filter's *instance* names its journal. A *word* is what every filter has to remember, whatever
 becomes of Redis, of the filter that said it, or of this one:
 
-    f ADDRESS    logins from the address up to AT (epoch seconds) were revoked by a person
+    f ADDRESS    a person revoked what was known of the address; AT is the second (of Redis's
+                 clock), or one more than that of the revocation before, see `redis_fields`
     m NAME       the member was alive at AT (milliseconds since the epoch)
     r NAME       a person said at AT that the member is gone for good
 
-UNTIL (epoch seconds) is when the word means nothing any more. Each filter tells the others what it
-knows, and of two words with one name the later one counts: so all of them come to know all. In the
-journal:
+UNTIL (epoch seconds) is when the word means nothing any more; for lookups it is ROUGH_SECONDS
+earlier, so that a filter never forgets a revocation before they do. Each filter tells the others
+what it knows, and of two words with one name the later one counts: so all of them come to know all.
+In the journal:
 
     i <instance>
     g <word> <at> <until>
@@ -73,6 +75,12 @@ class Site:
 
     def _members(self) -> int:
         return sum(not key.startswith(FORGOTTEN) for key in self.words)
+
+    def revoke(self, address: str, at: int, until: int) -> int:
+        """Take a revocation of this host; return its AT, which is later than each one known."""
+        at = max(at, self.words.get(FORGOTTEN + address, (0, 0))[0] + 1)
+        self.hear({FORGOTTEN + address: (at, until)})
+        return at
 
     def expire(self, now: int) -> None:
         """Drop what means nothing any more at `now`, epoch seconds."""

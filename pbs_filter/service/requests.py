@@ -5,7 +5,7 @@
     {"do": "forget", "all": true}                              -> the same
     {"do": "forget", "address" or "user": ..., "erase": true}  -> and "erased": true
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
-    {"do": "revoke", "addresses": {A: T}, "until": U}          -> {"changed": true}
+    {"do": "revoke", "addresses": {A: T}, "until": U}          -> and "addresses": {A: T}
     {"do": "retire", "name": N, "at": T, "until": U}           -> {"changed": true}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
     {"do": "report"}                                           -> {"report": {...}} (by the feed)
@@ -71,7 +71,7 @@ def _handle(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     if do == "trace":
         return {"logins": _logins(pipeline, now)}
     if do in ("revoke", "retire"):
-        return _tell_site(pipeline, request)
+        return _tell_site(pipeline, request, now)
     if do not in ("forget", "authorise", "tried"):
         return {"error": f"unknown request {do!r}"}
     if do == "forget" and "address" not in request:
@@ -130,7 +130,7 @@ def _forget(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[st
     return {"changed": count > 0, "count": count}
 
 
-def _tell_site(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]:
+def _tell_site(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict[str, Any]:
     until = request.get("until")
     if request["do"] == "retire":
         times = {RETIRED + str(request.get("name")): request.get("at")}
@@ -144,5 +144,13 @@ def _tell_site(pipeline: Pipeline, request: Mapping[str, Any]) -> dict[str, Any]
     for key, word in words.items():
         if not all(type(each) is int and each > 0 for each in word) or not key.isprintable():
             return {"error": f"{key!r}: {word!r} are not two times"}
-    pipeline.state.site.hear(words)  # type: ignore[arg-type]
-    return {"changed": True}
+    site = pipeline.state.site
+    if request["do"] == "retire":
+        site.hear(words)  # type: ignore[arg-type]
+        return {"changed": True}
+    told: dict[str, int] = {}
+    for key, at in times.items():
+        address = key.removeprefix(FORGOTTEN)
+        pipeline.ledger.forget(address, now)
+        told[address] = site.revoke(address, at, until)  # type: ignore[arg-type]
+    return {"changed": True, "addresses": told}

@@ -180,7 +180,7 @@ def _run_with(
 
         def every_second(now: int) -> None:
             if shared_map is not None:
-                site.exchange(pipeline.state, shared_map, persister.commit, now)
+                site.exchange(pipeline.state, shared_map, persister.commit, store.clock)
             monitor.tick(feed, now)
             if exporter is not None:
                 exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)

@@ -1,7 +1,7 @@
 """The commands for the Redis that keeps the map, on a connection of `redis_client`. Edge.
 
     PREFIX ADDRESS      a hash: a field for each filter, its name, with the entry that it wrote; and
-                        another with the time up to which it revoked logins
+                        another with its revocation (`map_format.redis_fields`)
     PREFIX!filters      a hash: the mark of each filter (`map_format.redis_members`)
     PREFIX!forgotten    a hash: address -> the logins that were revoked by hand
 
@@ -18,7 +18,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ..errors import StoreBusy
-from ..map_format.redis_fields import FILTERS, FORGET, FORGOTTEN
+from ..map_format.redis_fields import FILTERS, FORGET, FORGOTTEN, forgetting
+from ..map_format.redis_site import ROUGH_SECONDS
 from ..map_format.redis_url import Location
 
 SPARE_SECONDS = 60
@@ -136,8 +137,7 @@ class Commands:
 
         Args:
             name: of this filter.
-            words: address -> (the last second whose logins are revoked, the second from which on
-                this means nothing any more), both since the epoch.
+            words: address -> AT and UNTIL, see `redis_site`.
         """
         listed = (self._location.prefix + FORGOTTEN).encode()
         addresses = iter(words)
@@ -147,7 +147,8 @@ class Commands:
                 for address in some:
                     at, until = words[address]
                     key = self._key(address)
-                    _set(pipeline, key, f"{FORGET}:{name}", b"%010d" % at, until)
+                    field = forgetting(at, until - ROUGH_SECONDS)
+                    _set(pipeline, key, f"{FORGET}:{name}", field, until)
                     _set(pipeline, listed, address, b"%d %d" % (at, until), until)
                 self._execute(pipeline)
 
@@ -188,8 +189,8 @@ class Commands:
                     pipeline.hdel(key, name)
                     sent.append(address)
                     continue
-                _set(pipeline, key, name, value[0], value[1] + SPARE_SECONDS)
-                sent += [address] * 3
+                number = _set(pipeline, key, name, value[0], value[1] + SPARE_SECONDS)
+                sent += [address] * number
             answers = self._execute(pipeline)
         wrong = [a for a, answer in zip(sent, answers, strict=True) if _is_wrong_type(answer)]
         return list(dict.fromkeys(wrong))
@@ -217,12 +218,18 @@ class Commands:
         ]
 
 
-def _set(pipeline: Any, key: bytes, field: str, value: bytes, end: int) -> None:
-    """Set a field by three commands; the key lasts until `end` (epoch seconds), or longer."""
-    # Prolonged first, so that a key which expires just now does not take the new field along.
-    pipeline.execute_command("EXPIREAT", key, end, "GT")
-    pipeline.hset(key, field, value)
-    pipeline.execute_command("EXPIREAT", key, end, "NX")
+def _set(pipeline: Any, key: bytes, field: str, value: bytes, end: int) -> int:
+    """Set a field; the key lasts until `end` (epoch seconds), or longer. Return the number of
+    commands."""
+    commands = (
+        # Prolonged first, so that a key which expires just now does not take the new field along.
+        ("EXPIREAT", key, end, "GT"),
+        ("HSET", key, field, value),
+        ("EXPIREAT", key, end, "NX"),
+    )
+    for command in commands:
+        pipeline.execute_command(*command)
+    return len(commands)
 
 
 def _is_wrong_type(answer: object) -> bool:

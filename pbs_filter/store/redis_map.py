@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreBusy, StoreDamaged
-from ..map_format.redis_fields import FORGOTTEN
+from ..map_format.redis_fields import FORGOTTEN, opened
 from ..map_format.redis_members import NONE, SILENT_MS, decode
 from ..map_format.redis_site import Word
 from ..map_format.redis_url import Location
@@ -145,7 +145,7 @@ class RedisMap:
     def get(self, address: str) -> bytes | None:
         """Return the value that this filter wrote, see `AddressMap`."""
         (fields,) = self._read().fields([address])
-        value = fields.get(self._name)
+        value = self._entry(address, fields)
         if value is not None and not self._genuine(address, value):
             raise StoreDamaged(
                 f"the map {self._location.text!r}: the entry of {address} is damaged"
@@ -155,13 +155,13 @@ class RedisMap:
     def items(self, *, whatever: bool = False) -> Iterator[tuple[str, bytes]]:
         """Yield the undamaged values that this filter wrote, see `AddressMap`; changes during the
         scan of all keys may be missing."""
-        return iter(
-            [
-                (address, fields[self._name])
-                for address, fields in self.everybodys()
-                if self._name in fields and self._genuine(address, fields[self._name])
-            ]
-        )
+        ours = ((a, self._entry(a, fields)) for a, fields in self.everybodys())
+        return iter([(a, entry) for a, entry in ours if entry and self._genuine(a, entry)])
+
+    def _entry(self, address: str, fields: Mapping[str, bytes]) -> bytes | None:
+        """Return the entry of ours in the fields of an address."""
+        value = fields.get(self._name)
+        return value if value is None else opened(address.encode("ascii", "replace"), value)[0]
 
     def count(self) -> int:
         """Return the number of addresses that this filter wrote."""
@@ -194,23 +194,26 @@ class RedisMap:
         """
         self._queue.instance, self._queue.is_new = instance, is_new
         self._queue.newest_login = newest_login
-        self._queue.tell(words)
+        self._queue.tell(words, {})
 
     @property
     def instance(self) -> str:
         """The instance that our journal has to have."""
         return self._queue.instance
 
-    def tell(self, words: Mapping[str, Word]) -> None:
-        """Hand over more words of our journal, for the other members."""
-        self._queue.tell(words)
-
-    def heard(self) -> tuple[int, dict[str, Word]]:
-        """Return the server's clock (epoch seconds; 0: unknown) and the words of the other members
-        since the last call."""
+    def tell(self, words: Mapping[str, Word], values: Mapping[str, bytes | None]) -> None:
+        """Hand over more words of our journal and what is left of the addresses that they revoke,
+        see `SendQueue.tell`."""
         with self._queue.changed:
-            heard, self._queue.heard = self._queue.heard, {}
-            return self._queue.heard_at, heard
+            self._queue.tell(words, values)
+            if values:
+                self._sender.wake()
+
+    def heard(self) -> tuple[int, float, dict[str, Word]]:
+        """Return the server's clock (epoch seconds; 0: unknown), its offset as `Clock` has it, and
+        the words of the other members since the last call."""
+        with self._queue.changed:
+            return self._queue.heard_at, self._queue.offset, self._queue.hand_over()
 
     def members(self) -> list[dict[str, Any]]:
         """Return the members as last read, see `SendQueue.members`."""

@@ -61,7 +61,9 @@ class Membership:
         Raises:
             StoreBusy: another filter writes in our name.
         """
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
         seen = link.see()
+        since = (before + time.clock_gettime(time.CLOCK_BOOTTIME)) / 2
         if not members.life_of(seen.marks.values()):
             link.claim(LIFE_FIELD, LIFE + b" " + os.urandom(8).hex().encode())
             seen = link.see()
@@ -72,6 +74,7 @@ class Membership:
         marks = {name: mark for name, mark in decoded.items() if mark is not None}
         with self._queue.changed:
             self._queue.see(seen.millis, marks)
+            self._queue.offset = seen.millis / 1000 - since
             self._remember(marks, seen.millis // 1000)
         self._tell(link, marks, seen.millis // 1000)
         server = f"{seen.server} {self._life.decode()}"
@@ -197,7 +200,7 @@ class Membership:
 
     def sign(self, link: Link, millis: int) -> None:
         """Set our mark: the server has all changes that were queued at `millis`, its clock."""
-        self._write(link, millis, tuple(self._seen.server.encode().split()))
+        self._write(link, self._queue.proven(millis), tuple(self._seen.server.encode().split()))
 
     def leave(self, link: Link) -> None:
         """Remove our run from the mark, so that the next process need not wait."""

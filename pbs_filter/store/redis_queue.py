@@ -84,8 +84,13 @@ class SendQueue:
         """Words of the other members, for the journal."""
         self.heard_at = 0
         """The server's clock (epoch) when they were last asked for; 0: never."""
+        self.offset = 0.0
+        """What the server's clock had then beside CLOCK_BOOTTIME, seconds; as `Clock.offset`."""
         self.marks: dict[str, Mark] = {}
         """Name -> mark of the members, as last read."""
+        self._heard_ms = self._handed_ms = 0
+        """When the oldest revocation was heard that our loop has not taken, or that our journal
+        lacks; by the server's clock, 0: there is none."""
         self._seen_ms = 0
         self._seen_at = 0.0
 
@@ -98,16 +103,39 @@ class SendQueue:
             self.instance = os.urandom(8).hex()
             self.is_new = False
 
-    def tell(self, words: Mapping[str, Word]) -> None:
-        """Add words of our journal, for the other members."""
+    def tell(self, words: Mapping[str, Word], values: Mapping[str, bytes | None]) -> None:
+        """Add words of our journal, for the other members, and the `values` that are left of the
+        revoked addresses: they and all later ones are those of a filter that has heard of it."""
         with self.changed:
             self.words.update(words)
+            self.write(values)
+            self._handed_ms = 0
             self.has_news = self.has_news or any(key.startswith(FORGOTTEN) for key in words)
             self.changed.notify_all()
+
+    def revoked_at(self, address: str) -> int:
+        """Return the AT of the newest revocation that our journal knows of an address, or of that
+        of a user's key; 0: it knows none."""
+        return self.words.get(FORGOTTEN + address.partition("#")[0], (0, 0))[0]
 
     def hear(self, key: str, word: Word) -> None:
         """Keep a word of another member for our journal."""
         self.heard[key] = max(word, self.heard.get(key, word))
+        if key.startswith(FORGOTTEN):
+            self._heard_ms = self._heard_ms or self._seen_ms
+
+    def hand_over(self) -> dict[str, Word]:
+        """Return the words of the other members since the last call; `tell` says that the journal
+        has them."""
+        with self.changed:
+            heard, self.heard = self.heard, {}
+            self._handed_ms, self._heard_ms = self._handed_ms or self._heard_ms, 0
+            return heard
+
+    def proven(self, millis: int) -> int:
+        """Return up to when, not later than `millis`, Redis has what our journal has: while that
+        lacks a revocation, a login that came after it does not count there."""
+        return min(filter(None, (millis, self._handed_ms, self._heard_ms)), default=0)
 
     def see(self, millis: int, marks: dict[str, Mark]) -> None:
         """Keep the marks that were read at `millis`, by the server's clock."""

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from ..errors import PbsFilterError
+from ..map_format.redis_fields import sealed
 from ..map_format.redis_url import Location
 from ..text import counted
 from .redis_client import Link, Refused
@@ -264,12 +265,16 @@ class Sender:
             if whole is not None and whole.ahead is not None:
                 whole.ahead -= len(fresh)
             self._sign_ahead -= len(fresh)
+            some = (*again.items(), *fresh.items())
+            heard = {address: self._queue.revoked_at(address) for address, _ in some}
         now = time.time()
-        values = {}
-        for address, value in (*again.items(), *fresh.items()):
+        values: dict[str, tuple[bytes, int] | None] = {}
+        for address, value in some:
             end = 0 if value is None else self._ends(value)
             # A value that has ended must not let the key expire under other filters' fields.
-            values[address] = (value, end) if value is not None and end > now else None
+            values[address] = None
+            if value is not None and end > now:
+                values[address] = sealed(address.encode("ascii"), value, heard[address]), end
             self._membership.lives_until(end)
         try:
             wrong = link.write(self._name, values)

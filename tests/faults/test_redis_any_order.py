@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ from hypothesis.stateful import (
 
 from pbs_filter.errors import StoreBusy
 from pbs_filter.map_format import redis_members
+from pbs_filter.map_format.entry import Entry, encode
+from pbs_filter.map_format.redis_fields import choose, forgetting, sealed
 from pbs_filter.map_format.redis_members import RETIRED, SILENT_MS, Mark, Members, decode, spelled
 from pbs_filter.map_format.redis_site import FORGOTTEN, ROUGH_SECONDS, Site, Word
 from pbs_filter.map_format.redis_site import RETIRED as GONE
@@ -42,6 +45,19 @@ LONGEST = 45_000
 HISTORIES = 400
 
 
+def living(address: str, heard: int) -> bytes:
+    """The value of a filter that has heard of a revocation."""
+    entry = Entry(9_999_999_999, 0, 0, 0, 0, "dovecot", "imap", "bob")
+    return sealed(address.encode(), encode(address, entry), heard)
+
+
+def time_of(now: Any) -> Any:
+    """The module `time` with another wall clock."""
+    return SimpleNamespace(
+        time=now, clock_gettime=time.clock_gettime, CLOCK_BOOTTIME=time.CLOCK_BOOTTIME
+    )
+
+
 class World:
     """The server that lookups ask, and its clock; a `redis_client.Link` for the filters."""
 
@@ -50,7 +66,8 @@ class World:
         self.now_ms = 1_800_000_000_000
         self.marks: dict[str, bytes] = {}
         self.revoked: dict[str, bytes] = {}
-        self.addresses: dict[str, dict[str, int]] = {}
+        self.addresses: dict[str, dict[str, tuple[int, int]]] = {}
+        """The fields of each: last login and AT that the filter had heard of, or AT and UNTIL."""
         self.is_told = True
         """A filter has reached this server since it came with older data."""
         self.change_server()
@@ -75,7 +92,7 @@ class World:
 
     def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> None:
         for address, (at, until) in words.items():
-            self.addresses.setdefault(address, {})[f"!{name}"] = at
+            self.addresses.setdefault(address, {})[f"!{name}"] = at, until - ROUGH_SECONDS
             self.revoked[address] = b"%d %d" % (at, until)
 
     def unlist(self, addresses: list[str]) -> None:
@@ -89,7 +106,7 @@ class World:
 
     def fields(self, addresses: list[str]) -> list[dict[str, bytes]]:
         found = (self.addresses.get(address, {}) for address in addresses)
-        return [{name: b"%43d" % at for name, at in each.items()} for each in found]
+        return [{name: b"%43d" % at for name, (at, _) in each.items()} for each in found]
 
     def write(self, name: str, values: Mapping[str, None]) -> None:
         for address in values:
@@ -98,8 +115,11 @@ class World:
     def answer(self, address: str) -> str:
         """What a lookup says."""
         fields = self.addresses.get(address, {})
-        revoked = max((at for name, at in fields.items() if name[0] == "!"), default=-1)
-        if any(at > revoked for name, at in fields.items() if name[0] != "!"):
+        values = [
+            forgetting(*each) if name[0] == "!" else living(address, each[1])
+            for name, each in fields.items()
+        ]
+        if choose(address.encode(), values, self.now_ms / 1000) is not None:
             return "yes"
         doubt = Members(self.marks.values()).doubt({}, self.replid.encode(), self.now_ms)
         return "not now" if doubt else "no"
@@ -128,6 +148,8 @@ class Filter:
         self.ahead_seconds = 0
         """How much its clock is ahead."""
         self.runs = self.reaches = True
+        self.is_stuck = False
+        """Its loop waits, for a disk that is full, and its thread does not."""
         self.is_retired = False
         self.start()
 
@@ -149,7 +171,7 @@ class Filter:
         self.site.journaled()
         self.queue.instance = self.site.instance
         self.queue.newest_login = max((each.told for each in self.logins.values()), default=0)
-        self.queue.tell(self.site.words)
+        self.queue.tell(self.site.words, {})
         self.membership = Membership(self.queue, self.name, LONGEST)
         self.sweep = Sweep(self.queue, self.name, lambda _sentence: None)
         self.synced = ""
@@ -160,7 +182,7 @@ class Filter:
 
     def is_revoked(self, address: str, login: Login, heard: dict[str, Word]) -> bool:
         """Whether somebody else has revoked a login."""
-        return login.told - self.ahead_seconds <= heard.get(FORGOTTEN + address, (-1, 0))[0]
+        return login.told - self.ahead_seconds < heard.get(FORGOTTEN + address, (-1, 0))[0] + 1
 
     def set_clock(self, ahead_seconds: int) -> None:
         """Let the clock be so much ahead; what is left stays what it was, and is sent again."""
@@ -190,14 +212,13 @@ class Filter:
         if self.membership.must_gossip:
             self.membership.gossip(link, server)
             world.is_told = True
-        with self.queue.changed:
-            heard, self.queue.heard = self.queue.heard, {}
-        self.site.hear(heard, world.now_ms // 1000)
-        for address in [a for a, each in self.logins.items() if self.is_revoked(a, each, heard)]:
-            del self.logins[address]
-            world.addresses.get(address, {}).pop(self.name, None)
+        if not self.is_stuck:
+            self.hear(world)
+        elif server != self.synced:
+            return False
         for address, login in self.logins.items():
-            world.addresses.setdefault(address, {})[self.name] = login.told
+            told = login.told, self.queue.revoked_at(address)
+            world.addresses.setdefault(address, {})[self.name] = told
             self.membership.lives_until(login.told + LONGEST)
         self.membership.sign(link, self.membership.millis)
         if server != self.synced:
@@ -208,8 +229,17 @@ class Filter:
         self.sent = dict(self.logins)
         self.is_holder = True
         self.site.journaled()
-        self.queue.tell(self.site.news())
         return True
+
+    def hear(self, world: World) -> None:
+        """Take the words of the others."""
+        heard = self.queue.hand_over()
+        self.site.hear(heard, world.now_ms // 1000)
+        for address in [a for a, each in self.logins.items() if self.is_revoked(a, each, heard)]:
+            del self.logins[address]
+            world.addresses.get(address, {}).pop(self.name, None)
+        self.site.journaled()
+        self.queue.tell(self.site.news(), {})
 
 
 WHICH = st.integers(0, len(NAMES) - 1)
@@ -229,7 +259,7 @@ class Redis(RuleBasedStateMachine):
         """When that was."""
         self.old = self.world.data()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(redis_membership, "time", SimpleNamespace(time=lambda: self.clock))
+        self.patch.setattr(redis_membership, "time", time_of(lambda: self.clock))
         for _ in range(3):
             self.everybody_works()
         self.old = self.world.data()
@@ -277,7 +307,7 @@ class Redis(RuleBasedStateMachine):
         self.log_in(self.filters[name], address)
 
     def log_in(self, one: Filter, address: str) -> None:
-        if one.runs:
+        if one.runs and not one.is_stuck:
             self.world.now_ms += 1000
             told = self.world.now_ms // 1000 + one.ahead_seconds
             one.logins[address] = Login(self.world.now_ms, told)
@@ -294,6 +324,10 @@ class Redis(RuleBasedStateMachine):
     @rule(name=WHICH, reaches=st.booleans())
     def cut(self, name: int, reaches: bool) -> None:
         self.filters[name].reaches = reaches
+
+    @rule(name=WHICH, is_stuck=st.booleans())
+    def fill_disk(self, name: int, is_stuck: bool) -> None:
+        self.filters[name].is_stuck = is_stuck
 
     @rule(name=WHICH, seconds=st.sampled_from((-300, 0, 86400)))
     def set_clock(self, name: int, seconds: int) -> None:
@@ -342,32 +376,37 @@ class Redis(RuleBasedStateMachine):
     @rule(name=WHICH, address=st.sampled_from(ADDRESSES))
     def forget(self, name: int, address: str) -> None:
         one = self.filters[name]
-        if not (one.runs and one.reaches):
+        if not (one.runs and one.reaches) or one.is_stuck:
             return
-        fields = self.world.addresses.get(address, {}).values()
-        at = max(self.world.now_ms // 1000, *fields, 0)
-        word = {address: (at, at + LONGEST)}
-        one.site.hear({FORGOTTEN + address: word[address]})
-        one.site.journaled()
-        one.queue.tell(one.site.news())
+        fields = self.world.addresses.get(address, {})
+        known = [at + 1 for name, (at, _) in fields.items() if name[0] == "!"]
+        at = max(self.world.now_ms // 1000, *known, 0)
+        until = at + LONGEST + ROUGH_SECONDS
         one.logins.pop(address, None)
+        at = one.site.revoke(address, at, until)
+        word = {address: (at, until)}
+        one.site.journaled()
+        one.queue.tell(one.site.news(), {})
         self.world.forget(one.name, word)
         self.world.mark("!forgotten", stamp())
         self.revoked[address] = at
         self.revoked_ms[address] = self.world.now_ms
+        # The command waits.
+        while self.world.now_ms < min((at + 2) * 1000, self.revoked_ms[address] + 3000):
+            self.seconds_pass(1)
 
     @rule(name=WHICH, by=WHICH)
     def retire(self, name: int, by: int) -> None:
         gone, one = self.filters[name], self.filters[by]
         mark = decode(self.world.marks.get(gone.name, b""))
-        if gone.runs or not (one.runs and one.reaches) or mark is None:
+        if gone.runs or not (one.runs and one.reaches) or one.is_stuck or mark is None:
             return
         if mark.millis > self.world.now_ms - SILENT_MS:
             return
         word = self.world.now_ms, mark.end + 3600
         one.site.hear({GONE + gone.name: word})
         one.site.journaled()
-        one.queue.tell(one.site.news())
+        one.queue.tell(one.site.news(), {})
         self.world.mark(gone.name, Mark(spelled(gone.name), word[0], mark.end, RETIRED).encode())
         gone.is_retired = True
 
@@ -377,7 +416,7 @@ class Redis(RuleBasedStateMachine):
         if self.clone is not None:
             return
         for one in self.filters:
-            one.reaches = True
+            one.reaches, one.is_stuck = True, False
             if not one.runs:
                 one.start()
         self.seconds_pass(SILENT_MS // 1000 + 3)
@@ -392,7 +431,6 @@ class Redis(RuleBasedStateMachine):
                 for one in (*self.filters, *([self.clone] if self.clone else []))
                 for login in [(one.logins if one.is_holder else one.sent).get(address)]
                 if login is not None
-                and login.told > revoked
                 and login.at > self.revoked_ms.get(address, -1)
                 and login.at < self.world.now_ms - SILENT_MS
                 and not one.is_retired
