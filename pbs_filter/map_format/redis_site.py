@@ -57,11 +57,12 @@ class Site:
 
     # ------------------------------------------------------------------ words
 
-    def hear(self, words: Mapping[str, Word], now: int = 0) -> None:
-        """Take the `words` that are news and mean something at `now`, epoch seconds."""
-        self._changed |= {
-            key for key, word in words.items() if word[1] > now and self._take(key, word)
-        }
+    def hear(self, words: Mapping[str, Word], now: int = 0) -> set[str]:
+        """Take the `words` that are news and mean something at `now`, epoch seconds; return their
+        names."""
+        news = {key for key, word in words.items() if word[1] > now and self._take(key, word)}
+        self._changed |= news
+        return news
 
     def _take(self, key: str, word: Word) -> bool:
         known = self.words.get(key)

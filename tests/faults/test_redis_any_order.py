@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -49,6 +49,11 @@ def living(address: str, heard: int) -> bytes:
     """The value of a filter that has heard of a revocation."""
     entry = Entry(9_999_999_999, 0, 0, 0, 0, "dovecot", "imap", "bob")
     return sealed(address.encode(), encode(address, entry), heard)
+
+
+def next_number(fields: Mapping[str, tuple[int, int]], now: int) -> int:
+    """The AT of a revocation, as `commands.forget` has it."""
+    return max([now, *(at + 1 for name, (at, _) in fields.items() if name[0] == "!")])
 
 
 def time_of(now: Any) -> Any:
@@ -378,9 +383,7 @@ class Redis(RuleBasedStateMachine):
         one = self.filters[name]
         if not (one.runs and one.reaches) or one.is_stuck:
             return
-        fields = self.world.addresses.get(address, {})
-        known = [at + 1 for name, (at, _) in fields.items() if name[0] == "!"]
-        at = max(self.world.now_ms // 1000, *known, 0)
+        at = next_number(self.world.addresses.get(address, {}), self.world.now_ms // 1000)
         until = at + LONGEST + ROUGH_SECONDS
         one.logins.pop(address, None)
         at = one.site.revoke(address, at, until)
@@ -475,6 +478,52 @@ def test_any_faults_of_redis_in_any_order() -> None:
     figure("histories of filters and a Redis with faults in any order", number)
 
 
+@pytest.fixture
+def history() -> Iterator[Redis]:
+    """The three filters, before anything happens."""
+    machine = Redis()
+    yield machine
+    machine.teardown()
+
+
+@pytest.mark.parametrize("ahead_seconds", [-300, 0, 86400])
+def test_a_login_after_a_revocation_counts_whatever_its_clock_shows(
+    ahead_seconds: int, history: Redis
+) -> None:
+    address = ADDRESSES[0]
+    history.set_clock(0, ahead_seconds)
+    for by in (1, 2, 1):
+        history.login(0, address)
+        history.seconds_pass(3)
+        assert history.world.answer(address) == "yes"
+        history.forget(by, address)
+        history.seconds_pass(1)
+        assert history.world.answer(address) == "no"
+    history.promises_hold()
+
+
+@pytest.mark.parametrize("ahead_seconds", [-300, 0, 86400])
+def test_each_of_two_revocations_ends_what_came_between_them(
+    ahead_seconds: int, history: Redis
+) -> None:
+    """The login is not in Redis when the second one is made."""
+    address = ADDRESSES[0]
+    history.set_clock(0, ahead_seconds)
+    history.login(0, address)
+    history.seconds_pass(3)
+    history.forget(1, address)
+    history.seconds_pass(3)
+    history.cut(0, False)
+    history.login(0, address)
+    history.forget(2, address)
+    history.promises_hold()
+    history.cut(0, True)
+    history.seconds_pass(3)
+    assert address not in history.filters[0].logins
+    assert history.world.answer(address) == "no"
+    history.promises_hold()
+
+
 def _believes_whoever_has_sent(patch: pytest.MonkeyPatch) -> None:
     """Signs of life do not matter."""
     patch.setattr(redis_members, "SILENT_MS", 10**12)
@@ -498,9 +547,37 @@ def _sends_no_revocation(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Membership, "gossip", only_hears)
 
 
+def _numbers_revocations_by_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """Two revocations of one second are one, as they were in the first days of this map."""
+    patch.setitem(globals(), "next_number", lambda fields, now: max([now, *_numbers(fields)]))
+
+    def revoke(self: Site, address: str, at: int, until: int) -> int:
+        self.hear({FORGOTTEN + address: (at, until)})
+        return at
+
+    patch.setattr(Site, "revoke", revoke)
+
+
+def _numbers(fields: Mapping[str, tuple[int, int]]) -> list[int]:
+    return [at for name, (at, _) in fields.items() if name[0] == "!"]
+
+
+def _signs_before_it_has_heard(patch: pytest.MonkeyPatch) -> None:
+    """A sign of life says nothing of the revocations that the journal lacks."""
+    patch.setattr(SendQueue, "proven", lambda _self, millis: millis)
+
+
+def _forgets_what_it_has_heard(patch: pytest.MonkeyPatch) -> None:
+    """A login after a revocation is sent like one before."""
+    patch.setattr(SendQueue, "revoked_at", lambda *_: 0)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
+        _numbers_revocations_by_the_clock,
+        _signs_before_it_has_heard,
+        _forgets_what_it_has_heard,
         _believes_whoever_has_sent,
         _knows_nobody,
         _sends_no_revocation,

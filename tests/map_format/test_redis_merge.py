@@ -6,8 +6,8 @@ import pytest
 
 from pbs_filter.errors import StoreBusy, StoreDamaged
 from pbs_filter.map_format.entry import Entry, encode
-from pbs_filter.map_format.redis_fields import FORGET
-from pbs_filter.map_format.redis_merge import last_login, merge, users_of
+from pbs_filter.map_format.redis_fields import FORGET, forgetting, sealed
+from pbs_filter.map_format.redis_merge import merge, users_of
 
 ADDRESS = "192.0.2.7"
 NOW = 1000
@@ -43,8 +43,10 @@ def test_an_entry_from_the_future_does_not_live():
         merge(ADDRESS, fields, NOW)
 
 
-def test_logins_up_to_the_forgotten_second_count_no_more():
-    fields = {FORGET: b"0000000900", "mx1": value(2000, last=900), "mx2": value(2000, last=901)}
+@pytest.mark.parametrize("until", [2000, NOW], ids=["current", "ended"])
+def test_an_entry_of_a_filter_that_had_not_heard_of_the_revocation_counts_no_more(until):
+    later = sealed(ADDRESS.encode(), value(until, last=1), 900)
+    fields = {FORGET: forgetting(900, 2000), "mx1": value(2000, last=999), "mx2": later}
     assert ("mx2",) == merge(ADDRESS, fields, NOW).filters
     del fields["mx2"]
     assert merge(ADDRESS, fields, NOW) is None
@@ -56,12 +58,6 @@ def test_damage_counts_only_where_nothing_is_current():
     with pytest.raises(StoreDamaged, match="the entry of"):
         merge(ADDRESS, {"mx1": b"x", "mx2": value(NOW)}, NOW)
     assert ("mx2",) == merge(ADDRESS, {"mx1": b"x", "mx2": value(2000)}, NOW).filters
-
-
-def test_the_newest_login_of_all_is_known_for_what_is_forgotten_by_a_late_clock():
-    fields = {FORGET: b"0000000900", "mx1": value(2000, last=1005), "mx2": value(2000)}
-    assert 1005 == last_login(ADDRESS, fields)
-    assert 0 == last_login(ADDRESS, {"mx1": b"x"})
 
 
 def user_value(number: int, user: str, until: int = 2000) -> bytes:
@@ -80,7 +76,7 @@ def test_each_filters_users_count_each_with_the_latest_end():
     ends = {entry.user: entry.until for entry in found}
     assert {"alice": 2000, "bob": 2500, "carol": 3000} == ends
     assert () == users_of(ADDRESS, {"mx2": value(2000), "mx3": value(1500)}, NOW, {}.get)
-    forgotten = {**fields, FORGET: b"0000000899"}
+    forgotten = {**fields, FORGET: b"0000000899"}  # by version 0.1.0
     assert 3 == len(users_of(ADDRESS, forgotten, NOW, lambda key: {key: keys[key]}))
     with pytest.raises(StoreDamaged):
         users_of(ADDRESS, {"mx1": several}, NOW, lambda key: {key: {"mx1": b"x"}})

@@ -58,6 +58,15 @@ def test_the_later_word_counts_and_only_news_are_told() -> None:
     assert {} == site.news()
 
 
+def test_each_revocation_is_later_than_all_that_are_known() -> None:
+    site = Site()
+    told = [site.revoke("192.0.2.7", at, 900) for at in (100, 100, 99, 200)]
+    assert [100, 101, 102, 200] == told
+    site.hear({FORGOTTEN + "192.0.2.7": (300, 900)})
+    assert 301 == site.revoke("192.0.2.7", 250, 900)
+    assert {FORGOTTEN + "192.0.2.7": (301, 900)} == site.words
+
+
 def test_a_word_that_means_nothing_any_more_goes() -> None:
     site = replayed("g\tf 192.0.2.7\t1\t100", "g\tm pop2\t1\t101")
     site.hear({RETIRED + "pop3": (1, 100)})

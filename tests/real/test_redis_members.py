@@ -21,9 +21,11 @@ from pbs_filter.map_format.redis_members import decode
 
 from ..running import ENVIRONMENT, login, run, wait_for
 from .daemons.redis import RedisServer, Sentinel, in_step, replica_of
-from .redis_filters import NO, NOT_NOW, YES, Asks, asking, place, started
+from .redis_filters import NO, NOT_NOW, YES, Asks, asking, each_kind, kind, place, started
 
-__all__ = ["place"]
+__all__ = ["kind", "place"]
+
+pytestmark = each_kind
 
 OF_A, OF_B, STRANGER = "192.0.2.1", "192.0.2.2", "198.51.100.9"
 
@@ -409,21 +411,75 @@ def test_a_filter_that_has_met_another_of_its_name_is_no_heir_of_it(
             asks.until(STRANGER, NO)
 
 
+def wrong_clock(place: Path, seconds: int) -> Path:
+    """A directory for PYTHONPATH in which the wall clock is `seconds` ahead."""
+    directory = place / f"clock{seconds}"
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(
+        f"import time\nreal = time.time\ntime.time = lambda: real() + {seconds}\n"
+    )
+    return directory
+
+
+def test_a_login_after_a_revocation_counts_on_a_host_whose_clock_is_behind(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    asks = look(server)
+    behind = started(place, "behind", server.url, python_path=wrong_clock(place, -300))
+    with started(place, "a", server.url) as a, behind:
+        behind.ask(login(OF_B))
+        asks.until(OF_B, YES)
+        for forgetting in (a, behind, a):
+            assert 0 == forgetting.mode("--forget", OF_B).returncode
+            assert {NO} == asks.lasting(OF_B)
+            behind.ask(login(OF_B))
+            asks.until(OF_B, YES)
+        assert {YES} == asks.lasting(OF_B)
+        # Whatever becomes of Redis.
+        server.cli("FLUSHALL")
+        assert asks.until(OF_B, YES) <= {NOT_NOW}
+        asks.until(STRANGER, NO)
+        assert {YES} == asks.lasting(OF_B)
+
+
+def test_each_of_two_revocations_ends_what_a_filter_had_not_sent(
+    place: Path, server: RedisServer, look: Look
+) -> None:
+    """That filter's clock is a day ahead."""
+    server.cli("ACL", "SETUSER", "ahead", "on", ">ahead", "~pbs:*", "+@all")
+    password = place / "password"
+    password.write_text("ahead")
+    password.chmod(0o600)
+    location = f"redis://ahead@127.0.0.1:{server.port}?password_file={password}"
+    asks = look(server)
+    with (
+        started(place, "a", server.url) as a,
+        started(place, "b", server.url) as b,
+        started(place, "ahead", location, python_path=wrong_clock(place, 86400)) as ahead,
+    ):
+        ahead.ask(login(OF_A))
+        wait_for(lambda: server.cli("HGET", f"pbs:{OF_A}", "ahead"), "the login")
+        assert 0 == a.mode("--forget", OF_A).returncode
+        assert {NO} == asks.lasting(OF_A)
+        wait_for(lambda: knows(place, "ahead", f"f {OF_A}"), "the filter to hear of it")
+        server.cli("ACL", "SETUSER", "ahead", "resetpass", ">another")
+        server.cli("CLIENT", "KILL", "USER", "ahead")
+        ahead.ask(login(OF_A))
+        assert 0 == b.mode("--forget", OF_A).returncode
+        server.cli("ACL", "SETUSER", "ahead", ">ahead")
+        asks.until(STRANGER, NO)
+        wait_for(lambda: not ahead.status()["authorised"], "the filter to forget it")
+        assert NO == asks(OF_A)
+
+
 def test_a_wrong_clock_of_one_filter_silences_no_other_and_outlasts_nothing(
     place: Path, server: RedisServer, look: Look
 ) -> None:
     asks = look(server)
-    clocks = {}
-    for name, seconds in (("ahead", 86400), ("behind", -300)):
-        clocks[name] = place / f"clock-{name}"
-        clocks[name].mkdir()
-        (clocks[name] / "sitecustomize.py").write_text(
-            f"import time\nreal = time.time\ntime.time = lambda: real() + {seconds}\n"
-        )
     with (
         started(place, "a", server.url),
-        started(place, "behind", server.url, python_path=clocks["behind"]),
-        started(place, "ahead", server.url, python_path=clocks["ahead"]) as ahead,
+        started(place, "behind", server.url, python_path=wrong_clock(place, -300)),
+        started(place, "ahead", server.url, python_path=wrong_clock(place, 86400)) as ahead,
     ):
         wait_for(lambda: len(server.cli("HKEYS", "pbs:!filters").split()) >= 4, "all marks")
         asks.until(STRANGER, NO)

@@ -15,8 +15,9 @@ def test_what_is_for_all_filters_is_told_the_journal() -> None:
     pipeline = new()
     revoked = {"do": "revoke", "addresses": {"192.0.2.7": 100}, "until": 200}
     retired = {"do": "retire", "name": "pop2", "at": 5000, "until": 300}
-    for request in (revoked, retired):
-        assert {"changed": True} == requests.handle(pipeline, request, NOW)
+    answer = requests.handle(pipeline, revoked, NOW)
+    assert {"changed": True, "addresses": {"192.0.2.7": 100}} == answer
+    assert {"changed": True} == requests.handle(pipeline, retired, NOW)
     expected = {FORGOTTEN + "192.0.2.7": (100, 200), RETIRED + "pop2": (5000, 300)}
     assert expected == pipeline.state.site.words
     assert 2 == pipeline.state.changes()
@@ -28,6 +29,16 @@ def test_what_is_for_all_filters_is_told_the_journal() -> None:
     for payload in pipeline.state.live_payloads():
         assert again.state.apply(payload)
     assert expected == again.state.site.words
+
+
+def test_a_revocation_ends_what_this_host_knows_and_is_later_than_the_last_one() -> None:
+    pipeline = new()
+    for expected in (100, 101):
+        pipeline.block(login("192.0.2.7").encode(), NOW)
+        request = {"do": "revoke", "addresses": {"192.0.2.7": 100}, "until": 200}
+        answer = requests.handle(pipeline, request, NOW)
+        assert {"192.0.2.7": expected} == answer["addresses"]
+        assert "192.0.2.7" not in pipeline.ledger.authorisations
 
 
 def test_a_login_of_the_doctor_is_told_the_report() -> None:
