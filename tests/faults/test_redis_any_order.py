@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -478,8 +478,64 @@ def test_any_faults_of_redis_in_any_order() -> None:
     figure("histories of filters and a Redis with faults in any order", number)
 
 
+def logs_in_after_a_revocation(site: Redis, ahead_seconds: int) -> None:
+    """A login after a revocation counts, whatever its filter's clock shows."""
+    address = ADDRESSES[0]
+    site.set_clock(0, ahead_seconds)
+    for by in (1, 2, 1):
+        site.login(0, address)
+        site.seconds_pass(3)
+        assert site.world.answer(address) == "yes"
+        site.forget(by, address)
+        site.seconds_pass(1)
+        assert site.world.answer(address) == "no"
+    site.promises_hold()
+
+
+def is_revoked_twice(site: Redis, ahead_seconds: int) -> None:
+    """The second revocation ends a login that was not in Redis when it was made."""
+    address = ADDRESSES[0]
+    site.set_clock(0, ahead_seconds)
+    site.login(0, address)
+    site.seconds_pass(3)
+    site.forget(1, address)
+    site.seconds_pass(3)
+    site.cut(0, False)
+    site.login(0, address)
+    site.forget(2, address)
+    site.promises_hold()
+    site.cut(0, True)
+    site.seconds_pass(3)
+    assert address not in site.filters[0].logins
+    assert site.world.answer(address) == "no"
+    site.promises_hold()
+
+
+def cannot_hear_of_a_revocation(site: Redis, ahead_seconds: int) -> None:
+    """A filter whose disk is full sends a login that came after a revocation, and does not know of
+    that: while it is so, strangers are "not now"."""
+    address = ADDRESSES[0]
+    site.set_clock(0, ahead_seconds)
+    site.seconds_pass(3)
+    site.cut(0, False)
+    site.forget(1, address)
+    site.login(0, address)
+    site.fill_disk(0, True)
+    site.cut(0, True)
+    site.seconds_pass(5)
+    assert site.world.answer(address) == "not now"
+    site.promises_hold()
+    site.fill_disk(0, False)
+    site.seconds_pass(3)
+    assert site.world.answer(address) == "yes"
+    assert site.world.answer(STRANGER) == "no"
+
+
+HISTORIES_TOLD = (logs_in_after_a_revocation, is_revoked_twice, cannot_hear_of_a_revocation)
+
+
 @pytest.fixture
-def history() -> Iterator[Redis]:
+def site() -> Iterator[Redis]:
     """The three filters, before anything happens."""
     machine = Redis()
     yield machine
@@ -487,41 +543,11 @@ def history() -> Iterator[Redis]:
 
 
 @pytest.mark.parametrize("ahead_seconds", [-300, 0, 86400])
-def test_a_login_after_a_revocation_counts_whatever_its_clock_shows(
-    ahead_seconds: int, history: Redis
+@pytest.mark.parametrize("history", HISTORIES_TOLD)
+def test_revocations_go_by_what_filters_know(
+    history: Callable[[Redis, int], None], ahead_seconds: int, site: Redis
 ) -> None:
-    address = ADDRESSES[0]
-    history.set_clock(0, ahead_seconds)
-    for by in (1, 2, 1):
-        history.login(0, address)
-        history.seconds_pass(3)
-        assert history.world.answer(address) == "yes"
-        history.forget(by, address)
-        history.seconds_pass(1)
-        assert history.world.answer(address) == "no"
-    history.promises_hold()
-
-
-@pytest.mark.parametrize("ahead_seconds", [-300, 0, 86400])
-def test_each_of_two_revocations_ends_what_came_between_them(
-    ahead_seconds: int, history: Redis
-) -> None:
-    """The login is not in Redis when the second one is made."""
-    address = ADDRESSES[0]
-    history.set_clock(0, ahead_seconds)
-    history.login(0, address)
-    history.seconds_pass(3)
-    history.forget(1, address)
-    history.seconds_pass(3)
-    history.cut(0, False)
-    history.login(0, address)
-    history.forget(2, address)
-    history.promises_hold()
-    history.cut(0, True)
-    history.seconds_pass(3)
-    assert address not in history.filters[0].logins
-    assert history.world.answer(address) == "no"
-    history.promises_hold()
+    history(site, ahead_seconds)
 
 
 def _believes_whoever_has_sent(patch: pytest.MonkeyPatch) -> None:
@@ -548,18 +574,12 @@ def _sends_no_revocation(patch: pytest.MonkeyPatch) -> None:
 
 
 def _numbers_revocations_by_the_clock(patch: pytest.MonkeyPatch) -> None:
-    """Two revocations of one second are one, as they were in the first days of this map."""
-    patch.setitem(globals(), "next_number", lambda fields, now: max([now, *_numbers(fields)]))
-
-    def revoke(self: Site, address: str, at: int, until: int) -> int:
-        self.hear({FORGOTTEN + address: (at, until)})
-        return at
-
-    patch.setattr(Site, "revoke", revoke)
-
-
-def _numbers(fields: Mapping[str, tuple[int, int]]) -> list[int]:
-    return [at for name, (at, _) in fields.items() if name[0] == "!"]
+    """Two revocations may have one number: a filter hears of no other one after the first."""
+    revoke = Site.revoke
+    patch.setitem(globals(), "next_number", lambda *_: 1)
+    patch.setattr(
+        Site, "revoke", lambda self, address, at, until: min(at, revoke(self, address, at, until))
+    )
 
 
 def _signs_before_it_has_heard(patch: pytest.MonkeyPatch) -> None:
@@ -567,17 +587,33 @@ def _signs_before_it_has_heard(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SendQueue, "proven", lambda _self, millis: millis)
 
 
-def _forgets_what_it_has_heard(patch: pytest.MonkeyPatch) -> None:
-    """A login after a revocation is sent like one before."""
+def _sends_a_later_login_like_an_earlier_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SendQueue, "revoked_at", lambda *_: 0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "history"),
+    [
+        (_sends_a_later_login_like_an_earlier_one, logs_in_after_a_revocation),
+        (_numbers_revocations_by_the_clock, is_revoked_twice),
+        (_signs_before_it_has_heard, cannot_hear_of_a_revocation),
+    ],
+)
+def test_what_revocations_go_by_is_needed(
+    fault: Any,
+    history: Callable[[Redis, int], None],
+    site: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault(monkeypatch)
+    with pytest.raises(AssertionError):
+        history(site, 0)
 
 
 @pytest.mark.parametrize(
     "fault",
     [
-        _numbers_revocations_by_the_clock,
-        _signs_before_it_has_heard,
-        _forgets_what_it_has_heard,
+        _sends_a_later_login_like_an_earlier_one,
         _believes_whoever_has_sent,
         _knows_nobody,
         _sends_no_revocation,
