@@ -98,7 +98,7 @@ class Networks:
                     names.append(name)
             self._ranges[version] = (firsts, lasts, names)
         firsts, lasts, _ = self._ranges[4]
-        self._octets = {
+        self.octets = {
             str(octet)
             for first, last in zip(firsts, lasts, strict=True)
             for octet in range(first >> 24, (last >> 24) + 1)
@@ -114,7 +114,7 @@ class Networks:
             firsts, lasts, names = self._ranges[6]
             number = _ipv6_number(address) if firsts else 0
         else:
-            if address[: address.find(".")] not in self._octets:
+            if address[: address.find(".")] not in self.octets:
                 return None
             firsts, lasts, names = self._ranges[4]
             number = _ipv4_number(address)

@@ -29,14 +29,23 @@ class Authorisation:
         "users",
     )
 
-    def __init__(self, until: int, renewed: int, since: int, last: int) -> None:
+    def __init__(
+        self,
+        until: int,
+        renewed: int,
+        since: int,
+        last: int,
+        server: str = "",
+        protocol: str = "",
+        user: str = "",
+    ) -> None:
         self.until = until
         self.renewed = renewed
         self.since = since
         self.last = last
-        self.server = ""
-        self.protocol = ""
-        self.user = ""
+        self.server = server
+        self.protocol = protocol
+        self.user = user
         self.users: Users | None = None
         """Each user with his own end; None: one user, who has the address's."""
         self.due = 0

@@ -53,10 +53,12 @@ class Ledger(Book):
             now: the clock, seconds since the epoch.
             line: kept in the journal for people who ask why.
         """
-        terms = self.terms(user, address)
-        until = at + terms.grace_seconds
+        terms = self._terms_of_most if self.terms_of is None else self.terms(user, address)
+        grace_seconds, longest = terms
+        until = at + grace_seconds
         if until <= now:
             return Reason.TOO_LATE
+        events = self.events
         limit = self.user_limit
         key = user_key(user) if limit.most else ""
         if key and not limit.admits(key, address, now):
@@ -66,30 +68,33 @@ class Ledger(Book):
         if auth is None:
             if len(addresses) >= self.authorisations.share:
                 return Reason.TOO_MANY
-            auth = addresses[address] = Authorisation(until, now, at, at)
+            auth = addresses[address] = Authorisation(until, now, at, at, server, protocol, user)
             self.version += 1
             changed = True
-            self.events.add("authorised", address, user, server, until)
+            if events.room:
+                events.add("authorised", address, user, server, until)
+            else:
+                events.lost += 1
         else:
             if key and auth.user != user:
                 limit.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
-                self.events.add("authorised", address, user, server, until)
+                events.add("authorised", address, user, server, until)
                 auth.users = None
             elif auth.users is None and (auth.user != user or auth.server == MANUAL):
                 self.list_users(address, auth)
             if until > auth.until:
                 auth.until = until
                 auth.renewed = now
-        if at >= auth.last:
-            auth.last = at
-            if auth.user != user or auth.server != server:
-                changed = True
-            auth.user = user
-            auth.server = server
-            auth.protocol = protocol
+            if at >= auth.last:
+                auth.last = at
+                if auth.user != user or auth.server != server:
+                    changed = True
+                auth.user = user
+                auth.server = server
+                auth.protocol = protocol
         if key:
             limit.add(key, address, until)
         if auth.users is not None and self.user_login(
@@ -98,7 +103,7 @@ class Ledger(Book):
             changed = True
         if (
             session is not None
-            and terms.max_session_seconds
+            and longest
             and self._open(session, address, at, protocol, user, auth, now)
         ):
             changed = True
@@ -106,7 +111,7 @@ class Ledger(Book):
             self.enqueue(address, auth, auth.until)
         if changed:
             self._journal_addresses[address] = line
-            self.map.add(address)
+            self._map_addresses[address] = None
         return None
 
     def _open(
@@ -132,14 +137,23 @@ class Ledger(Book):
             return False
         if isinstance(auth.sessions, set) and len(auth.sessions) >= MAX_SESSIONS:
             return False  # its work must stay small; those there hold the address
-        auth.hold(key)
+        if auth.sessions is None:
+            auth.sessions = key
+        else:
+            auth.hold(key)
         sessions[key] = opened = Session(address, at, protocol, user)
-        self.events.add("session", address, user, auth.server)
-        renewal = self.due_at(auth)
+        events = self.events
+        if events.room:
+            events.add("session", address, user, auth.server)
+        else:
+            events.lost += 1
+        renewal = self.due_at(auth) if auth.users is not None else auth.until - self._lead_seconds
         if auth.due > renewal or not auth.due:
-            self.enqueue(address, auth, renewal)
+            auth.due = renewal
+            self.due.put(address, renewal)
         self._journal_sessions[key] = None
-        self.index.add(key, opened)
+        if self.index.is_made:
+            self.index.add(key, opened)
         return True
 
     def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:

@@ -135,13 +135,14 @@ class Logins:
         `logger` wrote its line at `written`, where a sign that comes later may show it to have been
         a piece; the others are those of `Correlator.accepted`.
         """
-        known = bool(written) and address in self._ledger.authorisations
-        self.noticed.login(address, user)
+        known = self._ledger.authorisations.get(address)
+        if known is not None and known.user != user:
+            self.noticed.another_user(address, known.user, user)
         reason = self._correlator.accepted(
             session, address, user, known_as, protocol, at, now, line, holds=holds
         )
         if reason is None and written:
-            self._pieces.granted(logger, Granted(written, address, session, not known))
+            self._pieces.granted(logger, Granted(written, address, session, known is None))
         return reason
 
     def holds(self, server: Server, rule: Rule) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..model import Record
-from .authorisations import Authorisation, clean
+from .authorisations import clean
 
 MANY_USERS = 5
 """That many users from one address look like a proxy (or a proxy's backend) to an administrator."""
@@ -35,14 +34,9 @@ class TestLine(NamedTuple):
 
 
 class Noticed:
-    """The memory has shared addresses, users and servers that were refused, and test lines.
+    """The memory has shared addresses, users and servers that were refused, and test lines."""
 
-    Args:
-        authorisations: the ledger's, by address.
-    """
-
-    def __init__(self, authorisations: Mapping[str, Authorisation]) -> None:
-        self._authorisations = authorisations
+    def __init__(self) -> None:
         self.shared: dict[str, set[str]] = {}
         """Users of the addresses that more than one user logged in from."""
         self.crowded: dict[str, set[str]] = {}
@@ -54,16 +48,14 @@ class Noticed:
         self.tests: dict[str, TestLine] = {}
         """The newest lines of `--doctor`, by their tokens."""
 
-    def login(self, address: str, user: str) -> None:
-        """A login of `user` from `address` is about to be judged by the ledger."""
-        known = self._authorisations.get(address)
-        if known is None or known.user == user:
-            return
+    def another_user(self, address: str, known: str, user: str) -> None:
+        """A login of `user` from `address` is about to be judged by the ledger, where `known` was
+        the last one."""
         users = self.shared.get(address)
         if users is None:
             if len(self.shared) >= MAX_SHARED:
                 del self.shared[next(iter(self.shared))]
-            users = self.shared[address] = {known.user}
+            users = self.shared[address] = {known}
         if len(users) < MANY_USERS:
             users.add(user)
             if len(users) == MANY_USERS and len(self.crowded) < MAX_SHARED:

@@ -6,26 +6,28 @@ policy, ledger. Every line that leads to nothing has a `Reason`, and is counted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ..grammar.carriage import Carriage
 from ..grammar.matcher import Match, Matcher
 from ..grammar.rules import own_logs_of
 from ..model import Accepted, Connected, Ended, Reason, Record
 from ..syslog import records
-from ..syslog.scanner import Scanner
+from ..syslog.scanner import LINE_AT, Scanner
 from .correlator import Correlator
 from .counters import LINE_BYTES, Counts, line_count
 from .failures import MAX_FAILURES, Failure, place_of
 from .keys import logger_of
 from .ledger import Ledger
+from .lines import Lines
 from .logins import Logins
 from .noticed import TEST_PROGRAM, Noticed
 from .outcome import REFUSALS, Outcome, tell
 from .pieces import Pieces
 from .policy import Policy
 from .state import State
-from .usual import UsualLogins, Way
+from .usual import UsualLogins
+from .ways import Way
 
 ABOUT_SESSIONS = (Accepted, Connected, Ended)
 """Observations that authorise, connect or end: a piece must not be read as one."""
@@ -53,7 +55,7 @@ class Pipeline:
         self.ledger = ledger
         self.correlator = correlator
         self.counts = Counts()
-        self.noticed = Noticed(ledger.authorisations)
+        self.noticed = Noticed()
         self.failures: list[Failure] = []
         """For the log, which takes them out; at most `MAX_FAILURES` wait."""
         self.pieces = Pieces()
@@ -79,7 +81,6 @@ class Pipeline:
         self.scanner = Scanner(
             matcher.program_names | {TEST_PROGRAM}, matcher.instance_names, self.own_logs
         )
-        self._waiting: Iterator[tuple[bytes, bytes]] = iter(())
         self._known_as = {
             server.name: server.sessions_of for server in matcher.servers if server.sessions_of
         }
@@ -100,12 +101,14 @@ class Pipeline:
         )
         self.usual = UsualLogins(
             matcher=matcher,
+            scanner=self.scanner,
             logins=self.logins,
             state=self.state,
             cut_programs=self._cut,
             counts=self.counts,
             count=self._count,
         )
+        self._lines = Lines(self.scanner, self.usual.reader)
         self.follow(policy)
 
     def follow(self, policy: Policy) -> None:
@@ -125,16 +128,33 @@ class Pipeline:
     def take(self, block: bytes) -> None:
         """Take complete lines, for `work`."""
         self.counts.lines += line_count(block)
-        self._waiting = iter(self.scanner.named(block))
+        self._lines.take(block)
 
     def work(self, now: int) -> None:
         """Work on what `take` took. Called again after an alarm it goes on with the next line.
 
         No line stops those behind it: what our own code cannot do is counted and told.
         """
-        ways = self.usual.open_ways()
-        for line, program in self._waiting:
-            self._take(line, ways.get(program), now)
+        lines = self._lines
+        while True:
+            ways = self.usual.open_ways()
+            for found in lines.found:
+                self._take_found(found, now, now)
+            for line, program in lines.named:
+                self._take(line, ways.get(program), now)
+            if not lines.find():
+                return
+
+    def _take_found(self, found: tuple[str, ...], now: int, at: int) -> None:
+        """Take one line that `usual.reader` has found, written at `at`."""
+        try:
+            if not self._broken and self.usual.take_found(found, now, at):
+                return
+        except Exception as error:  # any: the next filter would fail on it as well
+            line = found[LINE_AT].encode("utf-8", "surrogateescape")
+            self._count(line, self._failed(line, error))
+            return
+        self._take(found[LINE_AT].encode("utf-8", "surrogateescape"), None, now, at)
 
     def _take(self, line: bytes, way: Way | None, now: int, at: int | None = None) -> None:
         """Take one line, which may go `way`; `at` is when it was written, if that is known."""
@@ -156,19 +176,32 @@ class Pipeline:
 
         Never later than `wall`: a line from the future counts as now.
         """
-        self.counts.lines += line_count(block)
+        self.take(block)
         latest = 0
-        ways = self.usual.open_ways()
-        for line, program in self.scanner.named(block):
-            at = stamp(line)
-            if at is None:
-                self._count(line, Outcome("none", Reason.NO_TIME))
-                continue
-            at = min(at, wall)
-            latest = max(latest, at)
-            self._take(line, ways.get(program), at, at)
+        lines = self._lines
+        while lines.find():
+            ways = self.usual.open_ways()
+            for found in lines.found:
+                line = found[LINE_AT].encode("utf-8", "surrogateescape")
+                at = self._time(line, stamp, wall)
+                if at is not None:
+                    latest = max(latest, at)
+                    self._take_found(found, at, at)
+            for line, program in lines.named:
+                at = self._time(line, stamp, wall)
+                if at is not None:
+                    latest = max(latest, at)
+                    self._take(line, ways.get(program), at, at)
         if latest:
             self.state.tick(latest)
+
+    def _time(self, line: bytes, stamp: Callable[[bytes], int | None], wall: int) -> int | None:
+        """Return the time of a line, None where `stamp` finds none: then it is counted."""
+        at = stamp(line)
+        if at is None:
+            self._count(line, Outcome("none", Reason.NO_TIME))
+            return None
+        return min(at, wall)
 
     def _count(self, line: bytes, outcome: Outcome) -> None:
         counts = self.counts

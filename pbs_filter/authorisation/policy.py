@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..addresses import Networks, special
@@ -58,6 +58,10 @@ class Policy:
     """All of them in one: most addresses are in none."""
     asks_for_tls: bool = field(init=False)
     """Whether there is a login that must be by TLS."""
+    refused_octets: Collection[str] = field(init=False)
+    """What IPv4 addresses begin with if `refuses` has to be asked; it may be in the other cases."""
+    weighs: bool = field(init=False)
+    """Whether `refuses` has to be asked of every login."""
 
     def __post_init__(self) -> None:
         self._by_reason = (
@@ -68,6 +72,13 @@ class Policy:
         )
         self.asks_for_tls = self.require_tls or any(group.require_tls for group in self.groups)
         self._refused = Networks(item for networks, _ in self._by_reason for item in networks.items)
+        self.refused_octets = frozenset(self._refused.octets)
+        self.weighs = bool(
+            self.allow_networks is not None
+            or self.allow_users is not None
+            or self.deny_users.items
+            or self.asks_for_tls
+        )
 
     @classmethod
     def of(

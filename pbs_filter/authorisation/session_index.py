@@ -17,6 +17,8 @@ class SessionIndex:
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
+        self.is_made = False
+        """Whether sessions have to be told of."""
         self._keys: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
         """An ordered one, because to find the first key of a dict whose first ones were removed
         takes the longer the more they were."""
@@ -30,6 +32,7 @@ class SessionIndex:
         """
         if self._keys is None:
             self._keys = Shards(self._max_sessions)
+            self.is_made = True
             for key, session in sorted(sessions.items(), key=lambda item: item[1].opened):
                 self.add(key, session)
         keys = self._keys.get((host_and_server + user, protocol))

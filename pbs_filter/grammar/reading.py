@@ -18,6 +18,12 @@ _conditional = re.compile(r"(\\.|\[\^?\]?(?:[^\]\\]|\\.)*\])|\(\?\(([0-9]+)\)", 
 """A condition on a group, as group 2; or, as group 1, an escape or a class, which may look like
 one."""
 
+_atoms = re.compile(
+    r"\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]|\(\?s:\.\)|\(\?(?!i:)[a-zA-Z-]+[:)]|[$^\n]", re.DOTALL
+)
+"""An escape, a class, a group with flags (but for i), or what is or means an end of a line."""
+_is_plain_escape = re.compile(r"\\[^0-9A-Za-z\n]|\\[wdSbtr]").fullmatch
+
 
 class Reading(NamedTuple):
     """One expression, translated."""
@@ -36,15 +42,18 @@ class Reading(NamedTuple):
 class Straight(NamedTuple):
     """The straight expression of one rule for one program, with each of the usual headers."""
 
-    in_text: Callable[[str], TextMatch | None]
-    """Reads a line with one of the two usual stamps."""
-    text_groups: tuple[int, ...]
-    """Groups of `records.USUAL_GROUPS`, then the message and `RESULTS`. Group 0, the whole text,
-    stands for a result that the rule has not."""
     in_json: Callable[..., TextMatch | None]
     """Reads a line of the JSON feed without its last two characters, `"}`."""
     json_groups: tuple[int, ...]
-    """Groups of `json_records.USUAL_GROUPS`, then as in `text_groups`."""
+    """Groups of `json_records.USUAL_GROUPS`, then the message and `straight.RESULTS`. Group 0, the
+    whole text, stands for a result that the rule has not."""
+    in_block: str | None
+    """The expression of what stands behind the host of a text line, in a block of lines; the end of
+    the line is `$`. None: it might read more than one line."""
+    block_groups: tuple[int, ...]
+    """Groups of the pid, of the message, and of `straight.RESULTS`; 0: the rule has it not."""
+    group_count: int
+    """The number of all groups of `in_block`."""
     has_local: bool
     has_protocol: bool
     session: str
@@ -65,6 +74,31 @@ def compiled(text: str) -> re.Pattern[str]:
 def behind(text: str, count: int) -> str:
     """Return the translated `text` as it is written behind `count` other groups."""
     return _conditional.sub(lambda found: found[1] or f"(?({int(found[2]) + count})", text)
+
+
+def within_a_line(pattern: str) -> str | None:
+    """Return what reads in one line of many what `pattern` reads in that line alone.
+
+    It is `pattern` with `$` for the end, if nothing in it can read a newline: then the newline is
+    to all of it what the end was. None: something might.
+    """
+    is_bound = True
+
+    def for_lines(match: re.Match[str]) -> str:
+        nonlocal is_bound
+        atom = match[0]
+        if atom == r"\Z":
+            return "$"
+        if atom == "(?s:.)":
+            return "."
+        if atom[0] == "\\":
+            is_bound = is_bound and _is_plain_escape(atom) is not None
+        else:
+            is_bound = is_bound and atom[0] == "[" and not re.match(atom, "\n")
+        return atom
+
+    text = _atoms.sub(for_lines, pattern)
+    return text if is_bound else None
 
 
 def among(own: Reading, rivals: Iterable[Reading]) -> tuple[str, int]:

@@ -22,10 +22,10 @@ import pyparsing as pp
 
 from ..addresses import MAPPED, QUAD
 from ..syslog.json_records import usual_json
-from ..syslog.records import usual_text
-from .compiler import Translator
+from ..syslog.records import usual_tag
+from .compiler import Translator, translate
 from .disjoint import are_disjoint, without_front
-from .reading import Straight
+from .reading import Straight, behind, within_a_line
 from .rules import Rule
 from .tokens import ADDRESS, token
 
@@ -50,31 +50,40 @@ def straight(rule: Rule, rivals: Iterable[Rule], program: str) -> Straight | Non
         return None
     if not {"user", "address"} <= {part.resultsName for part in parts if _is_plain(part)}:
         return None
+    read = pp.And([*map(_with_quad, parts)])
+    results = tuple(key if name == "key" else name for name in RESULTS)
+    groups = translate(read).groups
+    if any(len(groups.get(name, ())) > 1 for name in results) or (key and key not in groups):
+        return None  # a result stands in several places, or the session's key in none
+    if any(_may_be_empty(read, name) for name in results[3:]):
+        return None  # in a block this looks like a result that the line has not
     others = [each.expression for each in rivals if not are_disjoint(parts, each.expression)]
-    read = [*map(_with_quad, parts)]
-    begin = rf"(?=(.{{1,{MOST}}}+)(?<!\r)\Z)"
-    found = []
-    for head, number in (usual_text(program), usual_json(program)):
-        translator = Translator(False)
-        translator.count = number + 1
-        barred = "|".join(f"(?:{translator.of(other)})" for other in others)
-        bar = rf"(?!(?:{barred})\Z)" if others else ""
-        translator.groups.clear()
-        text = head + begin + bar + translator.of(pp.And(read))
-        at = [translator.groups.get(key if name == "key" else name, [0]) for name in RESULTS]
-        if any(len(numbers) > 1 for numbers in at) or (key and not at[-1][0]):
-            return None  # a result stands in several places, or the session's key in none
-        found.append((text, (*range(1, number + 2), *(numbers[0] for numbers in at))))
-    (in_text, text_groups), (in_json, json_groups) = found
+    message, at, count = _message(read, others, results)
+    head, number = usual_json(program)
     return Straight(
-        re.compile(in_text).fullmatch,
-        text_groups,
-        re.compile(in_json).fullmatch,
-        json_groups,
-        bool(text_groups[-3]),
-        bool(text_groups[-2]) and not rule.protocol,
+        re.compile(head + behind(message, number)).fullmatch,
+        (*range(1, number + 1), *(each and each + number for each in at)),
+        within_a_line(usual_tag(program) + behind(message, 1)),
+        (1, *(each and each + 1 for each in at)),
+        count + 1,
+        bool(at[-3]),
+        bool(at[-2]) and not rule.protocol,
         ",".join("key" if name == key else name for name in rule.session),
     )
+
+
+def _message(
+    read: pp.ParserElement, rivals: list[pp.ParserElement], results: tuple[str, ...]
+) -> tuple[str, tuple[int, ...], int]:
+    """Return what reads a message; the groups of it and of `results`; and how many there are."""
+    translator = Translator(False)
+    translator.count = 1
+    barred = "|".join(f"(?:{translator.of(rival)})" for rival in rivals)
+    bar = rf"(?!(?:{barred})\Z)" if barred else ""
+    translator.groups.clear()
+    text = rf"(?=(.{{1,{MOST}}}+)(?<!\r)\Z){bar}{translator.of(read)}\Z"
+    at = (translator.groups.get(name, [0])[0] for name in results)
+    return text, (1, *at), translator.count
 
 
 def _usual(expression: pp.ParserElement) -> list[pp.ParserElement]:
@@ -100,3 +109,11 @@ def _with_quad(part: pp.ParserElement) -> pp.ParserElement:
     if part.resultsName != "address":
         return part
     return (pp.Opt(MAPPED) + _QUAD) | part.copy().set_results_name(SPELT)
+
+
+def _may_be_empty(element: pp.ParserElement, name: str) -> bool:
+    """Return whether the result `name` in `element` may be the empty text."""
+    if name and element.resultsName == name:
+        return re.fullmatch(Translator(False).of(element), "") is not None
+    inside = [*getattr(element, "exprs", ()), *filter(None, [getattr(element, "expr", None)])]
+    return any(_may_be_empty(each, name) for each in inside)

@@ -43,17 +43,15 @@ MAX_LINE_BYTES = 65_536
 _FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: |\Z)"
 # Wrapped messages are left to _RARE.
 _common = re.compile(rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!{WRAPPED}).*)").fullmatch
-USUAL_GROUPS = ("host", "pid")
 
 
-def usual_text(program: str) -> tuple[str, int]:
-    """Return what stands before a message of `program` in the usual text, and its groups' number.
+def usual_tag(program: str) -> str:
+    """Return what stands between the host and a message of `program` in the usual text.
 
-    They are `USUAL_GROUPS`. Behind it comes a message that nothing is wrapped around, without the
-    CR that a line may end with.
+    It has the group of the pid. Behind it comes a message that nothing is wrapped around, without
+    the CR that a line may end with.
     """
-    tag = rf"{re.escape(program)}(?:\[({PID})\])?: "
-    return rf"{DAY_SYSLOG}({HOST}) {tag}(?!{WRAPPED})", len(USUAL_GROUPS)
+    return rf"{re.escape(program)}(?:\[({PID})\])?: (?!{WRAPPED})"
 
 
 _rfc5424 = re.compile(

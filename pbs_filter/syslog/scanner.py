@@ -21,7 +21,7 @@ The reasons for its speed, in the order in which a line is read:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .headers import (
@@ -36,15 +36,26 @@ from .headers import (
     NGINX,
     PRI,
     TAI64,
+    TIME,
     OwnLog,
 )
 
 # Less strict than the stamps and hosts in `headers`, and faster: one class, not ten numbers.
 _USUAL_STAMP = "(?:[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:.,]{8,18}+|[0-9][-0-9T:.,+Z]{18,40}+)"
-_USUAL = (
-    rf"{_USUAL_STAMP} [0-9A-Za-z._:@/+~-]{{1,255}}+(?<!:) (?=[^ \n\[:]++(?:\[|:(?:[ \r\n]|\Z)))"
-)
+_USUAL_HOST = "[0-9A-Za-z._:@/+~-]{1,255}+(?<!:)"
+_BEFORE_TAG = r"(?=[^ \n\[:]++(?:\[|:(?:[ \r\n]|\Z)))"
+_USUAL = rf"{_USUAL_STAMP} {_USUAL_HOST} {_BEFORE_TAG}"
+# The same, and whether the stamp is one of `headers`, with the host.
+_EXACT = f"(?:([A-Z][a-z][a-z] [ 0-9][0-9] {TIME}|{ISO})|{_USUAL_STAMP})"
+_USUAL_IN_GROUPS = rf"{_EXACT} ({_USUAL_HOST}) {_BEFORE_TAG}"
+LINE_AT, HOST_AT = 0, 3
+"""Where the line and its host stand in what `Scanner.reader` finds."""
+GROUPS_BEFORE = 4
+"""How many groups stand before those of the `messages` of `Scanner.reader`."""
 _STAMP = f"(?:{BSD}|{ISO}|{DAY_TIME}|{EPOCH}|{TAI64}) "
+
+Reader = Callable[[str], list[tuple[str, ...]]]
+"""See `Scanner.reader`."""
 
 _text_line = re.compile(rb"\n[^{]").search
 
@@ -101,6 +112,9 @@ class Scanner:
         # Each is compiled when a block needs it: most feeds need one of them, and a start
         # takes 15 ms for all three.
         self._lines = _Searched(rf"\n({text}|\{{[^\n]*?{either})")
+        begin = rf"\n((?>{PRI})(?>({_USUAL_IN_GROUPS})|)(?(2)(?:(?(3)(?:"
+        end = rf")|(?!))|{names}[\[:][^\n]*+)|(?:{others})[^\n]*+)|\{{[^\n]*?{either})"
+        self._around_messages = begin, end.replace(f"({json_names})", f"(?:{json_names})")
         self._json = _Searched(json)
         self._journal = _Searched(either)
 
@@ -119,6 +133,18 @@ class Scanner:
         if block.startswith(b"{") and not _text_line(block):
             return self._json_candidates(block)
         return [(line, name) for line, _, name, _ in self._lines.pattern().findall(b"\n" + block)]
+
+    def reader(self, messages: str) -> Reader:
+        """Return a function that finds the lines of `named` in text, and reads some of them.
+
+        Args:
+            messages: an expression for what stands behind the host, to the end of the line, `$`;
+                its first group has the number `GROUPS_BEFORE` + 1.
+
+        The function takes lines, each with a newline in front of it, and returns for each line the
+        text of all groups. Those of `messages` are empty in a line that was only found.
+        """
+        return re.compile(messages.join(self._around_messages), re.MULTILINE).findall
 
     def _json_candidates(self, block: bytes) -> list[tuple[bytes, bytes]]:
         lines = []

@@ -266,7 +266,8 @@ def test_time_passes_and_clocks_are_set_for_everything():
 def test_after_an_alarm_the_work_goes_on_with_the_next_line():
     made = new()
     made.take((COURIER + "\n" + COURIER.replace("2.7", "2.9") + "\n").encode())
-    next(made._waiting)  # the line that was given up
+    made._lines.find()
+    next(made._lines.named)  # the line that was given up
     made.work(NOW)
     assert {"192.0.2.9"} == set(made.ledger.authorisations)
 

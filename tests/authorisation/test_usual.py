@@ -10,11 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pbs_filter.authorisation.lines import PART_BYTES, Lines
 from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.authorisation.policy import Policy
-from pbs_filter.authorisation.usual import ENOUGH
-from pbs_filter.grammar import Matcher
-from pbs_filter.model import Reason
+from pbs_filter.authorisation.ways import ENOUGH
+from pbs_filter.grammar import Matcher, Rule, samples, token
+from pbs_filter.grammar import line as wording
+from pbs_filter.grammar.carriage import SYSLOG
+from pbs_filter.model import Accepted, Reason
 from pbs_filter.servers import SERVERS, apple
 from pbs_filter.syslog.records import MAX_LINE_BYTES
 
@@ -89,6 +92,9 @@ def result(made: Pipeline) -> tuple[object, ...]:
 
 def is_straight(made: Pipeline, line: str, now: int = NOW) -> bool:
     """Whether the straight way takes `line`; it leads to what it leads to on the general one."""
+    if not line.startswith("{"):
+        read = made.usual.reader()
+        return read is not None and made.usual.take_found(*read("\n" + line), now, now)
     _, program = made.scanner.named(line.encode() + b"\n")[0]
     way = made.usual.open_ways().get(program)
     return way is not None and made.usual.take(line.encode(), way, now)
@@ -329,6 +335,53 @@ def test_a_server_whose_pieces_look_like_lines_has_no_way_beside_one_that_is_off
     assert {} == made.usual.ways
 
 
+def test_a_block_is_worked_on_in_parts() -> None:
+    made = new()
+    long_one = HEAD + "dovecot: " + "x" * PART_BYTES
+    logins = [dovecot(f"user{n}", f"192.0.{n // 200}.{n % 200 + 3}", f"K{n}") for n in range(900)]
+    made.block("\n".join([*logins, long_one, *logins[:2], "no header"]).encode(), NOW)
+    assert 900 == len(made.ledger.authorisations)
+    assert {"dovecot": 900} == made.counts.logins
+    assert 2 == made.counts.reasons[Reason.TOLD_TWICE]
+    assert 1 == made.counts.reasons[Reason.TOO_LONG]
+    assert {b"dovecot"} == made.usual.ways.keys()
+
+
+class Alarm(BaseException):
+    pass
+
+
+@pytest.mark.changes_code
+def test_an_alarm_while_lines_are_read_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = warm(new())
+
+    def rings(_text: str) -> list[tuple[str, ...]]:
+        raise Alarm
+
+    monkeypatch.setattr(made.usual, "reader", lambda: rings)
+    made._lines = Lines(made.scanner, made.usual.reader)
+    made.take((dovecot("alice", "192.0.2.8") + "\n" + dovecot("eve", "192.0.2.9")).encode())
+    with pytest.raises(Alarm):
+        made.work(NOW)
+    made.work(NOW)
+    assert {"192.0.2.7", "192.0.2.8", "192.0.2.9"} == set(made.ledger.authorisations)
+
+
+def test_a_rule_that_may_read_more_than_a_line_has_a_way_for_the_feed_alone() -> None:
+    of_a_site = Rule(
+        "login",
+        Accepted,
+        wording("{user} from {address}") + token(r"\s{0,1}+", "a blank"),
+        samples(""),
+    )
+    server = replace(apple.SERVER, name="own", programs={"acmepop": "pop3"}, rules=(of_a_site,),
+                     carriage=SYSLOG, own_logs=())  # fmt: skip
+    made = warm(pipeline(Matcher((server,))), HEAD + "acmepop: bob from 192.0.2.7")
+    assert {b"acmepop"} == made.usual.ways.keys()
+    assert made.usual.reader() is None
+    assert is_straight(made, as_json("acmepop", "bob from 192.0.2.8"))
+
+
 @pytest.mark.changes_code
 def test_a_line_that_stops_it_stops_no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     made = warm(new())
@@ -336,7 +389,7 @@ def test_a_line_that_stops_it_stops_no_replay(monkeypatch: pytest.MonkeyPatch) -
     def fails(*_arguments: object) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(made.usual, "take", fails)
+    monkeypatch.setattr(made.usual, "take_found", fails)
     made.replay(dovecot("alice", "192.0.2.8").encode() + b"\n", lambda _line: NOW, NOW)
     assert 1 == made.counts.reasons[Reason.FAILED]
     assert "ZeroDivisionError" in made.failures[0].error

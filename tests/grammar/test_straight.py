@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 import pyparsing as pp
 import pytest
@@ -15,9 +16,11 @@ from pbs_filter.grammar.attacks import CANARY
 from pbs_filter.grammar.disjoint import are_disjoint, flat, without_front
 from pbs_filter.grammar.matcher import Match
 from pbs_filter.grammar.observe import protocol_of
+from pbs_filter.grammar.reading import behind, within_a_line
 from pbs_filter.grammar.straight import straight
 from pbs_filter.model import Accepted, Record
 from pbs_filter.servers import SERVERS
+from pbs_filter.syslog.scanner import GROUPS_BEFORE, HOST_AT, LINE_AT, Scanner
 
 from ..reading import read
 
@@ -69,24 +72,39 @@ def in_json(program: str, pid: str, message: str) -> bytes:
     ).encode("utf-8", "surrogatepass")
 
 
-def said(made, way: bytes):
-    """What the straight expression reads in a line: host, pid, message, and the login."""
-    text = way.decode("utf-8", "surrogateescape")
-    if text.startswith("{"):
-        match = made.in_json(text, 0, len(text) - 2) if text.endswith('"}') else None
-        if match is None:
-            return None
-        host, tag_pid, pid, *_ = match.group(*made.json_groups)[4:]
-        pid = tag_pid or pid.replace("-", "")
-        results = match.group(*made.json_groups)[10:]
-    else:
-        match = made.in_text(text)
-        if match is None:
-            return None
-        host, pid, *results = match.group(*made.text_groups)
-    message, user, address, spelt, local, service, key = results
+@lru_cache(None)
+def reader(server: Server, rule: Rule, program: str):
+    """What reads lines of text in a block, and where their results stand."""
+    made = MATCHER.straight(program, server, rule)
+    read = Scanner([program]).reader(behind(made.in_block, GROUPS_BEFORE))
+    return read, tuple(each and each + GROUPS_BEFORE for each in made.block_groups)
+
+
+def said_in_text(made, read, groups, lines):
+    """Yield each line of text that is read straight, in a block of all, and what is read in it."""
+    block = b"".join(b"\n" + each for each in lines).decode("utf-8", "surrogateescape")
+    for found in read(block):
+        pid, message, *results = (found[group - 1] if group else "" for group in groups)
+        if message:
+            line = found[LINE_AT].encode("utf-8", "surrogateescape")
+            yield line, meant(made, found[HOST_AT], pid, message, *results)
+
+
+def said_in_json(made, line: bytes):
+    """What the straight expression reads in a line of the feed; None: it does not."""
+    text = line.decode("utf-8", "surrogateescape")
+    match = made.in_json(text, 0, len(text) - 2) if text.endswith('"}') else None
+    if match is None:
+        return None
+    host, tag_pid, pid, *_ = match.group(*made.json_groups)[4:]
+    results = match.group(*made.json_groups)[10:]
+    return meant(made, host, tag_pid or pid.replace("-", ""), *results)
+
+
+def meant(made, host, pid, message, user, address, spelt, local, service, key):
+    """The header, the message, and the login."""
     address = address or canonical(spelt)
-    session = {"": None, "pid": pid or None, "key": key}.get(
+    session = {"": None, "pid": pid or None, "key": key or None}.get(
         made.session, f"{user},{address},{key}" if user and key else None
     )
     return (
@@ -95,8 +113,8 @@ def said(made, way: bytes):
         message,
         user,
         address,
-        canonical(local) if made.has_local and local is not None else None,
-        protocol_of(service) if made.has_protocol and service is not None else None,
+        canonical(local) if made.has_local and local else None,
+        protocol_of(service) if made.has_protocol and service else None,
         session,
     )
 
@@ -104,13 +122,18 @@ def said(made, way: bytes):
 def compare(server: Server, rule: Rule, program: str, lines) -> int:
     """How many of `lines` the straight expression reads, each as the general way does."""
     made = MATCHER.straight(program, server, rule)
+    if made is None:
+        return 0
+    texts = [each for each in lines if not each.startswith(b"{")]
+    feed = [each for each in lines if each.startswith(b"{") and b"\n" not in each]
+    found = [*said_in_text(made, *reader(server, rule, program), texts)]
+    found += [(each, said_in_json(made, each)) for each in feed]
     count = 0
-    for each in lines:
-        found = None if made is None or b"\n" in each else said(made, each)
-        if found is None:
+    for found_line, said in found:
+        if said is None:
             continue
-        host, pid, message, user, address, local, service, session = found
-        record = read(each)
+        host, pid, message, user, address, local, service, session = said
+        record = read(found_line)
         assert isinstance(record, Record)
         assert (host, pid, message, program) == (
             record.host,
@@ -216,6 +239,46 @@ def rule_of(expression: pp.ParserElement, **more) -> Rule:
 )
 def test_a_rule_of_another_kind_has_no_straight_expression(rule: Rule) -> None:
     assert straight(rule, (), "acmepop") is None
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rule_of(line("{user} from {address}") + pp.Opt(" as " + token("x{0,3}+", "x")("protocol"))),
+        rule_of(line("{user} from {address} ") + token("x{0,3}+", "x")("key"), session=("key",)),
+    ],
+)
+def test_a_result_that_may_be_empty_is_for_the_general_way(rule: Rule) -> None:
+    assert straight(rule, (), "acmepop") is None
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"a\s",
+        "[^x]",
+        r"[\s]",
+        "a$",
+        "^a",
+        "(?s:a.)",
+        "(?m:a)",
+        r"\Ba",
+        r"\x0a",
+        "\n",
+        "\\\n",
+        r"\W",
+    ],
+)
+def test_what_might_read_more_than_a_line_is_for_no_block(pattern: str) -> None:
+    assert within_a_line(pattern) is None
+    made = straight(rule_of(line("{user} from {address}") + token(pattern, "x")), (), "acmepop")
+    assert made is not None
+    assert made.in_block is None
+
+
+def test_in_a_block_the_end_of_a_line_is_its_newline() -> None:
+    pattern = r"\\Z(?i:[^\n]){2}(?s:.)\Z"
+    assert r"\\Z(?i:[^\n]){2}.$" == within_a_line(pattern)
 
 
 BEGIN = pp.Literal("LOGIN, user=")

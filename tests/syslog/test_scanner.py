@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.model import Record
 from pbs_filter.syslog import headers
-from pbs_filter.syslog.scanner import Scanner
+from pbs_filter.syslog.scanner import GROUPS_BEFORE, HOST_AT, LINE_AT, Scanner
 
 from ..reading import OWN_LOGS, read
 
@@ -29,6 +29,7 @@ PROGRAMS = (
 )
 INSTANCES = ("imap", "pop3")
 SCANNER = Scanner(PROGRAMS, INSTANCES, OWN_LOGS)
+READ = SCANNER.reader("(dovecot|popa3d): (x)$")
 
 
 JOURNALED = (
@@ -206,12 +207,24 @@ def lines(draw):
 @example([JOURNALED, b"Nov 20 09:11:13 mx1 pop3d: x", JOURNALED])
 @example([b"Nov 20 09:11:13 mx1 dovecot: x", b"", b"Nov 20 09:11:13 pop3d: y"])
 def test_every_line_of_a_claimed_program_is_found_in_order(block):
-    found = SCANNER.candidates(b"".join(line + b"\n" for line in block))
-    remaining = iter(block)
-    assert all(line in remaining for line in found)  # a part of the lines, in their order
-    assert [line for line in block if must_be_found(line)] == [
-        line for line in found if must_be_found(line)
-    ]
+    lines = b"".join(line + b"\n" for line in block)
+    text = "\n" + lines.decode("utf-8", "surrogateescape")
+    by_reader = [groups[LINE_AT].encode("utf-8", "surrogateescape") for groups in READ(text)]
+    for found in (SCANNER.candidates(lines), by_reader):
+        remaining = iter(block)
+        assert all(line in remaining for line in found)  # a part of the lines, in their order
+        assert [line for line in block if must_be_found(line)] == [
+            line for line in found if must_be_found(line)
+        ]
+
+
+def test_what_the_reader_reads_is_told_with_the_line_and_its_host():
+    read = SCANNER.reader("(dovecot): ([a-z]*)$")
+    text = "\nNov 20 09:11:13 mx1 dovecot: x\nNov 20 09:11:13 mx2 sshd: x\n20 mx3 dovecot: y\n"
+    text += "Nov 20 09:11:13 mx4 dovecot: X\n2026-11-20T09:11:13Z mx5 dovecot: z"
+    found = [(each[HOST_AT], *each[GROUPS_BEFORE:]) for each in read(text)]
+    assert [("mx1", "dovecot", "x"), ("mx4", "", ""), ("mx5", "dovecot", "z")] == found
+    assert "Nov 20 09:11:13 mx4 dovecot: X" == read(text)[1][LINE_AT]
 
 
 OURS = [
