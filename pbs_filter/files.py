@@ -44,6 +44,16 @@ def busy(doing: str, path: str, error: OSError) -> StoreBusy:
     return StoreBusy(f"cannot {doing} {path!r}: {why}; {todo}, it is tried again")
 
 
+def read_beginning(path: str, number: int) -> bytes:
+    """Return the first `number` bytes of a file which others might have put there: no link is
+    followed, and no pipe waited for. Raises: OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(fd, number)
+    finally:
+        os.close(fd)
+
+
 def check_directory(path: str, uids: Collection[int] = ()) -> None:
     """Refuse a directory in which somebody else could swap our files, or we could not make them.
 
@@ -122,12 +132,7 @@ def check_not_anothers(path: str, beside: Collection[str]) -> None:
     if any(map(os.path.lexists, beside)):
         return
     try:
-        # A pipe would keep us waiting for its other end; what it is, `check_file` says.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            head = os.read(fd, 4)
-        finally:
-            os.close(fd)
+        head = read_beginning(path, 4)  # if it is a pipe, `check_file` says so
     except IsADirectoryError:
         raise ConfigError(
             f"{path!r} is a directory, and none of our files is beside it: write the path of a "

@@ -8,6 +8,7 @@ line is the checksum of the rest; each other line is `END NAME`, see `map_format
 from __future__ import annotations
 
 import os
+import time
 from binascii import crc32
 
 from ..errors import StoreBusy
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MOST = 1000
 _NAME_BYTES = 256
 _BYTES = 1 << 19
+PAUSE_SECONDS = 10.0
+"""A file that cannot be written is tried again after this, or when a member is new: there may be
+hundreds of misses a second."""
 ROUGH_SECONDS = 3600
 """The file is written when the END of a member is so much later than that which it has, and not at
 each sign of life; what it has is that much later, so that it is never too early."""
@@ -33,16 +37,24 @@ class KnownMembers:
         directory: which these lookups may write.
         locations: of the map.
         say: takes a sentence that the operator should read; the first text is its cause.
+        timer: tells seconds of a clock that nobody sets.
     """
 
     def __init__(
-        self, directory: str, locations: Sequence[str], say: Callable[[str, str], None]
+        self,
+        directory: str,
+        locations: Sequence[str],
+        say: Callable[[str, str], None],
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = f"{directory}/members-{crc32(' '.join(locations).encode()):08x}"
         self._say = say
         self._ends: dict[bytes, int] | None = None
         """As far as it was read."""
         self._is_written = True
+        self._timer = timer
+        self._write_at = 0.0
+        """From when on a file that could not be written is tried again."""
 
     def ends(self) -> dict[bytes, int]:
         """Return when nothing of each member lives any more, epoch seconds.
@@ -70,9 +82,10 @@ class KnownMembers:
             is_news = end > max(now, known.get(name, 0)) and _is_name(name)
             if is_news and (name in kept or len(kept) < MOST):
                 kept[name] = end + ROUGH_SECONDS
-        if kept == known and self._is_written:
+        if kept == known and (self._is_written or self._timer() < self._write_at):
             return
         self._ends = kept
+        self._write_at = self._timer() + PAUSE_SECONDS
         self._is_written = False
         try:
             # Another process may have learned more.
@@ -90,18 +103,13 @@ class KnownMembers:
             self._say(self._path, str(error))
 
     def _read(self) -> dict[bytes, int]:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        from ..files import busy, read_beginning
+
         try:
-            fd = os.open(self._path, flags)
-            try:
-                content = os.read(fd, _BYTES)
-            finally:
-                os.close(fd)
+            content = read_beginning(self._path, _BYTES)
         except FileNotFoundError:
             return {}
         except OSError as error:
-            from ..files import busy
-
             raise busy("read", self._path, error) from None
         checksum, _, lines = content.partition(b"\n")
         if checksum != _checksum(lines):

@@ -9,9 +9,7 @@ line is `HOST PORT`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from .. import files
 
@@ -40,16 +38,14 @@ class KnownNodes:
 
     def _read(self) -> Nodes:
         """Return the nodes of the file, () where it cannot be read or has another location."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            fd = os.open(self._path, flags)
+            content = files.read_beginning(self._path, _BYTES)
         except OSError:
             return ()
-        with open(fd, "rb") as file, suppress(OSError):
-            first, *lines = file.read(_BYTES).decode("utf-8", "replace").splitlines() or [""]
-            if first == self._location:
-                return tuple(node for node in map(_node, lines) if node is not None)
-        return ()
+        first, *lines = content.decode("utf-8", "replace").splitlines() or [""]
+        if first != self._location:
+            return ()
+        return tuple(node for node in map(_node, lines) if node is not None)
 
     def learn(self, nodes: Iterable[tuple[str, int]]) -> None:
         """Write `nodes` to the file if they are new; an error is logged, not raised."""

@@ -13,7 +13,7 @@ import pytest
 from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.lookup import known_members
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES, Lookup, open_reader
-from pbs_filter.lookup.known_members import ROUGH_SECONDS, KnownMembers
+from pbs_filter.lookup.known_members import PAUSE_SECONDS, ROUGH_SECONDS, KnownMembers
 from pbs_filter.lookup.redis_reader import RedisReader
 from pbs_filter.map_format.redis_members import Mark
 
@@ -149,8 +149,14 @@ def test_a_file_that_cannot_be_written_is_said_and_tried_again(
     known: Callable[..., KnownMembers], tmp_path: Path, said: list[str]
 ) -> None:
     directory = tmp_path / "there"
-    memory = KnownMembers(str(directory), HERE, lambda _cause, text: said.append(text))
+    timer = iter([0.0, *[1.0] * 1000, PAUSE_SECONDS, PAUSE_SECONDS])
+    memory = KnownMembers(
+        str(directory), HERE, lambda _cause, text: said.append(text), timer.__next__
+    )
     memory.learn({b"pop1": END}, NOW)
+    for _ in range(1000):
+        memory.learn({b"pop1": END}, NOW)
+    assert 1 == len(said), "not tried at each miss"
     assert [b"pop1"] == list(memory.ends())
     assert "cannot write" in said[0]
     assert "create the directory" in said[0]
