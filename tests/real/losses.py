@@ -24,7 +24,7 @@ BEFORE = 100
 """Logins that are sent before the trouble begins. A filter that is killed for it (the program is
 missing, the configuration wrong) has stored them; other troubles begin somewhere among them."""
 KILLS = 5
-STOP_SECONDS = 40
+STOP_SECONDS = 60
 """rsyslogd gives up its queue and a filter that hangs before this is over."""
 QUIET_SECONDS = 30.0
 """When no login comes for so long, no more are expected."""

@@ -98,6 +98,7 @@ TROUBLES = (
     ("program missing", "two restarts"),
     ("configuration wrong", "stop, start"),
     ("store full", "two restarts"),
+    ("hangs", "stop, start"),
     ("killed 5 times", "stop, start"),
 )
 

@@ -156,7 +156,7 @@ class Process:
         assert self._child is not None
         return self._child.wait(seconds)
 
-    def stop(self, number: Signals = SIGTERM) -> None:
+    def stop(self, number: Signals = SIGTERM, seconds: float = STOP_SECONDS) -> None:
         """End it and what it started. Nothing happens if it is not running."""
         child = self._child
         if child is None:
@@ -164,7 +164,7 @@ class Process:
         if child.poll() is None:
             child.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(STOP_SECONDS)
+                child.wait(seconds)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, SIGKILL)
         child.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from ..shipped import LogSocket, children
+from . import process
 from .process import Process, wait_for
 
 
@@ -18,6 +19,10 @@ def public_directory() -> Path:
     public = Path(tempfile.mkdtemp(prefix="pbs-"))
     public.chmod(0o755)
     return public
+
+
+STOP_SECONDS = 60.0
+"""systemd gives 90 s; rsyslogd with a filter that is ill needs 34."""
 
 
 class SyslogDaemon:
@@ -34,11 +39,11 @@ class SyslogDaemon:
     def start(self) -> Self:
         raise NotImplementedError
 
-    def stop(self) -> None:
-        """Stop it as systemd does: SIGTERM to every process of the service."""
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop it as systemd does: SIGTERM to every process of the service, and then time."""
         for pid in children(self.pid) if self.process.running() else ():
             os.kill(pid, signal.SIGTERM)
-        self.process.stop()
+        self.process.stop(seconds=seconds)
 
     def hang_up(self) -> None:
         """What `systemctl reload` and log rotation do."""
@@ -48,7 +53,7 @@ class SyslogDaemon:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.stop(process.STOP_SECONDS)
         if self.socket.parent.name.startswith("pbs-"):
             shutil.rmtree(self.socket.parent)
 
