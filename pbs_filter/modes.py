@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(NamedTuple):
     """A mode: the program does this one thing, and ends."""
 
     name: str
@@ -99,8 +98,7 @@ MODES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Extra:
+class Extra(NamedTuple):
     """An option that belongs to some modes."""
 
     flag: str

@@ -20,7 +20,6 @@ import pytest
 
 from pbs_filter import cli
 from pbs_filter.authorisation.countries import Countries
-from pbs_filter.config.declare import options_of
 from pbs_filter.config.options import OPTIONS, Config
 from pbs_filter.config.tables import Export, SiteServer
 from pbs_filter.errors import EXIT_STATUSES
@@ -89,7 +88,7 @@ def test_pbs_filter_toml_5_has_each_key_its_default_and_its_flags() -> None:
         assert f"[[{option.name}]]" if option.kind.table else f"{option.name} = " in page
         if option.flags:
             assert f"Command line: {', '.join(option.flags)}" in page
-    for word in (*options_of(Export), *FORMATS, exporter.SQLITE, *options_of(SiteServer)):
+    for word in (*Export.options, *FORMATS, exporter.SQLITE, *SiteServer.options):
         assert re.search(rf"\b{word}\b", page), word
 
 

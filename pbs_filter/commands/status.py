@@ -9,7 +9,6 @@ from typing import Any
 
 from ..config.options import Config
 from ..errors import StoreBusy
-from ..model import Reason
 from ..monitor.configuration import not_in_use
 from ..service import control
 from ..terminal import Span, ansi, json_line, moment, safe
@@ -164,6 +163,7 @@ def _reason(item: Mapping[str, Any]) -> list[str]:
 
 def _example(line: str) -> str:
     """Return a line as people know it: program and message, not what the feed puts around them."""
+    from ..model import Reason
     from ..syslog import records
 
     record = records.reader()(line.encode())

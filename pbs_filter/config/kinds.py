@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..addresses import Networks
 from ..errors import ConfigError
 from ..map_format import redis_url
 from ..text import duration_seconds, nearest
 
+if TYPE_CHECKING:
+    from .declare import Table
+
 MAX_NAME_CHARACTERS = 64
 _NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of value."""
 
     check: Callable[[Any], Any]
@@ -35,7 +36,7 @@ class Kind:
     """The valid values, as a sentence; empty where the default shows them."""
     on_command_line: bool = True
     """Whether the command line has an option for it."""
-    table: type | None = None
+    table: type[Table] | None = None
     """The class that declares the keys, where the value is a list of tables `[[NAME]]`."""
 
 

@@ -7,11 +7,11 @@ made from it, and by `python -m tests.generated` `examples/pbs-filter.toml` and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ..addresses import LOOPBACK
 from ..map_format import redis_url
-from .declare import option, options_of, tables
+from .declare import Table, option, tables
 from .kinds import (
     LISTS,
     MAP,
@@ -32,8 +32,7 @@ DEFAULT_PATH = "/etc/pbs-filter.toml"
 DAY = 86400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Table):
     """Every option with its value."""
 
     map: str = option(
@@ -292,7 +291,7 @@ class Config:
         "A site's own server: templates of its lines, or pop-before-smtp's patterns, and samples; "
         "or only python.",
     )
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = MappingProxyType({})
     """Where each value came from, for --dumpconfig."""
     files_read: tuple[str, ...] = ()
     """The configuration files that were read, in their order."""
@@ -346,5 +345,5 @@ class Config:
         return self.files + ".nowrite.control"
 
 
-OPTIONS = options_of(Config)
+OPTIONS = Config.options
 """The options by name, in the order in which documents show them."""

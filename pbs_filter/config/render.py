@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from typing import Any
 
-from .declare import REQUIRED, Option, options_of
+from .declare import REQUIRED, Option, Table
 from .kinds import MODE
 from .options import OPTIONS, Config
 
@@ -39,11 +38,11 @@ def dump_json(config: Config) -> str:
     return json.dumps({"files": config.files_read, "options": options}) + "\n"
 
 
-def plain_values(table: Any) -> dict[str, Any]:
+def plain_values(table: Table) -> dict[str, Any]:
     """Return the values of a checked table as TOML and JSON have them, [[tables]] without
     defaults."""
     values = {}
-    for name, option in options_of(table.__class__).items():
+    for name, option in table.options.items():
         value = getattr(table, name)
         if isinstance(table, Config) or value != option.default:
             values[name] = f"{value:04o}" if option.kind is MODE else _plain(value)
@@ -51,7 +50,7 @@ def plain_values(table: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
+    if isinstance(value, Table):
         return plain_values(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -96,7 +95,7 @@ def _example(option: Option) -> str:
         return f"{text}\n#{option.name} = {toml(option.default)}\n"
     keys = [
         _comment(f"{label(key)}: {key.about} {key.kind.accepts}".rstrip(), "  ")
-        for key in options_of(option.kind.table).values()
+        for key in option.kind.table.options.values()
     ]
     head = f"# Write [[{option.name}]] and its keys at the end of the file, once for each:"
     return "\n".join([text, head, *keys]) + "\n"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from .declare import REQUIRED, option
+from .declare import REQUIRED, Table, option
 from .kinds import (
     COMMAND,
     MODE,
@@ -28,8 +27,7 @@ HOLDS_NETWORKS = "cidr"
 """The format of `[[export]]` that can hold networks, as `ipv6_prefix` makes them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
+class Export(Table):
     """One `[[export]]`: a file for an MTA that reads no map."""
 
     format: str = option(
@@ -56,8 +54,7 @@ class Export:
     mode: int = option(MODE, 0o644, "The mode of the file, in octal digits.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Table):
     """One `[[groups]]`: users and networks whose logins count for longer or shorter."""
 
     name: str = option(NAME, REQUIRED, "What --explain calls it.")
@@ -78,8 +75,7 @@ class Group:
     require_tls: bool | None = option(YES_NO, None, "As the option of this name, likewise.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class Hook(Table):
     """One `[[hook]]`: a command to run when something happened."""
 
     on: tuple[str, ...] = option(
@@ -95,8 +91,7 @@ class Hook:
     timeout_seconds: int = option(seconds(1, 300), 10, "The command is ended when it takes longer.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SiteServer:
+class SiteServer(Table):
     """One `[[server]]`: a POP or IMAP server of the site's own."""
 
     name: str = option(TEXT, "", "1 to 12 characters of a-z, 0-9 and '-'.")

@@ -6,7 +6,6 @@ So the configuration that runs may be another than that of the files; `Reload` k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..authorisation.pipeline import Pipeline
@@ -60,7 +59,7 @@ class Reload:
             self._log.say(f"SIGHUP: {error}; going on with the old networks")
             return
         again = {name: getattr(config, name) for name, each in OPTIONS.items() if each.reload}
-        self._config = replace(self._config, sources=config.sources, **again)
+        self._config = self._config.changed(sources=config.sources, **again)
         self._lists = _sums(_lists(self._config))
         self._log.say("SIGHUP: log reopened, networks and accounts read again")
         if waiting := not_in_use({"configuration": {"restart": self._waiting(config)}}):

@@ -242,7 +242,7 @@ def servers_counted(config: Config) -> frozenset[str]:
     except (OSError, ValueError):
         return frozenset()
     found = {login.server for login in usage.devices} if usage is not None else set()
-    return frozenset(found & {server.name for server in servers_of(replace(config, servers=()))})
+    return frozenset(found & {server.name for server in servers_of(config.changed(servers=()))})
 
 
 JOURNAL = "systemd's journal"
@@ -262,7 +262,7 @@ def mail_log(config: Config) -> LogSummary | None:
         return None
     # Also of servers that are not read today.
     matcher = Matcher(
-        servers_of(replace(config, servers=())), programs=config.programs, enable=config.enable
+        servers_of(config.changed(servers=())), programs=config.programs, enable=config.enable
     )
     logins: dict[str, int] = {}
     unread: dict[str, int] = {}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from pbs_filter.config.declare import options_of
 from pbs_filter.config.load import build
 from pbs_filter.config.options import OPTIONS
 from pbs_filter.config.tables import HOLDS_NETWORKS, Export
@@ -244,7 +243,7 @@ def test_every_key_of_an_export_is_read():
 
 
 def test_the_formats_that_can_be_configured_are_those_that_are_written():
-    words = options_of(Export)["format"].kind.accepts
+    words = Export.options["format"].kind.accepts
     assert f"One of: {', '.join([*FORMATS, exporter.SQLITE])}." == words
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 
-from pbs_filter.config.declare import options_of
 from pbs_filter.config.load import build
 from pbs_filter.config.options import OPTIONS, Config
 from pbs_filter.config.render import dump, dump_json, example, toml
@@ -61,7 +60,7 @@ def test_keys_are_quoted_where_toml_wants_it():
 
 def test_every_option_says_what_it_is_about():
     for table in (Config, *(o.kind.table for o in OPTIONS.values() if o.kind.table)):
-        for option in options_of(table).values():
+        for option in table.options.values():
             assert option.about.endswith((".", "}.", '"')), option.name
             assert option.about[0].isupper() or option.about[0].isdigit(), option.name
             assert not option.name.startswith("no"), "--NAME and --noNAME must differ"

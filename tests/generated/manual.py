@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pbs_filter import __version__, cli
-from pbs_filter.config.declare import Option, options_of
+from pbs_filter.config.declare import Option
 from pbs_filter.config.options import DEFAULT_PATH, OPTIONS
 from pbs_filter.config.render import label, notes, toml
 from pbs_filter.errors import EXIT_STATUSES
@@ -176,7 +176,7 @@ def toml_page() -> str:
 def table_of(option: Option) -> str:
     """The part of one [[table]]: its keys, and what else there is to say of them."""
     assert option.kind.table is not None
-    keys = options_of(option.kind.table).values()
+    keys = option.kind.table.options.values()
     return "".join(
         (
             f'.SS "[[{option.name}]]"\n{prose(option.about)}',
