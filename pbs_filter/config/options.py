@@ -7,7 +7,6 @@ made from it, and by `python -m tests.generated` `examples/pbs-filter.toml` and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from ..addresses import LOOPBACK
 from ..map_format import redis_url
@@ -291,7 +290,7 @@ class Config(Table):
         "A site's own server: templates of its lines, or pop-before-smtp's patterns, and samples; "
         "or only python.",
     )
-    sources: Mapping[str, str] = MappingProxyType({})
+    sources: Mapping[str, str] = {}
     """Where each value came from, for --dumpconfig."""
     files_read: tuple[str, ...] = ()
     """The configuration files that were read, in their order."""
