@@ -218,6 +218,15 @@ def test_every_line_of_a_claimed_program_is_found_in_order(block):
         ]
 
 
+def test_a_usual_program_is_passed_over_unless_a_server_claims_it():
+    line = b"Nov 20 09:11:13 mx1 postfix/smtpd[7]: x"
+    assert [] == Scanner(["dovecot"], ["smtp"]).candidates(line)
+    for scanner in (Scanner(["postfix/smtpd"]), Scanner(["dovecot"], ["smtpd"])):
+        assert [line] == scanner.candidates(line)
+    again = b"Nov 20 09:11:13 mx1 exim:x Nov 20 09:11:13 dovecot: x"
+    assert [] == Scanner(["dovecot"]).candidates(again)
+
+
 def test_what_the_reader_reads_is_told_with_the_line_and_its_host():
     read = SCANNER.reader("(dovecot): ([a-z]*)$")
     text = "\nNov 20 09:11:13 mx1 dovecot: x\nNov 20 09:11:13 mx2 sshd: x\n20 mx3 dovecot: y\n"
