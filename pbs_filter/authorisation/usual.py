@@ -18,7 +18,7 @@ from ..grammar.matcher import Matcher
 from ..grammar.observe import canonical_of, protocol_of
 from ..syslog.json_records import is_exact, oldest, second_of
 from ..syslog.message import nil
-from ..syslog.scanner import HOST_AT, LINE_AT, Scanner
+from ..syslog.scanner import HOST_AT, LINE_AT, RFC5424_HOST_AT, Scanner
 from .authorisations import clean
 from .counters import Counts
 from .keys import key_of_logger, prefix_of, word_of
@@ -81,23 +81,33 @@ class UsualLogins(Ways):
         False: it is not a usual one, and nothing was done.
         """
         for way in self._in_block:
-            pid_at, message_at, user_at, address_at, spelt_at, local_at, service_at, key_at = (
-                way.groups
-            )
+            (
+                pid_at,
+                other_pid_at,
+                message_at,
+                user_at,
+                address_at,
+                spelt_at,
+                local_at,
+                service_at,
+                key_at,
+            ) = way.groups
             message = found[message_at]
             if message:
                 break
         else:
             return False
+        host = found[HOST_AT] or nil(found[RFC5424_HOST_AT])
+        pid = found[pid_at] or nil(found[other_pid_at])
         logger = ""
         if way.cut is not None:
-            logger = key_of_logger(found[HOST_AT], way.program, None)
-            if found[pid_at] or not self._is_line(way.cut, logger, message, None, None):
+            logger = key_of_logger(host, way.program, None)
+            if pid or not self._is_line(way.cut, logger, message, None, None):
                 return False
         return self._take(
             way,
-            found[HOST_AT],
-            found[pid_at],
+            host,
+            pid,
             message,
             found[user_at],
             found[address_at],

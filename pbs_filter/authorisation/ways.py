@@ -9,7 +9,7 @@ from ..grammar.matcher import Matcher
 from ..grammar.reading import Straight, behind
 from ..grammar.rules import Rule, Server
 from ..model import Record
-from ..syslog.scanner import GROUPS_BEFORE, Reader, Scanner
+from ..syslog.scanner import GROUPS_BEFORE, Reader, Scanner, usual_tag
 from .logins import Logins
 from .policy import Policy
 from .state import State
@@ -60,8 +60,8 @@ class Way:
         self.uids = uids
         self.holds = holds
         self.groups: tuple[int, ...] = ()
-        """Where a line of a block has pid, message and `straight.RESULTS`, as the reader of blocks
-        tells it; 0 for a result that the rule has not."""
+        """Where the reader of blocks tells a line's pid (in two headers, see `usual_tag`), message
+        and `straight.RESULTS`; 0: the rule has no such result."""
 
 
 class Ways:
@@ -134,9 +134,12 @@ class Ways:
         for way in self.ways.values():
             straight = way.straight
             if straight.in_block is not None:
-                messages.append(behind(straight.in_block, before))
-                way.groups = tuple(each and each + before - 1 for each in straight.block_groups)
-                before += straight.group_count
+                tag = usual_tag(way.program)
+                messages.append(tag + behind(straight.in_block, before + 2))
+                pids = before, before + 1
+                groups = (each and each + before + 1 for each in straight.block_groups)
+                way.groups = (*pids, *groups)
+                before += 2 + straight.group_count
                 ways.append(way)
         self._in_block = tuple(ways)
         self._reader = self._scanner.reader("|".join(messages)) if ways else None

@@ -48,10 +48,10 @@ class Straight(NamedTuple):
     """Groups of `json_records.USUAL_GROUPS`, then the message and `straight.RESULTS`. Group 0, the
     whole text, stands for a result that the rule has not."""
     in_block: str | None
-    """The expression of what stands behind the host of a text line, in a block of lines; the end of
-    the line is `$`. None: it might read more than one line."""
+    """The expression of a message in a block of lines; the end of the line is `$`. None: it might
+    read more than one line."""
     block_groups: tuple[int, ...]
-    """Groups of the pid, of the message, and of `straight.RESULTS`; 0: the rule has it not."""
+    """Groups of the message and of `straight.RESULTS`; 0: the rule has it not."""
     group_count: int
     """The number of all groups of `in_block`."""
     has_local: bool

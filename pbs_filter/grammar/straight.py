@@ -22,7 +22,6 @@ import pyparsing as pp
 
 from ..addresses import MAPPED, QUAD
 from ..syslog.json_records import usual_json
-from ..syslog.records import usual_tag
 from .compiler import Translator, translate
 from .disjoint import are_disjoint, without_front
 from .reading import Straight, behind, within_a_line
@@ -63,9 +62,9 @@ def straight(rule: Rule, rivals: Iterable[Rule], program: str) -> Straight | Non
     return Straight(
         re.compile(head + behind(message, number)).fullmatch,
         (*range(1, number + 1), *(each and each + number for each in at)),
-        within_a_line(usual_tag(program) + behind(message, 1)),
-        (1, *(each and each + 1 for each in at)),
-        count + 1,
+        within_a_line(message),
+        at,
+        count,
         bool(at[-3]),
         bool(at[-2]) and not rule.protocol,
         ",".join("key" if name == key else name for name in rule.session),

@@ -45,15 +45,6 @@ _FROM_TAG = rf"({TAG})(?:\[({PID})\])?:(?: |\Z)"
 _common = re.compile(rf"{DAY_SYSLOG}({HOST}) {_FROM_TAG}((?!{WRAPPED}).*)").fullmatch
 
 
-def usual_tag(program: str) -> str:
-    """Return what stands between the host and a message of `program` in the usual text.
-
-    It has the group of the pid. Behind it comes a message that nothing is wrapped around, without
-    the CR that a line may end with.
-    """
-    return rf"{re.escape(program)}(?:\[({PID})\])?: (?!{WRAPPED})"
-
-
 _rfc5424 = re.compile(
     rf"{PRI}1 (?:-|{ISO}) ({RFC5424_HOST}) ({TAG}) ([!-~]{{1,128}}) [!-~]{{1,64}} "
     # rsyslog writes the blank of the old format as well.

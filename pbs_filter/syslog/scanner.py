@@ -35,11 +35,14 @@ from .headers import (
     JOURNAL_PROGRAM,
     JSON_PROGRAM,
     NGINX,
+    PID,
     PRI,
+    RFC5424_HOST,
     TAI64,
     TIME,
     OwnLog,
 )
+from .message import WRAPPED
 
 # Less strict than the stamps and hosts in `headers`, and faster: one class, not ten numbers.
 _USUAL_STAMP = "(?:[A-Z][a-z][a-z] [ 0-9][0-9] [0-9:.,]{8,18}+|[0-9][-0-9T:.,+Z]{18,40}+)"
@@ -48,11 +51,25 @@ _BEFORE_TAG = r"(?=[^ \n\[:]++(?:\[|:(?:[ \r\n]|\Z)))"
 _USUAL = rf"{_USUAL_STAMP} {_USUAL_HOST} {_BEFORE_TAG}"
 # The same, and whether the stamp is one of `headers`, with the host.
 _EXACT = f"(?:([A-Z][a-z][a-z] [ 0-9][0-9] {TIME}|{ISO})|{_USUAL_STAMP})"
-_USUAL_IN_GROUPS = rf"{_EXACT} ({_USUAL_HOST}) {_BEFORE_TAG}"
-LINE_AT, HOST_AT = 0, 3
+# Groups: 2 a usual header, 3 its exact stamp, 4 its host; 5 a header of RFC 5424, 6 its host.
+_HEADERS = rf"(?>({_EXACT} ({_USUAL_HOST}) {_BEFORE_TAG})|(1 (?:-|{ISO}) ({RFC5424_HOST}) )|)"
+LINE_AT, HOST_AT, RFC5424_HOST_AT = 0, 3, 5
 """Where the line and its host stand in what `Scanner.reader` finds."""
-GROUPS_BEFORE = 4
+GROUPS_BEFORE = 6
 """How many groups stand before those of the `messages` of `Scanner.reader`."""
+
+
+def usual_tag(program: str) -> str:
+    """Return what stands, for `Scanner.reader`, between the host and a message of `program`.
+
+    It has two groups for the pid: in usual headers, and in those of RFC 5424. Behind it comes a
+    message that nothing is wrapped around, without the CR that a line may end with.
+    """
+    rfc5424 = " ([!-~]{1,128}) [!-~]{1,64} -(?>  ?)"
+    kinds = rf"(?(3)(?:\[({PID})\])?: |(?(5){rfc5424}|(?!)))"
+    return f"{re.escape(program)}{kinds}(?!{WRAPPED})"
+
+
 _STAMP = f"(?:{BSD}|{ISO}|{DAY_TIME}|{EPOCH}|{TAI64}) "
 
 _OTHERS = (
@@ -115,10 +132,8 @@ class Scanner:
         value = rf'"(?:({json_names})["\[:]|[^"\\\n]*+(?>(?:\\/[^"\\\n]*+)*)\\[^/])[^\n]*+'
         json = f'"{JSON_PROGRAM}{value}'
         either = f'"(?:{JSON_PROGRAM}|{JOURNAL_PROGRAM}){value}'
-        rfc5424 = (
-            f"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ (?:{names} |[!-~]++ [!-~]++ [!-~]++ - ++{NGINX})"
-        )
-        others = rf"{rfc5424}|(?!1 |\{{)(?:{'|'.join(rare)})"
+        behind_host = f"(?:{names} |[!-~]++ [!-~]++ [!-~]++ - ++{NGINX})"
+        others = rf"1 [-0-9T:.,+Z]{{1,40}}+ [!-~]++ {behind_host}|(?!1 |\{{)(?:{'|'.join(rare)})"
         others_names = _tree([each for each in _OTHERS if not re.fullmatch(names, each)], "/")
         # Their lines end here, in half the time that the rest takes to tell.
         front = rf"(?>{PRI})(?!{_USUAL_STAMP} {_USUAL_HOST} {others_names}(?:\[|: ))"
@@ -126,8 +141,9 @@ class Scanner:
         # Each is compiled when a block needs it: most feeds need one of them, and a start
         # takes 15 ms for all three.
         self._lines = _Searched(rf"\n({text}|\{{[^\n]*?{either})")
-        begin = rf"\n({front}(?>({_USUAL_IN_GROUPS})|)(?(2)(?:(?(3)(?:"
-        end = rf")|(?!))|{names}[\[:][^\n]*+)|(?:{others})[^\n]*+)|\{{[^\n]*?{either})"
+        begin = rf"\n({front}{_HEADERS}(?:(?:"
+        found = rf"(?(2){names}[\[:]|(?(5){behind_host}|(?:{others})))[^\n]*+"
+        end = rf")|{found})|\{{[^\n]*?{either})"
         self._around_messages = begin, end.replace(f"({json_names})", f"(?:{json_names})")
         self._json = _Searched(json)
         self._journal = _Searched(either)
@@ -152,8 +168,8 @@ class Scanner:
         """Return a function that finds the lines of `named` in text, and reads some of them.
 
         Args:
-            messages: an expression for what stands behind the host, to the end of the line, `$`;
-                its first group has the number `GROUPS_BEFORE` + 1.
+            messages: an expression for what stands behind the host: `usual_tag`, and a message to
+                the end of the line, `$`. Its first group has the number `GROUPS_BEFORE` + 1.
 
         The function takes lines, each with a newline in front of it, and returns for each line the
         text of all groups. Those of `messages` are empty in a line that was only found.

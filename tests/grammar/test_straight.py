@@ -20,7 +20,15 @@ from pbs_filter.grammar.reading import behind, within_a_line
 from pbs_filter.grammar.straight import straight
 from pbs_filter.model import Accepted, Record
 from pbs_filter.servers import SERVERS
-from pbs_filter.syslog.scanner import GROUPS_BEFORE, HOST_AT, LINE_AT, Scanner
+from pbs_filter.syslog.message import nil
+from pbs_filter.syslog.scanner import (
+    GROUPS_BEFORE,
+    HOST_AT,
+    LINE_AT,
+    RFC5424_HOST_AT,
+    Scanner,
+    usual_tag,
+)
 
 from ..reading import read
 
@@ -34,7 +42,13 @@ LOGINS = [
 MESSAGES = sorted(
     {sample.parts()[2] for server in SERVERS for rule in server.rules for sample in rule.samples}
 )
-STAMPS = ("Nov 20 09:11:13", "<22>2026-11-20T09:11:13.123456+01:00", "2026 Nov  2 09:11:13,1")
+RFC5424 = "<22>1 2026-11-20T09:11:13.123456+01:00"
+STAMPS = (
+    RFC5424,
+    "Nov 20 09:11:13",
+    "<22>2026-11-20T09:11:13.123456+01:00",
+    "2026 Nov  2 09:11:13,1",
+)
 TEXTS = st.one_of(
     st.text(max_size=6),
     st.sampled_from(
@@ -59,6 +73,9 @@ TEXTS = st.one_of(
 
 
 def in_text(stamp: str, program: str, pid: str, message: str) -> bytes:
+    if stamp == RFC5424:
+        line = f"{stamp} mx1 {program} {pid or '-'} - - {message}"
+        return line.encode("utf-8", "surrogatepass")
     tag = f"{program}[{pid}]" if pid else program
     return f"{stamp} mx1 {tag}: {message}".encode("utf-8", "surrogatepass")
 
@@ -76,18 +93,29 @@ def in_json(program: str, pid: str, message: str) -> bytes:
 def reader(server: Server, rule: Rule, program: str):
     """What reads lines of text in a block, and where their results stand."""
     made = MATCHER.straight(program, server, rule)
-    read = Scanner([program]).reader(behind(made.in_block, GROUPS_BEFORE))
-    return read, tuple(each and each + GROUPS_BEFORE for each in made.block_groups)
+    before = GROUPS_BEFORE + 2
+    read = Scanner([program]).reader(usual_tag(program) + behind(made.in_block, before))
+    groups = (each and each + before for each in made.block_groups)
+    return read, (GROUPS_BEFORE + 1, GROUPS_BEFORE + 2, *groups)
 
 
 def said_in_text(made, read, groups, lines):
     """Yield each line of text that is read straight, in a block of all, and what is read in it."""
     block = b"".join(b"\n" + each for each in lines).decode("utf-8", "surrogateescape")
     for found in read(block):
-        pid, message, *results = (found[group - 1] if group else "" for group in groups)
+        pid, other_pid, message, *results = (found[group - 1] if group else "" for group in groups)
         if message:
             line = found[LINE_AT].encode("utf-8", "surrogateescape")
-            yield line, meant(made, found[HOST_AT], pid, message, *results)
+            yield (
+                line,
+                meant(
+                    made,
+                    found[HOST_AT] or nil(found[RFC5424_HOST_AT]),
+                    pid or nil(other_pid),
+                    message,
+                    *results,
+                ),
+            )
 
 
 def said_in_json(made, line: bytes):

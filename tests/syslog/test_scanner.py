@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pbs_filter.model import Record
 from pbs_filter.syslog import headers
-from pbs_filter.syslog.scanner import GROUPS_BEFORE, HOST_AT, LINE_AT, Scanner
+from pbs_filter.syslog.scanner import HOST_AT, LINE_AT, RFC5424_HOST_AT, Scanner, usual_tag
 
 from ..reading import OWN_LOGS, read
 
@@ -29,7 +29,7 @@ PROGRAMS = (
 )
 INSTANCES = ("imap", "pop3")
 SCANNER = Scanner(PROGRAMS, INSTANCES, OWN_LOGS)
-READ = SCANNER.reader("(dovecot|popa3d): (x)$")
+READ = SCANNER.reader("(dovecot|popa3d)(?(3): | - - - )(x)$")
 
 
 JOURNALED = (
@@ -228,11 +228,18 @@ def test_a_usual_program_is_passed_over_unless_a_server_claims_it():
 
 
 def test_what_the_reader_reads_is_told_with_the_line_and_its_host():
-    read = SCANNER.reader("(dovecot): ([a-z]*)$")
-    text = "\nNov 20 09:11:13 mx1 dovecot: x\nNov 20 09:11:13 mx2 sshd: x\n20 mx3 dovecot: y\n"
+    read = SCANNER.reader(usual_tag("dovecot") + "([a-z]*)$")
+    text = "\nNov 20 09:11:13 mx1 dovecot[7]: x\nNov 20 09:11:13 mx2 sshd: x\n20 mx3 dovecot: y\n"
     text += "Nov 20 09:11:13 mx4 dovecot: X\n2026-11-20T09:11:13Z mx5 dovecot: z"
-    found = [(each[HOST_AT], *each[GROUPS_BEFORE:]) for each in read(text)]
-    assert [("mx1", "dovecot", "x"), ("mx4", "", ""), ("mx5", "dovecot", "z")] == found
+    text += "\n<22>1 2026-11-20T09:11:13Z mx6 dovecot 7 - - y\n1 - mx7 dovecot 7 - [x@7] y"
+    found = [each[HOST_AT : HOST_AT + 1] + each[RFC5424_HOST_AT:] for each in read(text)]
+    assert [
+        ("mx1", "", "7", "", "x"),
+        ("mx4", "", "", "", ""),
+        ("mx5", "", "", "", "z"),
+        ("", "mx6", "", "7", "y"),
+        ("", "mx7", "", "", ""),
+    ] == found
     assert "Nov 20 09:11:13 mx4 dovecot: X" == read(text)[1][LINE_AT]
 
 
