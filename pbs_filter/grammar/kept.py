@@ -7,14 +7,15 @@ Whoever asks for more (--explain, the contract) gets it from the server's file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..model import Accepted
 from ..syslog.headers import OwnLog
 from .carriage import SYSLOG, Carriage
-from .reading import Reading
+from .reading import Reading, Usual
 from .rules import KINDS, Rule, Sample, Server
 
 if TYPE_CHECKING:
@@ -28,13 +29,16 @@ _IN_THE_FILE = ("expression", "samples")
 class KeptRule(Rule):
     """A rule of which the reading is kept; `find` returns the rule itself, by its name."""
 
-    __slots__ = ("_find", "_reading")
+    __slots__ = ("_find", "_full_name", "_reading", "_usual")
     _find: Callable[[str], Rule]
+    _full_name: str
     _reading: dict[str, Any]
+    _usual: dict[str, Any] | None
 
-    def __init__(self, values: Mapping[str, Any], find: Callable[[str], Rule]) -> None:
+    def __init__(self, server: str, values: Mapping[str, Any], find: Callable[[str], Rule]) -> None:
         for name, value in values.items():
-            object.__setattr__(self, name if name != "reading" else "_reading", value)
+            object.__setattr__(self, f"_{name}" if name in ("reading", "usual") else name, value)
+        object.__setattr__(self, "_full_name", _full_name(server, values["name"]))
         object.__setattr__(self, "kind", _KINDS[values["kind"]])
         object.__setattr__(self, "session", tuple(values["session"]))
         object.__setattr__(self, "_find", find)
@@ -44,6 +48,19 @@ class KeptRule(Rule):
         kept = self._reading
         groups = {result: tuple(numbers) for result, numbers in kept["groups"].items()}
         return Reading(kept["text"], kept["group_count"], groups, frozenset(kept["begins"]))
+
+    def usual(self) -> Usual | None:
+        """Return what was kept."""
+        kept = self._usual
+        if kept is None:
+            return None
+        return Usual(kept["text"], kept["group_count"], kept["groups"], kept["key"])
+
+    def may_share_lines(self, rival: Rule) -> bool:
+        """Return what was kept; of a site's own rule its expression tells."""
+        if self._usual is None or not isinstance(rival, KeptRule):
+            return super().may_share_lines(rival)
+        return rival._full_name in self._usual["rivals"].split()
 
     @property
     def expression(self) -> pp.ParserElement:
@@ -56,20 +73,32 @@ class KeptRule(Rule):
         return self._find(self.name).samples
 
 
-def values_of(server: Server) -> dict[str, Any]:
-    """Return what is kept of `server`. Raises: GrammarError."""
+def values_of(server: Server, servers: Iterable[Server]) -> dict[str, Any]:
+    """Return what is kept of `server`, one of `servers`. Raises: GrammarError."""
     values = _values(server)
     values["own_logs"] = [_values(log) for log in server.own_logs]
     values["carriage"] = {} if server.carriage is SYSLOG else _values(server.carriage)
     values["carriages"] = {name: _values(way) for name, way in server.carriages.items()}
-    values["rules"] = [_values_of_rule(rule) for rule in server.rules]
+    values["rules"] = [_values_of_rule(rule, servers) for rule in server.rules]
     return values
 
 
-def _values_of_rule(rule: Rule) -> dict[str, Any]:
+def _full_name(server: str, rule: str) -> str:
+    return f"{server}-{rule}"
+
+
+def _values_of_rule(rule: Rule, servers: Iterable[Server]) -> dict[str, Any]:
     values = {name: value for name, value in _values(rule).items() if name not in _IN_THE_FILE}
     reading = rule.reading()._asdict()
+    usual = rule.usual() if rule.kind is Accepted else None
+    rivals = [
+        _full_name(server.name, rival.name)
+        for server in servers
+        for rival in server.rules
+        if usual is not None and rival is not rule and rule.may_share_lines(rival)
+    ]
     return values | {
+        "usual": None if usual is None else usual._asdict() | {"rivals": " ".join(rivals)},
         "kind": rule.kind.__name__,
         "reading": reading | {"begins": sorted(reading["begins"])},
     }
@@ -85,13 +114,14 @@ def server_of(values: Mapping[str, Any], find: Callable[[str, str], Rule]) -> Se
 
     `find` returns a rule from its server's file, by the names of both.
     """
-    find_rule = partial(find, values["name"])
+    name: str = values["name"]
+    find_rule = partial(find, name)
     made: dict[str, Any] = {
         **values,
         "accounts": tuple(values["accounts"]),
         "own_logs": tuple(OwnLog(**log) for log in values["own_logs"]),
         "carriage": Carriage(**values["carriage"]) if values["carriage"] else SYSLOG,
         "carriages": {program: Carriage(**way) for program, way in values["carriages"].items()},
-        "rules": tuple(KeptRule(rule, find_rule) for rule in values["rules"]),
+        "rules": tuple(KeptRule(name, rule, find_rule) for rule in values["rules"]),
     }
     return Server(**made)

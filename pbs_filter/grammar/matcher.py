@@ -20,6 +20,7 @@ from .dispatch import Candidate, Table, dispatch
 from .observe import builder
 from .reading import Reading, Straight, TextMatch, compiled
 from .rules import Rule, Server
+from .straight import straight
 
 _new_reading = tuple.__new__
 _LONGEST_EXPLAINED = 2000
@@ -112,8 +113,6 @@ class Matcher:
         """Return the straight expression of one of `server`'s logins by `program`."""
         key = program, server, rule
         if key not in self._straight:
-            from .straight import straight
-
             others = (o for each in self.servers_of(program) for o in self._rules(each))
             rivals = [other for other in others if other is not rule]
             self._straight[key] = straight(rule, rivals, program)

@@ -39,6 +39,21 @@ class Reading(NamedTuple):
     """Literal texts; every line that fits begins with one of them."""
 
 
+SPELT = "spelt"
+"""The result for an address that is not an IPv4 address in its one spelling."""
+
+
+class Usual(NamedTuple):
+    """What reads the usual messages of a login's rule; see `straight`."""
+
+    text: str
+    group_count: int
+    groups: dict[str, int]
+    """The group of each result."""
+    key: str
+    """The result that alone, or behind user and address, makes the session; "": there is none."""
+
+
 class Straight(NamedTuple):
     """The straight expression of one rule for one program, with each of the usual headers."""
 

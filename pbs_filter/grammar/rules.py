@@ -19,7 +19,7 @@ from .carriage import SYSLOG, Carriage
 if TYPE_CHECKING:
     import pyparsing as pp
 
-    from .reading import Reading
+    from .reading import Reading, Usual
 
 PROTOCOLS = ("pop3", "imap")
 KINDS: tuple[type[Observation], ...] = (Connected, Accepted, Refused, Ended, Ignored)
@@ -151,6 +151,18 @@ class Rule:
         from .compiler import reading_of
 
         return reading_of(self.expression)
+
+    def usual(self) -> Usual | None:
+        """Return what reads the usual lines of a login, None where nothing does."""
+        from .usual_lines import usual_of
+
+        return usual_of(self)
+
+    def may_share_lines(self, rival: Rule) -> bool:
+        """Return whether a usual line of this login may fit `rival`, too; False is certain."""
+        from .usual_lines import may_share_lines
+
+        return may_share_lines(self, rival)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,14 +18,17 @@ from ..grammar.rules import Rule, Server
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT = "grammar/kept.json"
 MADE_OF = (
+    "addresses.py",
     "errors.py",
     "grammar/carriage.py",
     "grammar/compiler.py",
+    "grammar/disjoint.py",
     "grammar/kept.py",
     "grammar/prefixes.py",
     "grammar/reading.py",
     "grammar/rules.py",
     "grammar/tokens.py",
+    "grammar/usual_lines.py",
     "model.py",
     "syslog/headers.py",
 )

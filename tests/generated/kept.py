@@ -14,7 +14,7 @@ def text() -> str:
     made_of = ",\n".join(f"{json.dumps(name)}: {number}" for name, number in checksums().items())
     servers = []
     for server in SERVERS:
-        values = values_of(server)
+        values = values_of(server, SERVERS)
         rules = ",\n".join(map(_as_json, values.pop("rules")))
         servers.append(f'{_as_json(values)[:-1]}, "rules": [\n{rules}]}}')
     each = ",\n".join(servers)
@@ -22,4 +22,4 @@ def text() -> str:
 
 
 def _as_json(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value)

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.authorisation.ways import ENOUGH
+from pbs_filter.grammar import Matcher, Rule, line
 from pbs_filter.grammar.kept import KeptRule
+from pbs_filter.model import Accepted, Ignored
 from pbs_filter.servers import SERVERS
+from pbs_filter.servers import dovecot as dovecot_file
 from pbs_filter.service import shipped_servers
 from pbs_filter.service.shipped_servers import KEPT, MADE_OF, checksums, kept, shipped
 from tests.layers import PACKAGE, imports, modules
@@ -63,13 +67,45 @@ def test_each_field_is_as_in_the_server_s_file():
             for each in fields(rule):
                 assert getattr(rule, each.name) == getattr(kept_rule, each.name)
             assert rule.reading() == kept_rule.reading()
+            if rule.kind is Accepted:
+                assert rule.usual() == kept_rule.usual()
 
 
-def test_a_filter_reads_a_login_without_pyparsing(tmp_path):
+def test_the_straight_expressions_are_those_of_the_server_s_file():
+    found, matcher, same = 0, Matcher(SERVERS), Matcher(shipped())
+    for server, kept_server in zip(SERVERS, same.servers, strict=True):
+        for rule, kept_rule in zip(server.rules, kept_server.rules, strict=True):
+            for program in server.programs if rule.kind is Accepted else ():
+                straight = matcher.straight(program, server, rule)
+                kept_straight = same.straight(program, kept_server, kept_rule)
+                assert (straight is None) is (kept_straight is None)
+                if straight and kept_straight:
+                    found += 1
+                    texts = [each.in_json.__self__.pattern for each in (straight, kept_straight)]
+                    assert texts[0] == texts[1]
+                    assert straight[1:] == kept_straight[1:]
+    assert found > 50
+
+
+def test_a_site_s_own_rule_beside_the_kept_ones_is_told_from_its_expression():
+    login = Rule("own", Accepted, line("Login: {user} from {address}"), ())
+    (dovecot,) = (server for server in shipped() if server.name == "dovecot")
+    (kept_rule,) = (rule for rule in dovecot.rules if rule.name == "login")
+    (rule,) = (rule for rule in dovecot_file.SERVER.rules if rule.name == "login")
+    for own in (login, Rule("text", Ignored, line("imap-login: {text}"), ())):
+        assert rule.may_share_lines(own) is kept_rule.may_share_lines(own)
+    assert {True, False} == {kept_rule.may_share_lines(each) for each in dovecot.rules}
+    assert not login.may_share_lines(kept_rule)
+    refused = next(rule for rule in dovecot.rules if rule.kind is not Accepted)
+    assert refused.usual() is None
+
+
+def test_a_filter_reads_logins_without_pyparsing(tmp_path):
+    """So many that the straight way is open."""
     stamp = time.strftime("%b %e %H:%M:%S")
     (tmp_path / "log").write_text(
         f"{stamp} mx1 dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, "
-        "lip=192.0.2.1, mpid=5, session=<abc>\n"
+        "lip=192.0.2.1, mpid=5, session=<abc>\n" * 3 * ENOUGH
     )
     main = (
         "import sys; from pbs_filter.cli import main; status = main(sys.argv[1:]); "
