@@ -6,6 +6,7 @@ What is typed here is what README.Debian says; nothing of the package is adapted
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import poplib
 import re
@@ -13,6 +14,7 @@ import shutil
 import smtplib
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,32 +97,50 @@ def test_lintian_finds_no_error_and_no_warning(package: Path) -> None:
 
 
 def test_each_commit_has_a_version_of_its_own_older_than_the_release(tmp_path: Path) -> None:
-    def git(*words: str) -> str:
+    def git(*words: str, at: int = 0) -> str:
         identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
         command = ["git", "-C", str(tmp_path), *identity, *words]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        environment = {**os.environ, "GIT_COMMITTER_DATE": f"@{at} +0000"} if at else None
+        return subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+        ).stdout
 
-    def version() -> str:
-        script = tmp_path / "examples/debian/version"
+    def version(place: Path = tmp_path) -> str:
+        script = place / "examples/debian/version"
         return subprocess.run(
             [script], check=True, stdout=subprocess.PIPE, text=True
         ).stdout.strip()
 
-    for name in ("pyproject.toml", "examples/debian/version", "examples/debian/control"):
+    def archived(name: str) -> str:
+        """The version of a tar ball of the last commit."""
+        place = tmp_path / name
+        place.mkdir()
+        subprocess.run(f"git archive HEAD | tar -x -C {name}", shell=True, check=True, cwd=tmp_path)
+        return version(place)
+
+    for name in (
+        *(".gitattributes", "pyproject.toml", "pbs_filter/__init__.py"),
+        *("examples/debian/version", "examples/debian/control"),
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, tmp_path / name)
-    release = version()
+    (release,) = re.findall(r'(?m)^version = "(.*)"$', (tmp_path / "pyproject.toml").read_text())
+    copy = version()
+    assert re.fullmatch(re.escape(release) + r"~git\d{14}\.copy", copy)
+    now = int(time.time()) + 1
     git("init", "-q")
     git("add", ".")
-    git("commit", "-qm", "first")
+    git("commit", "-qm", "first", at=now)
     first = version()
-    git("commit", "-qm", "second", "--allow-empty")
+    assert first == archived("a")
+    git("commit", "-qm", "second", "--allow-empty", at=now + 1)
     second = version()
+    assert second == archived("b")
     git("tag", f"v{release}")
     assert release == version()
-    assert 3 == len({release, first, second})
-    for each in (first, second):
-        subprocess.run(["dpkg", "--compare-versions", each, "lt", release], check=True)
+    assert release == archived("c")
+    for older, newer in itertools.pairwise((copy, first, second, release)):
+        subprocess.run(["dpkg", "--compare-versions", older, "lt", newer], check=True)
     (tmp_path / "pyproject.toml").write_text(f'version = "{release}"\n')
     git("commit", "-qam", "third")
     (tmp_path / "pyproject.toml").write_text(f'version = "{release}"\n\n')
