@@ -411,7 +411,9 @@ class Redis(RuleBasedStateMachine):
         one.site.journaled()
         one.queue.tell(one.site.news(), {})
         self.world.mark(gone.name, Mark(spelled(gone.name), word[0], mark.end, RETIRED).encode())
-        gone.is_retired = True
+        for each in (*self.filters, *([self.clone] if self.clone else [])):
+            if each.name == gone.name:  # also a clone that lives and is cut off
+                each.is_retired = True
 
     @rule()
     def all_is_well_again(self) -> None:
