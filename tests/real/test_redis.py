@@ -26,6 +26,8 @@ from .redis_filters import each_kind, kind, place, started
 
 __all__ = ["kind", "place"]
 
+pytestmark = each_kind
+
 
 @pytest.fixture
 def server(place: Path) -> Iterator[RedisServer]:
@@ -76,7 +78,6 @@ def marked(server: RedisServer, name: str) -> str:
     return " ".join(server.cli("HGET", "pbs:!filters", name).split()[6:])
 
 
-@each_kind
 def test_a_login_is_there_for_lookups_and_ends_by_redis_itself(
     place: Path, server: RedisServer, look: Look
 ) -> None:
@@ -254,7 +255,6 @@ def test_a_damaged_field_is_no_no_for_list_and_lookups_and_others_users_send(
         assert (1, 1) == (asked("192.0.2.9"), one.mode("--list", "192.0.2.9").returncode)
 
 
-@each_kind
 def test_what_is_forgotten_on_one_host_is_forgotten_for_all(
     place: Path, server: RedisServer, look: Look
 ) -> None:
@@ -526,7 +526,6 @@ def test_a_cluster_keeps_each_address_where_it_belongs(place: Path, look: Look) 
         assert 0 == pipeline.end()
 
 
-@each_kind
 def test_a_cluster_is_found_when_the_node_that_is_named_has_died(place: Path, look: Look) -> None:
     """By a filter that is started then, by --list and by --forget: the nodes are remembered."""
     everything = {address(number) for number in range(30)}
@@ -581,7 +580,6 @@ def test_in_a_cluster_a_revocation_is_done_when_the_replicas_have_it(place: Path
         assert (75, True) == (done.returncode, b"and 0 of 1 replica:" in done.stderr), done
 
 
-@each_kind
 def test_a_slot_that_moves_loses_nobody_with_the_rights_of_the_example(place: Path) -> None:
     acl, password = account_of_the_example(place)
     with cluster(place, f"{acl} +asking +cluster|slots +command") as nodes:  # as README has it

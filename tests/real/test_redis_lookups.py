@@ -83,6 +83,7 @@ def test_a_replica_answers_like_its_master(pair: tuple[RedisServer, RedisServer]
         assert NO == asks.ask(ABSENT)
 
 
+@each_kind
 def test_a_replica_without_its_master_goes_on_saying_yes_but_not_no(
     pair: tuple[RedisServer, RedisServer],
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_restarted_server_is_believed_once_a_filter_has_sent_everything(
         assert (YES, NO) == (asks.ask(KNOWN), asks.ask(ABSENT))
 
 
+@each_kind
 def test_an_emptied_server_is_believed_no_more(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "m") as server:
         login(server)
@@ -129,6 +131,7 @@ def test_an_emptied_server_is_believed_no_more(tmp_path: Path) -> None:
         assert (NOT_NOW, NOT_NOW) == (asks.ask(KNOWN), asks.ask(ABSENT))
 
 
+@each_kind
 def test_a_server_that_hangs_and_comes_back(tmp_path: Path) -> None:
     from signal import SIGCONT, SIGSTOP
 
@@ -166,6 +169,7 @@ def test_the_new_master_is_found_by_the_sentinel(
         wait_for(lambda: asks.ask(ABSENT) == NO, "the word of a filter")
 
 
+@each_kind
 def test_a_cluster_is_asked_node_by_node(tmp_path: Path) -> None:
     with cluster(tmp_path) as nodes:
         addresses = [f"192.0.2.{n}" for n in range(30)]

@@ -27,14 +27,17 @@ from pbs_filter.store.redis_map import RedisMap
 from .. import hang
 from ..real.daemons.process import wait_for
 from ..real.daemons.redis import RedisServer, in_step, replica_of
+from ..real.redis_filters import each_kind, kind
 from .store_tools import memory_directory
 from .store_writer import address_of, value_of
+
+__all__ = ["kind"]
 
 FAR = 4_000_000_000
 
 
 @pytest.fixture
-def server() -> Iterator[RedisServer]:
+def server(kind: None) -> Iterator[RedisServer]:
     with memory_directory() as directory, RedisServer(directory / "redis", tcp=True) as running:
         yield running
 
@@ -363,6 +366,7 @@ def _items(address_map: RedisMap) -> dict[str, bytes] | None:
         return None
 
 
+@each_kind
 @pytest.mark.parametrize(
     ("refuse", "mend", "todo"),
     [
