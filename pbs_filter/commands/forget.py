@@ -130,7 +130,7 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
             raise StoreBusy(
                 f"{whose} is forgotten on this host alone: {error}; then forget it once more"
             ) from None
-        _keep(config, {address: int(time.time())})
+        _keep(config, {address: int(time.time())}, own_clock=True)
         raise StoreBusy(
             f"{whose} is forgotten on this host, and this host's journal has it for the others: "
             f"{error}; then the filter tells them, and lookups may let it in until then"
@@ -181,13 +181,19 @@ def _found(
     return found, int(was_authorised) if address else len(found), clock
 
 
-def _keep(config: Config, found: dict[str, int]) -> dict[str, Word]:
-    """Let the journal have it; return what each filter is told. Raises: StoreBusy."""
+def _keep(config: Config, found: dict[str, int], *, own_clock: bool = False) -> dict[str, Word]:
+    """Let the journal have it; return what each filter is told.
+
+    With `own_clock` the filter makes times of Redis's clock of them, as far as it knew that.
+
+    Raises: StoreBusy.
+    """
     until = max(found.values(), default=0) + config.longest_seconds + ROUGH_SECONDS
     addresses = iter(found)
     words: dict[str, Word] = {}
     while some := {address: found[address] for address in islice(addresses, REQUEST_ADDRESSES)}:
-        told = request(config, {"do": "revoke", "addresses": some, "until": until})
+        question = {"do": "revoke", "addresses": some, "until": until, "own_clock": own_clock}
+        told = request(config, question)
         words.update({address: (at, until) for address, at in told["addresses"].items()})
     return words
 

@@ -36,6 +36,8 @@ class Site:
 
     def __init__(self) -> None:
         self.instance = ""
+        self.ahead = 0.0
+        """So many seconds our clock is ahead of that of Redis, as far as we know."""
         self.words: dict[str, Word] = {}
         self._changed: set[str] = set()
         self._news: set[str] = set()

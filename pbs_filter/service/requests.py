@@ -6,6 +6,7 @@
     {"do": "forget", "address" or "user": ..., "erase": true}  -> and "erased": true
     {"do": "authorise", "address": A, "seconds": N, "note": T} -> {"changed": true, "until": E}
     {"do": "revoke", "addresses": {A: T}, "until": U}          -> and "addresses": {A: T}
+    {"do": "revoke", ..., "own_clock": true}                   -> the same; Redis is away
     {"do": "retire", "name": N, "at": T, "until": U}           -> {"changed": true}
     {"do": "status"}                                           -> {"status": {...}} (by the feed)
     {"do": "report"}                                           -> {"report": {...}} (by the feed)
@@ -148,9 +149,11 @@ def _tell_site(pipeline: Pipeline, request: Mapping[str, Any], now: int) -> dict
     if request["do"] == "retire":
         site.hear(words)  # type: ignore[arg-type]
         return {"changed": True}
+    # A second more: a part of one is lost, and nothing may be revoked too little.
+    ahead = int(site.ahead) - 1 if request.get("own_clock") is True else 0
     told: dict[str, int] = {}
     for key, at in times.items():
         address = key.removeprefix(FORGOTTEN)
         pipeline.ledger.forget(address, now)
-        told[address] = site.revoke(address, at, until)  # type: ignore[arg-type]
+        told[address] = site.revoke(address, at - ahead, until - ahead)  # type: ignore[operator]
     return {"changed": True, "addresses": told}

@@ -63,8 +63,9 @@ def exchange(state: State, shared_map: RedisMap, commit: Callable[[], bool], clo
     now, offset, words = shared_map.heard()
     if now:
         state.site.expire(now)
+        state.site.ahead = clock.offset - offset
         heard = state.site.hear(words, now)
-        _forget(state, {key: words[key] for key in heard}, clock.now(), clock.offset - offset)
+        _forget(state, {key: words[key] for key in heard}, clock.now(), state.site.ahead)
     if commit():
         news = state.site.news()
         shared_map.tell(news, _left(state, news))

@@ -381,19 +381,22 @@ class Redis(RuleBasedStateMachine):
     @rule(name=WHICH, address=st.sampled_from(ADDRESSES))
     def forget(self, name: int, address: str) -> None:
         one = self.filters[name]
-        if not (one.runs and one.reaches) or one.is_stuck:
+        if not one.runs or one.is_stuck:
             return
-        at = next_number(self.world.addresses.get(address, {}), self.world.now_ms // 1000)
+        fields = self.world.addresses.get(address, {}) if one.reaches else {}
+        at = next_number(fields, self.world.now_ms // 1000)
         until = at + LONGEST + ROUGH_SECONDS
         one.logins.pop(address, None)
         at = one.site.revoke(address, at, until)
         word = {address: (at, until)}
         one.site.journaled()
         one.queue.tell(one.site.news(), {})
-        self.world.forget(one.name, word)
-        self.world.mark("!forgotten", stamp())
         self.revoked[address] = at
         self.revoked_ms[address] = self.world.now_ms
+        if not one.reaches:
+            return
+        self.world.forget(one.name, word)
+        self.world.mark("!forgotten", stamp())
         # The command waits.
         while self.world.now_ms < min((at + 2) * 1000, self.revoked_ms[address] + 3000):
             self.seconds_pass(1)

@@ -41,6 +41,22 @@ def test_a_revocation_ends_what_this_host_knows_and_is_later_than_the_last_one()
         assert "192.0.2.7" not in pipeline.ledger.authorisations
 
 
+@pytest.mark.parametrize("ahead", [-300, 86400])
+def test_without_redis_a_revocation_has_the_time_that_redis_would_have(ahead: int) -> None:
+    pipeline = new()
+    pipeline.state.site.ahead = ahead
+    for own_clock, expected in (
+        (True, (NOW - ahead + 1, NOW + 10 - ahead)),
+        (False, (NOW, NOW + 9)),
+    ):
+        pipeline.state.site.words.clear()
+        addresses = {"192.0.2.7": NOW}
+        request = {"do": "revoke", "addresses": addresses, "until": NOW + 9, "own_clock": own_clock}
+        answer = requests.handle(pipeline, request, NOW)
+        assert {"192.0.2.7": expected[0]} == answer["addresses"]
+        assert {FORGOTTEN + "192.0.2.7": expected} == pipeline.state.site.words
+
+
 def test_a_login_of_the_doctor_is_told_the_report() -> None:
     pipeline = new()
     request = {"do": "tried", "address": "192.0.2.7"}

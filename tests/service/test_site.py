@@ -62,6 +62,7 @@ def test_a_login_that_was_revoked_elsewhere_is_forgotten(at: int, server: int, s
     words = {FORGOTTEN + HERE: (at, NOW + 99999), MEMBER + HERE: (NOW * 1000, NOW + 99999)}
     told = exchanged(state, words, server, server - NOW)
     assert stays == (HERE in state.ledger.authorisations)
+    assert NOW - server == state.site.ahead
     assert "abc" == state.site.instance
     assert told is not None
     assert words == told.words
