@@ -104,15 +104,20 @@ def boot_id() -> bytes:
 
 def read_words(path: str) -> list[bytes]:
     """Return the words of a small file, none where it cannot be read."""
+    return read_file(path).split()
+
+
+def read_file(path: str) -> bytes:
+    """Return the beginning of a small file, nothing where it cannot be read."""
     try:
         # A pipe in its place must not keep the reader waiting.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            return os.read(descriptor, LINE_BYTES).split()
+            return os.read(descriptor, LINE_BYTES)
         finally:
             os.close(descriptor)
     except OSError:
-        return []
+        return b""
 
 
 def _sum(path: str) -> bytes:

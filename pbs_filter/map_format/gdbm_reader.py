@@ -187,7 +187,10 @@ class GdbmReader:
 
         After the clock was set the filter moves every end; and a later login may be on its way.
         """
-        earliest, latest = self._clock.bounds()
+        bounds = self._clock.bounds()
+        if bounds is None:
+            raise StoreLocked(f"map {self._path}: its .clock, which tells its clock, is missing")
+        earliest, latest = bounds
         if check.is_current(key, value, latest):
             return
         if not check.is_over(value, earliest, latest):

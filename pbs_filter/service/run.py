@@ -185,6 +185,7 @@ def _run_with(
             if exporter is not None:
                 exporter.run(now, lambda: pipeline.ledger.living(now), pipeline.ledger.version)
             reload.tick()
+            store.keep_clock()
             if cursor is not None:
                 cursor.save()
 

@@ -14,6 +14,7 @@ from ..errors import StoreBusy
 from ..log import Log
 from ..map_format import redis_url
 from ..map_format.check import is_intact
+from ..map_format.map_clock import clock_lines, line_with_sum
 from ..store import history
 from ..store.address_map import AddressMap
 from ..store.journal import BORN, Journal
@@ -118,6 +119,8 @@ class Storage:
         self.state = state
         self._config = config
         self.clock = Clock()
+        self._clock_marks: tuple[int, ...] = ()
+        """Inode, size and time of `PATH.clock` as it was written last."""
         self._is_open = True
         if not config.write:
             return
@@ -244,13 +247,11 @@ class Storage:
         empty where that is not known."""
         try:
             inode = os.stat(self._config.map).st_ino
-            with open(self._config.map + ".clock", encoding="ascii", errors="replace") as file:
-                lines = [line.split() for line in file]
         except OSError:
             return ""
-        for offset, boot, *number in (words for words in lines if len(words) in (2, 3)):
-            if number in ([], [str(inode)]):  # 0.1.0 named none
-                return f"{clock.STAMP}\t{offset}\t{boot}"
+        for offset, boot, number in clock_lines(self._config.map + ".clock"):
+            if number in (b"", b"%d" % inode):  # 0.1.0 named none
+                return f"{clock.STAMP}\t{offset.decode()}\t{boot.decode('ascii', 'replace')}"
         return ""
 
     def _new_map(self, inode: int) -> None:
@@ -268,19 +269,30 @@ class Storage:
         except OSError:
             pass  # it is made again
 
+    def keep_clock(self) -> None:
+        """Write `PATH.clock` again if somebody removed or changed it: without it lookups say "not
+        now" to everybody who may relay."""
+        if self._clock_marks and self._clock_marks != _marks(self._config.map + ".clock"):
+            self._say(
+                f"{self._config.map + '.clock'!r} was removed or changed; it is written again"
+            )
+            self.tell_clock()
+
     def _write_clock(self, old: str, inode: int) -> None:
-        """Write `PATH.clock`: a line `OFFSET BOOT INODE` for the map's file, and one for the file
-        that it had before, whose stamp was `old`."""
+        """Write `PATH.clock`: a line (see `MapClock`) for the map's file, and one for the file that
+        it had before, whose stamp was `old`."""
         config = self._config
         if config.files != config.map:
             return  # hosts in many places read the map, each by its own clock
         path = config.map + ".clock"
-        text = f"{self.clock.offset:.3f} {clock.boot_id()} {inode}\n"
+        lines = [f"{self.clock.offset:.3f} {clock.boot_id() or '-'} {inode}"]
         try:
             if old:
                 _, offset, boot = old.split("\t")
-                text = f"{offset} {boot} {os.stat(config.map).st_ino}\n" + text
-            files.write_anew(path, text.encode(), 0o640, files.gid_of(config.group))
+                lines.insert(0, f"{offset} {boot} {os.stat(config.map).st_ino}")
+            content = b"".join(line_with_sum(line.encode()) for line in lines)
+            files.write_anew(path, content, 0o640, files.gid_of(config.group))
+            self._clock_marks = _marks(path)
         except OSError as error:
             self._say(str(files.busy("write", path, error)))
 
@@ -306,6 +318,15 @@ class Storage:
         self._leave(cut=False)
         if self._lock is not None:
             self._lock.release()
+
+
+def _marks(path: str) -> tuple[int, ...]:
+    """Return what a change of the file changes; zeros where it is missing."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0, 0)
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def log_of(config: Config) -> Log:

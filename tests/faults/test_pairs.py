@@ -17,6 +17,7 @@ from pbs_filter.service import control, persister, schedule
 from pbs_filter.store import journal
 from pbs_filter.store.gdbm_map import GdbmMap
 
+from ..running import wait_for
 from .lives import Death, Life, made
 from .machine import Machine
 
@@ -428,3 +429,36 @@ def test_a_clock_set_forward_and_a_journal_cut_before_it_and_a_map_of_unknown_cl
     end_on_time(settings, machine, MANY[:20])
     life.kill()
     life.end()
+
+
+def test_a_clock_set_back_and_a_map_of_which_nobody_knows_the_clock_and_no_filter(
+    settings: Config, machine: Machine
+) -> None:
+    """A lookup cannot know when an entry ends; that somebody is not there it knows."""
+    life = started(settings)
+    log_in(life, MANY[:5])
+    assert 0 == life.finish()
+    machine.wait(GRACE - 60)
+    machine.set_clock(-299)
+    told = Path(settings.map + ".clock")
+    whole = told.read_bytes()
+    for damage in (None, whole[:20], whole.replace(b"-", b"_")):
+        told.unlink() if damage is None else told.write_bytes(damage)
+        assert {NOT_NOW} == answers(settings, MANY[:5])
+        assert {NO} == answers(settings, LATER[:5])
+    machine.wait(70)
+    assert {NOT_NOW} == answers(settings, MANY[:5])
+    told.write_bytes(whole)
+    assert YES not in answers(settings, MANY[:5])
+
+
+def test_a_running_filter_tells_its_clock_again(settings: Config) -> None:
+    life = started(settings)
+    log_in(life, MANY[:5])
+    told = Path(settings.map + ".clock")
+    whole = told.read_bytes()
+    for damage in (None, b"", whole.replace(b"-", b"_")):
+        told.unlink() if damage is None else told.write_bytes(damage)
+        wait_for(lambda: told.exists() and told.read_bytes() == whole, "the clock to be told")
+        assert {YES} == answers(settings, MANY[:5])
+    assert 0 == life.finish()

@@ -8,7 +8,9 @@ from binascii import crc32
 from collections.abc import Mapping
 from pathlib import Path
 
+from pbs_filter.map_format.completeness import boot_id
 from pbs_filter.map_format.entry import Entry, encode
+from pbs_filter.map_format.map_clock import line_with_sum
 
 LIVING = 36_000  # longer than all tests take
 EXPIRED = -5
@@ -31,11 +33,14 @@ def write(path: Path | str, entries: Mapping[str, bytes | Entry]) -> None:
 
 
 def state(path: Path | str, words: str | None = None) -> None:
-    """What the filter notes beside the map (pbs_filter/store/gdbm_state.py)."""
+    """What the filter notes beside the map (pbs_filter/store/gdbm_state.py), and its clock."""
     if words is None:
         content = Path(path).read_bytes()
         words = f"closed {len(content)} {crc32(content):08x} -"
     Path(f"{path}.state").write_text(words + "\n")
+    offset = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    told = f"{offset:.3f} {boot_id().decode()} 0".encode()
+    Path(f"{path}.clock").write_bytes(line_with_sum(told))
 
 
 def lose_a_bucket(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pbs_filter.map_format import check
 from pbs_filter.map_format.completeness import boot_id
 from pbs_filter.map_format.entry import Entry, encode
 from pbs_filter.map_format.gdbm_reader import GdbmReader
-from pbs_filter.map_format.map_clock import MapClock
+from pbs_filter.map_format.map_clock import MapClock, line_with_sum
 from pbs_filter.store.gdbm_map import GdbmMap
 
 A = "192.0.2.7"
@@ -51,16 +50,35 @@ def tell_clock(path: Path, *ahead: float) -> None:
 
 def test_the_bounds_of_the_clocks(path: Path) -> None:
     clock = MapClock(str(path))
-    earliest, latest = clock.bounds()
-    assert earliest == latest
+    assert clock.bounds() is None
+    assert clock.now() == pytest.approx(time.time(), abs=1)
     tell_clock(path, 100, -50)
-    earliest, latest = clock.bounds()
+    bounds = clock.bounds()
+    assert bounds is not None
+    earliest, latest = bounds
     assert latest - earliest == pytest.approx(150, abs=1)
     assert clock.now() == pytest.approx(time.time() + 100, abs=1)
-    for damage in ("x y z\n", f"x {boot_id().decode()} 1\n", "1.0"):
-        path.with_name("map.clock").write_text(damage)
-        earliest, latest = clock.bounds()
-        assert earliest == latest
+    another = b"an-other-" * 4
+    whole = line_with_sum(b"1.000 %b 1" % another)
+    for damage in (
+        b"",
+        b"\n",
+        b"x y z\n",
+        b"x %b 1\n" % boot_id(),
+        whole.replace(b"other", b"outer"),
+    ):
+        path.with_name("map.clock").write_bytes(damage)
+        assert clock.bounds() is None
+    for line in (
+        whole,
+        line_with_sum(b"1.000 - 1"),
+        b"1.000 %b 1\n" % another,
+        b"1.000 %b\n" % another,
+    ):
+        path.with_name("map.clock").write_bytes(line)
+        bounds = clock.bounds()
+        assert bounds is not None, "the machine was started again, which nobody can doubt"
+        assert bounds[0] == bounds[1]
 
 
 def test_a_doubtful_end_is_not_now(path: Path) -> None:
@@ -68,11 +86,15 @@ def test_a_doubtful_end_is_not_now(path: Path) -> None:
     now = time.time()
     address_map.rebuild([(A, value(now - 10, now - 600))])
     reader = GdbmReader(str(path))
+    with pytest.raises(StoreLocked, match="which tells its clock, is missing"):
+        reader.get(A)
+    assert reader.get("198.51.100.7") is None, "what is not there is there by no clock"
+    tell_clock(path, 0)
     assert reader.get(A) is not None, "it has ended, and nothing is doubtful"
     tell_clock(path, -60)
     with pytest.raises(StoreLocked, match="the clock was set"):
         reader.get(A)
-    os.unlink(path.with_name("map.clock"))
+    tell_clock(path, 0)
     address_map.mark_incomplete()
     with pytest.raises(StoreLocked, match="complete"):
         reader.get(A)
