@@ -20,7 +20,7 @@ from .config.files import read_files
 from .config.kinds import YES_NO
 from .config.load import build
 from .config.options import DEFAULT_PATH, OPTIONS, Config
-from .errors import EX_TEMPFAIL, EXIT_STATUSES, PbsFilterError, UsageError
+from .errors import EX_TEMPFAIL, EXIT_STATUSES, NoMemory, PbsFilterError, UsageError
 from .modes import EXTRAS, GONE, MODES, Mode
 from .text import nearest
 
@@ -223,7 +223,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run; the exit status."""
     try:
         return _run(*parse(sys.argv[1:] if argv is None else argv))
-    except PbsFilterError as error:
+    except (PbsFilterError, MemoryError) as caught:
+        error = NoMemory() if isinstance(caught, MemoryError) else caught
         print(f"pbs-filter: {error}", file=sys.stderr)
         return error.exit_status
     except PermissionError as error:

@@ -54,6 +54,18 @@ class StoreLocked(StoreBusy):
     """A writer holds the map at this moment: ask again within milliseconds."""
 
 
+class NoMemory(PbsFilterError):
+    """There is not enough memory: give it more, try again."""
+
+    exit_status = EX_TEMPFAIL
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is not enough memory: what may relay is kept in it, about 1.2 KiB an address; "
+            "raise the limit (MemoryMax= of the daemon's unit, ulimit -v), or lower max_addresses"
+        )
+
+
 class StoreDamaged(PbsFilterError):
     """A file of the store is not what it should be: set it aside and rebuild it."""
 

@@ -681,3 +681,12 @@ def test_a_name_that_setup_does_not_know_is_told_with_the_nearest():
     done = run("--config=/dev/null", "--setup", "posfix")
     assert 2 == done.returncode
     assert "unknown name 'posfix'. Did you mean 'postfix'?" in done.stderr.decode()
+
+
+def test_too_little_memory_is_a_sentence(monkeypatch, capsys):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("pbs_filter.cli._run", fails)
+    assert 75 == main(["--list"])
+    assert "pbs-filter: there is not enough memory: what may relay" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__, privileges
 from ..config.options import Config
-from ..errors import ConfigError, PbsFilterError, StoreBusy
+from ..errors import ConfigError, NoMemory, PbsFilterError, StoreBusy
 from ..log import Log
 from . import build, site
 from .control import Control
@@ -77,7 +77,12 @@ def run(
     waiting = Waiting(confirm=confirming(confirm), greet=confirm != "lines")
     while True:
         try:
-            return _run(make_config, cursor_path, waiting, retry=retry)
+            try:
+                return _run(make_config, cursor_path, waiting, retry=retry)
+            except MemoryError as error:
+                if waiting.is_over:
+                    raise
+                raise NoMemory from error
         except PbsFilterError as error:
             if not retry:
                 raise
@@ -145,6 +150,7 @@ def _run_with(
         lock_seconds=lock_seconds,
         give_up=waiting.has_ended,
     )
+    control = lookup_counts = None
     try:
         reload = Reload(make_config, config, pipeline, networks, log, store.clock)
         reload.review()
@@ -152,7 +158,6 @@ def _run_with(
         exporter = _exporter(config, log)
         cursor = Cursor(cursor_path, log) if cursor_path else None
         servers = [server.name for server in pipeline.matcher.servers]
-        lookup_counts = None
         if config.write:
             try:
                 lookup_counts = LookupCounts(config.files, config.group)
@@ -224,6 +229,7 @@ def _run_with(
         if not config.write:
             log.say("nothing is written, exported or run; nowrite stands before what would be done")
         pipeline.ledger.events.debugging = log.level == "debug"
+        waiting.is_over = True
         feed.run()
         log.events(*pipeline.ledger.events.take())
         log.say("the input ended: stopping")
@@ -233,13 +239,12 @@ def _run_with(
         monitor.close(feed, store.clock.now())
         if cursor is not None:
             cursor.save()
-        if control is not None:
-            control.close()
-        if lookup_counts is not None:
-            lookup_counts.close()
         store.close(clean=feed.clean)
     finally:
         networks.stop()
+        for listening in (control, lookup_counts):
+            if listening is not None:
+                listening.close()
         store.release()
     return 0
 

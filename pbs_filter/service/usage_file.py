@@ -33,7 +33,8 @@ def read(path: str, days_kept: int) -> Usage | None:
     except FileNotFoundError:
         return None
     with open(fd, "rb") as file:
-        text = file.read(MAX_BYTES)
+        # No more than there is: so much room is claimed before anything is read.
+        text = file.read(min(os.fstat(fd).st_size, MAX_BYTES))
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -39,6 +39,8 @@ class Waiting:
         self.stdout = stdout
         self.unanswered = b""
         """What was read and has no reply yet; the feed begins with it."""
+        self.is_over = False
+        """There is a feed."""
         self._asked_at = 0.0
 
     def tick(self, why: str = "it starts, or waits for another pbs-filter") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +17,7 @@ from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.service import run
 
 from ..faults.lives import made
-from ..running import COMMAND, ENVIRONMENT, wait_for
+from ..running import COMMAND, ENVIRONMENT, Running, login, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -57,31 +58,67 @@ def test_starts_that_fail_are_said_once_and_leave_nothing_behind(
     assert 1 == log.read_text().count("a word that nobody knows; trying again in 10 seconds")
 
 
+@pytest.fixture(scope="module")
+def used_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of a filter that was killed."""
+    place = tmp_path_factory.mktemp("store")
+    with Running(place) as pipeline:
+        assert b"OK" == pipeline.reply()
+        assert b"OK" == pipeline.ask(login("192.0.2.7"))
+        pipeline.kill()
+    for name in ("map.control", "map.lookups"):
+        (place / name).unlink(missing_ok=True)
+    return place
+
+
+@pytest.mark.parametrize("error", [StoreBusy("no room"), MemoryError()], ids=["busy", "memory"])
 @pytest.mark.parametrize(
-    "place", ["pbs_filter.store.gdbm_map.GdbmMap.begin_rebuild", "pbs_filter.service.run.Control"]
-)
+    "place",
+    [
+        "pbs_filter.store.journal_lines.find_mark",
+        "pbs_filter.store.journal.Journal.start",
+        "pbs_filter.store.gdbm_map.GdbmMap.was_clean",
+        "pbs_filter.store.gdbm_map.GdbmMap.begin_rebuild",
+        "pbs_filter.store.gdbm_map.GdbmMap.rebuild_step",
+        "pbs_filter.store.gdbm_map.GdbmMap.finish_rebuild",
+        "pbs_filter.authorisation.state.State.apply",
+        "pbs_filter.authorisation.state.State.restored",
+        "pbs_filter.service.storage.Storage.tell_clock",
+        *(
+            f"pbs_filter.service.run.{name}"
+            for name in ("Control", "Exporter", "Hooks", "MetricsFile", "UsageFile", "Monitor",
+                         "Persister", "Feed")
+        ),
+    ],
+)  # fmt: skip
 def test_starts_that_fail_keep_no_file_open(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str,
+    error: Exception,
+    used_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With three more at each, and one each ten seconds, no limit of open files lasts a day."""
     tries: list[int] = []
+    shutil.copytree(used_store, tmp_path, dirs_exist_ok=True)
+    settings = made(tmp_path)
 
     class Waiting:
         def __init__(self, **_: object) -> None:
-            self.confirm = False
+            self.confirm = self.is_over = False
+            self.unanswered = b""
             self.tick = self.has_ended = lambda: False
 
         def until_end(self, _seconds: float, why: str) -> bool:
-            assert why == "no room"
+            assert why == "no room" or why.startswith("there is not enough memory: ")
             tries.append(len(os.listdir("/proc/self/fd")))
             return len(tries) == 5
 
-    def fails(*_: object) -> None:
-        raise StoreBusy("no room")
+    def fails(*_: object, **__: object) -> None:
+        raise error
 
     monkeypatch.setattr(run, "Waiting", Waiting)
     monkeypatch.setattr(place, fails)
-    settings = made(tmp_path)
     assert 75 == run.run(lambda: settings, retry=True, logto=settings.logto)
     assert 5 * tries[:1] == tries
 

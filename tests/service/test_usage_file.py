@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tracemalloc
 
 import pytest
 
@@ -151,3 +152,16 @@ def test_with_nowrite_there_is_no_file(place):
         pipeline.ask(login("192.0.2.7"))
         assert 0 == pipeline.end()
     assert not os.path.exists(f"{place}/map.usage")
+
+
+def test_no_more_memory_is_claimed_than_the_file_is_long(place):
+    """A small machine's filter could not start."""
+    file = opened(place)
+    used(file, "192.0.2.7")
+    file.save(0, last=True)
+    tracemalloc.start()
+    try:
+        assert read(f"{place}/map.usage", 30) is not None
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
