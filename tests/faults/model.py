@@ -24,7 +24,7 @@ from pbs_filter.lookup.answer import NO, YES, Lookup
 from pbs_filter.map_format.gdbm_reader import GdbmReader
 from pbs_filter.map_format.map_clock import MapClock
 from pbs_filter.service import build, control, feed, persister, storage
-from pbs_filter.store import journal_lines
+from pbs_filter.store import journal_file, journal_lines
 
 from ..store.crash_states import Recorder, found_in, make, some_bytes
 from ..store.store_tools import store_modules_with_os
@@ -36,6 +36,8 @@ MAX_SESSION = 1500
 EDGE = 4.0
 """Seconds about an end in which any answer is right: real time goes by, and times are whole."""
 ADDRESSES = ("192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8:0:1::7", "2001:db8:0:2::7")
+FILES = ("", ".journal", ".state", ".clock")
+"""What the names of the store's files end with."""
 BROKEN: list[str] = []
 """The promises that were broken, each with its history."""
 _ANOTHER_BOOT = "00000000-0000-4000-8000-000000000000"
@@ -73,6 +75,8 @@ class Site:
         """Somebody asks before each call with which the filter changes a file."""
         self.had_errors = False
         """The disk failed since the filter was started."""
+        self.copies: dict[str, bytes] = {}
+        """The store's files as they were once, by the ends of their names."""
         self.serial = 0
         self.history: list[tuple[Any, ...]] = []
         self.promised: dict[str, tuple[int, float]] = {}
@@ -150,6 +154,7 @@ class Site:
         os.dup2(self.stderr.fileno(), 2)
         feed.CLOSE_SECONDS = 0.3
         persister.REBUILD_ADDRESSES = 1
+        journal_file.LEAVING_SECONDS = 0.05
         self.machine.be_the_disk()
         disk = _Disk(self.place)
         for module in (files, storage, *store_modules_with_os()):
@@ -189,6 +194,17 @@ class Site:
         self.life.kill()
         self.life.end()
         self.life = None
+
+    def start_another(self) -> None:
+        """Somebody removes the lock file of a running filter and starts a second one."""
+        self.history.append(("start_another",))
+        assert self.life is not None
+        Path(self.settings.lock).unlink(missing_ok=True)
+        other = Life(self.settings, None, prepare=self._prepare)
+        answer = other.reply()
+        self._demand(answer is None or self.life.has_ended(), "two filters write one journal")
+        other.kill()
+        other.end()
 
     def end_input(self) -> None:
         """End of input, and what the filter makes of it."""
@@ -446,6 +462,24 @@ class Site:
         if not self.journal_whole:
             self._keep_what_can_be_found()
 
+    def copy_files(self) -> None:
+        """Somebody makes a backup, of a filter that may run."""
+        self.history.append(("copy_files",))
+        for name in FILES:
+            path = Path(self.settings.map + name)
+            if path.is_file():
+                self.copies[name] = path.read_bytes()
+
+    def put_back(self, name: str) -> None:
+        """Somebody puts one file of the backup in its place."""
+        if name not in self.copies:
+            return
+        self.damage(name, functools.partial(Path.write_bytes, data=self.copies[name]))
+        if name != ".journal":  # no older clock, or place in the journal, is the map's
+            self.map_whole = False
+        if name == ".state":  # no reader can see that it is an older one
+            self.map_doubtful = True
+
     def _keep_what_can_be_found(self) -> None:
         """The journal is damaged: a promise holds where its login is in what is left."""
         # The line of a --forget may be left, and not that of the login behind it: then that counts
@@ -496,6 +530,7 @@ class Site:
 
     def _begin_another_boot(self) -> None:
         """What the files say of this start of the machine is said of another one."""
+        self.copies.clear()
         boot = clock.boot_id().encode()
         other = _ANOTHER_BOOT.encode()
         for name in (".state", ".clock"):

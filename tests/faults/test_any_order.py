@@ -38,7 +38,7 @@ from pbs_filter.store.journal import Journal
 
 from . import LONG, figure
 from .lives import ANY, POINTS, Death
-from .model import ADDRESSES, BROKEN, Site
+from .model import ADDRESSES, BROKEN, FILES, Site
 
 HISTORIES = 40
 STEPS = 24
@@ -136,6 +136,12 @@ class Store(RuleBasedStateMachine):
         self.site.be_without_filter()
 
     @rule()
+    def start_another(self) -> None:
+        """Without its lock file, and beside the one that runs."""
+        if self.site.be_with_filter():
+            self.site.start_another()
+
+    @rule()
     def end_of_input(self) -> None:
         if self.site.be_with_filter():
             self.site.end_input()
@@ -220,6 +226,19 @@ class Store(RuleBasedStateMachine):
             if not running:
                 self.site.be_without_filter()
             self.site.damage(name, change)
+
+    @rule()
+    def copy_files(self) -> None:
+        self.site.copy_files()
+
+    @rule(name=st.sampled_from(FILES), orderly=st.booleans(), before=logins, end=ends)
+    def put_back(self, name: str, orderly: bool, before: Logins, end: End) -> None:
+        """One file of the last backup, when the filter was killed or has ended."""
+        with self._between(before, end):
+            if orderly:
+                self.end_of_input()
+            self.site.be_without_filter()
+            self.site.put_back(name)
 
     @rule(error=st.sampled_from((0, errno.ENOSPC, errno.EACCES)), before=logins, end=ends)
     def let_disk_fail(self, error: int, before: Logins, end: End) -> None:
