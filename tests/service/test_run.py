@@ -86,7 +86,7 @@ def used_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "pbs_filter.service.storage.Storage.tell_clock",
         *(
             f"pbs_filter.service.run.{name}"
-            for name in ("Control", "Exporter", "Hooks", "MetricsFile", "UsageFile", "Monitor",
+            for name in ("Control", "_exporter", "Hooks", "MetricsFile", "UsageFile", "Monitor",
                          "Persister", "Feed")
         ),
     ],
