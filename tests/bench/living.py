@@ -14,8 +14,9 @@ import time
 
 from . import inputs, stages
 
-BLOCK = 1000
-TURNS = 50
+BLOCK = 380
+"""Lines: the 64 KiB that the feed reads at once."""
+TURNS = 130
 
 
 def resident_bytes() -> int:
