@@ -15,7 +15,7 @@ import pytest
 
 from pbs_filter.authorisation.ways import ENOUGH
 from pbs_filter.grammar import Matcher, Rule, line
-from pbs_filter.grammar.kept import KeptRule
+from pbs_filter.grammar.kept import KeptRule, server_of, values_of
 from pbs_filter.model import Accepted, Ignored
 from pbs_filter.servers import SERVERS
 from pbs_filter.servers import dovecot as dovecot_file
@@ -69,6 +69,20 @@ def test_each_field_is_as_in_the_server_s_file():
             assert rule.reading() == kept_rule.reading()
             if rule.kind is Accepted:
                 assert rule.usual() == kept_rule.usual()
+
+
+def test_what_is_kept_of_a_server_makes_it_again():
+    (courier,) = (server for server in SERVERS if server.name == "courier")
+    rules = {rule.name: rule for rule in courier.rules}
+    values = json.loads(json.dumps(values_of(courier, [courier])))
+    made = server_of(values, lambda _server, rule: rules[rule])
+    assert (courier.carriage, courier.carriages) == (made.carriage, made.carriages)
+    for rule, same in zip(courier.rules, made.rules, strict=True):
+        assert rule.expression is same.expression
+        assert (rule.reading(), rule.samples) == (same.reading(), same.samples)
+        for rival, same_rival in zip(courier.rules, made.rules, strict=True):
+            if same.usual() and rival is not rule:
+                assert rule.may_share_lines(rival) is same.may_share_lines(same_rival)
 
 
 def test_the_straight_expressions_are_those_of_the_server_s_file():
