@@ -19,7 +19,6 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT = "grammar/kept.json"
 MADE_OF = (
     "addresses.py",
-    "errors.py",
     "grammar/carriage.py",
     "grammar/compiler.py",
     "grammar/disjoint.py",
