@@ -20,6 +20,8 @@ REPEAT_SECONDS = 60
 _STAMP = "%Y-%m-%dT%H:%M:%S%z"
 _AT_ONCE = 25
 """Lines that are written at once: other programs may write to the same pipe."""
+_ROOM_BYTES = 4096
+"""A pipe that says it can be written takes as much at once (PIPE_BUF)."""
 MAX_KEYS = 100
 """Causes that are remembered; texts with a changing part must not pile up."""
 
@@ -80,6 +82,10 @@ class Log(Reporter):
         self.level = level
         self._as_json = as_json
         self._fd = -1
+        self._is_file = False
+        """Nobody can hold up a write to it."""
+        self._dropped = 0
+        """Lines for which there was no room, and nobody has been told."""
         self._syslog: socket.socket | None = None
         self.reopen()
 
@@ -97,6 +103,7 @@ class Log(Reporter):
 
             try:
                 self._fd = held_files.open_to_append(self.path)
+                self._is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
             except OSError as error:
                 why = "it is a link" if error.errno == errno.ELOOP else error.strerror
                 text = f"pbs-filter: cannot open the log {self.path!r}: {why}; logging to stderr"
@@ -107,6 +114,7 @@ class Log(Reporter):
         if self._fd > 2:
             os.close(self._fd)
         self._fd = 2
+        self._is_file = False
         if self._syslog is not None:
             self._syslog.close()
             self._syslog = None
@@ -162,7 +170,14 @@ class Log(Reporter):
             return
         front = "" if self._as_json else f"{stamp} pbs-filter[{pid}]: "
         for start in range(0, len(texts), _AT_ONCE):
-            _write(self._fd, "\n".join(front + text for text in texts[start : start + _AT_ONCE]))
+            some = texts[start : start + _AT_ONCE]
+            if not _write(self._fd, "\n".join(front + text for text in some), self._is_file):
+                self._dropped += len(some)
+        if self._dropped and _has_room(self._fd):
+            dropped, self._dropped = self._dropped, 0
+            self.say(
+                f"{counted(dropped, 'line')} of this log were dropped: its reader took no more"
+            )
 
 
 def _word(key: str, value: Any, ends: dict[int, str]) -> str:
@@ -206,11 +221,26 @@ class LookupLog(Reporter):
         self.once(text, f"cannot answer: {text}")
 
 
-def _write(descriptor: int, text: str) -> None:
+def _write(descriptor: int, text: str, is_file: bool = False) -> bool:
+    """Write a line; whether there was room. Nobody waits for the reader of a pipe or a terminal."""
+    data = f"{text}\n".encode("utf-8", "backslashreplace")
     try:
-        os.write(descriptor, f"{text}\n".encode("utf-8", "backslashreplace"))
+        while data:
+            if not is_file and not _has_room(descriptor):
+                return False
+            data = data[os.write(descriptor, data if is_file else data[:_ROOM_BYTES]) :]
     except OSError:
         pass  # there is no place left to say it
+    return True
+
+
+def _has_room(descriptor: int) -> bool:
+    """Return whether a write of up to `_ROOM_BYTES` would not be waited for."""
+    import select  # a log in a file needs none
+
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+    return bool(poller.poll(0))
 
 
 def _stderr_is_the_conversation() -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,33 @@ def test_the_syslog_daemon_gets_it_and_nobody_waits_for_it(
             written.say("after")
     assert written._syslog is not None
     written._syslog.close()
+
+
+def test_nobody_waits_for_a_reader_that_takes_no_more() -> None:
+    """In a thread: on a fault it would wait for ever."""
+    reading, writing = os.pipe()
+    before = os.dup(2)
+    os.dup2(writing, 2)
+    try:
+        written = Log()
+
+        def flood() -> None:
+            for number in range(1000):
+                written.say(f"{number} " + "x" * 100)
+            written.events(HAPPENED * 1000, 0)
+
+        flooding = threading.Thread(target=flood, daemon=True)
+        flooding.start()
+        flooding.join(20)
+        was_stuck = flooding.is_alive()
+        taken = os.read(reading, 1 << 20)  # lets a thread that is stuck go on, too
+        assert not was_stuck
+        written.say("one more")
+        rest = os.read(reading, 1 << 20).decode()
+    finally:
+        os.dup2(before, 2)
+        for descriptor in (before, reading, writing):
+            os.close(descriptor)
+    assert b" 17 xxx" in taken
+    assert "one more" in rest
+    assert "lines of this log were dropped: its reader took no more" in rest
