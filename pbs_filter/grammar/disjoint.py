@@ -17,7 +17,11 @@ from .reading import can_begin_alike
 ANYWHERE = -1
 """An end behind what is known of a line."""
 
-_class = re.compile(r"\[(?:[^\[\]\\]|\\.)+\]\{[0-9]{1,5},[0-9]{1,5}\}\+").fullmatch
+_CLASS = r"\[(?:[^\[\]\\]|\\.)+\]"
+_MANY = rf"{_CLASS}\{{[0-9]{{1,5}},[0-9]{{1,5}}\}}\+"
+_is_of_classes = re.compile(rf"{_MANY}|\(\?>{_MANY}\(\?!{_CLASS}\)\|{_MANY}\)", re.DOTALL).fullmatch
+"""Tokens that read all characters of a class, and `tokens.name`: one that ends within what is known
+of a line has looked at nothing behind it."""
 _BARRED = "(?!"
 _atoms = re.compile(r"\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
 _looks_around = re.compile(r"\(\?<?[=!]").search
@@ -91,8 +95,8 @@ def _ends(element: pp.ParserElement, text: str, at: int) -> set[int]:
         pattern = "" if element.flags else element.pattern  # type: ignore[attr-defined]
         if _is_barred(pattern, text, at):
             return set()
-        if _class(pattern):
-            return _ends_of_class(element.re, text, at)  # type: ignore[attr-defined]
+        if _is_of_classes(pattern):
+            return _ends_of_classes(element.re, text, at)  # type: ignore[attr-defined]
     elif kind not in LITERALS:
         return {ANYWHERE}
     return {
@@ -116,7 +120,7 @@ def _is_barred(pattern: str, text: str, at: int) -> bool:
     return "|" not in behind and any(whole and text.startswith(word, at) for word, whole in words)
 
 
-def _ends_of_class(token: re.Pattern[str], text: str, at: int) -> set[int]:
-    """Return the same for one class of characters, repeated possessively."""
+def _ends_of_classes(token: re.Pattern[str], text: str, at: int) -> set[int]:
+    """Return the same for a token of `_is_of_classes`."""
     match = token.match(text, at)
     return {ANYWHERE if match is None or match.end() == len(text) else match.end()}

@@ -18,6 +18,7 @@ from pbs_filter.grammar.matcher import Match
 from pbs_filter.grammar.observe import protocol_of
 from pbs_filter.grammar.reading import behind, within_a_line
 from pbs_filter.grammar.straight import straight
+from pbs_filter.grammar.tokens import name
 from pbs_filter.model import Accepted, Record
 from pbs_filter.servers import SERVERS
 from pbs_filter.syslog.message import nil
@@ -322,6 +323,8 @@ WORD = token("[a-z]{1,9}+", "a word")
         (BEGIN, pp.Literal("LOGIN") | "LOGIN"),
         (BEGIN, token("(?!LOGIN|x)[A-Z](?:a|b)", "no login") + "y"),
         (BEGIN, token("[A-Z]{1,9}+", "a word") + " "),
+        (BEGIN, "LOG" + name() + " ["),
+        (BEGIN, "LOGIN, " + name("=") + " "),
         (BEGIN + WORD + ", port=", BEGIN + WORD + pp.Opt(", protocol=") + pp.StringEnd()),
         (BEGIN + WORD + ", port=", BEGIN + WORD + ~pp.Literal("x") + "."),
     ],
@@ -339,6 +342,8 @@ def test_two_that_no_line_fits_are_told_apart(usual, rival) -> None:
         (BEGIN, token("(?!LOGIN(?!,))[A-Z]{5,5}+", "LOGIN only before a comma") + ", user="),
         (BEGIN, token("(?i:login)", "any case")),
         (BEGIN, token("[A-Z, a-z=]{1,99}+", "a word")),
+        (BEGIN, "LOGIN" + name(";") + " "),
+        (BEGIN, name("x") + "user="),
         (BEGIN, token("[A-Z]{9,99}+", "a long word")),
         (BEGIN, pp.Each([pp.Literal("LOGIN, user=")])),
         (BEGIN, pp.FollowedBy("L") + "LOGIN, user="),
