@@ -61,13 +61,14 @@ class Ledger(Book):
         events = self.events
         limit = self.user_limit
         key = user_key(user) if limit.most else ""
-        if key and not limit.admits(key, address, now):
-            return Reason.USER_HAS_TOO_MANY
         addresses = self.authorisations.part(address)
         auth = addresses.get(address)
+        if auth is None and len(addresses) >= self.authorisations.share:
+            is_one_too_many = key and not limit.admits(key, address, now)
+            return Reason.USER_HAS_TOO_MANY if is_one_too_many else Reason.TOO_MANY
+        if key and not limit.enter(key, address, until, now):
+            return Reason.USER_HAS_TOO_MANY
         if auth is None:
-            if len(addresses) >= self.authorisations.share:
-                return Reason.TOO_MANY
             auth = addresses[address] = Authorisation(until, now, at, at, server, protocol, user)
             self.version += 1
             changed = True
@@ -95,8 +96,6 @@ class Ledger(Book):
                 auth.user = user
                 auth.server = server
                 auth.protocol = protocol
-        if key:
-            limit.add(key, address, until)
         if auth.users is not None and self.user_login(
             address, auth.users, (user, False), server, protocol, at, until, now
         ):

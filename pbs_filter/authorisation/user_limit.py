@@ -37,6 +37,18 @@ class UserAddresses:
         self._by_address: dict[str, set[str]] = {}
         """The users of the addresses that have, or had, more than one."""
 
+    def enter(self, user: str, address: str, end: int, now: int) -> bool:
+        """`admits`, and `add` if so: for most logins in half the time of both."""
+        addresses = self._by_user.part(user)
+        known = addresses.get(user)
+        if known is None:
+            addresses[user] = address
+        elif known != address:
+            if not self.admits(user, address, now):
+                return False
+            self.add(user, address, end)
+        return True
+
     def admits(self, user: str, address: str, now: int) -> bool:
         """Return whether `user` may come from `address`: it counts already, or there is room."""
         known = self._by_user.get(user)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pbs_filter.authorisation.user_names import UserPatterns, user_key
+from pbs_filter.authorisation.user_names import UserPatterns, folded, user_key
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,12 @@ from pbs_filter.authorisation.user_names import UserPatterns, user_key
 )
 def test_one_user_has_one_key(expected: str, user: str):
     assert expected == user_key(user)
+
+
+@given(st.text(alphabet="a9A@._-* é", max_size=6))
+def test_a_name_that_is_its_own_key_is_read_as_others_are(user: str):
+    general = folded(folded(user).partition("*")[0]).lstrip(" ").rstrip(" .")
+    assert (general or user.casefold()) == user_key(user)
 
 
 @pytest.mark.parametrize(
