@@ -96,14 +96,15 @@ def _plan(machine: Machine, shipped: Shipped, confirmed: bool) -> Plan:
         swaps.append((f"{_NAMED} {{ pbs-filter(); }}", f"{_NAMED} {{ pbs-filter-confirmed(); }}"))
         directories = (Directory(path=QUEUE, owner="root", group="root", mode=0o700),)
         changes = copy(machine, shipped, DESTINATION, PYTHON, why="syslog-ng waits for answers")
-        # The first of the checks that says why there is no such thing as python().
-        checks.insert(0, Check(argv=VERSION, contains=MODULE, hint=INSTALL_MODULE))
+        # The first of the checks says why there is no such thing as python().
+        missing = f"syslog-ng's Python module is missing: {INSTALL_MODULE}"
+        checks.insert(0, Check(argv=VERSION, contains=MODULE, hint=missing))
         notes.append(
             "each line is answered, and none is lost when the filter or syslog-ng is killed; it "
             f"costs Python within syslog-ng. Without it: {machine.program} --setup {BY_PIPE}"
         )
         if not has_module(machine):
-            manual_steps.append(f"syslog-ng's Python module is missing, first: {INSTALL_MODULE}")
+            manual_steps.append(f"before --apply, {missing}")
     else:
         install = "" if has_module(machine) else f"{INSTALL_MODULE} && "
         notes.append(

@@ -256,9 +256,11 @@ class Journey(contextlib.ExitStack):
         self.said("nobody relays any more")
 
     def purge(self) -> None:
-        """Nothing of it is left, also where it was switched on."""
+        """Nothing of it is left, also where it was switched on and is at work."""
         self.switch_on()
+        wait_for(lambda: self.machine.status("pbs-filter", "--status") == 0, "the filter")
         self.type("apt-get -qq -y purge pbs-filter")
+        assert self.machine.status("pgrep", "-f", "bin/pbs-filter") != 0, "the filter has ended"
         places = ("etc", "run", "usr", "var/lib", "var/log")
         left = [
             str(path)

@@ -61,7 +61,7 @@ def counted(machine: Booted) -> int:
 
 
 def filter_of(machine: Booted) -> str:
-    return machine.run("pgrep", "-u", "pbs-filter", "-f", "--", "--confirm=lines").strip()
+    return machine.run("pgrep", "-f", "--", "--confirm=lines", status=None).strip()
 
 
 def test_it_is_offered_and_taken_back_and_no_login_is_lost_between(machine: Booted) -> None:
@@ -99,5 +99,15 @@ def test_it_is_offered_and_taken_back_and_no_login_is_lost_between(machine: Boot
     do_what_it_says(machine, said)
     machine.shell(re.findall(r"when the daemon has been restarted: (rm .*)", said)[0])
     assert before == machine.shell("cd /etc && find . | sort")
-    assert machine.status("pgrep", "-f", "--", "--confirm=lines") != 0
+    assert not filter_of(machine)
     assert "No such file" in machine.run("ls", "/var/lib/syslog-ng/pbs-filter", status=2)
+
+    # The package is purged while the filter is at work.
+    do_what_it_says(machine, machine.run("pbs-filter", "--setup", "syslog-ng-confirmed", "--apply"))
+    wait_for(lambda: counted(machine) == 5 * BURST, "the filter")
+    machine.run("apt-get", "-q", "-y", "purge", "pbs-filter")
+    assert not filter_of(machine)
+    assert "active" == machine.run("systemctl", "is-active", "syslog-ng").strip()
+    left = [path for name in ("etc", "run", "usr", "var/lib", "var/log") for path in
+            (machine.path / name).rglob("*pbs*") if "dpkg" not in str(path)]  # fmt: skip
+    assert [] == left
