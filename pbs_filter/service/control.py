@@ -191,6 +191,8 @@ def ask(
                 if not more:
                     break
                 data += more
+            if not data.endswith(b"\n"):
+                raise OSError("it ended before it had answered; ask again when it runs")
             answer = json.loads(data)
         except PermissionError:
             raise

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__, privileges
+from .. import __version__, files, privileges
+from ..authorisation.failures import place_of
 from ..config.options import Config
 from ..errors import ConfigError, NoMemory, PbsFilterError, StoreBusy
 from ..log import Log
@@ -79,14 +80,14 @@ def run(
         try:
             try:
                 return _run(make_config, cursor_path, waiting, retry=retry)
-            except MemoryError as error:
-                if waiting.is_over:
+            except (MemoryError, OSError, ImportError) as error:
+                if waiting.is_over or (isinstance(error, PermissionError) and not retry):
                     raise
-                raise NoMemory from error
+                raise _no_start(error) from error
         except PbsFilterError as error:
             if not retry:
                 raise
-            with contextlib.suppress(PbsFilterError):
+            with contextlib.suppress(PbsFilterError, MemoryError, OSError, ImportError):
                 logto = make_config().logto
             log.path = logto
             log.reopen()
@@ -98,6 +99,19 @@ def run(
         gc.collect()
         if waiting.until_end(RETRY_SECONDS, why):
             return status
+
+
+def _no_start(error: MemoryError | OSError | ImportError) -> PbsFilterError:
+    """Return what to say of a start that failed where nobody expects it: an import, too, wants
+    descriptors and memory."""
+    if isinstance(error, MemoryError):
+        return NoMemory()
+    place = place_of(error)
+    if isinstance(error, OSError):
+        return files.busy("start with", str(error.filename or place), error)
+    return StoreBusy(
+        f"cannot start ({place}): {error}; install it, or raise the limit of open files"
+    )
 
 
 def _run(

@@ -6,10 +6,12 @@ import json
 import os
 import select
 import socket
+import threading
 import time
 
 import pytest
 
+from pbs_filter.errors import StoreBusy
 from pbs_filter.service import control
 from pbs_filter.service.control import MAX_PEERS, MAX_REQUEST, Control
 
@@ -139,3 +141,20 @@ def test_lines_are_taken_while_a_peer_drips_and_another_sends_brackets(tmp_path)
                 assert b"OK" == pipeline.ask(login(f"192.0.2.{number}"))
             assert pipeline.status()["lines"] == 20
         assert 0 == pipeline.end()
+
+
+def test_a_filter_that_ends_before_it_has_answered_is_said_to(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(f"{tmp_path}/c")
+        listening.listen()
+
+        def end() -> None:
+            connection, _ = listening.accept()
+            connection.recv(1000)
+            connection.close()
+
+        ending = threading.Thread(target=end)
+        ending.start()
+        with pytest.raises(StoreBusy, match="it ended before it had answered; ask again"):
+            control.ask(f"{tmp_path}/c", {"do": "status"})
+        ending.join()

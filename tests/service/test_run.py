@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +19,7 @@ from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.service import run
 
 from ..faults.lives import made
-from ..running import COMMAND, ENVIRONMENT, Running, login, wait_for
+from ..running import COMMAND, ENVIRONMENT, PATIENCE, Running, login, wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +123,55 @@ def test_starts_that_fail_keep_no_file_open(
     monkeypatch.setattr(place, fails)
     assert 75 == run.run(lambda: settings, retry=True, logto=settings.logto)
     assert 5 * tries[:1] == tries
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        PermissionError(errno.EACCES, "Permission denied", "/somewhere"),
+        MemoryError(),
+        ModuleNotFoundError("No module named 'json'"),
+    ],
+)
+def test_a_start_that_fails_for_any_reason_is_tried_again(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """syslog-ng would start a filter that leaves 200 times a second."""
+    tries: list[str] = []
+
+    def until_end(_waiting: object, _seconds: float, why: str) -> bool:
+        tries.append(why)
+        return len(tries) == 3
+
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run.Waiting, "until_end", until_end)
+    monkeypatch.setattr(run, "Control", fails)
+    settings = made(tmp_path)
+    assert 75 == run.run(lambda: settings, retry=True, confirm="no", logto=settings.logto)
+    assert 3 == len(tries)
+    assert re.search(r"cannot start .*(open files|Permission denied)|not enough memory", tries[0])
+
+
+@pytest.mark.parametrize("limit", ["--nofile=14", "--as=45000000"])
+def test_a_start_with_too_little_of_something_is_said_in_one_sentence(
+    limit: str, tmp_path: Path
+) -> None:
+    files = [f"--dbfile={tmp_path}/map", f"--logto={tmp_path}/log", "--config=/dev/null"]
+    done = subprocess.run(
+        ["prlimit", limit, "--", *COMMAND, *files, "--confirm=no"],
+        input=login("192.0.2.7").encode(),
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=PATIENCE,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode in (0, 75)
+    assert bool(done.returncode) == said.startswith("pbs-filter: ")
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("confirm", ["yes", "no"])
