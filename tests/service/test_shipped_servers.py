@@ -31,11 +31,13 @@ rule = servers_of(Config())[0].rules[0]
 print(type(rule).__name__, "pyparsing" in sys.modules)
 """
 
+NOT_PYTHON = shutil.ignore_patterns("__pycache__", "*.so")  # these are of the original's place
+
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A copy, to be changed; its directory."""
-    shutil.copytree(PACKAGE, tmp_path / "pbs_filter", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, tmp_path / "pbs_filter", ignore=NOT_PYTHON)
     return tmp_path / "pbs_filter"
 
 
