@@ -12,6 +12,9 @@ Or it is `ready` with this boot (what a running machine wrote it can read back, 
 a power cut nobody knows) and with the number that the map's file had before it was opened (a new
 map may have taken its place since). In all other cases look again for a moment, then say "not now".
 
+Behind these words the filter notes when it wrote them (nanoseconds since the epoch). A file that
+was changed at another time was put back from a copy; then `ready` counts only while a filter runs.
+
 In a container two processes of one boot may see two ids: systemd mounts another /proc for units
 with ProtectKernelTunables= and the like, and that shows the machine's id. So `ready` with another
 boot counts, too, if a filter holds its lock now and wrote the state after it took that lock: it
@@ -29,8 +32,12 @@ from ..errors import StoreDamaged
 
 SUM_BYTES = 1 << 22
 """A closed map of up to this size is summed (2 ms) before a miss in it is trusted."""
-LINE_BYTES = 200
+LINE_BYTES = 256
 """A file beside the map is never longer."""
+WORDS_BYTES = 200
+"""Of the state; behind them stand the journal's position, and when the state was written."""
+PUT_BACK_NS = 1_000_000_000
+"""A state that was changed so long after it was written was put back from a copy."""
 
 
 class Completeness:
@@ -48,20 +55,24 @@ class Completeness:
             StoreDamaged: it is not what it was when it was closed.
             OSError: it cannot be read.
         """
-        words = read_words(self._path + ".state")
+        text, changed = read_file(self._path + ".state")
+        words = text[:WORDS_BYTES].split()
         if words[:1] == [b"closed"] and len(words) > 2:
             self._check_closed(words[1], words[2])
             return True
         if words[:1] != [b"ready"] or words[2:] != [b"%d" % inode]:
             return False
         self._boot = self._boot or boot_id()
+        written = text[WORDS_BYTES:].split()[1:2]
+        if written and abs(changed - _number(written[0])) > PUT_BACK_NS:
+            # Somebody put it back, or only changed its mode.
+            return is_written_by_running_filter(self._path)
         # A sandbox may hide which boot this is; then any will do.
         if self._boot in (b"", words[1]):
             return True
         # In a container there may be two ids of one boot.
-        return is_written_by_running_filter(self._path) and words == read_words(
-            self._path + ".state"
-        )
+        is_ours = is_written_by_running_filter(self._path)
+        return is_ours and text == read_file(self._path + ".state")[0]
 
     def _check_closed(self, length: bytes, checksum: bytes) -> None:
         """Raise StoreDamaged where the closed map has lost its end, or some bytes.
@@ -77,6 +88,10 @@ class Completeness:
         ):
             raise StoreDamaged(f"map {self._path}: not what it was when it was closed")
         self._summed = version
+
+
+def _number(word: bytes) -> int:
+    return int(word) if word.isdigit() else 0
 
 
 def is_written_by_running_filter(path: str) -> bool:
@@ -104,20 +119,21 @@ def boot_id() -> bytes:
 
 def read_words(path: str) -> list[bytes]:
     """Return the words of a small file, none where it cannot be read."""
-    return read_file(path).split()
+    return read_file(path)[0].split()
 
 
-def read_file(path: str) -> bytes:
-    """Return the beginning of a small file, nothing where it cannot be read."""
+def read_file(path: str) -> tuple[bytes, int]:
+    """Return the beginning of a small file, nothing where it cannot be read, and when it was
+    changed last (nanoseconds since the epoch)."""
     try:
         # A pipe in its place must not keep the reader waiting.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            return os.read(descriptor, LINE_BYTES)
+            return os.read(descriptor, LINE_BYTES), os.fstat(descriptor).st_ctime_ns
         finally:
             os.close(descriptor)
     except OSError:
-        return b""
+        return b"", 0
 
 
 def _sum(path: str) -> bytes:

@@ -48,7 +48,7 @@ def clock_lines(path: str) -> list[tuple[bytes, bytes, bytes]]:
     or a line is damaged. 0.1.0 wrote one line, without an inode; and before 0.2.0 there was no sum.
     """
     found = []
-    for line in read_file(path).splitlines():
+    for line in read_file(path)[0].splitlines():
         words = line.split()
         offset, boot, inode = (words + [b""] * 3)[:3]
         is_whole = line_with_sum(b" ".join(words[:3])).split() == words

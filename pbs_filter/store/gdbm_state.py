@@ -19,21 +19,24 @@ journal in this boot.
 At start only `closed` counts, and only if length, sum and journal position are what is noted; else
 the map is made again.
 
-Behind that, where lookups do not read, stands the position that the journal had: the map knows
-nothing that was told later. Of constant length, so that one write replaces it.
+Behind that stands the position that the journal had: the map knows nothing that was told later;
+and when this was written, by which lookups know a copy that was put back. Of constant length, so
+that one write replaces it.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from zlib import crc32
 
 from .. import files
-from ..map_format.completeness import is_written_by_running_filter
+from ..map_format.completeness import PUT_BACK_NS, is_written_by_running_filter
 
 _LINE_BYTES = 256
 _POSITION_AT = 208
+SOON_NS = PUT_BACK_NS // 2
 _BLOCK_BYTES = 1 << 20
 
 
@@ -91,7 +94,8 @@ class State:
 
     def journal_position(self) -> str:
         """Return the position that the journal had when this was written; empty: nobody knows."""
-        return self._text()[_POSITION_AT:].strip()
+        position = self._text()[_POSITION_AT:].split()[:1]
+        return "".join(position).strip("-")
 
     def is_behind(self) -> bool:
         """The journal has gone on since this run wrote the state."""
@@ -148,8 +152,12 @@ class State:
             self._open()
         assert self._fd is not None
         self._noted = self._position()
-        line = " ".join(words).ljust(_POSITION_AT) + self._noted
-        os.pwrite(self._fd, line.ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+        line = " ".join(words).ljust(_POSITION_AT) + (self._noted or "-")
+        for _ in range(2):
+            now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            os.pwrite(self._fd, f"{line} {now}".ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+            if time.clock_gettime_ns(time.CLOCK_REALTIME) - now < SOON_NS:
+                break  # else it would look like a copy
         if self._first or words[0] == "closed":
             os.fsync(self._fd)
             self._first = False

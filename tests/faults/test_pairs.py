@@ -20,6 +20,7 @@ from pbs_filter.store.gdbm_map import GdbmMap
 from ..running import wait_for
 from .lives import Death, Life, made
 from .machine import Machine
+from .model import an_hour_older
 
 GRACE = 600
 MANY = [f"192.0.{number // 200}.{number % 200 + 1}" for number in range(1, 1001)]
@@ -461,4 +462,33 @@ def test_a_running_filter_tells_its_clock_again(settings: Config) -> None:
         told.unlink() if damage is None else told.write_bytes(damage)
         wait_for(lambda: told.exists() and told.read_bytes() == whole, "the clock to be told")
         assert {YES} == answers(settings, MANY[:5])
+    assert 0 == life.finish()
+
+
+def test_an_older_state_over_a_map_that_lacks_logins(settings: Config) -> None:
+    """The filter was killed before they came into the map; only its next start knows them."""
+    life = started(settings)
+    log_in(life, MANY[:5])
+    while answers(settings, MANY[:5]) != {YES}:
+        pass
+    state = Path(settings.map + ".state")
+    older = an_hour_older(state.read_bytes())
+    assert older != state.read_bytes()
+    life.kill()
+    life.end()
+    assert {NO} == answers(settings, LATER[:1]), "it had been ready"
+    state.write_bytes(older)
+    assert {NOT_NOW} == answers(settings, LATER[:1])
+    assert {YES} == answers(settings, MANY[:5])
+    life = started(settings, Death("put", 1, "before"))
+    assert b"OK" == life.reply()
+    log_in(life, LATER[:1])
+    assert life.reply() is None
+    life.end()
+    state.write_bytes(older)
+    assert {NOT_NOW} == answers(settings, LATER[:1])
+    life = started(settings)
+    assert {YES} == answers(settings, MANY[:5] + LATER[:1])
+    state.write_bytes(an_hour_older(state.read_bytes()))
+    assert {NO} == answers(settings, ["203.0.113.9"]), "a filter that runs vouches for it"
     assert 0 == life.finish()
