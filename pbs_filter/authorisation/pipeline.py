@@ -139,16 +139,17 @@ class Pipeline:
         while True:
             ways = self.usual.open_ways()
             for found in lines.found:
-                self._take_found(found, now, now)
+                self._take_found(found, now)
             for line, program in lines.named:
                 self._take(line, ways.get(program), now)
             if not lines.find():
                 return
 
-    def _take_found(self, found: tuple[str, ...], now: int, at: int) -> None:
-        """Take one line that `usual.reader` has found, written at `at`."""
+    def _take_found(self, found: tuple[str, ...], now: int, at: int | None = None) -> None:
+        """Take one line that `usual.reader` has found; `at` is as for `_take`."""
         try:
-            if not self._broken and self.usual.take_found(found, now, at):
+            # A usual one is text, which has no time of its own; one of JSON has.
+            if not self._broken and self.usual.take_found(found, now, now if at is None else at):
                 return
         except Exception as error:  # any: the next filter would fail on it as well
             line = found[LINE_AT].encode("utf-8", "surrogateescape")

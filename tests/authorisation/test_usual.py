@@ -232,6 +232,15 @@ def test_what_is_to_be_weighed_goes_the_general_way(line: str) -> None:
     assert before[:2] == result(made)[:2]
 
 
+def test_an_old_line_of_json_among_lines_of_text_authorises_nobody() -> None:
+    old = "2027-01-15T07:00:00+00:00"
+    late = as_json("dovecot", DOVECOT.format(user="eve", address="192.0.2.9", key=9), t=old, s=old)
+    made = warm(new())
+    made.block((dovecot("alice", "192.0.2.8") + "\n" + late + "\n").encode(), NOW)
+    assert 1 == made.counts.reasons[Reason.TOO_LATE]
+    assert {"192.0.2.7", "192.0.2.8"} == set(made.ledger.authorisations)
+
+
 def test_a_session_may_go_by_the_pid() -> None:
     line = HEAD + "teapop[{}]: Successful login for bob [192.0.2.1] from a.example [192.0.2.7]"
     made = warm(new(), line.format(1))
