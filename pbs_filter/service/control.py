@@ -22,6 +22,8 @@ PEER_SECONDS = 2.0
 MAX_PEERS = 8
 """Peers that are served at one time; one more drops the oldest."""
 ANSWER_SECONDS = 10.0
+REST_SECONDS = 1.0
+"""No connection is looked at for so long where none can be taken (no descriptor is left)."""
 
 
 def short_path(path: str) -> tuple[int, str]:
@@ -60,6 +62,7 @@ class Control:
         self._socket.setblocking(False)
         self._peers: dict[int, _Peer] = {}
         """By descriptor, the oldest first."""
+        self._rests_until: float | None = None
         try:
             if os.path.lexists(path):
                 os.unlink(path)  # left by a filter that was killed; we hold its lock
@@ -75,8 +78,8 @@ class Control:
             self._ready.register(self._socket, select.EPOLLIN)
         except OSError as error:
             raise StoreBusy(
-                f"cannot make the control socket {path!r}: {error.strerror}; "
-                "is its directory writable for this account?"
+                f"cannot make the control socket {path!r}: {error.strerror}; move away what is "
+                "there, and let this account write in its directory"
             ) from None
 
     def fileno(self) -> int:
@@ -97,15 +100,23 @@ class Control:
         self.expire()
 
     def expire(self) -> None:
-        """Drop the peers whose time is over."""
+        """Drop the peers whose time is over, and listen again. Call about once a second."""
         now = time.monotonic()
         for descriptor in [fd for fd, peer in self._peers.items() if peer.deadline <= now]:
             self._drop(descriptor)
+        if self._rests_until is not None and self._rests_until <= now:
+            self._rests_until = None
+            self._ready.register(self._socket, select.EPOLLIN)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionError):
+            return
         except OSError:
+            # It is still there, and would have us called at once, again and again.
+            self._ready.unregister(self._socket)
+            self._rests_until = time.monotonic() + REST_SECONDS
             return
         connection.setblocking(False)
         if len(self._peers) >= MAX_PEERS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import socket
 import threading
@@ -158,3 +159,26 @@ def test_a_filter_that_ends_before_it_has_answered_is_said_to(tmp_path):
         with pytest.raises(StoreBusy, match="it ended before it had answered; ask again"):
             control.ask(f"{tmp_path}/c", {"do": "status"})
         ending.join()
+
+
+def test_without_a_descriptor_it_rests_and_does_not_spin(served, monkeypatch):
+    """The connection that cannot be taken stays, and so `poll` would never wait."""
+    now = [1000.0]
+    monkeypatch.setattr(control.time, "monotonic", lambda: now[0])
+    with peer(served) as waiting:
+        waiting.send(b'{"do": 1}\n')
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = os.dup(0)
+        os.close(lowest)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
+        try:
+            served.serve(echo)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert [] == select.select([served], [], [], 0)[0]
+        served.expire()
+        assert [] == select.select([served], [], [], 0)[0]
+        now[0] += control.REST_SECONDS
+        served.expire()
+        serve(served)
+        assert {"heard": {"do": 1, "uid": os.geteuid()}} == json.loads(waiting.recv(100))
