@@ -184,8 +184,7 @@ class UsualLogins(Ways):
             if address is None or self._logins.ipv6_prefix != 128:
                 return False
             is_weighed = True
-        if not user.isprintable():
-            user = clean(user)
+        user = clean(user)
         # Most are in no list: to see that here takes a quarter of the time of `refuses`.
         own = canonical_of(local) if way.has_local and local else None
         if (

@@ -196,6 +196,7 @@ class Flood:
         calm_collector()
         self.slowest = ""
         self.pipeline.block(f"{HEAD}{logins(0, random.Random())}\n".encode(), self.now)
+        self.pipeline.line(b"no header", self.now)  # the patterns of rare headers, once in a life
         chance = random.Random(1)
         for make, _, _ in FLOODS.values():
             for n in range(LINES, LINES + FIRST_LINES):
