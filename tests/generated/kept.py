@@ -6,7 +6,7 @@ import json
 
 from pbs_filter.grammar.kept import values_of
 from pbs_filter.servers import SERVERS
-from pbs_filter.service.shipped_servers import checksums
+from pbs_filter.service.shipped_servers import checksums, first_line
 
 
 def text() -> str:
@@ -18,7 +18,8 @@ def text() -> str:
         rules = ",\n".join(map(_as_json, values.pop("rules")))
         servers.append(f'{_as_json(values)[:-1]}, "rules": [\n{rules}]}}')
     each = ",\n".join(servers)
-    return f'{{"made_of": {{\n{made_of}}},\n"servers": [\n{each}]}}\n'
+    rest = f'"made_of": {{\n{made_of}}},\n"servers": [\n{each}]}}\n'
+    return f"{first_line(rest.encode()).decode()}\n{rest}"
 
 
 def _as_json(value: object) -> str:

@@ -20,7 +20,14 @@ from pbs_filter.model import Accepted, Ignored
 from pbs_filter.servers import SERVERS
 from pbs_filter.servers import dovecot as dovecot_file
 from pbs_filter.service import shipped_servers
-from pbs_filter.service.shipped_servers import KEPT, MADE_OF, checksums, kept, shipped
+from pbs_filter.service.shipped_servers import (
+    KEPT,
+    MADE_OF,
+    checksums,
+    first_line,
+    kept,
+    shipped,
+)
 from tests.layers import PACKAGE, imports, modules
 
 LOOKS = """
@@ -170,9 +177,31 @@ def test_a_kept_file_of_another_shape_is_as_none(package):
     values = json.loads(path.read_text())
     assert kept(str(package)) is not None
     del values["servers"][3]["rules"][0]["session"]
-    path.write_text(json.dumps(values))
+    del values["sum"]
+    rest = json.dumps(values)[1:].encode()
+    path.write_bytes(first_line(rest) + b"\n" + rest)
     assert kept(str(package)) is None
     path.unlink()
+    assert kept(str(package)) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[0-9]", "[0-8]"),
+        ('"pop3"', '"imap"'),
+        ('"kind": "Refused"', '"kind": "Accepted"'),
+        ('"rules": [\n{', '"rules": [\n"x", {'),
+        ('"programs": ', '"programmes": '),
+        ('"mixed": "', '"mixed": "('),
+        ("]}\n", "]}\n\n"),
+    ],
+)
+def test_a_kept_file_that_was_spoiled_makes_no_other_rules(package, before, after):
+    path = package / KEPT
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
     assert kept(str(package)) is None
 
 
