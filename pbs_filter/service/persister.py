@@ -101,7 +101,8 @@ class Persister:
         if self.troubles:
             return "; ".join(self.troubles.values())
         waiting = self.state.addresses() if self._given_up else self.state.map_dirty()
-        return f"{counted(waiting, 'address')} to be written to the map" if waiting else ""
+        why = f" ({self._given_up})" if self._given_up else ""
+        return f"{counted(waiting, 'address')} to be written to the map{why}" if waiting else ""
 
     def nobody_waits(self) -> None:
         """The syslog daemon no longer reads acknowledgements."""
@@ -264,10 +265,8 @@ class Persister:
     def begin_what_is_worth_it(self) -> None:
         """Start a new journal or a new map, where the old one has grown past what lives."""
         journal = self.journal
-        idle = self._rewrite is None
-        if journal is not None and idle:
-            is_due = journal.is_old(self.clock.now()) or journal.should_rewrite(self.state.live())
-            if is_due:
+        if journal is not None and self._rewrite is None:
+            if journal.is_old(self.clock.now()) or journal.should_rewrite(self.state.live()):
                 self._rewrite_some()
         if self._rebuild is None and self.map.should_rebuild(self.state.addresses()):
             self._rebuild_some(REBUILD_ADDRESSES)
@@ -324,6 +323,7 @@ class Persister:
                     self.log.debug("the map was made again")
         except StoreBusy as error:
             self._stop_rebuilding()
+            self._given_up = self._given_up and str(error)
             self.log.once("rebuild", f"{error}; the map is made again later")
             self.schedule.rebuild_failed(self.timer())
 

@@ -153,7 +153,7 @@ def test_a_filter_that_leaves_with_the_map_behind_its_journal_says_so(
         log_in(life, MANY)
         assert 0 == life.finish()
     log = Path(settings.logto).read_text()
-    assert "not up to date: 1,000 addresses to be written to the map" in log
+    assert "not up to date: 1,000 addresses to be written to the map (no room)" in log
     assert answers(settings, MANY) <= {YES, NOT_NOW}
     life = started(settings)
     assert {YES} == answers(settings, MANY)
