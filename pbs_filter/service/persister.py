@@ -265,9 +265,10 @@ class Persister:
     def begin_what_is_worth_it(self) -> None:
         """Start a new journal or a new map, where the old one has grown past what lives."""
         journal = self.journal
-        if journal is not None and self._rewrite is None:
-            if journal.is_old(self.clock.now()) or journal.should_rewrite(self.state.live()):
-                self._rewrite_some()
+        if (journal is not None and self._rewrite is None) and (
+            journal.is_old(self.clock.now()) or journal.should_rewrite(self.state.live())
+        ):
+            self._rewrite_some()
         if self._rebuild is None and self.map.should_rebuild(self.state.addresses()):
             self._rebuild_some(REBUILD_ADDRESSES)
 
@@ -326,8 +327,6 @@ class Persister:
             self._given_up = self._given_up and str(error)
             self.log.once("rebuild", f"{error}; the map is made again later")
             self.schedule.rebuild_failed(self.timer())
-
-    # ------------------------------------------------------------------ the end
 
     def finish(self, give_up: float) -> bool:
         """Bring journal and map up to the state, as far as that can be done until `give_up`;
