@@ -120,6 +120,8 @@ class Storage:
         self._config = config
         self.clock = Clock()
         self._clock_marks: tuple[int, ...] = ()
+        self._clock_trouble = False
+        """That it cannot be written was said."""
         """Inode, size and time of `PATH.clock` as it was written last."""
         self._is_open = True
         if not config.write:
@@ -273,9 +275,9 @@ class Storage:
         """Write `PATH.clock` again if somebody removed or changed it: without it lookups say "not
         now" to everybody who may relay."""
         if self._clock_marks and self._clock_marks != _marks(self._config.map + ".clock"):
-            self._say(
-                f"{self._config.map + '.clock'!r} was removed or changed; it is written again"
-            )
+            if not self._clock_trouble:  # else it is tried each second
+                path = self._config.map + ".clock"
+                self._say(f"{path!r} was removed or changed; it is written again")
             self.tell_clock()
 
     def _write_clock(self, old: str, inode: int) -> None:
@@ -293,8 +295,11 @@ class Storage:
             content = b"".join(line_with_sum(line.encode()) for line in lines)
             files.write_anew(path, content, 0o640, files.gid_of(config.group))
             self._clock_marks = _marks(path)
+            self._clock_trouble = False
         except OSError as error:
-            self._say(str(files.busy("write", path, error)))
+            if not self._clock_trouble:
+                self._say(str(files.busy("write", path, error)))
+            self._clock_trouble = True
 
     def close(self, *, clean: bool) -> None:
         """The end: with `clean` (all of it is in the map) the next start trusts the map."""

@@ -259,3 +259,28 @@ def test_a_start_with_a_file_of_a_newer_version_changes_nothing(settings: option
     with pytest.raises(PbsFilterError, match="format 2"):
         Started(settings)
     assert path.read_bytes().startswith(data)
+
+
+def test_a_clock_file_that_cannot_be_written_is_said_once(settings: options.Config) -> None:
+    """It is tried each second, and comes back when that is possible."""
+    said: list[str] = []
+    store = Storage(settings, build.pipeline_of(settings, said.append).state, said.append)
+    told = Path(settings.map + ".clock")
+    try:
+        told.unlink()
+        told.mkdir()
+        said.clear()
+        for _ in range(5):
+            store.keep_clock()
+        assert 2 == len(said), said
+        assert "removed or changed" in said[0]
+        assert "Is a directory" in said[1]
+        told.rmdir()
+        store.keep_clock()
+        assert told.is_file()
+        told.unlink()
+        store.keep_clock()
+        assert 3 == len(said), said
+    finally:
+        store.close(clean=False)
+        store.release()
