@@ -7,6 +7,7 @@ DIR stands for the test's directory.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import subprocess
@@ -270,6 +271,30 @@ def test_no_filter_is_running(place: Path) -> None:
         "pbs-filter: no filter is running on 'DIR/state/map.gdbm': the syslog daemon starts it with"
         " itself; pbs-filter --doctor sends a line, and looks for what is missing\n",
     ) == said(place, MAP, "--status")
+
+
+def test_a_filter_that_is_starting_or_whose_socket_was_removed(place: Path) -> None:
+    with (place / "state/map.gdbm.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        expected = (
+            f"pbs-filter: process {os.getpid()} (NAME) holds 'DIR/state/map.gdbm.lock' and has no "
+            "socket 'DIR/state/map.gdbm.control': ask again in a few seconds, when a filter has "
+            "started; if the socket was removed, restart the syslog daemon\n"
+        )
+        status, text = said(place, MAP, "--status")
+        name = Path("/proc/self/comm").read_text().strip()
+        assert (75, expected) == (status, text.replace(f"({name})", "(NAME)"))
+        status, text = said(place, MAP, "--forget", "192.0.2.7")
+    assert status == 75
+    assert "if that one has just been started, try again in a few seconds" in text
+
+
+def test_a_directory_in_the_place_of_the_new_journal_is_named(place: Path) -> None:
+    (place / "state/map.gdbm.journal.new").mkdir()
+    (place / "state/map.gdbm.journal.new/x").mkdir()
+    status, text = said(place, f'{MAP}confirm = "no"\nservers = ["dovecot"]\n')
+    assert status == 75
+    assert "cannot open the journal 'DIR/state/map.gdbm.journal.new': Is a directory" in text
 
 
 def test_the_log_in_the_way_of_the_answers(place: Path) -> None:

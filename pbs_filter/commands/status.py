@@ -9,6 +9,7 @@ from typing import Any
 
 from ..config.options import Config
 from ..errors import StoreBusy
+from ..held_files import described_holders
 from ..monitor.configuration import not_in_use
 from ..service import control
 from ..terminal import Span, ansi, json_line, moment, safe
@@ -30,6 +31,13 @@ def run(config: Config, options: argparse.Namespace) -> int:
     if answer is None:
         answer = control.ask(config.trial_control, {"do": "status"})
     if answer is None or "status" not in answer:
+        holder = described_holders(config.lock)
+        if holder:
+            raise StoreBusy(
+                f"{holder} holds {config.lock!r} and has no socket {config.control!r}: ask again "
+                "in a few seconds, when a filter has started; if the socket was removed, restart "
+                "the syslog daemon"
+            )
         raise StoreBusy(
             f"no filter is running on {config.map!r}: the syslog daemon starts it with "
             "itself; pbs-filter --doctor sends a line, and looks for what is missing"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -141,17 +141,25 @@ def service(name: str, values: Mapping[str, str], restart: str) -> Finding | Non
 
 
 def stale(
-    name: str, path: str, started: int, changed: int, restart: str, subject: str = "MTA"
-) -> Finding | None:
-    """Judge whether a daemon was started before a file was changed that it reads only once."""
-    if not started or changed <= started:
-        return None
-    return note(
-        subject,
-        f"{path} was changed after {name} was started: if {name} was not told to read it since, it "
-        "goes by the old one",
-        restart,
-    )
+    name: str, changed: Mapping[str, int], started: int, restart: str, subject: str = "MTA"
+) -> Iterator[Finding]:
+    """Judge whether a daemon was started before files were changed that it reads only once.
+
+    Args:
+        name: of the daemon.
+        changed: when each file was changed, by path (epoch seconds).
+        started: when the daemon was; 0: it is not known.
+        restart: the command that starts it again.
+        subject: of the finding.
+    """
+    for path, moment in changed.items():
+        if 0 < started < moment:
+            yield note(
+                subject,
+                f"{path} was changed after {name} was started: if {name} was not told to read it "
+                "since, it goes by the old one",
+                restart,
+            )
 
 
 def vouched(probe: FeedProbe, *, required: bool) -> Finding:

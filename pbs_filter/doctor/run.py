@@ -200,17 +200,13 @@ def _drop_in(machine: Machine, feed: Feed) -> Iterator[Finding]:
         setup=setup,
         way=feed.answers(machine),
     )
-    for file in files:
-        old = judge.stale(
-            feed.name,
-            file,
-            machine.started.get(feed.name, 0),
-            machine.changed.get(file, 0),
-            machine.restart(feed.unit),
-            "daemon",
-        )
-        if old is not None:
-            yield old
+    yield from judge.stale(
+        feed.name,
+        {file: machine.changed.get(file, 0) for file in files},
+        machine.started.get(feed.name, 0),
+        machine.restart(feed.unit),
+        "daemon",
+    )
 
 
 def _service(machine: Machine, feed: Feed) -> Iterator[Finding]:
@@ -278,15 +274,12 @@ def _mta(config: Config, machine: Machine, mta: Mta) -> Iterator[Finding]:
     else:
         yield from _lookups(config, machine, asked)
     if mta.read_once in machine.changed:
-        finding = judge.stale(
+        yield from judge.stale(
             mta.name,
-            mta.read_once,
+            {mta.read_once: machine.changed[mta.read_once]},
             machine.started.get(mta.name, 0),
-            machine.changed[mta.read_once],
             machine.restart(mta.unit),
         )
-        if finding is not None:
-            yield finding
     yield from _relay(config, machine, mta)
 
 

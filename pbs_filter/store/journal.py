@@ -109,7 +109,7 @@ class Journal:
             self.lost_lines = self.lost_lines or self._part is None
             files.remove(self._path + ".new")
         except OSError as error:
-            raise files.busy("open the journal", self._path, error) from error
+            raise files.busy("open the journal", error.filename or self._path, error) from error
 
     def _replay(self, fd: int) -> Iterator[str]:
         is_alone = be_alone(fd, self._path)

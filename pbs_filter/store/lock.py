@@ -55,9 +55,10 @@ class Lock:
                 return
             if now >= end:
                 raise StoreBusy(
-                    f"{self.holder()} holds {self._path!r}; one map takes one filter: stop the "
-                    "daemon that feeds it (systemctl stop syslog.socket rsyslog), end it, or give "
-                    "this one another map"
+                    f"{self.holder()} holds {self._path!r}; one map takes one filter: if that one "
+                    "has just been started, try again in a few seconds; else stop the daemon that "
+                    "feeds it (systemctl stop syslog.socket rsyslog), end it, or give this one "
+                    "another map"
                 )
             if now >= word:
                 word = now + WORD_SECONDS
