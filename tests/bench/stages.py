@@ -19,6 +19,7 @@ from pbs_filter.authorisation.pipeline import Pipeline
 from pbs_filter.authorisation.policy import Policy
 from pbs_filter.grammar.matcher import Matcher
 from pbs_filter.servers import SERVERS
+from pbs_filter.service.collector import calm_collector
 from pbs_filter.store import journal_lines
 
 from . import inputs
@@ -36,6 +37,7 @@ def new_filter(max_session_seconds: int = 43200) -> Pipeline:
     ledger = Ledger(
         grace_seconds=1800,
         max_session_seconds=max_session_seconds,
+        max_addresses_per_user=20,
         max_sessions=2_000_000 if max_session_seconds else 0,
     )
     return Pipeline(
@@ -55,6 +57,7 @@ class _Taken:
     def note(self, stage: str, count: int, work: Callable[..., object], *arguments: object) -> None:
         """Do `work` for `count` lines."""
         gc.collect()
+        calm_collector()  # as in service
         began = time.process_time()
         work(*arguments)
         took = time.process_time() - began
