@@ -39,9 +39,8 @@ class SessionIndex:
         return next(iter(keys)) if keys else None
 
     def add(self, key: str, session: Session) -> None:
-        """A session was opened."""
-        if self._keys is None:
-            return
+        """A session was opened; only where `is_made`."""
+        assert self._keys is not None
         user = _user_key(key, session)
         keys = self._keys.get(user)
         if keys is None:

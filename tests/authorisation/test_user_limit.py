@@ -123,6 +123,19 @@ def test_at_the_limit_a_further_address_is_refused_and_the_known_ones_go_on():
     assert ledger.login(ADDRESSES[2], "alice", "x", "", None, START, START) is None
 
 
+def test_a_full_map_is_named_before_the_limit_of_a_new_user():
+    ledger = Ledger(
+        grace_seconds=GRACE,
+        max_session_seconds=MAX_SESSION,
+        max_addresses=1,
+        max_addresses_per_user=MOST,
+    )
+    taken = [ledger.login(each, "bob", "x", "", None, START, START) for each in ADDRESSES[:1]]
+    assert [None] == taken
+    refused = ledger.login("192.0.2.200", "alice", "x", "", None, START, START)
+    assert Reason.TOO_MANY is refused
+
+
 def test_there_is_room_again_when_an_address_has_ended():
     ledger = new_ledger()
     for wait, address in enumerate(ADDRESSES[:2]):

@@ -406,6 +406,9 @@ def test_a_line_that_stops_it_stops_no_replay(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_replay_goes_it_too() -> None:
     made = warm(new())
+    made.replay(dovecot("alice", "192.0.2.8").encode() + b"\n", lambda _line: None, NOW)
+    assert "192.0.2.8" not in made.ledger.authorisations
+    assert 1 == made.counts.reasons[Reason.NO_TIME]
     made.replay(dovecot("alice", "192.0.2.8").encode() + b"\n", lambda _line: NOW - 5, NOW)
     assert NOW - 5 == made.ledger.authorisations["192.0.2.8"].last
     by_json = as_json("dovecot", DOVECOT.format(user="x", address="192.0.2.6", key=7))

@@ -603,7 +603,7 @@ def test_a_check_imports_nothing_that_costs_more_than_it_does(
         "pbs_filter.lookup.options",
         "pbs_filter.text",
     } | more == ours
-    library = {"__future__", "_gdbm", "_socket", "binascii"}
+    library = {"__future__", "_gdbm", "_socket", "binascii", "select"}
     # errno is there from the start in Python 3.14.
     assert (library - {"_gdbm"} if more else library) == set(loaded) - ours - {"errno"}
 
