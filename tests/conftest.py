@@ -15,9 +15,13 @@ settings.register_profile(
 )
 settings.load_profile("pbs-filter")
 
-# As root has it: with the 0002 that users have, what a test makes could be written by others, and
-# pbs-filter trusts no such file.
-os.umask(0o022)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Each test has root's umask, whatever a filter in the process before it has set: with the
+    0002 that users have, what a test makes could be written by others, and pbs-filter trusts no
+    such file; with the filter's own, no other account could read the programs that are unpacked."""
+    os.umask(0o022)
 
 
 LONGEST = ("test_debian_package", "test_booted", "test_journeys", "test_pieces", "test_servers")
