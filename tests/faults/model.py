@@ -207,6 +207,8 @@ class Site:
         """Somebody removes the lock file of a running filter and starts a second one."""
         self.history.append(("start_another",))
         assert self.life is not None
+        if not Path(self.settings.journal).exists():
+            return  # then a second one does start, and the first refuses its lines
         Path(self.settings.lock).unlink(missing_ok=True)
         other = Life(self.settings, None, prepare=self._prepare)
         answer = other.reply()
@@ -462,11 +464,8 @@ class Site:
             self.journal_whole = False
             self.open_again += self.over
             self.over.clear()
-            for address, end in self.revoked.items():
-                self.allowed[address] = max(end, self.allowed.get(address, 0.0))
-            for address in self.allowed:
-                # A damaged line may be the one that tells how the clock was set.
-                self.allowed[address] += self.all_steps
+            # A damaged line may be that of a --forget, or tell how the clock was set.
+            self._allow_what_was_revoked()
         if not self.journal_whole:
             self._keep_what_can_be_found()
 
@@ -486,8 +485,17 @@ class Site:
         if name == ".state":
             data = an_hour_older(data)
         self.damage(name, functools.partial(Path.write_bytes, data=data))
+        if name == "":  # until a filter starts it says what it said then, by the clock of then
+            self._allow_what_was_revoked()
         if name != ".journal":  # no older clock, or place in the journal, is the map's
             self.map_whole = False
+
+    def _allow_what_was_revoked(self) -> None:
+        """An old file knows no later --forget, and no later clock."""
+        for address, end in self.revoked.items():
+            self.allowed[address] = max(end, self.allowed.get(address, 0.0))
+        for address in self.allowed:
+            self.allowed[address] += self.all_steps
 
     def _keep_what_can_be_found(self) -> None:
         """The journal is damaged: a promise holds where its login is in what is left."""
