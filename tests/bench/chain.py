@@ -38,7 +38,10 @@ SHORT = Sizes(logins=3)
 
 def seconds_until_yes(directory: Path, sizes: Sizes) -> Iterator[float]:
     """How long each login took to be known."""
-    installed = Installed(directory / "installed", "local_networks = []\nrequire_vouched = true\n")
+    installed = Installed(
+        directory / "installed",
+        "local_networks = []\nrequire_vouched = true\nmax_addresses_per_user = 0\n",
+    )
     site = directory / "dovecot"
     site.mkdir()
     with Dovecot(site, rules=shipped("rsyslog/pbs-filter.conf", installed.paths)) as dovecot:
