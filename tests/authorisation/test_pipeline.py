@@ -499,7 +499,6 @@ def failing(monkeypatch):
     return made
 
 
-@pytest.mark.changes_code
 def test_a_line_that_our_code_fails_on_stops_nothing_behind_it(failing):
     poison = COURIER.replace("192.0.2.7", "192.0.2.66")
     feed(failing, poison, COURIER, *[poison] * (MAX_FAILURES + 5))
@@ -513,7 +512,6 @@ def test_a_line_that_our_code_fails_on_stops_nothing_behind_it(failing):
     assert failing.counts.examples[Reason.FAILED] == poison.encode()
 
 
-@pytest.mark.changes_code
 def test_a_single_line_that_our_code_fails_on_is_told_as_one(failing):
     outcome = failing.line(COURIER.replace("192.0.2.7", "192.0.2.66").encode(), NOW)
     assert (Reason.FAILED, "RecursionError('no such luck')") == (outcome.reason, outcome.detail)

@@ -360,7 +360,6 @@ class Alarm(BaseException):
     pass
 
 
-@pytest.mark.changes_code
 def test_an_alarm_while_lines_are_read_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     made = warm(new())
 
@@ -391,7 +390,6 @@ def test_a_rule_that_may_read_more_than_a_line_has_a_way_for_the_feed_alone() ->
     assert is_straight(made, as_json("acmepop", "bob from 192.0.2.8"))
 
 
-@pytest.mark.changes_code
 def test_a_line_that_stops_it_stops_no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     made = warm(new())
 

@@ -69,7 +69,6 @@ def test_a_refusal_that_becomes_a_login_when_its_end_is_cut_off_is_found():
     assert "bound the tokens of rule 'login'" in first
 
 
-@pytest.mark.changes_code
 def test_a_cut_that_nothing_shows_is_found():
     class Blind(Carriage):
         def is_sign(self, message, exact):

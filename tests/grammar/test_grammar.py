@@ -402,7 +402,6 @@ LOGINS = [
 ]
 
 
-@pytest.mark.changes_code
 @pytest.mark.parametrize("rule", LOGINS)
 def test_the_quick_way_to_a_logins_results_gives_what_the_general_one_gives(
     rule: Rule, monkeypatch: pytest.MonkeyPatch

@@ -18,8 +18,6 @@ from pbs_filter.grammar.reading import Reading
 from pbs_filter.model import Accepted, Connected
 from pbs_filter.servers import SERVERS
 
-pytestmark = pytest.mark.changes_code
-
 LOGINS = [
     pytest.param(server, rule, id=f"{server.name}-{rule.name}")
     for server in SERVERS

@@ -108,7 +108,6 @@ def test_an_anonymous_login_to_cyrus_is_none_whatever_the_password(password):
     assert Ignored() == said or Reason.NO_RULE is said
 
 
-@pytest.mark.changes_code
 def test_the_rules_of_an_instance_are_prepared_once(monkeypatch):
     prepared = []
     dispatch = matcher.dispatch
