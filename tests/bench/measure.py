@@ -3,6 +3,8 @@ on it is as slow for one as for the other."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import statistics
 import subprocess
@@ -135,16 +137,25 @@ IDLE_SHARE = 0.05
 """The machine is idle if all other programs together take no more of its cores."""
 
 
+_PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2)."""
+
+
 class Others:
     """What other programs than ours take of the machine while this object lives."""
 
     def __init__(self) -> None:
+        # A filter whose syslog daemon has ended before it becomes our child, and counts as ours.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._began = time.monotonic()
         self._busy = _busy_seconds()
         self._ours = _our_seconds()
 
     def share(self) -> float:
-        """Their part of all cores' time."""
+        """Their part of all cores' time; to be asked while no child of ours runs."""
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         busy = _busy_seconds() - self._busy - (_our_seconds() - self._ours)
         return max(0.0, busy / ((time.monotonic() - self._began) * (os.cpu_count() or 1)))
 
