@@ -69,7 +69,6 @@ class Book:
         self._journal_addresses = self.journal.addresses
         self._journal_sessions = self.journal.sessions
         self._journal_users = self.journal.users
-        self._map_addresses = self.map.addresses
 
     # ------------------------------------------------------------------ ends
 

@@ -53,8 +53,6 @@ class Correlator:
         self.patience_seconds = patience_seconds
         self.pending: Shards[str, tuple[str, int]] = Shards(max_pending, OrderedDict, ORDERED_PART)
         """Session to (address, at), each part in the order of arrival."""
-        self._connects = False
-        """Whether there was ever a pending session: most servers write their logins alone."""
         self._early_ends: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._closed: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Session that is over to when it was opened and when it ended."""
@@ -67,7 +65,6 @@ class Correlator:
         else:
             self.ledger.logout(session, at, now)
         self.pending[session] = (address, at)
-        self._connects = True
         self._changed[session] = None
         part = self.pending.part(session)
         if len(part) > self.pending.share:
@@ -117,7 +114,7 @@ class Correlator:
                 and opened.user == user
                 and abs(at - opened.opened) <= EARLY_END_SECONDS
             )
-            if self._connects and session in self.pending:
+            if session in self.pending:
                 self.forget_pending(session)
             if (
                 not holds
@@ -242,7 +239,6 @@ class Correlator:
         if kind == "p":
             session, address, at = fields
             self.pending[session] = (address, int(at))
-            self._connects = True
         elif kind == "q":
             (session,) = fields
             self.pending.pop(session, None)

@@ -34,13 +34,10 @@ class Event(NamedTuple):
 class Events:
     """The events that wait for the log; more than `MAX_WAITING` are counted only."""
 
-    __slots__ = ("_waiting", "debugging", "lost", "room")
+    __slots__ = ("_waiting", "debugging", "lost")
 
     def __init__(self) -> None:
         self._waiting: list[Event] = []
-        self.room = MAX_WAITING
-        """How many more may wait. Who has one for each login looks here first, and counts it in
-        `lost` if there is none: a call of `add` takes ten times as long."""
         self.lost = 0
         self.debugging = False
         """Whether every decision is wanted."""
@@ -56,8 +53,7 @@ class Events:
         uid: int | None = None,
     ) -> None:
         """Keep what happened for the log. The arguments are the fields of `Event`."""
-        if self.room:
-            self.room -= 1
+        if len(self._waiting) < MAX_WAITING:
             self._waiting.append(Event(name, address, user, server, until, detail, uid))
         else:
             self.lost += 1
@@ -65,5 +61,5 @@ class Events:
     def take(self) -> tuple[list[tuple[str, dict[str, Any]]], int]:
         """Take the events that wait, by name; return them and how many found no room."""
         taken = [(event.name, event.fields()) for event in self._waiting], self.lost
-        self._waiting, self.lost, self.room = [], 0, MAX_WAITING
+        self._waiting, self.lost = [], 0
         return taken

@@ -53,12 +53,10 @@ class Ledger(Book):
             now: the clock, seconds since the epoch.
             line: kept in the journal for people who ask why.
         """
-        terms = self._terms_of_most if self.terms_of is None else self.terms(user, address)
-        grace_seconds, longest = terms
+        grace_seconds, longest = self.terms(user, address)
         until = at + grace_seconds
         if until <= now:
             return Reason.TOO_LATE
-        events = self.events
         limit = self.user_limit
         key = user_key(user) if limit.most else ""
         addresses = self.authorisations.part(address)
@@ -72,17 +70,14 @@ class Ledger(Book):
             auth = addresses[address] = Authorisation(until, now, at, at, server, protocol, user)
             self.version += 1
             changed = True
-            if events.room:
-                events.add("authorised", address, user, server, until)
-            else:
-                events.lost += 1
+            self.events.add("authorised", address, user, server, until)
         else:
             if key and auth.user != user:
                 limit.share(address, key, user_key(auth.user))
             changed = until > auth.until or at > auth.last
             if auth.until <= now and auth.sessions is None:
                 auth.since = at  # ended, and not swept yet
-                events.add("authorised", address, user, server, until)
+                self.events.add("authorised", address, user, server, until)
                 auth.users = None
             elif auth.users is None and (auth.user != user or auth.server == MANUAL):
                 self.list_users(address, auth)
@@ -110,7 +105,7 @@ class Ledger(Book):
             self.enqueue(address, auth, auth.until)
         if changed:
             self._journal_addresses[address] = line
-            self._map_addresses[address] = None
+            self.map.add(address)
         return None
 
     def _open(
@@ -136,23 +131,14 @@ class Ledger(Book):
             return False
         if isinstance(auth.sessions, set) and len(auth.sessions) >= MAX_SESSIONS:
             return False  # its work must stay small; those there hold the address
-        if auth.sessions is None:
-            auth.sessions = key
-        else:
-            auth.hold(key)
+        auth.hold(key)
         sessions[key] = opened = Session(address, at, protocol, user)
-        events = self.events
-        if events.room:
-            events.add("session", address, user, auth.server)
-        else:
-            events.lost += 1
-        renewal = self.due_at(auth) if auth.users is not None else auth.until - self._lead_seconds
+        self.events.add("session", address, user, auth.server)
+        renewal = self.due_at(auth)
         if auth.due > renewal or not auth.due:
-            auth.due = renewal
-            self.due.put(address, renewal)
+            self.enqueue(address, auth, renewal)
         self._journal_sessions[key] = None
-        if self.index.is_made:
-            self.index.add(key, opened)
+        self.index.add(key, opened)
         return True
 
     def oldest_session(self, host_and_server: str, user: str, protocol: str) -> str | None:

@@ -24,42 +24,36 @@ class MapChanges:
     ) -> None:
         self._authorisations = authorisations
         self._sessions = sessions
-        self.addresses: dict[str, None] = {}
+        self._addresses: dict[str, None] = {}
         self._users: dict[str, int] = {}
         """Addresses with users in the map: how many have a key there."""
 
     def add(self, address: str) -> None:
         """The address has changed."""
-        self.addresses[address] = None
+        self._addresses[address] = None
 
     def may_have_users(self, address: str) -> None:
         """The map of an earlier run may have keys of users of this address."""
         self._users[address] = MAX_USERS
 
     def __len__(self) -> int:
-        return len(self.addresses)
+        return len(self._addresses)
 
     def clear(self) -> None:
         """The map is made anew: nothing has to be told."""
-        self.addresses.clear()
+        self._addresses.clear()
 
     def oldest(self, limit: int | None) -> Values:
         """Return what the map has to be told of the `limit` addresses that wait the longest."""
         changes: Values = {}
-        with_users = self._users
-        parts = self._authorisations.parts
-        for address in islice(self.addresses, limit):
-            auth = parts[hash(address) % len(parts)].get(address)
-            if auth is None or auth.users is not None or address in with_users:
-                changes.update(self.entries(address))
-            else:
-                changes[address] = _value(address, auth)
+        for address in islice(self._addresses, limit):
+            changes.update(self.entries(address))
         return changes
 
     def written(self, values: Mapping[str, bytes | None]) -> None:
         """The map has `values`."""
         for key in values:
-            self.addresses.pop(key, None)
+            self._addresses.pop(key, None)
         if not self._users:
             return
         numbers: dict[str, int] = {}

@@ -17,8 +17,6 @@ class SessionIndex:
 
     def __init__(self, max_sessions: int) -> None:
         self._max_sessions = max_sessions
-        self.is_made = False
-        """Whether sessions have to be told of."""
         self._keys: Shards[tuple[str, str], OrderedDict[str, None]] | None = None
         """An ordered one, because to find the first key of a dict whose first ones were removed
         takes the longer the more they were."""
@@ -32,15 +30,15 @@ class SessionIndex:
         """
         if self._keys is None:
             self._keys = Shards(self._max_sessions)
-            self.is_made = True
             for key, session in sorted(sessions.items(), key=lambda item: item[1].opened):
                 self.add(key, session)
         keys = self._keys.get((host_and_server + user, protocol))
         return next(iter(keys)) if keys else None
 
     def add(self, key: str, session: Session) -> None:
-        """A session was opened; only where `is_made`."""
-        assert self._keys is not None
+        """A session was opened."""
+        if self._keys is None:
+            return
         user = _user_key(key, session)
         keys = self._keys.get(user)
         if keys is None:
