@@ -222,8 +222,8 @@ def test_all_files_that_decide_what_is_kept_are_looked_at():
     found = {"servers"}
     while waiting:
         name = waiting.pop()
-        # They only pass on what server files ask for.
-        if name not in found | {"grammar", "grammar.kit"}:
+        # It only passes on what server files ask for.
+        if name not in found | {"grammar"}:
             found.add(name)
             text = known[name].read_text(encoding="utf-8")
             is_package = known[name].name == "__init__.py"
