@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from .headers import (
@@ -88,19 +89,9 @@ Reader = Callable[[str], list[tuple[str, ...]]]
 _text_line = re.compile(rb"\n[^{]").search
 
 
-class _Searched:
-    """A pattern that is compiled when it is first needed."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text.encode()
-        self._pattern: re.Pattern[bytes] | None = None
-
-    def pattern(self) -> re.Pattern[bytes]:
-        """Return it."""
-        pattern = self._pattern
-        if pattern is None:
-            pattern = self._pattern = re.compile(self._text)
-        return pattern
+_compiled = lru_cache(maxsize=16)(re.compile)
+"""Compiles a pattern when a block needs it: most feeds need one of three, and a start takes 15 ms
+for all of them."""
 
 
 class Scanner:
@@ -138,15 +129,13 @@ class Scanner:
         # Their lines end here, in half the time that the rest takes to tell.
         front = rf"(?>{PRI})(?!{_USUAL_STAMP} {_USUAL_HOST} {others_names}(?:\[|: ))"
         text = rf"{front}(?>({_USUAL})|)(?(2)({names})[\[:]|(?:{others}))[^\n]*+"
-        # Each is compiled when a block needs it: most feeds need one of them, and a start
-        # takes 15 ms for all three.
-        self._lines = _Searched(rf"\n({text}|\{{[^\n]*?{either})")
+        self._lines = rf"\n({text}|\{{[^\n]*?{either})".encode()
         begin = rf"\n({front}{_HEADERS}(?:(?:"
         found = rf"(?(2){names}[\[:]|(?(5){behind_host}|(?:{others})))[^\n]*+"
         end = rf")|{found})|\{{[^\n]*?{either})"
         self._around_messages = begin, end.replace(f"({json_names})", f"(?:{json_names})")
-        self._json = _Searched(json)
-        self._journal = _Searched(either)
+        self._json = json.encode()
+        self._journal = either.encode()
 
     def candidates(self, block: bytes) -> list[bytes]:
         """Return the candidates, in order, without their newlines.
@@ -162,7 +151,7 @@ class Scanner:
         """
         if block.startswith(b"{") and not _text_line(block):
             return self._json_candidates(block)
-        return [(line, name) for line, _, name, _ in self._lines.pattern().findall(b"\n" + block)]
+        return [(line, name) for line, _, name, _ in _compiled(self._lines).findall(b"\n" + block)]
 
     def reader(self, messages: str) -> Reader:
         """Return a function that finds the lines of `named` in text, and reads some of them.
@@ -181,7 +170,7 @@ class Scanner:
         start = 0
         # `re` has no table of first bytes for two keys, so both are searched only where needed.
         search = self._journal if b"SYSLOG_IDENTIFIER" in block else self._json
-        for found in search.pattern().finditer(block):
+        for found in _compiled(search).finditer(block):
             start = block.rfind(b"\n", start, found.start()) + 1 or start
             end = found.end()
             lines.append((block[start:end], found[1] or b""))

@@ -306,5 +306,5 @@ def test_no_group_of_a_pattern_is_possessive():
     named = {name: value for name, value in vars(headers).items() if name.isupper()}
     patterns = [value for value in named.values() if isinstance(value, str)]
     patterns += [log.start + log.rest for log in OWN_LOGS]
-    patterns.append(SCANNER._lines.pattern().pattern.decode())
+    patterns.append(SCANNER._lines.decode())
     assert [] == [pattern for pattern in patterns if re.search(r"(?<!\\)\)[*+?]\+", pattern)]
