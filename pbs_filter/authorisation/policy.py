@@ -72,7 +72,7 @@ class Policy:
         )
         self.asks_for_tls = self.require_tls or any(group.require_tls for group in self.groups)
         self._refused = Networks(item for networks, _ in self._by_reason for item in networks.items)
-        self.refused_octets = frozenset(self._refused.octets)
+        self.refused_octets = self._refused.octets
         self.weighs = bool(
             self.allow_networks is not None
             or self.allow_users is not None

@@ -43,8 +43,6 @@ _Found = tuple[
 ]
 """When a line was written (whole seconds, and exactly), by which logger, and what it says."""
 
-Reader = Callable[[str], list[tuple[str, ...]]]
-
 
 class UsualLogins(Ways):
     """Takes usual logins.

@@ -22,8 +22,6 @@ start should not pay for."""
 class Way:
     """The straight way of one program's logins.
 
-    A plain class with slots: compiled, each value of a named tuple takes five times as long to get.
-
     Args:
         known_as: the server's name in the ledger.
         cut: how the lines travel, where a logger cuts them.
@@ -99,8 +97,6 @@ class Ways:
         self._learnt: dict[str, Rule] = {}
         """By program, the rule whose way was opened last, if it has one."""
         self._policy = logins.policy
-        self._weighs = False
-        """Whether the site asks of a login what the general way alone can tell."""
 
     def follow(self, policy: Policy) -> None:
         """Judge by `policy` from now on."""
@@ -108,13 +104,14 @@ class Ways:
         self.ways.clear()
         self._has_changed = True
         self._learnt.clear()
-        self._weighs = policy.asks_for_tls or bool(policy.groups)
 
     def open_ways(self) -> Mapping[bytes, Way]:
         """Return the ways that lines may go just now."""
-        state = self._state
-        watched = state.trace.is_on or state.ledger.events.debugging
-        return {} if watched or self._weighs or self._policy.countries else self.ways
+        state, policy = self._state, self._policy
+        is_watched = state.trace.is_on or state.ledger.events.debugging
+        # What the general way alone can tell.
+        is_weighed = policy.asks_for_tls or policy.groups or policy.countries
+        return {} if is_watched or is_weighed else self.ways
 
     def reader(self) -> Reader | None:
         """Return what finds the lines of a block of text, and reads the usual ones; None: none are
