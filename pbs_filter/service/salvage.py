@@ -65,14 +65,13 @@ def salvage(
     noted = journal.bytes_known
     here = bytes_at(journal.position)
     in_order = address_map.in_order()
-    is_all = in_order and noted >= here and bool(map_stamp) and (journal.lost_lines or noted > here)
-    if in_order and noted:
-        knows_more = journal.lost_lines or noted > here
-    else:
-        # That the end of a journal was cut off is else seen only by the room behind it.
-        knows_more = in_order or journal.lost_lines or journal.may_be_cut or noted > here
-    if not (knows_more and address_map.exists()):
+    is_shorter = journal.lost_lines or noted > here
+    # Where the map does not say its place, the end of a journal may have been cut off unseen; where
+    # it was not closed, only the room behind the end tells.
+    may_be_shorter = not noted if in_order else journal.may_be_cut
+    if not (is_shorter or may_be_shorter) or not address_map.exists():
         return NOTHING
+    is_all = in_order and is_shorter and noted >= here and bool(map_stamp)
     step = clock.between(map_stamp, clock_.stamp()) if map_stamp else min(0, journal_step)
     now = clock_.now()
     found: list[str] = []
