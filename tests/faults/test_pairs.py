@@ -52,6 +52,11 @@ def started(settings: Config, death: Death | None = None) -> Life:
     return life
 
 
+def killed(life: Life) -> None:
+    life.kill()
+    life.end()
+
+
 def log_in(life: Life, addresses: list[str]) -> None:
     life.send(lines(addresses))
     for _ in addresses:
@@ -69,8 +74,7 @@ def killed_with_everybody_in_the_map(settings: Config) -> None:
     log_in(life, MANY)
     while answers(settings, MANY) != {YES}:
         pass
-    life.kill()
-    life.end()
+    killed(life)
 
 
 @pytest.mark.parametrize("by", [7000, -3600, 300, -300, 1.5])
@@ -209,8 +213,7 @@ def test_a_damaged_journal_and_then_kills_during_the_next_starts(
         life.end()
     life = started(settings)
     assert {YES} == answers(settings, MANY)
-    life.kill()
-    life.end()
+    killed(life)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -245,15 +248,13 @@ def test_a_clock_that_was_set_and_a_lost_journal(
     log_in(life, ["198.51.100.7"])
     while answers(settings, ["198.51.100.7"]) != {YES}:
         pass
-    life.kill()
-    life.end()
+    killed(life)
     machine.set_clock(by)
     Path(settings.journal).unlink()
     life = started(settings)
     end_on_time(settings, machine, MANY[:20])
     assert {YES} == answers(settings, ["198.51.100.7"])
-    life.kill()
-    life.end()
+    killed(life)
 
 
 @pytest.mark.parametrize("by", [-250, 250])
@@ -269,8 +270,7 @@ def test_a_clock_that_was_set_and_a_map_of_which_nobody_knows_the_clock(
     Path(settings.map + ".clock").unlink()
     life = started(settings)
     end_on_time(settings, machine, MANY[:20])
-    life.kill()
-    life.end()
+    killed(life)
 
 
 @pytest.mark.parametrize("death", [Death("rename", 1, "before"), Death("rename", 2, "before")])
@@ -290,8 +290,7 @@ def test_a_clock_that_was_set_before_an_upgrade_whose_first_start_dies(
     life.end()
     life = started(settings)
     end_on_time(settings, machine, MANY[:20])
-    life.kill()
-    life.end()
+    killed(life)
 
 
 def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
@@ -312,8 +311,7 @@ def test_a_login_that_is_acknowledged_and_not_yet_in_the_map_is_never_no(
     assert {NOT_NOW} == answers(settings, ["192.0.2.1", "192.0.2.2"])
     life = started(settings)
     assert {YES} == answers(settings, ["192.0.2.1", "192.0.2.2"])
-    life.kill()
-    life.end()
+    killed(life)
 
 
 LATER = [f"198.51.100.{number}" for number in range(1, 51)]
@@ -406,8 +404,7 @@ def test_a_revocation_and_an_older_map_with_its_state_put_back(
     life = started(settings)
     assert {NO} == answers(settings, MANY[:1])
     assert {YES} == answers(settings, MANY[1:20])
-    life.kill()
-    life.end()
+    killed(life)
 
 
 def test_a_clock_set_forward_and_a_journal_cut_before_it_and_a_map_of_unknown_clock(
@@ -422,14 +419,12 @@ def test_a_clock_set_forward_and_a_journal_cut_before_it_and_a_map_of_unknown_cl
     log_in(life, ["198.51.100.7"])
     while answers(settings, ["198.51.100.7"]) != {YES}:
         pass
-    life.kill()
-    life.end()
+    killed(life)
     os.truncate(settings.journal, before)
     Path(settings.map + ".clock").unlink()
     life = started(settings)
     end_on_time(settings, machine, MANY[:20])
-    life.kill()
-    life.end()
+    killed(life)
 
 
 def test_a_clock_set_back_and_a_map_of_which_nobody_knows_the_clock_and_no_filter(
@@ -474,8 +469,7 @@ def test_an_older_state_over_a_map_that_lacks_logins(settings: Config) -> None:
     state = Path(settings.map + ".state")
     older = an_hour_older(state.read_bytes())
     assert older != state.read_bytes()
-    life.kill()
-    life.end()
+    killed(life)
     assert {NO} == answers(settings, LATER[:1]), "it had been ready"
     state.write_bytes(older)
     assert {NOT_NOW} == answers(settings, LATER[:1])
