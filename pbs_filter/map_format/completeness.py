@@ -34,8 +34,8 @@ SUM_BYTES = 1 << 22
 """A closed map of up to this size is summed (2 ms) before a miss in it is trusted."""
 LINE_BYTES = 256
 """A file beside the map is never longer."""
-WORDS_BYTES = 200
-"""Of the state; behind them stand the journal's position, and when the state was written."""
+POSITION_AT = 208
+"""Where the state has the journal's position and, behind it, when it was written."""
 PUT_BACK_NS = 1_000_000_000
 """A state that was changed so long after it was written was put back from a copy."""
 
@@ -56,14 +56,14 @@ class Completeness:
             OSError: it cannot be read.
         """
         text, changed = read_file(self._path + ".state")
-        words = text[:WORDS_BYTES].split()
+        words = text[:POSITION_AT].split()
         if words[:1] == [b"closed"] and len(words) > 2:
             self._check_closed(words[1], words[2])
             return True
         if words[:1] != [b"ready"] or words[2:] != [b"%d" % inode]:
             return False
         self._boot = self._boot or boot_id()
-        written = text[WORDS_BYTES:].split()[1:2]
+        written = text[POSITION_AT:].split()[1:2]
         if written and abs(changed - _number(written[0])) > PUT_BACK_NS:
             # Somebody put it back, or only changed its mode.
             return is_written_by_running_filter(self._path)
@@ -114,12 +114,7 @@ def is_written_by_running_filter(path: str) -> bool:
 
 def boot_id() -> bytes:
     """Return the id of this start of the machine; empty where a sandbox hides it."""
-    return b"".join(read_words("/proc/sys/kernel/random/boot_id"))
-
-
-def read_words(path: str) -> list[bytes]:
-    """Return the words of a small file, none where it cannot be read."""
-    return read_file(path)[0].split()
+    return read_file("/proc/sys/kernel/random/boot_id")[0].strip()
 
 
 def read_file(path: str) -> tuple[bytes, int]:

@@ -120,9 +120,9 @@ class Storage:
         self._config = config
         self.clock = Clock()
         self._clock_marks: tuple[int, ...] = ()
+        """Inode, size and time of `PATH.clock` as it was written last."""
         self._clock_trouble = False
         """That it cannot be written was said."""
-        """Inode, size and time of `PATH.clock` as it was written last."""
         self._is_open = True
         if not config.write:
             return

@@ -19,9 +19,9 @@ journal in this boot.
 At start only `closed` counts, and only if length, sum and journal position are what is noted; else
 the map is made again.
 
-Behind that stands the position that the journal had: the map knows nothing that was told later;
-and when this was written, by which lookups know a copy that was put back. Of constant length, so
-that one write replaces it.
+Behind these words the line has the position that the journal had (the map knows nothing that was
+told later), and when it was written, by which lookups know a copy that was put back. It is of
+constant length, so that one write replaces it.
 """
 
 from __future__ import annotations
@@ -32,21 +32,16 @@ from collections.abc import Callable
 from zlib import crc32
 
 from .. import files
-from ..map_format.completeness import PUT_BACK_NS, is_written_by_running_filter
+from ..map_format.completeness import (
+    LINE_BYTES,
+    POSITION_AT,
+    PUT_BACK_NS,
+    boot_id,
+    is_written_by_running_filter,
+)
 
-_LINE_BYTES = 256
-_POSITION_AT = 208
 SOON_NS = PUT_BACK_NS // 2
 _BLOCK_BYTES = 1 << 20
-
-
-def _boot_id() -> str:
-    """Return the id of this start of the machine."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return "-"
 
 
 def _checksum(fd: int) -> tuple[int, int]:
@@ -72,7 +67,7 @@ class State:
         self._position = position
         self._noted = ""
         """The position that was written last."""
-        self._boot = _boot_id()
+        self._boot = boot_id().decode("ascii") or "-"
         self._fd: int | None = None
         self._first = True
         """Nothing of this run is durable: a power cut may bring an old `closed` back."""
@@ -80,21 +75,16 @@ class State:
     def _text(self) -> str:
         """Return the content of the file; empty where it cannot be read."""
         try:
-            # A pipe in its place must not keep us waiting.
-            fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                return os.read(fd, _LINE_BYTES).decode("ascii", "replace")
-            finally:
-                os.close(fd)
+            return files.read_beginning(self._path, LINE_BYTES).decode("ascii", "replace")
         except OSError:
             return ""
 
     def _words(self) -> list[str]:
-        return self._text()[:_POSITION_AT].split()
+        return self._text()[:POSITION_AT].split()
 
     def journal_position(self) -> str:
         """Return the position that the journal had when this was written; empty: nobody knows."""
-        position = self._text()[_POSITION_AT:].split()[:1]
+        position = self._text()[POSITION_AT:].split()[:1]
         return "".join(position).strip("-")
 
     def is_behind(self) -> bool:
@@ -152,10 +142,10 @@ class State:
             self._open()
         assert self._fd is not None
         self._noted = self._position()
-        line = " ".join(words).ljust(_POSITION_AT) + (self._noted or "-")
+        line = " ".join(words).ljust(POSITION_AT) + (self._noted or "-")
         for _ in range(2):
             now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-            os.pwrite(self._fd, f"{line} {now}".ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+            os.pwrite(self._fd, f"{line} {now}".ljust(LINE_BYTES - 1).encode() + b"\n", 0)
             if time.clock_gettime_ns(time.CLOCK_REALTIME) - now < SOON_NS:
                 break  # else it would look like a copy
         if self._first or words[0] == "closed":

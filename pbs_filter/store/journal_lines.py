@@ -7,8 +7,8 @@
 The mark is a random number of each file. It keeps lines of an older journal out which a file system
 may leave behind the end after a power cut: their checksums do not fit.
 
-A journal that is written anew begins where the old
-one ended (`n`, which the first one lacks), so that of two journals the later is known.
+A journal that is written anew begins where the old one ended (`n`, which the first one lacks), so
+that of two journals the later is known.
 """
 
 from __future__ import annotations

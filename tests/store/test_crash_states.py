@@ -12,6 +12,7 @@ import pytest
 
 from pbs_filter import files
 from pbs_filter.errors import StoreBusy
+from pbs_filter.map_format.completeness import POSITION_AT
 from pbs_filter.store import journal, journal_lines
 from pbs_filter.store.gdbm_file import GdbmFile
 from pbs_filter.store.gdbm_map import GdbmMap
@@ -223,7 +224,7 @@ def test_no_power_cut_makes_an_unfinished_map_look_closed(
     for content, note in after_a_cut(recorder, every_byte):
         # What a power cut leaves of the note may be torn; then its end is missing. Behind that
         # stands the journal's position, and when it was written.
-        words = content.get("map.state", b"")[:208].split()
+        words = content.get("map.state", b"")[:POSITION_AT].split()
         closed = words[:1] == [b"closed"] and words[3:] in ([b"one"], [b"two"])
         seen["closed" if closed else "other"] += 1
         assert not (closed and note == "unfinished"), content["map.state"]

@@ -137,7 +137,7 @@ def test_a_map_of_an_earlier_boot_that_was_not_closed_is_not_believed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(path, A).close()
-    monkeypatch.setattr(gdbm_state, "_boot_id", lambda: "another")
+    monkeypatch.setattr(gdbm_state, "boot_id", lambda: b"another")
     with pytest.raises(StoreBusy, match="is not complete"):
         opened(path).get(B)
 
@@ -158,7 +158,7 @@ def test_a_map_that_was_closed_is_believed_in_any_boot(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made(path, A).mark_clean("1-1")
-    monkeypatch.setattr(gdbm_state, "_boot_id", lambda: "another")
+    monkeypatch.setattr(gdbm_state, "boot_id", lambda: b"another")
     assert opened(path).get(B) is None
 
 
@@ -472,8 +472,8 @@ def test_where_the_boot_cannot_be_known_every_boot_is_the_same(
         raise FileNotFoundError
 
     with monkeypatch.context() as patch:
-        patch.setattr(builtins, "open", missing)
-        assert gdbm_state._boot_id() == "-"
+        patch.setattr(os, "open", missing)
+        assert "-" == gdbm_state.State(str(path), mode=0o600, gid=None)._boot
 
 
 @pytest.mark.parametrize("call", ["stat", "statvfs", "pwrite"])
