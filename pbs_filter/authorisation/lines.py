@@ -50,8 +50,8 @@ class Lines:
         part = self._block[self._at : end]
         # An expression may be a site's own, and hang. After the alarm the lines of this part are
         # only found here, and the line is met, and given up, on the general way.
-        read = self._reader() if self._reads and not part.startswith(b"{") else None
-        self._reads = False
+        reads, self._reads = self._reads, False
+        read = self._reader() if reads and not part.startswith(b"{") else None
         if read is None:
             self.named = iter(self._scanner.named(part))
         else:

@@ -74,6 +74,8 @@ class Pipeline:
             program: way for program, way, _ in ways if way.off and program in self._off
         } | {program: way for program, way, _ in ways if way.shows_pieces}
         """Programs whose logger cuts lines."""
+        self._replayed = 0
+        """The latest time of the lines that were replayed."""
         self._broken = 0
         """Bytes of the feed that a client's line breaks may have made lines of."""
         self.own_logs = own_logs_of(matcher.servers)
@@ -178,7 +180,6 @@ class Pipeline:
         Never later than `wall`: a line from the future counts as now.
         """
         self.take(block)
-        latest = 0
         lines = self._lines
         while lines.find():
             ways = self.usual.open_ways()
@@ -186,22 +187,24 @@ class Pipeline:
                 line = found[LINE_AT].encode("utf-8", "surrogateescape")
                 at = self._time(line, stamp, wall)
                 if at is not None:
-                    latest = max(latest, at)
                     self._take_found(found, at, at)
             for line, program in lines.named:
                 at = self._time(line, stamp, wall)
                 if at is not None:
-                    latest = max(latest, at)
                     self._take(line, ways.get(program), at, at)
-        if latest:
-            self.state.tick(latest)
 
     def _time(self, line: bytes, stamp: Callable[[bytes], int | None], wall: int) -> int | None:
-        """Return the time of a line, None where `stamp` finds none: then it is counted."""
+        """Return the time of a line, None where `stamp` finds none: then it is counted.
+
+        What has ended by then goes, as it went when the line was written.
+        """
         at = stamp(line)
         if at is None:
             self._count(line, Outcome("none", Reason.NO_TIME))
             return None
+        if self._replayed < at <= wall:
+            self._replayed = at
+            self.state.tick(at)
         return min(at, wall)
 
     def _count(self, line: bytes, outcome: Outcome) -> None:

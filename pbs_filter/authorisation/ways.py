@@ -122,11 +122,13 @@ class Ways:
         if not self.open_ways() or self._policy.require_vouched:
             return None
         if self._has_changed:
-            self._has_changed = False
             self._make_reader()
+            self._has_changed = False
         return self._reader
 
     def _make_reader(self) -> None:
+        """Let the reader know all ways. An alarm within leaves `_has_changed`: the groups of the
+        new ways would be others in the old reader."""
         messages, ways, before = [], [], GROUPS_BEFORE
         for way in self.ways.values():
             straight = way.straight

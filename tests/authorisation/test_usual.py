@@ -375,6 +375,29 @@ def test_an_alarm_while_lines_are_read_loses_none(monkeypatch: pytest.MonkeyPatc
     assert {"192.0.2.7", "192.0.2.8", "192.0.2.9"} == set(made.ledger.authorisations)
 
 
+def test_an_alarm_while_the_reader_is_made_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(first: int) -> bytes:
+        by_courier = COURIER.format(user="bob", address=f"192.0.2.{first + 1}", key=1)
+        lines = dovecot("alice", f"192.0.2.{first}"), HEAD + "pop3d: " + by_courier
+        return "".join(line + "\n" for line in lines).encode()
+
+    def rings(_messages: str) -> None:
+        raise Alarm
+
+    made = warm(new(), dovecot())
+    made.block(dovecot().encode() + b"\n", NOW)
+    warm(made, HEAD + "pop3d: " + COURIER.format(user="bob", address="192.0.2.7", key=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(made.scanner, "reader", rings)
+        made.take(both(8))
+        with pytest.raises(Alarm):
+            made.work(NOW)
+        made.work(NOW)
+    made.block(both(10), NOW)
+    assert {f"192.0.2.{last}" for last in range(7, 12)} == set(made.ledger.authorisations)
+    assert Reason.FAILED not in made.counts.reasons
+
+
 def test_a_rule_that_may_read_more_than_a_line_has_a_way_for_the_feed_alone() -> None:
     of_a_site = Rule(
         "login",
