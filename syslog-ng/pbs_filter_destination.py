@@ -55,6 +55,8 @@ class PbsFilter(LogDestination):
                 # what ends the filter.
                 preexec_fn=_ignore_signals,
             )
+            # A write to one that hangs must not wait for ever.
+            os.set_blocking(self.filter.stdin.fileno(), False)
         except OSError:
             self.filter = None
             return False
@@ -75,12 +77,11 @@ class PbsFilter(LogDestination):
             answer = self._answer()
             if answer == b"OK":
                 return self.SUCCESS
-            if answer:
-                # The line cannot be taken now, but the filter is well.
-                return self.NOT_CONNECTED
-        except OSError:
-            pass
-        self.close()
+            if not answer:
+                self.close()
+            # Else the line cannot be taken now, but the filter is well.
+        except Exception:  # any: after the fourth one syslog-ng would drop the line
+            self.close()
         return self.NOT_CONNECTED
 
     def close(self):
@@ -103,8 +104,12 @@ class PbsFilter(LogDestination):
         self.close()
 
     def _write(self, data):
+        """Hand a line over; one that is longer than the pipe waits for the filter to read it."""
+        stdin = self.filter.stdin.fileno()
         while data:
-            data = data[os.write(self.filter.stdin.fileno(), data) :]
+            if not _is_ready(stdin, select.POLLOUT, ANSWER_SECONDS):
+                raise TimeoutError
+            data = data[os.write(stdin, data) :]
 
     def _answer(self):
         """The filter's next reply; empty when it has ended, or says nothing for too long."""
@@ -113,7 +118,7 @@ class PbsFilter(LogDestination):
         silent_since = time.monotonic()
         while not reply.endswith(b"\n"):
             left = silent_since + ANSWER_SECONDS - time.monotonic()
-            if left <= 0 or not select.select([stdout], [], [], left)[0]:
+            if left <= 0 or not _is_ready(stdout, select.POLLIN, left):
                 return b""
             some = os.read(stdout, 4096)
             if not some:
@@ -121,6 +126,13 @@ class PbsFilter(LogDestination):
             silent_since = time.monotonic()
             reply = (reply + some).lstrip(b".")
         return reply.rstrip(b"\n")
+
+
+def _is_ready(descriptor, event, seconds):
+    """Wait until that can be done; not by select(), which takes no descriptor above 1,023."""
+    poller = select.poll()
+    poller.register(descriptor, event)
+    return poller.poll(seconds * 1000)
 
 
 def _ignore_signals():

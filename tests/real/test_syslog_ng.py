@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,18 @@ FIFO = 20_000
 """log-fifo-size() of the block."""
 LONGEST_LINE = 65_536
 """syslog-ng's log-msg-size()."""
+LONGER_THAN_A_PIPE = b"\1" * 20_000
+"""In JSON each character is six."""
+_MANY_CONNECTIONS = (
+    sys.executable,
+    "-Ec",
+    "import os, sys, resource as r\n"
+    "r.setrlimit(r.RLIMIT_NOFILE, (4096, 4096))\n"
+    "for number in range(3, 1100): os.dup2(0, number)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])",
+)
+"""Starts a syslog-ng whose own descriptors are all above 1,023, as with many log hosts' connections
+to it."""
 
 
 @pytest.fixture
@@ -143,7 +156,11 @@ def confirmed(
 ) -> Iterator[SyslogNg]:
     """syslog-ng with the destination in Python, of this Debian and of 13."""
     with SyslogNg.with_filter(
-        place / "syslog-ng", installed, confirmed=True, suite=request.param
+        place / "syslog-ng",
+        installed,
+        confirmed=True,
+        suite=request.param,
+        within=_MANY_CONNECTIONS,
     ) as running:
         yield running
 
@@ -195,6 +212,7 @@ def test_answered_line_by_line_a_filter_that_hangs_holds_nobody_up_and_is_replac
         installed.wait_for_count(1)
         hanging = filter_of(confirmed.pid)
         os.kill(hanging, signal.SIGSTOP)
+        log.send(b"imap-login: Aborted login: user=<%b>" % LONGER_THAN_A_PIPE)
         for number in range(1, CONFIRMED_LINES):
             log.send(login(number))
         print(f"slowest send: {log.slowest_seconds * 1000:.1f} ms")
