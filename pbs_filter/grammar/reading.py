@@ -116,6 +116,15 @@ def within_a_line(pattern: str) -> str | None:
     return text if is_bound else None
 
 
+def looks_in_front(pattern: str) -> bool:
+    """Return whether `pattern` may tell a message by what stands in front of it.
+
+    Alone it has nothing in front, in a line of syslog a header, in one of the feed a quote.
+    """
+    # A lookbehind is an opening like others to `_atoms`; a literal parenthesis is an escape.
+    return "(?<" in pattern or any(atom in (r"\A", r"\B", "^") for atom in _atoms.findall(pattern))
+
+
 def among(own: Reading, rivals: Iterable[Reading]) -> tuple[str, int]:
     """Return the pattern of `own`, to be used with `match`, and a group of it.
 

@@ -19,7 +19,15 @@ import re
 from collections.abc import Iterable
 
 from ..syslog.json_records import usual_json
-from .reading import SPELT, Reading, Straight, Usual, behind, within_a_line
+from .reading import (
+    SPELT,
+    Reading,
+    Straight,
+    Usual,
+    behind,
+    looks_in_front,
+    within_a_line,
+)
 from .rules import Rule
 
 MOST = 2000
@@ -37,6 +45,8 @@ def straight(rule: Rule, rivals: Iterable[Rule], program: str) -> Straight | Non
         return None
     results = tuple(usual.key if name == "key" else name for name in RESULTS)
     others = [rival.reading() for rival in rivals if rule.may_share_lines(rival)]
+    if any(looks_in_front(text) for text in (usual.text, *(other.text for other in others))):
+        return None
     message, at, count = _message(usual, others, results)
     head, number = usual_json(program)
     return Straight(

@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pbs_filter.addresses import canonical
-from pbs_filter.grammar import ADDRESS, IPV4, NUMBER, Matcher, Rule, Server, line, samples, token
+from pbs_filter.grammar import (
+    ADDRESS,
+    IPV4,
+    NUMBER,
+    TEXT,
+    Matcher,
+    Rule,
+    Server,
+    line,
+    samples,
+    token,
+)
 from pbs_filter.grammar.attacks import CANARY
 from pbs_filter.grammar.disjoint import are_disjoint, flat, without_front
 from pbs_filter.grammar.matcher import Match
@@ -19,7 +30,7 @@ from pbs_filter.grammar.observe import protocol_of
 from pbs_filter.grammar.reading import behind, within_a_line
 from pbs_filter.grammar.straight import straight
 from pbs_filter.grammar.tokens import name
-from pbs_filter.model import Accepted, Record
+from pbs_filter.model import Accepted, Reason, Record, Refused
 from pbs_filter.servers import SERVERS
 from pbs_filter.syslog.message import nil
 from pbs_filter.syslog.scanner import (
@@ -281,6 +292,28 @@ def test_a_result_that_may_be_empty_is_for_the_general_way(rule: Rule) -> None:
     assert straight(rule, (), "acmepop") is None
 
 
+@pytest.mark.parametrize("pattern", [r"(?<!\S)bob", "(?<! )bob", r"\Abob", "^bob", r"\Bbob"])
+def test_what_looks_in_front_of_the_message_is_for_the_general_way(pattern: str) -> None:
+    login = rule_of(line("{user} from {address}"))
+    assert straight(login, (rule_of(token("bob", "bob") + TEXT),), "acmepop") is not None
+    assert straight(login, (rule_of(token(pattern, "bob") + TEXT),), "acmepop") is None
+    own = token(f"(?:{pattern}|[a-z]{{1,9}}+)", "a name")("user") + line(" from {address}")
+    assert straight(rule_of(own), (), "acmepop") is None
+
+
+def test_a_rival_that_looks_in_front_bars_on_each_way() -> None:
+    rival = Rule("refused", Refused, token(r"(?<!\S)bob", "bob") + TEXT, samples(""))
+    rules = rule_of(line("{user} from {address}")), rival
+    own = Server(name="own", title="", versions="", programs={"acmepop": "pop3"}, rules=rules)
+    read_line = in_json("acmepop", "", "bob from 203.0.113.66").replace(b'" bob', b'"bob')
+    record = read(read_line)
+    matcher = Matcher([own])
+    assert isinstance(record, Record)
+    assert Reason.TWO_RULES is matcher.read(record)
+    made = matcher.straight("acmepop", own, rules[0])
+    assert made is None or said_in_json(made, read_line) is None
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -288,10 +321,8 @@ def test_a_result_that_may_be_empty_is_for_the_general_way(rule: Rule) -> None:
         "[^x]",
         r"[\s]",
         "a$",
-        "^a",
         "(?s:a.)",
         "(?m:a)",
-        r"\Ba",
         r"\x0a",
         "\n",
         "\\\n",
