@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from ..grammar.carriage import Carriage
 from ..grammar.matcher import Matcher
 from ..grammar.observe import canonical_of, protocol_of
-from ..syslog.json_records import is_exact, oldest, second_of
+from ..syslog.json_records import is_exact, older_of, second_of
 from ..syslog.message import nil
 from ..syslog.scanner import HOST_AT, LINE_AT, RFC5424_HOST_AT, Scanner
 from .authorisations import clean
@@ -246,13 +246,15 @@ class UsualLogins(Ways):
         writer = uid or juid
         if self._policy.require_vouched if writer is None else writer not in way.uids:
             return None
+        if sent_zone != zone:
+            return None  # see `older_of`
         written: float | None = None
         try:
             at = second_of(received, zone)
-            if sent != received or sent_zone != zone:
-                at = min(at, second_of(sent, sent_zone))
+            if sent != received:
+                at = min(at, second_of(sent, zone))
             if way.cut is not None:
-                written = oldest(
+                written = older_of(
                     text[match.start(1) : match.end(2)], text[match.start(3) : match.end(4)]
                 )
         except ValueError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,11 @@ from .message import WRAPPED, bare, nil
 
 MAX_NAME = 255
 """Most characters of a host or a pid, as in the text forms: both are kept in memory."""
+
+REPEATED = timedelta(hours=1)
+"""At most as much is repeated when summer time ends."""
+READ_WITHIN = timedelta(minutes=1)
+"""A daemon reads its socket within this."""
 
 _TEXT = r'[^"\\\x00-\x1f]'
 _COUNT = "(0|[1-9][0-9]{0,9})"
@@ -103,7 +108,7 @@ def read(line: bytes) -> Record | Reason:
                 bare(message.removeprefix(" ")),
                 nil(host),
                 nil(pid) or tag_pid or "",
-                oldest(received) if sent == received else oldest(received, sent),
+                older_of(received, sent, by_socket=bool(uid and not juid and not peer)),
                 None if writer < 0 else writer,
                 peer,
                 True,
@@ -144,7 +149,11 @@ def decoded(line: bytes, text: str) -> Record | Reason:
             bare(message.removeprefix(" ")),
             _text(values.get("h")),
             _text(values.get("pid")) or tag[2] or "",
-            oldest(received) if sent == received else oldest(received, sent),
+            older_of(
+                received,
+                sent,
+                by_socket=uid not in (None, "") and juid in (None, "") and not peer,
+            ),
             _uid(uid, juid),
             peer,
             True,
@@ -246,23 +255,38 @@ def _text(value: object) -> str:
     raise ValueError
 
 
-def oldest(*stamps: str | None) -> float | None:
-    """Return the oldest RFC 3339 time as epoch seconds, None if there is none. Raises: ValueError.
+def older_of(received: str | None, sent: str | None, *, by_socket: bool = False) -> float | None:
+    """Return the older of two RFC 3339 times as epoch seconds, None if there is none.
 
     When rsyslog replays the journal, one of its two times is that of the replay, which one depends
     on the input module; the older is never that.
+
+    A local process that writes to the daemon's socket gives a time without zone, and in the hour
+    that is repeated when summer time ends syslog-ng goes on with the zone before: its hour is taken
+    for the one before. Then the two times have different zones, and would be almost the same in
+    one zone.
+
+    Raises: ValueError.
     """
-    oldest = None
-    for stamp in stamps:
-        if stamp is None or stamp == "":
-            continue
-        when = datetime.fromisoformat(stamp)
-        if when.tzinfo is None:
-            raise ValueError
-        epoch = when.timestamp()
-        if oldest is None or epoch < oldest:
-            oldest = epoch
-    return oldest
+    here, there = _when(received), None if sent == received else _when(sent)
+    if here is None or there is None:
+        only = here or there
+        return None if only is None else only.timestamp()
+    if by_socket:
+        again = there.replace(tzinfo=here.tzinfo)
+        if there < again <= min(there + REPEATED, here) and here - again < READ_WITHIN:
+            there = again
+    return min(here, there).timestamp()
+
+
+def _when(stamp: str | None) -> datetime | None:
+    """Return an RFC 3339 time. Raises: ValueError."""
+    if stamp is None or stamp == "":
+        return None
+    when = datetime.fromisoformat(stamp)
+    if when.tzinfo is None:
+        raise ValueError
+    return when
 
 
 def _uid(*values: object) -> int | None:

@@ -175,7 +175,7 @@ def test_usual_logins_go_the_straight_way() -> None:
         made, as_json("dovecot", DOVECOT.format(user="x", address="192.0.2.6", key=1))
     )
     by_courier = COURIER.format(user="x", address="192.0.2.6", key=1)
-    assert is_straight(made, as_json("pop3d", by_courier, s="2027-01-15T07:59:30Z"))
+    assert is_straight(made, as_json("pop3d", by_courier, s="2027-01-15T07:59:30+00:00"))
     assert NOW - 30 == made.ledger.sessions["mx1 courier x,192.0.2.6,1"].opened
     assert {"192.0.2.6", "192.0.2.7", "192.0.2.8", "2001:db8::8"} == set(made.ledger.authorisations)
 

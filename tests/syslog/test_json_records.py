@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbs_filter.model import Record
 from pbs_filter.syslog import json_records
 
-STAMPS = ["2026-11-20T10:00:00.123456+01:00", "2026-11-20T09:00:00Z", "2026-13-20T09:00:00+00:00"]
+STAMPS = [
+    "2026-11-20T10:00:00.123456+01:00",
+    "2026-11-20T10:00:00.123456+02:00",
+    "2026-11-20T09:00:00Z",
+    "2026-13-20T09:00:00+00:00",
+]
 ODD = ["", "-", " ", "p", '"p":', "\\u0070", "\\", "\x07", "\udcff", "\N{SNOWMAN}", "x" * 300, '"']
 
 
@@ -86,3 +95,49 @@ def test_what_rsyslog_writes_is_read_the_quick_way(monkeypatch) -> None:
         record.message,
         record.uid,
     )
+
+
+def stamped(received: str, sent: str, **more: object) -> float | None:
+    """The time of a line as syslog-ng writes it."""
+    fields = {"from": "127.0.0.1", "p": "dovecot", "msg": "x", "t": received, "s": sent, **more}
+    record = json_records.read(json.dumps(fields).encode())
+    assert isinstance(record, Record)
+    return record.time_epoch
+
+
+def seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("received", "sent", "more", "expected"),
+    [
+        # In the second hour from 2 to 3, with the zone of the first.
+        ("2026-10-25T02:30:02+01:00", "2026-10-25T02:30:01+02:00", {"uid": 0},
+         "2026-10-25T02:30:01+01:00"),
+        # It may have waited all that time, as far as another feed says.
+        ("2026-10-25T02:30:02+01:00", "2026-10-25T02:30:01+02:00", {},
+         "2026-10-25T02:30:01+02:00"),
+        ("2026-10-25T02:30:02+01:00", "2026-10-25T02:30:01+02:00", {"juid": 0},
+         "2026-10-25T02:30:01+02:00"),
+        ("2026-10-25T02:30:02+01:00", "2026-10-25T02:30:01+02:00", {"uid": 0, "proto": 514},
+         "2026-10-25T02:30:01+02:00"),
+        # Written in the first, read in the second; and that with the zone of the second.
+        ("2026-10-25T02:00:00+01:00", "2026-10-25T02:59:59+02:00", {"uid": 0},
+         "2026-10-25T02:59:59+02:00"),
+        ("2026-10-25T02:00:00+01:00", "2026-10-25T02:59:59+01:00", {"uid": 0},
+         "2026-10-25T02:00:00+01:00"),
+        # It has waited, or its sender is in another zone.
+        ("2026-10-25T02:32:02+01:00", "2026-10-25T02:30:01+02:00", {"uid": 0},
+         "2026-10-25T02:30:01+02:00"),
+        ("2026-10-25T10:30:02+01:00", "2026-10-25T10:30:01+03:00", {"uid": 0},
+         "2026-10-25T10:30:01+03:00"),
+        # When summer time begins.
+        ("2026-03-29T03:00:01+02:00", "2026-03-29T01:59:59+01:00", {"uid": 0},
+         "2026-03-29T01:59:59+01:00"),
+    ],
+)  # fmt: skip
+def test_an_hour_that_is_repeated(
+    received: str, sent: str, more: dict[str, object], expected: str
+) -> None:
+    assert seconds(expected) == stamped(received, sent, **more)
