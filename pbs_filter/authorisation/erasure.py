@@ -15,6 +15,8 @@ from .user_names import folded, user_key
 
 _NAME = r"[\w.@+-]"
 """What goes on with a user's name: `bob@example.org` is not bob."""
+_FOLDER = r"(?:\+[^@\s]{0,255})?"
+"""What `user_key` leaves out."""
 
 
 def mentions(*, user: str = "", address: str = "") -> Callable[[str], bool]:
@@ -25,10 +27,15 @@ def mentions(*, user: str = "", address: str = "") -> Callable[[str], bool]:
     if address:
         pattern = rf"(?<![0-9A-Fa-f.]){re.escape(address)}(?![0-9A-Fa-f:]|\.[0-9])"
     else:
-        names = "|".join(re.escape(name) for name in {user_key(user), word_of(user_key(user))})
+        names = "|".join(map(_with_folder, {user_key(user), word_of(user_key(user))}))
         pattern = rf"(?<!{_NAME})(?:{names})(?!\.*[\w@+-])"
     search = re.compile(pattern).search
     return lambda text: search(folded(text)) is not None
+
+
+def _with_folder(name: str) -> str:
+    local, at, domain = name.partition("@")
+    return re.escape(local) + _FOLDER + (re.escape(at + domain) + _FOLDER if at else "")
 
 
 def erase(pipeline: Pipeline, *, user: str = "", address: str = "") -> None:

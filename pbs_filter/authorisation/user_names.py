@@ -9,6 +9,9 @@ from functools import lru_cache
 
 MASTER = "*"
 """Dovecot's sign between the user and the master user who logged in as him: `bob*admin` is bob."""
+_without_folder = re.compile(r"\+[^@]*").sub
+"""Cyrus writes `bob+FOLDER` and `bob@example.org+FOLDER` for bob, who chooses FOLDER, where
+imapmagicplus or popsubfolders is on."""
 
 
 def folded(text: str) -> str:
@@ -29,13 +32,14 @@ _is_key = re.compile("[a-z0-9@._-]*[a-z0-9]").fullmatch
 @lru_cache(4096)
 def user_key(user: str) -> str:
     """Return the name that stands for all spellings of one user: no capitals, no master user, no
-    accents, no blanks around it, no full stop at its end.
+    folder, no accents, no blanks around it, no full stop at its end.
 
     A server may write what the client typed; databases take `bób` and `bob ` for `bob`.
     """
     if _is_key(user):
         return user  # as most names are: a quarter of the time
-    return _plain(folded(user).partition(MASTER)[0]) or user.casefold()
+    name = folded(user).partition(MASTER)[0]
+    return _plain(_without_folder("", name)) or _plain(name) or user.casefold()
 
 
 class UserPatterns:
@@ -56,12 +60,9 @@ class UserPatterns:
 
     def find(self, user: str) -> str | None:
         """Return the item, as it was given, that means `user`; None: none does."""
-        if self._exact:
-            plain = user.casefold()
-            key = plain.partition(MASTER)[0] or plain
-        else:
-            plain, key = _plain(user), user_key(user)
-        for name in (key, plain):
+        plain = user.casefold() if self._exact else _plain(user)
+        account = plain.partition(MASTER)[0] or plain
+        for name in (account, plain) if self._exact else (user_key(user), _plain(account), plain):
             item = self._names.get(name)
             if item is not None:
                 return item

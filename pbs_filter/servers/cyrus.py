@@ -5,7 +5,8 @@ Printed by      `cmd_login`, `cmd_authenticate` in imap/imapd.c and `cmd_pass`, 
                 imap/loginlog.c since 3.13.1, as key=value (lib/logfmt.c). Ends: `session ended:`
                 in imapd.c since 3.10, and `telemetry_rusage` in imap/telemetry.c (`USAGE`).
 Client's text   the host name (reverse DNS; it cannot hold a bracket), before the address. A user
-                name (no brackets, nor `<>`) is an account's, or behind `+` a folder's of the client's choice. Where
+                name (no brackets, nor `<>`) is an account's, or behind `+` a folder's of the client's choice
+                (`user_names.user_key` leaves it out, and no `@` is read there). Where
                 allowanonymouslogin is on, the login line of `anonymous` ends with whatever the
                 client sent as password: it is not a login to us. `session ended:` repeats the
                 client's ID command as it came, and since 3.13.7 the tag of its last command.
@@ -60,11 +61,16 @@ REMARK = token(
 _LOGGED_IN = (
     r" (?!ANONYMOUS)(?>plaintext|nopassword|[A-Z][A-Z0-9_-]{2,39}+)(?>\+TLS|) User logged in"
 )
+# Behind a `+` a folder of the client's choice, in which an `@` would be taken for a domain's: each
+# such folder would make another user of him.
+_LETTER = rf"(?!{_LOGGED_IN})[^\x00-\x1f\x7f-\xa0\ud800-\udfff<>\[\]"
 _NAME = token(
-    rf"(?>(?:(?!{_LOGGED_IN})[^\x00-\x1f\x7f-\xa0\ud800-\udfff<>\[\]]){{1,255}})(?={_LOGGED_IN})",
+    rf"(?>(?:{_LETTER}+]){{1,255}})(?>(?:\+(?>(?:{_LETTER}@]){{0,255}}))?)(?={_LOGGED_IN})",
     "a user name",
 )("user")
-_BARE_NAME = name(less=' <>[]"')("user")
+_BARE_NAME = pp.Combine(
+    name(less=' <>[]"+') + pp.Opt(pp.Literal("+") + pp.Opt(name(less=' <>[]"@')))
+)("user")
 _CLIENT_AND = line("login: {client} {known}", client=CLIENT, known=NOT_ANONYMOUS)
 _SESSION = line(" SESSIONID=<{id}>", id=SESSION_ID)
 LOGIN = line(
@@ -205,6 +211,12 @@ imapd[4711]: login: [192.0.2.7] bob CRAM-MD5+TLS
     -> accepted user=bob address=192.0.2.7 protocol=imap session=4711 tls=yes
 imap: login: [192.0.2.7] bob+INBOX.a nopassword Please use TLS.
     -> accepted user=bob+INBOX.a address=192.0.2.7 protocol=imap tls=no
+imap[4711]: login: [192.0.2.7] bob@example.org+a b plaintext User logged in
+    -> accepted user=bob@example.org+a b address=192.0.2.7 protocol=imap session=4711 tls=no
+imap[4711]: login: [203.0.113.66] bob+x@1 plaintext User logged in
+    not: a folder with a domain
+imap[4711]: login: [203.0.113.66] bob+x@1 CRAM-MD5
+    not: a folder with a domain
 cyrus/imap[4711]: login: client.example.org [203.0.113.66] anonymous x
     not: everybody may log in so
 cyrus/imap[4711]: login: [203.0.113.66] anonymous plaintext User logged in

@@ -28,6 +28,11 @@ from ..running import login
         ("bob@example.org", "user=<Bób@example.org.>, rip", True),
         ("bob", "login bob.", True),
         ("bob", "bob.smith", False),
+        ("bob", "login: [192.0.2.7] bob+INBOX.a plaintext", True),
+        ("bob", "a\tbob+x\t", True),
+        ("bob@example.org", "bob@example.org+a b plaintext", True),
+        ("bob@example.org", "user=<bob+a@example.org>", True),
+        ("bob", "bob+a@example.org", False),
     ],
 )
 def test_a_text_speaks_of_a_user_in_any_spelling_and_of_no_longer_name(user, text, expected):

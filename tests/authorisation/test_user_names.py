@@ -27,6 +27,11 @@ from pbs_filter.authorisation.user_names import UserPatterns, folded, user_key
         ("kate", "\u212aate"),
         ("ivan", "İvan"),
         (" ", " "),
+        ("bob", "bob+INBOX.a"),
+        ("bob@example.org", "bob@example.org+a b"),
+        ("bob@example.org", "Bob+a@example.org"),
+        ("bob", "bob+a*admin"),
+        ("+a", "+A"),
     ],
 )
 def test_one_user_has_one_key(expected: str, user: str):
@@ -64,6 +69,13 @@ def test_a_name_that_is_its_own_key_is_read_as_others_are(user: str):
 )
 def test_a_list_of_users_means_names_and_patterns(items: list[str], user: str, expected):
     assert expected == UserPatterns(items).find(user)
+
+
+@pytest.mark.parametrize("user", ["bob+x", "BOB+x*admin", "bob", "bob+"])
+def test_a_folder_of_the_clients_choice_makes_no_other_user(user: str):
+    assert "bob" == UserPatterns(["bob"]).find(user)
+    assert "bob+x" == UserPatterns(["bob+x"]).find("BOB+x*admin")
+    assert "*+x" == UserPatterns(["*+x"]).find("bob+x*admin")
 
 
 @pytest.mark.parametrize("user", ["bób", "BÓB*admin", "bob ", "\uff42ob", "bob.", "bo\u0301b*x"])

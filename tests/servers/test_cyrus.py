@@ -8,6 +8,7 @@ from pbs_filter.grammar import Matcher, matcher
 from pbs_filter.model import Accepted, Ignored, Reason, Record
 from pbs_filter.servers import SERVERS
 
+from ..pipelines import NOW, feed, new
 from .host import BOBS, CANARY, MATCHER, Host, read
 
 CYRUS = "login: client.example.org [192.0.2.7] bob plaintext User logged in SESSIONID=<mx1-1-1>"
@@ -127,3 +128,17 @@ def test_an_instance_path_alone_is_no_program():
         assert Reason.OTHER_PROGRAM is MATCHER.read(
             Record(name, "login: [192.0.2.7] bob plaintext", "mx1", "")
         )
+
+
+@pytest.mark.parametrize("end", ["", "@1", "@example.org"])
+def test_folders_of_the_clients_choice_make_no_other_users(end: str) -> None:
+    """With imapmagicplus or popsubfolders on, `bob+FOLDER` is bob."""
+    lines = [
+        CYRUS.replace("192.0.2.7", address).replace(" bob ", f" {user} ")
+        for address, user in (("192.0.2.7", "bob"), (CANARY, f"bob+1{end}"), (CANARY, "bob+2"))
+    ]
+    shown = [f"Nov 20 10:00:00 mx1 cyrus/imap[4711]: {line}" for line in lines]
+    made = feed(new(max_addresses_per_user=1), *shown)
+    assert {"192.0.2.7"} == set(made.ledger.authorisations)
+    assert {} == feed(new(deny_users=["bob"]), *shown).ledger.authorisations
+    assert 1 == made.ledger.forget_user("bob", NOW)
