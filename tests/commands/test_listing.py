@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -23,14 +24,15 @@ from pbs_filter.commands.watch import DashboardFeed
 from pbs_filter.config.load import build
 from pbs_filter.errors import PbsFilterError, StoreBusy, StoreDamaged
 from pbs_filter.lookup import __main__ as lookup
-from pbs_filter.map_format.entry import Entry
+from pbs_filter.map_format.entry import Entry, encode
 from pbs_filter.map_format.redis_fields import FILTERS
 from pbs_filter.map_format.redis_members import Mark
 from pbs_filter.service import storage
+from pbs_filter.store.gdbm_map import GdbmMap
 from pbs_filter.terminal import ansi, json_line, left
 
 from ..lookup import maps
-from ..running import ENVIRONMENT
+from ..running import ENVIRONMENT, run
 from ..store.fake_redis import FakeRedis
 
 NOW = 1000
@@ -190,6 +192,27 @@ def test_of_very_many_addresses_the_first_come_at_once_and_none_is_missed(form, 
         found = [word for word in words if word != "ADDRESS"]
     assert ["192.0.2.8", "192.0.2.7", "2001:db8::7"] == found
     assert "more than 2 addresses: they are not sorted" in complaints.getvalue()
+
+
+def limit_memory() -> None:
+    """For a process that is to begin: what it may have of its own. (A map's file is no part.)"""
+    resource.setrlimit(resource.RLIMIT_DATA, (40 << 20, 40 << 20))
+
+
+@pytest.mark.parametrize("form", ["", "--json"], ids=["table", "json"])
+def test_a_list_of_very_many_addresses_takes_no_more_memory_than_one_of_many(form, tmp_path):
+    now = int(time.time())
+    stored_map = GdbmMap(str(tmp_path / "map"))
+    stored_map.rebuild(
+        (address, encode(address, ENTRY._replace(until=now + 600, renewed=now)))
+        for address in (f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(30_000))
+    )
+    stored_map.close()
+    options = (f"--dbfile={tmp_path}/map", "--config=/dev/null", "--list")
+    done = run(*options, *filter(None, [form]), preexec_fn=limit_memory)
+    assert 0 == done.returncode, done.stderr
+    rows = json.loads(done.stdout) if form else done.stdout.splitlines()[1:]
+    assert 30_000 == len(rows)
 
 
 @pytest.mark.parametrize("before", [0, 1, 2, 3])

@@ -155,13 +155,15 @@ def test_a_server_that_is_restarted_at_once_and_empty_says_no_to_nobody(
 def test_a_replica_that_is_promoted_without_the_last_logins_says_no_to_none_of_them(
     place: Path, server: RedisServer, look: Look
 ) -> None:
+    """Nor where the clock of a third filter is ahead, so that the others seem to be silent."""
     replica = replica_of(server, place / "replica")
     with replica, Sentinel(place / "s", [("pbs", server.port)]) as sentinel:
         wait_for(lambda: in_step(replica), "the replica")
         wait_for(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "the sentinel to see it")
         location = f"redis+sentinel://127.0.0.1:{sentinel.port}/pbs"
         asks = look(replica)
-        with started(place, "a", location) as a:
+        ahead = started(place, "ahead", location, python_path=wrong_clock(place, 300))
+        with started(place, "a", location) as a, ahead:
             a.ask(login(OF_A))
             with started(place, "b", location) as b:
                 wait_for(lambda: "b" in replica.cli("HKEYS", "pbs:!filters").split(), "b")
@@ -179,6 +181,7 @@ def test_a_replica_that_is_promoted_without_the_last_logins_says_no_to_none_of_t
             assert asks(OF_B) == NOT_NOW
             a.ask(login("192.0.2.3"))
             assert asks.until("192.0.2.3", YES) <= {NOT_NOW}
+            wait_for(lambda: ahead.status()["map"] is None, "the third filter to have sent all")
             assert {NOT_NOW} == asks.lasting(OF_B)
             assert YES == asks(OF_A)
             with started(place, "b", location):

@@ -18,9 +18,11 @@ from pbs_filter.map_format.check import is_intact
 from pbs_filter.store import journal_lines
 from pbs_filter.store.gdbm_map import GdbmMap
 
+from ..running import Running, login
 from .store_tools import ROOT, memory_directory, python
 from .store_writer import State, address_of, apply, batch_of, entries, read_state, value_of
 
+READERS = 16
 KILLS = 2000 if os.environ.get("PBS_FILTER_LONG_TESTS") else 25
 
 
@@ -198,3 +200,33 @@ def test_readers_beside_a_busy_writer_see_no_false_answer(directory: Path) -> No
     assert busy < lookups // 100
     assert reader.damaged() is None
     assert reader.get(address_of(7)) != value_of(address_of(8), 1)
+
+
+READER = """
+import sys
+from pbs_filter.lookup.answer import Lookup, open_reader
+lookup = Lookup(open_reader(sys.argv[1]))
+lookup.ask(b"192.0.2.1")
+print("asks", flush=True)
+while True:
+    lookup.ask(b"192.0.2.1")
+"""
+
+
+def test_readers_that_ask_without_a_pause_keep_no_login_waiting(directory: Path) -> None:
+    """GDBM's lock is free at no moment: one of them has it at any time."""
+    readers = []
+    with Running(directory) as pipeline:
+        assert b"OK" == pipeline.reply()
+        assert b"OK" == pipeline.ask(login("192.0.2.1"))
+        try:
+            readers.extend(python(READER, str(pipeline.map)) for _ in range(READERS))
+            for reader in readers:
+                assert reader.stdout is not None
+                assert reader.stdout.readline() == b"asks\n"
+            replies = [pipeline.ask(login(f"192.0.2.{number}")) for number in range(2, 255)]
+        finally:
+            for reader in readers:
+                reader.kill()
+                reader.communicate()
+        assert {b"OK"} == set(replies)
