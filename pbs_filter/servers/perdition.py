@@ -10,6 +10,8 @@ Client's text   both names, raw, inside quotes that are not escaped, behind the 
                 perhaps at 1024: names are short enough here that no cut can put a `status="ok"`
                 that a name holds at the end. 0.x lines without a status are not read: a failure
                 that was cut looks the same.
+                With client_server_specification a client chooses the server that judges him: no line
+                tells that (SECURITY.md). With strip_domain the name has what he typed behind the `@`.
 Session         the pid: one child per connection. An IPv6 address is written without brackets in
                 front of its port.
 Travels         by syslog(3), whole: one message a line; what is too long loses its end.
