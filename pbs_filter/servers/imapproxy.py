@@ -5,7 +5,8 @@ Printed by      imapcommon.c: `Get_Server_conn` (`LOGIN: '%s' (%s:%s) on new sd 
                 client's port.
 Client's text   the user name, in front of the address: with LOGIN the raw token, the client's own
                 double quotes included, up to the first blank; with AUTHENTICATE LOGIN the decoded
-                name, blanks, quotes and line breaks included. The words that tell a success are the
+                name, blanks, quotes and line breaks included; a quoted one is not read with a
+                backslash that it does not need. The words that tell a success are the
                 last of the line; a name ends at the first quote that the address follows.
 Session         the descriptor of the connection to the server behind: kept after the logout and
                 used again for a later login, but never by two clients at a time.
@@ -32,6 +33,13 @@ from ..grammar import (
 )
 from ..model import Accepted, Ended, Ignored, Refused
 
+_ESCAPES = token(
+    r'(?!(?>(?:[^\\\x00-\x1f]|\\[\\"]){0,200})\\[^\\"])', "a backslash only where one is needed"
+)
+"""Some servers take `"b\\ob"` for bob; each such spelling would be a user of his own."""
+
+_BARE = token('(?!")', "a name without quotes")
+
 
 def _name(end: str) -> pp.ParserElement:
     """Return a name, with the client's own double quotes or without, in front of `end`.
@@ -39,8 +47,10 @@ def _name(end: str) -> pp.ParserElement:
     An attempt begins like a login. So a name is so short that none ends where a daemon cuts a
     message off, at 1,000 bytes, also with characters of four bytes.
     """
-    quoted = line('"{user}"', user=name_before(f'"{end}', most=200)("user"))
-    return quoted | name_before(end, most=200)("user")
+    quoted = line(
+        '"{as_needed}{user}"', as_needed=_ESCAPES, user=name_before(f'"{end}', most=200)("user")
+    )
+    return quoted | (_BARE + name_before(end, most=200)("user"))
 
 
 _PARTS = {
@@ -89,6 +99,10 @@ in.imapproxyd[4711]: LOGIN: 'a"' (192.0.2.7:1) on new sd [9]
     -> accepted user=a" address=192.0.2.7 protocol=imap session=4711,9
 in.imapproxyd[4711]: LOGIN: '"pat o'neil (x)"' (192.0.2.7:1) on new sd [9]
     -> accepted user=pat o'neil (x) address=192.0.2.7 protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGIN: '"EXAMPLE\\\\bob"' (192.0.2.7:1) on new sd [9]
+    -> accepted user=EXAMPLE\\\\bob address=192.0.2.7 protocol=imap session=4711,9
+in.imapproxyd[4711]: LOGIN: '"EXAMPLE\\\\b\\ob"' (203.0.113.66:1) on new sd [9]
+    not: another spelling of bob
 """)
 
 LOGOUT_LINES = samples("""
