@@ -33,6 +33,8 @@ REQUEST_ADDRESSES = 50
 """Addresses in one request: it may have 4 KiB."""
 WAIT_SECONDS = 2.0
 """How long replicas get to confirm."""
+MASTERS = 3
+"""So many are told, each of which has taken the place of the one before."""
 ERASE_SECONDS = 600.0
 """How long erasing may take: journal and history are written anew."""
 
@@ -137,7 +139,10 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
         ) from None
     words = _keep(config, found)
     try:
-        have, replicas = shared_map.revoke(words, WAIT_SECONDS)
+        # Other filters hear of it later, and take what came up to the end of its second for
+        # revoked; the second of a login may have begun before it.
+        rest = min(max(max(found.values(), default=0) + 2 - now, 0), 3)
+        have, replicas = _tell(shared_map, words, rest)
     except StoreBusy as error:
         raise StoreBusy(
             f"{whose}: this host's journal has it, and its filter goes on telling the others: "
@@ -145,9 +150,6 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
         ) from None
     finally:
         shared_map.close()
-    # Other filters hear of it later, and take what came up to the end of its second for revoked;
-    # the second of a login may have begun before it.
-    time.sleep(min(max(max(found.values(), default=0) + 2 - now, 0), 3))
     if have < replicas:
         raise StoreBusy(
             f"{whose}: this host's journal and the master have it, and {have} of "
@@ -156,6 +158,20 @@ def _forget_elsewhere(config: Config, address: str, options: argparse.Namespace)
         )
     copies = f" and {have} of {counted(replicas, 'replica')}" if replicas else ""
     return count, f"; the master{copies} have it" if replicas else "; the master has it"
+
+
+def _tell(shared_map: RedisMap, words: dict[str, Word], rest_seconds: float) -> tuple[int, int]:
+    """Tell the master, and rest; return how many of how many replicas have it.
+
+    Raises: StoreBusy.
+    """
+    for _ in range(MASTERS):
+        server, have, replicas = shared_map.revoke(words, WAIT_SECONDS)
+        # In which time the sentinels, too, see that another one has taken its place.
+        time.sleep(rest_seconds)
+        if shared_map.is_still_master(server):
+            return have, replicas
+    raise StoreBusy("one master after the other has been replaced")
 
 
 def _found(

@@ -232,16 +232,29 @@ class RedisMap:
         """Return the server's identity and clock, and the marks. Raises: StoreBusy."""
         return self._read().see()
 
-    def revoke(self, words: Mapping[str, Word], wait_seconds: float) -> tuple[int, int]:
-        """Revoke logins, of whichever filter, see `Commands.forget`; return how many of how many
-        replicas have that, too.
+    def revoke(self, words: Mapping[str, Word], wait_seconds: float) -> tuple[str, int, int]:
+        """Revoke logins, of whichever filter, see `Commands.forget`; return which server has that,
+        and how many of how many replicas.
 
         Raises: StoreBusy.
         """
         link = self._read()
+        server = link.see().server
         link.forget(self._name, words)
         link.mark(FORGOTTEN, stamp())
-        return link.copies(wait_seconds)
+        return server, *link.copies(wait_seconds)
+
+    def is_still_master(self, server: str) -> bool:
+        """Return whether `server`, of `revoke`, is where a new connection finds the map.
+
+        One that was replaced a moment ago does not know it, and has lost its replicas.
+
+        Raises: StoreBusy.
+        """
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        return self.see().server == server
 
     def retire(self, name: str, mark: bytes, wait_seconds: float) -> tuple[int, int]:
         """Set the mark of a member that is gone; return as `revoke`. Raises: StoreBusy."""

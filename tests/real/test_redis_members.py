@@ -12,9 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pbs_filter.cli import main
+from pbs_filter.commands import forget
 from pbs_filter.config.load import build
 from pbs_filter.doctor.run import shared_map
 from pbs_filter.map_format.redis_members import decode
@@ -309,6 +312,34 @@ def test_a_revocation_is_done_when_the_replicas_have_it(
         done = a.mode("--forget", OF_A)
         assert (1, b"was not authorised") == (done.returncode, done.stdout.strip()[-18:])
         assert NO == look(replica)(OF_A)
+
+
+def test_a_revocation_is_said_to_the_server_that_becomes_the_master_meanwhile(
+    place: Path, server: RedisServer, look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it does not know that yet, and takes the revocation, too."""
+    replica = replica_of(server, place / "replica")
+    with replica, Sentinel(place / "s", [("pbs", server.port)]) as sentinel:
+        wait_for(lambda: in_step(replica), "the replica")
+        wait_for(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "the sentinel to see it")
+        location = f"redis+sentinel://127.0.0.1:{sentinel.port}/pbs"
+        with started(place, "a", location) as a:
+            a.ask(login(OF_A))
+            asks = look(replica)
+            asks.until(OF_A, YES)
+            keep = forget._keep
+
+            def kept_while_another_becomes_the_master(*arguments: Any, **named: Any) -> Any:
+                words = keep(*arguments, **named)
+                sentinel.cli("SENTINEL", "FAILOVER", "pbs")
+                wait_for(lambda: sentinel.master_port("pbs") == replica.port, "the failover")
+                assert "master" == server.info("role")
+                return words
+
+            monkeypatch.setattr(forget, "_keep", kept_while_another_becomes_the_master)
+            assert 0 == main([*a.options, "--forget", OF_A])
+            assert YES != asks(OF_A)
+            assert "!forget:a" in replica.cli("HKEYS", f"pbs:{OF_A}").split()
 
 
 def clone_journal(place: Path) -> Path:
