@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .real.packages import install, installed
+from .real.packages import checked_in, install, installed
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SOURCED = "tests/prepare.sh"
@@ -21,16 +21,9 @@ needs_package = pytest.mark.skipif(
 
 def scripts() -> list[str]:
     """Each file of the checkout whose first line names a shell."""
-    if (CHECKOUT / ".git").exists():
-        command = ["git", "-c", "safe.directory=*", "ls-files"]
-        said = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
-        names = said.stdout.splitlines()
-    else:  # unpacked from a source distribution
-        names = [str(path.relative_to(CHECKOUT)) for path in CHECKOUT.rglob("*")]
-        names = [name for name in names if not name.startswith((".work/", ".venv"))]
     return [
         name
-        for name in names
+        for name in checked_in()
         if (CHECKOUT / name).is_file()
         and re.match(rb"#!.*\b(ba|da)?sh\b", (CHECKOUT / name).read_bytes()[:80])
     ]

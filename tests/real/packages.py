@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import fnmatch
 import os
 import re
 import shutil
@@ -34,6 +35,31 @@ _SOURCES = (
 MIRROR = "http://deb.debian.org/debian"
 
 _NOT_NEEDED = [f"--exclude=./usr/share/{name}" for name in ("doc", "info", "locale", "man")]
+
+
+def checked_in() -> list[str]:
+    """The files of the checkout by their paths in it; of an unpacked source distribution all that
+    git would not ignore."""
+    if (CHECKOUT / ".git").exists():
+        command = ["git", "-c", "safe.directory=*", "ls-files"]
+        said = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
+        return said.stdout.splitlines()
+    ignored = [
+        pattern.removesuffix("/") if "/" in pattern[:-1] else f"*/{pattern.removesuffix('/')}"
+        for pattern in (CHECKOUT / ".gitignore").read_text().split()
+    ]
+    return sorted(_below(CHECKOUT, ignored))
+
+
+def _below(directory: Path, ignored: Sequence[str]) -> Iterator[str]:
+    for path in directory.iterdir():
+        name = str(path.relative_to(CHECKOUT))
+        if any(fnmatch.fnmatch(f"/{name}", pattern) for pattern in ignored):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path, ignored)
+        else:
+            yield name
 
 
 class PackageError(RuntimeError):

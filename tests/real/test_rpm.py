@@ -13,7 +13,7 @@ from pbs_filter import __version__
 from pbs_filter.service.shipped_servers import KEPT
 
 from .debian import Debian
-from .packages import CHECKOUT, install
+from .packages import CHECKOUT, checked_in, install
 from .roots import PrivateRoot
 
 SCRIPTLETS = ("PREIN", "POSTIN", "PREUN", "POSTUN")
@@ -50,9 +50,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     top = tmp_path_factory.mktemp("rpm")
     (top / "SOURCES").mkdir()
     name = f"pbs_filter-{__version__}"
-    files = run("git", "-c", "safe.directory=*", "-C", CHECKOUT, "ls-files").splitlines()
     with tarfile.open(top / f"SOURCES/{name}.tar.gz", "w:gz") as archive:
-        for path in files:
+        for path in checked_in():
             if (CHECKOUT / path).is_file():
                 archive.add(CHECKOUT / path, f"{name}/{path}")
     spec = CHECKOUT / "examples/rpm/pbs-filter.spec"

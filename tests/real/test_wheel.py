@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .packages import CHECKOUT
+from .packages import CHECKOUT, checked_in
 
 PYTHON = "/usr/bin/python3"
 TOOLS = ("build>=1.2", "twine>=6", "check-wheel-contents>=0.6", "pipx>=1.5")
@@ -52,10 +52,6 @@ def run(*argv: str | Path, cwd: Path, text: str = "") -> str:
     return done.stdout
 
 
-def checked_in() -> list[str]:
-    return run("git", "-c", "safe.directory=*", "ls-files", cwd=CHECKOUT).splitlines()
-
-
 def check_out(source: Path) -> None:
     """Copy what is checked in to the directory `source`."""
     for name in checked_in():
@@ -70,6 +66,10 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
     source = directory / "source"
     check_out(source)
+    # What the build of an older version left in a clone that was pulled since.
+    gone = source / "build/lib/pbs_filter/servers/gone.py"
+    gone.parent.mkdir(parents=True)
+    gone.write_text("raise AssertionError\n")
     made = directory / "venv"
     run(PYTHON, "-m", "venv", made, cwd=directory)
     pip = (made / "bin/python", "-m", "pip", "-q", "--disable-pip-version-check")
@@ -102,6 +102,11 @@ def test_the_rules_that_were_kept_fit_the_modules_beside_them(venv: Path, tmp_pa
         "print({type(rule).__name__ for server in shipped() for rule in server.rules})"
     )
     assert "{'KeptRule'}\n" == run(venv / "bin/python", "-c", ask, cwd=tmp_path)
+
+
+def test_a_module_that_is_gone_since_the_last_build_is_not_installed(venv: Path) -> None:
+    assert list(venv.rglob("pbs_filter/servers/dovecot.py"))
+    assert [] == list(venv.rglob("pbs_filter/servers/gone.py"))
 
 
 def test_the_shipped_files_are_installed_and_found(venv: Path, tmp_path: Path) -> None:
@@ -185,6 +190,18 @@ def test_the_source_distribution_has_every_file_that_is_checked_in(built: Path) 
     with tarfile.open(sdist(built)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert [] == [n for n in checked_in() if n not in names and (CHECKOUT / n).is_file()]
+
+
+def test_its_tests_find_its_files_without_git(built: Path, tmp_path: Path) -> None:
+    run("tar", "-xf", sdist(built), cwd=tmp_path)
+    (root,) = tmp_path.iterdir()
+    (root / "build/lib").mkdir(parents=True)
+    (root / "build/lib/left.py").touch()
+    ask = "from tests.real.packages import checked_in; print(*checked_in(), sep='\\n')"
+    found = run(PYTHON, "-c", ask, cwd=root).splitlines()
+    assert sorted(n for n in checked_in() if (CHECKOUT / n).is_file()) == [
+        name for name in found if name not in ("PKG-INFO", "setup.cfg")
+    ]
 
 
 def test_its_tests_can_be_collected(built: Path, tmp_path: Path) -> None:
