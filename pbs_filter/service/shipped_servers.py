@@ -14,6 +14,7 @@ from functools import cache
 
 from ..grammar.kept import server_of
 from ..grammar.rules import Rule, Server
+from ..held_files import read_regular
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEPT = "grammar/kept.json"
@@ -48,8 +49,7 @@ def shipped() -> tuple[Server, ...]:
 def kept(package: str) -> tuple[Server, ...] | None:
     """Return the servers of the kept file below `package`, None where it does not fit."""
     try:
-        with open(os.path.join(package, KEPT), "rb") as file:
-            first, _, rest = file.read().partition(b"\n")
+        first, _, rest = read_regular(os.path.join(package, KEPT), follow=True).partition(b"\n")
         # What was spoiled on the disk, or by hand, would make other rules.
         if first != first_line(rest):
             return None
@@ -57,7 +57,7 @@ def kept(package: str) -> tuple[Server, ...] | None:
         if values["made_of"] != checksums(package):
             return None
         return tuple(server_of(each, _find) for each in values["servers"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 

@@ -38,7 +38,7 @@ rule = servers_of(Config())[0].rules[0]
 print(type(rule).__name__, "pyparsing" in sys.modules)
 """
 
-NOT_PYTHON = shutil.ignore_patterns("__pycache__", "*.so")  # these are of the original's place
+NOT_PYTHON = shutil.ignore_patterns("__pycache__")  # of the original's place
 
 
 @pytest.fixture
@@ -182,6 +182,16 @@ def test_a_kept_file_of_another_shape_is_as_none(package):
     path.write_bytes(first_line(rest) + b"\n" + rest)
     assert kept(str(package)) is None
     path.unlink()
+    assert kept(str(package)) is None
+
+
+def test_a_kept_file_that_nests_without_end_or_that_is_a_pipe_is_as_none(package):
+    path = package / KEPT
+    rest = b'"made_of": ' + b"[" * 200_000
+    path.write_bytes(first_line(rest) + b"\n" + rest)
+    assert kept(str(package)) is None
+    path.unlink()
+    os.mkfifo(path)
     assert kept(str(package)) is None
 
 
