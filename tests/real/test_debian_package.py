@@ -127,6 +127,13 @@ def test_each_commit_has_a_version_of_its_own_older_than_the_release(tmp_path: P
     (release,) = re.findall(r'(?m)^version = "(.*)"$', (tmp_path / "pyproject.toml").read_text())
     copy = version()
     assert re.fullmatch(re.escape(release) + r"~git\d{14}\.copy", copy)
+    # The program has run there since.
+    compiled = tmp_path / "pbs_filter/__pycache__/cli.cpython-311.pyc"
+    compiled.parent.mkdir()
+    compiled.touch()
+    os.utime(compiled, (2e9, 2e9))
+    assert copy == version()
+    compiled.unlink()
     now = int(time.time()) + 1
     git("init", "-q")
     git("add", ".")
