@@ -1,9 +1,10 @@
 """`python -m tests.bench`: measure, print the table, write JSON. A full run takes 25 minutes.
 
-With `--compiled` a compiled build takes turns with this checkout, with `--old` an older commit:
+With `--old` an older commit takes turns with this checkout, with `--compiled` a compiled build,
+which only commit 4a29dbe can make:
 
-    PBS_FILTER_COMPILE=1 pip install --no-deps --target DIRECTORY .
     git worktree add DIRECTORY COMMIT
+    PBS_FILTER_COMPILE=1 pip install --no-deps --target DIRECTORY .
 
 pop-before-smtp itself is not here: its rows compare shares of the bare loop's speed, which was
 measured beside it once (`rows`). With `--peer` another program is timed on the same input, in
