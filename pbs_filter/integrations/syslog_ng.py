@@ -24,6 +24,10 @@ QUEUE = "/var/lib/syslog-ng/pbs-filter"
 """Where its lines wait, by confirmed.conf."""
 FILES = (MAIN, BLOCK, DESTINATION, *PROFILES)
 OLDEST = (3, 38)
+CLAIMING = (4, 8)
+"""The oldest that was tried with a disk-buffer which claims its room beforehand; 3.38 cannot."""
+CLAIM = ("      reliable(yes)", "      reliable(yes) prealloc(yes)")
+"""What becomes what in confirmed.conf, so that a full disk does not take the lines that wait."""
 VERSION = ("syslog-ng", "--version")
 MODULE = "mod-python"
 """What that says where the module is there."""
@@ -94,6 +98,8 @@ def _plan(machine: Machine, shipped: Shipped, confirmed: bool) -> Plan:
     if confirmed:
         sources_of.append(CONFIRMED)
         swaps.append((f"{_NAMED} {{ pbs-filter(); }}", f"{_NAMED} {{ pbs-filter-confirmed(); }}"))
+        if number and version(number) >= CLAIMING:
+            swaps.append(CLAIM)
         directories = (Directory(path=QUEUE, owner="root", group="root", mode=0o700),)
         changes = copy(machine, shipped, DESTINATION, PYTHON, why="syslog-ng waits for answers")
         # The first of the checks says why there is no such thing as python().

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pbs_filter.integrations.syslog_ng import CLAIM
+
+from ..store.store_tools import filled, small_file_system
 from . import certificates
 from .certificates import TLS
 from .daemons.process import wait_for
@@ -221,6 +224,39 @@ def test_answered_line_by_line_a_filter_that_hangs_holds_nobody_up_and_is_replac
         assert not installed.has(address(CONFIRMED_LINES - 1))
         wait_for_new_filter(confirmed.pid, hanging)
         installed.wait_for_count(CONFIRMED_LINES)
+
+
+def test_answered_line_by_line_a_full_disk_under_store_and_queue_and_a_restart_lose_nothing(
+    place: Path,
+) -> None:
+    """As --setup writes it for a syslog-ng that can claim the room of its disk-buffer."""
+    with small_file_system(place / "var", "8m") as var:
+        installed = Installed(place / "installed", "require_vouched = true\n")
+        installed.map = var / "map.gdbm"
+        installed.config.write_text(f'map = "{installed.map}"\nrequire_vouched = true\n')
+        daemon = SyslogNg.with_filter(
+            place / "syslog-ng", installed, confirmed=True, suite="trixie"
+        )
+        text = daemon.config.read_text()
+        for old, new in (
+            CLAIM,
+            (f"{place}/syslog-ng/queue", f"{var}/queue"),
+            ("disk-buf-size(67108864)", "disk-buf-size(1048576)"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        daemon.config.write_text(text)
+        (var / "queue").mkdir()
+        with daemon, daemon.log() as log:
+            log.send(login(0))
+            installed.wait_for_count(1)
+            with filled(var, leaving=0):
+                for number in range(1, 500):
+                    log.send(login(number))
+                daemon.wait_for_line(login(499))
+                daemon.stop()
+            daemon.start()
+            installed.wait_for_count(500)
 
 
 # ------------------------------------------------------------------ nobody is held up

@@ -623,6 +623,13 @@ def test_syslog_ng_answers_for_each_line_where_it_can_or_is_asked_to(
     assert () == run.plan_of(known, chosen("syslog-ng")).changes
 
 
+@pytest.mark.parametrize(("number", "claims"), [("3.38.1", False), ("4.8.1", True), ("", False)])
+def test_the_disk_buffer_claims_its_room_where_syslog_ng_can(number: str, claims: bool) -> None:
+    known = machine(versions={**VERSIONS, "syslog-ng": number})
+    text = after(by_word(known, syslog_ng.WITH_ANSWERS), DROP_IN)
+    assert claims == ("prealloc(yes)" in re.sub("#.*", "", text))
+
+
 def test_of_the_two_ways_of_syslog_ng_one_is_asked_for() -> None:
     with pytest.raises(ConfigError, match="one syslog daemon at a time"):
         run.chosen_of(["syslog-ng", syslog_ng.BY_PIPE], machine())
