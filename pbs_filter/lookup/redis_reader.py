@@ -12,14 +12,14 @@ import time
 from ..errors import PbsFilterError, StoreBusy
 from ..map_format import redis_url
 from ..map_format.check import user_keys
-from ..map_format.redis_fields import FILTERS, choose, current, is_forgetting
+from ..map_format.redis_fields import FILTERS, choose, current, is_forgetting, is_unheard
 from ..map_format.redis_members import Members
 from . import redis_connection, resp
 from .redis_connection import Lost, RedisConnection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..map_format.redis_url import Location
     from .known_members import KnownMembers
@@ -218,19 +218,21 @@ class RedisTarget:
                 # Marks change once a second, and there may be hundreds of misses a second.
                 if values_of_marks != self._members.values:
                     self._members = Members(values_of_marks)
-                doubt = self._doubt(asked.replid, holder.millis)
+                unheard = is_unheard(address, values, now)
+                doubt = self._doubt(asked.replid, holder.millis, is_unheard=unheard)
             if doubt:
                 raise StoreBusy(f"Redis at {server.name}: {doubt}")
             self._marks_at = marks_at
             return values, None
         raise StoreBusy(f"Redis at {server.name}: it sends us from server to server")
 
-    def _doubt(self, server: bytes, now_ms: int) -> str:
+    def _doubt(self, server: bytes, now_ms: int, *, is_unheard: bool) -> str:
         """See `Members.doubt`."""
-        if self._known is None:
-            return self._members.doubt({}, server, now_ms)
-        self._known.learn(self._members.ends(), now_ms // 1000)
-        return self._members.doubt(self._known.ends(), server, now_ms)
+        remembered: Mapping[bytes, int] = {}
+        if self._known is not None:
+            self._known.learn(self._members.ends(), now_ms // 1000)
+            remembered = self._known.ends()
+        return self._members.doubt(remembered, server, now_ms, is_unheard=is_unheard)
 
 
 class RedisReader:

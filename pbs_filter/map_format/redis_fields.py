@@ -8,7 +8,8 @@ of an address has a number AT, greater than that of each one before, and ends wh
 of the address when it heard of it. A filter that has heard of it writes its later logins with that
 AT behind the entry; an entry counts only if its filter had heard of the newest revocation that the
 address has in Redis. So a login that was revoked stays so, however far its filter's clock is ahead,
-and one that came later counts, however far it is behind.
+and one that came later counts, however far it is behind. Until every filter has heard of it, a few
+seconds after Redis has, "no" is not certain (`is_unheard`).
 """
 
 from __future__ import annotations
@@ -96,6 +97,17 @@ def revocation(values: Iterable[bytes], now: float) -> tuple[bytes, bytes]:
 def is_revoked(entry: bytes, heard: bytes, revoked: tuple[bytes, bytes]) -> bool:
     """Return whether an entry, whose filter had `heard` of an AT, is one of those `revoked`."""
     return heard < revoked[0] or (not heard and entry[_LAST] <= revoked[1])
+
+
+def is_unheard(address: bytes, values: Iterable[bytes], now: float) -> bool:
+    """Return whether one of the `values` would live at `now` if its filter had heard of the newest
+    revocation, so that it may be of a later login: where none counts, nobody knows yet."""
+    values = list(values)
+    revoked = revocation(values, now)[0]
+    return bool(revoked) and any(
+        heard < revoked and check.is_intact(address, entry) and now < int(entry[_UNTIL])
+        for entry, heard in (opened(address, value) for value in values)
+    )
 
 
 def sealed(address: bytes, entry: bytes, heard: int) -> bytes:

@@ -31,6 +31,12 @@ AHEAD_MS = 1000
 LIFE_FIELD = "!life"
 LIFE = b"life"
 """The first word of the value that names the data, in the field LIFE_FIELD."""
+REVOKED = b"revoked"
+"""The first word of the value in the field `redis_fields.FORGOTTEN`: when logins were revoked last,
+milliseconds since the epoch, and a word that is new each time."""
+HEARD_MS = 2 * SILENT_MS
+"""In this time each filter that gives signs of life has heard that an address was revoked, and has
+sent what came later once more."""
 RETIRED = b"retired"
 NONE = b"-"
 
@@ -107,19 +113,40 @@ def life_of(values: Iterable[bytes]) -> bytes:
     return next((value[_LIFE:] for value in values if value[:_LIFE] == LIFE + b" "), b"")
 
 
+def revoked(millis: int, word: bytes) -> bytes:
+    """Return the value that says that logins were revoked at `millis`."""
+    return b"%b %d %b" % (REVOKED, millis, word)
+
+
+def _revoked_ms(values: Iterable[bytes]) -> int:
+    for value in values:
+        words = value.split(b" ")
+        if words[0] == REVOKED and len(words) == 3 and words[1].isdigit() and len(words[1]) < 16:
+            return int(words[1])
+    return 0
+
+
 class Members:
     """The members by the `values` of the key `redis_fields.FILTERS`, read once for many misses."""
 
     def __init__(self, values: Iterable[bytes] = ()) -> None:
         self.values = list(values)
         self._life = life_of(self.values)
+        self._revoked_ms = _revoked_ms(self.values)
         self._marks = [mark for mark in map(decode, self.values) if mark is not None]
 
     def ends(self) -> dict[bytes, int]:
         """Return when nothing of each member lives any more; 0 for one that is retired."""
         return {mark.name: 0 if mark.is_retired else mark.end for mark in self._marks}
 
-    def doubt(self, remembered: Mapping[bytes, int], server: bytes, now_ms: int) -> str:
+    def doubt(
+        self,
+        remembered: Mapping[bytes, int],
+        server: bytes,
+        now_ms: int,
+        *,
+        is_unheard: bool = False,
+    ) -> str:
         """Return why "there is no such address" must not be believed; empty: it may be.
 
         Args:
@@ -128,6 +155,7 @@ class Members:
             server: the replication id of the server that has no such address.
             now_ms: by the clock of the server that the values came from, milliseconds since the
                 epoch.
+            is_unheard: see `redis_fields.is_unheard`.
         """
         missing = {name for name, end in remembered.items() if end * 1000 > now_ms}
         is_known = False
@@ -140,6 +168,8 @@ class Members:
             found = found or _doubt_of(mark, self._life, server, now_ms)
         if not found and missing:
             found = _not_sent(min(missing).decode("ascii", "replace"), "it is not known there")
+        if not found and is_unheard and now_ms < self._revoked_ms + HEARD_MS:
+            found = "it was revoked a moment ago, and a filter that has heard of it may let it in"
         return found or ("" if is_known else "no filter has sent its addresses")
 
 

@@ -5,7 +5,8 @@ becomes of Redis, of the filter that said it, or of this one:
 
     f ADDRESS    a person revoked what was known of the address; AT is the second (of Redis's
                  clock), or one more than that of the revocation before, see `redis_fields`
-    m NAME       the member was alive at AT (milliseconds since the epoch)
+    m NAME       the member was alive at AT (milliseconds since the epoch); with our own name it is
+                 another filter, to which the name belongs
     r NAME       a person said at AT that the member is gone for good
 
 UNTIL (epoch seconds) is when the word means nothing any more; for lookups it is ROUGH_SECONDS

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from ..errors import StoreBusy
 from ..map_format.redis_fields import FILTERS, FORGET, FORGOTTEN, forgetting
+from ..map_format.redis_members import revoked
 from ..map_format.redis_site import ROUGH_SECONDS
 from ..map_format.redis_url import Location
 
@@ -28,12 +29,6 @@ SCAN_KEYS = 1000
 """Keys in one slice of a scan of all keys."""
 BATCH = 500
 """Addresses in one round trip, which takes some ten milliseconds."""
-
-
-def stamp() -> bytes:
-    """Return a new value for the field FORGOTTEN of the marks, which tells the other filters that
-    logins were revoked."""
-    return b"revoked " + os.urandom(6).hex().encode()
 
 
 class Seen(NamedTuple):
@@ -132,8 +127,9 @@ class Commands:
             fields = self._client.hgetall(self._location.prefix + FORGOTTEN)
         return {name.decode("utf-8", "replace"): value for name, value in fields.items()}
 
-    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> None:
-        """Revoke logins in the name of the filter `name`, which overwrites no other filter's.
+    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> bool:
+        """Revoke logins in the name of the filter `name`, which overwrites no other filter's;
+        return whether there were any.
 
         Args:
             name: of this filter.
@@ -142,6 +138,8 @@ class Commands:
         listed = (self._location.prefix + FORGOTTEN).encode()
         addresses = iter(words)
         while some := list(islice(addresses, BATCH)):
+            # Before them for lookups, and behind them for the other filters.
+            self._note_revocation()
             with self._patience():
                 pipeline = self._client.pipeline(transaction=False)
                 for address in some:
@@ -151,6 +149,12 @@ class Commands:
                     _set(pipeline, key, f"{FORGET}:{name}", field, until)
                     _set(pipeline, listed, address, b"%d %d" % (at, until), until)
                 self._execute(pipeline)
+        if words:
+            self._note_revocation()
+        return bool(words)
+
+    def _note_revocation(self) -> None:
+        self.mark(FORGOTTEN, revoked(self.see().millis, os.urandom(6).hex().encode()))
 
     def unlist(self, addresses: Iterable[str]) -> None:
         """Remove addresses from the list of revoked logins."""

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import StoreBusy, StoreDamaged
-from ..map_format.redis_fields import FORGOTTEN, opened
+from ..map_format.redis_fields import opened
 from ..map_format.redis_members import NONE, SILENT_MS, decode
 from ..map_format.redis_site import Word
 from ..map_format.redis_url import Location
 from .address_map import Behind
 from .redis_client import Link, library, password
-from .redis_commands import BATCH, Seen, stamp
+from .redis_commands import BATCH, Seen
 from .redis_nodes import KnownNodes
 from .redis_queue import FLUSH_SECONDS, SendQueue
 from .redis_sender import Sender
@@ -241,7 +241,6 @@ class RedisMap:
         link = self._read()
         server = link.see().server
         link.forget(self._name, words)
-        link.mark(FORGOTTEN, stamp())
         return server, *link.copies(wait_seconds)
 
     def is_still_master(self, server: str) -> bool:

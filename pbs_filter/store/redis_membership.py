@@ -16,8 +16,11 @@ from ..map_format.redis_members import LIFE, LIFE_FIELD, NONE, RETIRED, SILENT_M
 from ..map_format.redis_site import FORGOTTEN, MEMBER, ROUGH_SECONDS, Word
 from ..map_format.redis_site import RETIRED as GONE
 from .redis_client import Link
-from .redis_commands import BATCH, Seen, stamp
+from .redis_commands import BATCH, Seen
 from .redis_queue import SendQueue
+
+OVER_SECONDS = 60
+"""How long a word still counts that is taken back: the filter's loop takes none that is over."""
 
 
 class Predecessor(StoreBusy):
@@ -48,8 +51,10 @@ class Membership:
         self._gossiped = ""
         """The server that has all revoked logins."""
         self._stamp = b""
-        """The field FORGOTTEN of the marks, as last read or set."""
+        """The field FORGOTTEN of the marks when all revoked logins were read."""
         self._latest_end = 0
+        self._has_place = False
+        """Our mark was set since another filter had the name."""
         self.must_gossip = True
 
     # ------------------------------------------------------------------ reading the marks
@@ -59,7 +64,7 @@ class Membership:
         and LIFE.
 
         Raises:
-            StoreBusy: another filter writes in our name.
+            StoreBusy: another filter writes in our name, or did so before that server was emptied.
         """
         before = time.clock_gettime(time.CLOCK_BOOTTIME)
         seen = link.see()
@@ -68,7 +73,7 @@ class Membership:
             link.claim(LIFE_FIELD, LIFE + b" " + os.urandom(8).hex().encode())
             seen = link.see()
         self._life = members.life_of(seen.marks.values())
-        self._refuse(seen)
+        self._refuse(link, seen)
         self._seen = seen
         decoded = {name: members.decode(value) for name, value in seen.marks.items()}
         marks = {name: mark for name, mark in decoded.items() if mark is not None}
@@ -95,9 +100,16 @@ class Membership:
         """Whether our mark was there when the marks were last read."""
         return self._name in self._seen.marks
 
-    def _refuse(self, seen: Seen) -> None:
+    def _refuse(self, link: Link, seen: Seen) -> None:
         mark = members.decode(seen.marks.get(self._name, b""))
-        if mark is None or mark.is_retired or mark.run in (self._run, NONE):
+        if mark is None or mark.instance == NONE:
+            # What that server had before is lost, and our place there if we had one.
+            mark = self._other(seen.millis // 1000)
+            if mark is not None:
+                link.claim(self._name, mark.encode())
+                raise self._taken(mark, seen.millis)
+            return
+        if mark.is_retired or mark.run in (self._run, NONE):
             return
         ours = mark.instance == self._queue.instance.encode()
         if mark.millis >= seen.millis - SILENT_MS:
@@ -105,17 +117,43 @@ class Membership:
             if ours and self._before in (None, sign):
                 self._before = sign
                 raise Predecessor(f"the filter that wrote as {self._name!r} has just ended")
-            self._signs.add(mark.millis)
             # One may have been on its way when that filter was killed.
-            if len(self._signs) == 2:
+            if mark.millis not in self._signs and len(self._signs) == 1:
                 self._queue.part()
-        elif ours or mark.instance == NONE or self._queue.is_new or mark.end * 1000 <= seen.millis:
+            self._signs.add(mark.millis)
+            is_other = len(self._signs) >= 2
+        elif ours or self._queue.is_new or mark.end * 1000 <= seen.millis:
             return
-        raise StoreBusy(
-            f"another filter writes to the map as {self._name!r} ({mark.says(seen.millis)}): "
+        else:
+            is_other = True
+        if is_other and mark.end > self._word(MEMBER)[1]:
+            self._hear(mark.millis, mark.end + ROUGH_SECONDS)
+        raise self._taken(mark, seen.millis)
+
+    def _taken(self, mark: Mark, millis: int) -> StoreBusy:
+        self._has_place = False
+        return StoreBusy(
+            f"another filter writes to the map as {self._name!r} ({mark.says(millis)}): "
             "nothing is sent from here; give each filter its own redis_name (if the other one is "
             f"gone for good: pbs-filter --retire {self._name})"
         )
+
+    def _word(self, kind: str) -> Word:
+        """Return what our journal knows of the other filter of our name."""
+        with self._queue.changed:
+            return self._queue.words.get(kind + self._name, (-1, 0))
+
+    def _hear(self, at: int, until: int) -> None:
+        with self._queue.changed:
+            self._queue.hear(MEMBER + self._name, (at, until))
+
+    def _other(self, now: int) -> Mark | None:
+        """Return a mark of the filter that had our name when we came, and whose logins may live at
+        `now`: it has to send them first, wherever they were lost. None: there is none."""
+        at, until = self._word(MEMBER)
+        if self._has_place or until <= now or at <= self._word(GONE)[0]:
+            return None
+        return Mark(spelled(self._name), at, until)
 
     # ------------------------------------------------------------------ words
 
@@ -169,14 +207,11 @@ class Membership:
                     self._queue.hear(FORGOTTEN + address, word)
         anew = self._gossiped != server
         untold = {a: w for a, w in ours.items() if anew or w[0] > listed.get(a, (-1, 0))[0]}
-        link.forget(self._name, untold)
+        told = link.forget(self._name, untold)
         if ended := [address for address, (_, until) in listed.items() if until <= now]:
             link.unlist(ended[:BATCH])
-        known = self._seen.marks.get(REVOKED, b"")
-        if untold:
-            known = stamp()
-            link.mark(REVOKED, known)
-        self._stamp = known
+        # Another filter may have told something since the list was read, and set the field first.
+        self._stamp = b"" if told else self._seen.marks.get(REVOKED, b"")
         self._gossiped = server
         self.must_gossip = False
 
@@ -195,6 +230,11 @@ class Membership:
         if mark is not None and (mark.instance, mark.life) == (instance, self._life):
             servers, millis = mark.servers, mark.millis
         self._write(link, millis, servers)
+        now = self.millis // 1000
+        if self._other(now + OVER_SECONDS) is not None:
+            # The name is ours now: where Redis is emptied, nobody waits for the one who had it.
+            self._hear(max(self.millis, self._word(MEMBER)[0] + 1), now + OVER_SECONDS)
+        self._has_place = True
         # All is sent again, also after our clock was set: the ends that it told are others now.
         self._latest_end = 0
 

@@ -26,12 +26,12 @@ from hypothesis.stateful import (
 from pbs_filter.errors import StoreBusy
 from pbs_filter.map_format import redis_members
 from pbs_filter.map_format.entry import Entry, encode
-from pbs_filter.map_format.redis_fields import choose, forgetting, sealed
+from pbs_filter.map_format.redis_fields import choose, forgetting, is_unheard, sealed
 from pbs_filter.map_format.redis_members import RETIRED, SILENT_MS, Mark, Members, decode, spelled
-from pbs_filter.map_format.redis_site import FORGOTTEN, ROUGH_SECONDS, Site, Word
+from pbs_filter.map_format.redis_site import FORGOTTEN, MEMBER, ROUGH_SECONDS, Site, Word
 from pbs_filter.map_format.redis_site import RETIRED as GONE
 from pbs_filter.store import redis_membership
-from pbs_filter.store.redis_commands import Seen, stamp
+from pbs_filter.store.redis_commands import Seen
 from pbs_filter.store.redis_membership import Membership, Predecessor
 from pbs_filter.store.redis_queue import SendQueue
 from pbs_filter.store.redis_sweep import Sweep
@@ -92,13 +92,18 @@ class World:
     def mark(self, field: str, value: bytes) -> None:
         self.marks[field] = value
 
+    def note_revocation(self) -> None:
+        self.mark("!forgotten", redis_members.revoked(self.now_ms, b"%d" % next(self.serial)))
+
     def forgotten(self) -> dict[str, bytes]:
         return dict(self.revoked)
 
-    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> None:
+    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> bool:
         for address, (at, until) in words.items():
             self.addresses.setdefault(address, {})[f"!{name}"] = at, until - ROUGH_SECONDS
             self.revoked[address] = b"%d %d" % (at, until)
+            self.note_revocation()
+        return bool(words)
 
     def unlist(self, addresses: list[str]) -> None:
         for address in addresses:
@@ -126,7 +131,9 @@ class World:
         ]
         if choose(address.encode(), values, self.now_ms / 1000) is not None:
             return "yes"
-        doubt = Members(self.marks.values()).doubt({}, self.replid.encode(), self.now_ms)
+        unheard = is_unheard(address.encode(), values, self.now_ms / 1000)
+        members = Members(self.marks.values())
+        doubt = members.doubt({}, self.replid.encode(), self.now_ms, is_unheard=unheard)
         return "not now" if doubt else "no"
 
 
@@ -181,6 +188,12 @@ class Filter:
         self.sweep = Sweep(self.queue, self.name, lambda _sentence: None)
         self.synced = ""
 
+    @property
+    def knows_other(self) -> bool:
+        """Whether its journal knows another filter of its name, to which that belongs."""
+        at, _ = self.site.words.get(MEMBER + self.name, (-1, 0))
+        return not self.is_holder and at > self.site.words.get(GONE + self.name, (-1, 0))[0]
+
     def has_heard(self, address: str, at: int) -> bool:
         """Whether its journal knows that logins from an address were revoked."""
         return self.site.words.get(FORGOTTEN + address, (-1, 0))[0] >= at
@@ -188,6 +201,13 @@ class Filter:
     def is_revoked(self, address: str, login: Login, heard: dict[str, Word]) -> bool:
         """Whether somebody else has revoked a login."""
         return login.told - self.ahead_seconds < heard.get(FORGOTTEN + address, (-1, 0))[0] + 1
+
+    def stop(self, world: World) -> None:
+        """End in order."""
+        link: Any = world
+        if self.runs and self.reaches and self.synced:
+            self.membership.leave(link)
+        self.runs = False
 
     def set_clock(self, ahead_seconds: int) -> None:
         """Let the clock be so much ahead; what is left stays what it was, and is sent again."""
@@ -210,6 +230,8 @@ class Filter:
             self.has_parted = self.queue.instance != self.site.instance or self.has_parted
             self.site.rename(self.queue.instance)
             self.site.journaled()
+            if not self.is_stuck:
+                self.hear(world)
             return False
         self.is_retired = False
         if server != self.synced:
@@ -289,9 +311,12 @@ class Redis(RuleBasedStateMachine):
 
     def data_are_lost(self) -> None:
         """Nobody sends again what a filter sent that has lost its place, or loses it before it has
-        sent all again: a clone that has met it once may be its next process."""
+        sent all again: a clone that has not met it alive may be its next process."""
         for one in (*self.filters, *([self.clone] if self.clone else [])):
-            one.sent.clear()
+            others = [o for o in (*self.filters, self.clone) if o and o is not one]
+            is_awaited = any(o.name == one.name and o.knows_other for o in others)
+            if not (one.is_holder and is_awaited):
+                one.sent.clear()
 
     @rule(name=WHICH)
     def one_works(self, name: int) -> None:
@@ -320,6 +345,10 @@ class Redis(RuleBasedStateMachine):
     @rule(name=WHICH)
     def kill(self, name: int) -> None:
         self.filters[name].runs = False
+
+    @rule(name=WHICH)
+    def stop(self, name: int) -> None:
+        self.filters[name].stop(self.world)
 
     @rule(name=WHICH)
     def start(self, name: int) -> None:
@@ -396,7 +425,6 @@ class Redis(RuleBasedStateMachine):
         if not one.reaches:
             return
         self.world.forget(one.name, word)
-        self.world.mark("!forgotten", stamp())
         # The command waits.
         while self.world.now_ms < min((at + 2) * 1000, self.revoked_ms[address] + 3000):
             self.seconds_pass(1)
@@ -536,7 +564,62 @@ def cannot_hear_of_a_revocation(site: Redis, ahead_seconds: int) -> None:
     assert site.world.answer(STRANGER) == "no"
 
 
-HISTORIES_TOLD = (logs_in_after_a_revocation, is_revoked_twice, cannot_hear_of_a_revocation)
+def logs_in_while_a_revocation_is_on_its_way(site: Redis, ahead_seconds: int) -> None:
+    """A filter hears of a revocation long after Redis was away, and has a later login."""
+    address = ADDRESSES[0]
+    site.set_clock(0, ahead_seconds)
+    site.cut(1, False)
+    site.forget(1, address)
+    site.login(0, address)
+    site.login(2, ADDRESSES[1])
+    site.seconds_pass(3)
+    site.cut(1, True)
+    site.seconds_pass(1)
+    assert site.world.answer(address) == "not now"
+    site.seconds_pass(1)
+    assert site.world.answer(address) == "yes"
+    site.promises_hold()
+
+
+def keeps_the_place_of_the_first(site: Redis, ahead_seconds: int) -> None:
+    """Redis is emptied while the first filter of a name is down: the second does not take it."""
+    address = ADDRESSES[0]
+    site.set_clock(0, ahead_seconds)
+    site.clone_machine(0)
+    site.seconds_pass(4)
+    site.login(0, address)
+    site.seconds_pass(1)
+    site.kill(0)
+    site.restart(empty=True)
+    for _ in range(3):
+        site.seconds_pass(4)
+        assert site.world.answer(address) == "not now"
+        site.clone_is_in_trouble(reaches=True, again=True)
+    site.start(0)
+    site.seconds_pass(4)
+    assert site.world.answer(address) == "yes"
+    assert site.world.answer(STRANGER) == "no"
+    # A person may give the place away.
+    site.kill(0)
+    site.restart(empty=True)
+    site.seconds_pass(4)
+    assert site.world.answer(STRANGER) == "not now"
+    site.retire(0, 1)
+    site.seconds_pass(4)
+    assert site.world.answer(STRANGER) == "no"
+    # It is the second's now.
+    site.restart(empty=True)
+    site.seconds_pass(4)
+    assert site.world.answer(STRANGER) == "no"
+
+
+HISTORIES_TOLD = (
+    logs_in_after_a_revocation,
+    is_revoked_twice,
+    cannot_hear_of_a_revocation,
+    logs_in_while_a_revocation_is_on_its_way,
+    keeps_the_place_of_the_first,
+)
 
 
 @pytest.fixture
@@ -572,7 +655,7 @@ def _sends_no_revocation(patch: pytest.MonkeyPatch) -> None:
 
     def only_hears(self: Membership, link: World, server: str) -> None:
         patched = copy.copy(link)
-        patched.forget = lambda *_: None  # type: ignore[method-assign]
+        patched.forget = lambda *_: False  # type: ignore[method-assign]
         gossip(self, patched, server)  # type: ignore[arg-type]
 
     patch.setattr(Membership, "gossip", only_hears)
@@ -592,6 +675,15 @@ def _signs_before_it_has_heard(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SendQueue, "proven", lambda _self, millis: millis)
 
 
+def _believes_what_not_all_have_heard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(redis_members, "HEARD_MS", 0)
+
+
+def _takes_a_place_that_is_empty(patch: pytest.MonkeyPatch) -> None:
+    """The place of another filter of our name is ours as soon as Redis was emptied."""
+    patch.setattr(Membership, "_other", lambda *_: None)
+
+
 def _sends_a_later_login_like_an_earlier_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SendQueue, "revoked_at", lambda *_: 0)
 
@@ -602,6 +694,8 @@ def _sends_a_later_login_like_an_earlier_one(patch: pytest.MonkeyPatch) -> None:
         (_sends_a_later_login_like_an_earlier_one, logs_in_after_a_revocation),
         (_numbers_revocations_by_the_clock, is_revoked_twice),
         (_signs_before_it_has_heard, cannot_hear_of_a_revocation),
+        (_believes_what_not_all_have_heard, logs_in_while_a_revocation_is_on_its_way),
+        (_takes_a_place_that_is_empty, keeps_the_place_of_the_first),
     ],
 )
 def test_what_revocations_go_by_is_needed(

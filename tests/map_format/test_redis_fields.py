@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pbs_filter.errors import PbsFilterError, StoreBusy, StoreDamaged
 from pbs_filter.map_format import check
 from pbs_filter.map_format.entry import Entry, encode
-from pbs_filter.map_format.redis_fields import choose, forgetting, last_login, sealed
+from pbs_filter.map_format.redis_fields import choose, forgetting, is_unheard, last_login, sealed
 
 ADDRESS = "192.0.2.7"
 KEY = ADDRESS.encode()
@@ -95,6 +95,21 @@ def test_an_entry_counts_if_its_filter_had_heard_of_the_revocation(last: int) ->
                 assert expected == choose(KEY, values, NOW)
             both = choose(KEY, [value, revoked(at), of_old(NOW + 2 * 86400)], NOW)
             assert expected == both, "0.1.0 revoked before"
+
+
+def test_a_revocation_is_unheard_while_a_filter_has_a_living_entry_from_before() -> None:
+    ahead = entry(renewed=NOW + 99, last=NOW + 99)
+    ended = entry(until=NOW)
+    for expected, values in (
+        (True, [LIVING, revoked(NOW)]),
+        (True, [ended, revoked(NOW), sealed(KEY, ahead, NOW - 1)]),
+        (False, [sealed(KEY, LIVING, NOW), revoked(NOW)]),
+        (False, [ended, revoked(NOW), LIVING[:-1] + b"X", b"", b"rubbish"]),
+        (False, [LIVING]),
+        (False, [LIVING, revoked(NOW, NOW)]),
+        (False, []),
+    ):
+        assert expected == is_unheard(KEY, values, NOW)
 
 
 def test_a_revocation_means_nothing_when_all_that_it_ended_has_ended() -> None:

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from pbs_filter.map_format.redis_members import (
     AHEAD_MS,
+    HEARD_MS,
     RETIRED,
     SILENT_MS,
     Mark,
     Members,
     decode,
     life_of,
+    revoked,
     spelled,
 )
 
@@ -77,6 +79,27 @@ def test_a_member_that_is_known_from_elsewhere_is_awaited_until_nothing_of_it_li
     ):
         assert said in Members(values).doubt(remembered, ID, NOW)
         assert bool(said) == bool(Members(values).doubt(remembered, ID, NOW))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", b"revoked"),
+        ("", b"revoked x y"),
+        ("", b"revoked 1" + b"0" * 15 + b" y"),
+        ("", revoked(NOW - HEARD_MS, b"1")),
+        ("it was revoked a moment ago", revoked(NOW - HEARD_MS + 1, b"1")),
+        ("it was revoked a moment ago", revoked(NOW + 1, b"1")),
+    ],
+)
+def test_a_miss_of_what_was_revoked_is_believed_when_every_filter_has_heard_of_it(
+    said: str, told: bytes
+) -> None:
+    members = Members([LIFE, mark(), told])
+    found = members.doubt({}, ID, NOW, is_unheard=True)
+    assert said in found
+    assert bool(said) == bool(found)
+    assert "" == members.doubt({}, ID, NOW)
 
 
 @given(st.text(), st.integers(0, 10**14), st.integers(0, 10**10), st.lists(st.just(ID), max_size=3))

@@ -440,6 +440,14 @@ def test_a_filter_that_has_met_another_of_its_name_is_no_heir_of_it(
             asks.until(STRANGER, NO)
             a.kill()
             asks.until(STRANGER, NOT_NOW)
+            # Nor where Redis no longer knows the first one.
+            server.cli("FLUSHALL")
+            assert {NOT_NOW} == asks.lasting(OF_A)
+            with started(place, "a", server.url) as a:
+                assert asks.until(OF_A, YES) <= {NOT_NOW}
+                a.kill()
+            server.cli("FLUSHALL")
+            assert {NOT_NOW} == asks.lasting(OF_A)
             assert 0 == clone.mode("--retire", "a").returncode
             asks.until(OF_B, YES)
             asks.until(STRANGER, NO)
