@@ -48,6 +48,17 @@ class Clock:
         self.offset += whole
         return whole
 
+    def resume(self, stamp: str) -> int:
+        """Go on by the times of an earlier run, whose last `stamp` this is; return by how many
+        whole seconds the wall clock was set since.
+
+        What is left over is remembered as in `step`. 0 where it cannot be known, see `between`.
+        """
+        moved = _moved(stamp, self.stamp())
+        whole = _whole(moved)
+        self.offset += whole - moved
+        return whole
+
     def stamp(self) -> str:
         """Return a journal payload: by which offset the times behind it are told."""
         return f"{STAMP}\t{self.offset:.3f}\t{boot_id()}"
@@ -72,17 +83,29 @@ def boot_id() -> str:
         return ""
 
 
+def is_of_another_boot(stamp: str) -> bool:
+    """Return whether a stamp is of an earlier start of the machine: it says nothing of this one's
+    clock."""
+    return bool(stamp) and stamp.rpartition("\t")[2] != boot_id()
+
+
 def between(before: str, after: str) -> int:
     """By how many seconds the wall clock was set between two stamps.
 
     0 also where it cannot be known: another start of the machine, or a stamp that is not one.
     """
+    return _whole(_moved(before, after))
+
+
+def _moved(before: str, after: str) -> float:
     try:
         _, first, boot = before.split("\t")
         _, second, boot_then = after.split("\t")
         moved = float(second) - float(first)
     except ValueError:
         return 0
-    if not boot or boot != boot_then:
-        return 0
+    return moved if boot and boot == boot_then else 0
+
+
+def _whole(moved: float) -> int:
     return round(moved) if abs(moved) >= STEP_SECONDS else 0

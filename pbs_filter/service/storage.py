@@ -171,7 +171,7 @@ class Storage:
             self._say(
                 f"{config.journal!r}: this version does not know {counted(unknown, 'line')} of it"
             )
-        step = clock.between(stamp, self.clock.stamp())
+        step = self.clock.resume(stamp)
         if step:
             self._say(f"the clock was set by {counted(step, 'second')} while no filter was running")
             self._shift(step)
@@ -180,15 +180,17 @@ class Storage:
         journal.bytes_known = bytes_at(address_map.journal_position())
         found = NOTHING
         if not clean:
-            stamp = self._map_stamp()
-            found = salvage(state, journal, address_map, stamp, step, self.clock, self._say)
+            found = salvage(
+                state, journal, address_map, self._map_stamp(), step, self.clock, self._say
+            )
         state.restored(self.clock.now())
         recovered = []
         if found.is_all:
             journal.is_outdone, journal.born_epoch = True, None
             recovered = [self.clock.stamp(), *state.live_payloads()]
-        elif found.keys or step:
-            # With a stamp also where nothing was found: after a power cut nobody could know of it.
+        elif found.keys or step or clock.is_of_another_boot(stamp):
+            # With a stamp also where nothing was found: after a power cut nobody could know of it,
+            # nor, in another start of the machine, of a clock that is set before the next login.
             state.tell_again(found.keys)
             recovered = [self.clock.stamp(), *state.journal_payloads()]
             state.journaled()

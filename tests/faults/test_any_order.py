@@ -388,3 +388,21 @@ def test_a_start_killed_at_any_call_leaves_what_the_map_knew_of_a_cut_journal() 
             site.start(None)
         finally:
             site.close()
+
+
+@pytest.mark.parametrize("end", [Site.end_input, Site.be_without_filter])
+def test_a_clock_set_in_another_start_of_the_machine_takes_nothing(
+    end: Callable[[Site], None],
+) -> None:
+    """Nobody has logged in since that began, so that its journal has nothing else of it."""
+    site = Site()
+    try:
+        site.start(None)
+        site.login(ADDRESSES[0], session=False)
+        site.power_cut(0)
+        for by in (0, -3600, 0):
+            site.start(None)
+            site.set_clock(by)
+            end(site)
+    finally:
+        site.close()

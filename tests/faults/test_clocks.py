@@ -295,6 +295,29 @@ def test_after_a_new_start_of_the_machine_with_a_clock_that_is_behind_nobody_is_
     site.kill()
 
 
+@pytest.mark.parametrize("by", STEPS)
+def test_a_clock_that_was_set_after_a_new_start_of_the_machine_takes_nothing_from_anybody(
+    quick_place: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    """Also where nobody logged in between."""
+    site = Site(quick_place, machine)
+    site.login("192.0.2.1", 0, session=False)
+    site.housekeeping()
+    site.kill()
+    machine.boot = 10.0
+    monkeypatch.setattr(clock, "boot_id", lambda: "another")
+    for _ in range(2):
+        site.start()
+        assert YES == site.lookup.ask(b"192.0.2.1")
+        site.kill()
+        machine.wall += by
+    site.start()
+    assert YES == site.lookup.ask(b"192.0.2.1")
+    machine.pass_(GRACE + 1)
+    assert NO == site.lookup.ask(b"192.0.2.1")
+    site.kill()
+
+
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "UTC")
 CORNERS = ("2024-02-29T00:00", "2026-01-01T00:00", "2026-03-29T01:00", "2026-10-25T01:00",
            "2026-11-01T06:00", "2026-04-04T15:00", "2023-12-31T23:59")  # fmt: skip
