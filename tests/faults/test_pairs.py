@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -65,7 +66,13 @@ def log_in(life: Life, addresses: list[str]) -> None:
 
 def answers(settings: Config, addresses: list[str]) -> set[str]:
     lookup = Lookup(GdbmReader(settings.map), now=MapClock(settings.map).now)
-    return {lookup.ask(address.encode(), patience=0.0) for address in addresses}
+
+    for pause in (0.01, 0.1, 0.3, 0):  # a filter that runs has the map for a moment
+        answered = {lookup.ask(address.encode(), patience=0.0) for address in addresses}
+        if NOT_NOW not in answered:
+            break
+        time.sleep(pause)
+    return answered
 
 
 def killed_with_everybody_in_the_map(settings: Config) -> None:
