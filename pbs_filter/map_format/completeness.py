@@ -13,7 +13,8 @@ a power cut nobody knows) and with the number that the map's file had before it 
 map may have taken its place since). In all other cases look again for a moment, then say "not now".
 
 Behind these words the filter notes when it wrote them (nanoseconds since the epoch). A file that
-was changed at another time was put back from a copy; then `ready` counts only while a filter runs.
+was changed at another time was put back from a copy, and counts only while a filter runs: also the
+map that a killed filter left may be the one that was closed before it.
 
 In a container two processes of one boot may see two ids: systemd mounts another /proc for units
 with ProtectKernelTunables= and the like, and that shows the machine's id. So `ready` with another
@@ -59,14 +60,15 @@ class Completeness:
         words = text[:POSITION_AT].split()
         if words[:1] == [b"closed"] and len(words) > 2:
             self._check_closed(words[1], words[2])
-            return True
-        if words[:1] != [b"ready"] or words[2:] != [b"%d" % inode]:
+        elif words[:1] != [b"ready"] or words[2:] != [b"%d" % inode]:
             return False
-        self._boot = self._boot or boot_id()
         written = text[POSITION_AT:].split()[1:2]
         if written and abs(changed - _number(written[0])) > PUT_BACK_NS:
             # Somebody put it back, or only changed its mode.
             return is_written_by_running_filter(self._path)
+        if words[0] == b"closed":
+            return True
+        self._boot = self._boot or boot_id()
         # A sandbox may hide which boot this is; then any will do.
         if self._boot in (b"", words[1]):
             return True

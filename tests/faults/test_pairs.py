@@ -467,6 +467,29 @@ def test_a_running_filter_tells_its_clock_again(settings: Config) -> None:
     assert 0 == life.finish()
 
 
+def test_the_state_of_a_closed_map_over_one_that_a_killed_filter_never_changed(
+    settings: Config,
+) -> None:
+    life = started(settings)
+    log_in(life, MANY[:5])
+    assert 0 == life.finish()
+    state = Path(settings.map + ".state")
+    closed = an_hour_older(state.read_bytes())
+    assert {NO} == answers(settings, LATER[:1])
+    life = started(settings, Death("put", 1, "before"))
+    assert b"OK" == life.reply()
+    log_in(life, LATER[:1])
+    assert life.reply() is None
+    life.end()
+    state.write_bytes(closed)
+    assert {NOT_NOW} == answers(settings, LATER[:1])
+    assert {YES} == answers(settings, MANY[:5])
+    life = started(settings)
+    assert {YES} == answers(settings, MANY[:5] + LATER[:1])
+    assert 0 == life.finish()
+    assert {NO} == answers(settings, ["203.0.113.9"])
+
+
 def test_an_older_state_over_a_map_that_lacks_logins(settings: Config) -> None:
     """The filter was killed before they came into the map; only its next start knows them."""
     life = started(settings)
