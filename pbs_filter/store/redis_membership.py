@@ -73,14 +73,16 @@ class Membership:
             link.claim(LIFE_FIELD, LIFE + b" " + os.urandom(8).hex().encode())
             seen = link.see()
         self._life = members.life_of(seen.marks.values())
-        self._refuse(link, seen)
-        self._seen = seen
         decoded = {name: members.decode(value) for name, value in seen.marks.items()}
         marks = {name: mark for name, mark in decoded.items() if mark is not None}
         with self._queue.changed:
             self._queue.see(seen.millis, marks)
             self._queue.offset = seen.millis / 1000 - since
-            self._remember(marks, seen.millis // 1000)
+            self._queue.heard_at = seen.millis // 1000
+        self._refuse(link, seen)
+        self._seen = seen
+        with self._queue.changed:
+            self._remember(marks)
         self._tell(link, marks, seen.millis // 1000)
         server = f"{seen.server} {self._life.decode()}"
         self.must_gossip = (
@@ -157,7 +159,7 @@ class Membership:
 
     # ------------------------------------------------------------------ words
 
-    def _remember(self, marks: dict[str, Mark], now: int) -> None:
+    def _remember(self, marks: dict[str, Mark]) -> None:
         """Queue words on the members in `marks` for our journal."""
         words = self._queue.words
         for name, mark in marks.items():
@@ -171,7 +173,6 @@ class Membership:
                     self._queue.hear(GONE + name, (mark.millis, until))
             elif mark.millis > at and (mark.end > known_until or at <= retired_at < mark.millis):
                 self._queue.hear(MEMBER + name, (mark.millis, until))
-        self._queue.heard_at = now
 
     def _tell(self, link: Link, marks: dict[str, Mark], now: int) -> None:
         """Set the marks that the server lacks, of members in our journal and of retired ones."""

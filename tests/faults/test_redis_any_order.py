@@ -261,6 +261,8 @@ class Filter:
     def hear(self, world: World) -> None:
         """Take the words of the others."""
         heard = self.queue.hand_over()
+        if not self.queue.heard_at:
+            return
         self.site.hear(heard, world.now_ms // 1000)
         for address in [a for a, each in self.logins.items() if self.is_revoked(a, each, heard)]:
             del self.logins[address]
