@@ -198,7 +198,9 @@ def test_an_emptied_redis_is_not_marked_before_it_has_the_state(
     address_map.flush()
     server.cli("FLUSHALL")
     wait_for(lambda: address_map.should_rebuild(0), "the map to ask for all")
-    assert "" == server.cli("HGET", "pbs:!filters", "mx1")
+    # A sign of life may have been on its way, and then is one of the data that are lost.
+    mark = server.cli("HGET", "pbs:!filters", "mx1").split()
+    assert not mark or mark[5] not in server.cli("HGET", "pbs:!filters", "!life")
     # Emptied once more while the state is on its way: from the start again.
     address_map.begin_rebuild()
     claim = wait_for(lambda: server.cli("HGET", "pbs:!filters", "mx1"), "the claim")
@@ -351,8 +353,10 @@ def test_what_could_not_be_written_is_written_later(
     server.cli("CONFIG", "SET", "maxmemory", "0")
     assert state == wait_for(lambda: _items(address_map), "the state")
     # And a whole state, whose parts are put back.
+    address_map.begin_rebuild()
     server.cli("CONFIG", "SET", "maxmemory", "1")
-    address_map.rebuild({**state, "192.0.2.200": value_of("192.0.2.200", 1)}.items())
+    address_map.rebuild_step({**state, "192.0.2.200": value_of("192.0.2.200", 1)}.items())
+    address_map.finish_rebuild()
     with pytest.raises(StoreBusy, match="maxmemory"):
         address_map.flush()
     server.cli("CONFIG", "SET", "maxmemory", "0")
