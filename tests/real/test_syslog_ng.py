@@ -7,8 +7,11 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -20,6 +23,7 @@ from .certificates import TLS
 from .daemons.process import wait_for
 from .daemons.syslog_ng import SyslogNg
 from .mtas.namespace import Namespace
+from .packages import install
 from .shipped import (
     CANARY,
     Installed,
@@ -326,6 +330,44 @@ def test_reloads_rotation_and_a_restart_under_load(
     load(2000)
     installed.wait_for_count(first - lost)
     assert set(addresses(range(first - 2000, first))) <= set(installed.entries())
+
+
+# ------------------------------------------------------------------ time
+
+
+FAKED = {
+    "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "FAKETIME_NO_CACHE": "1",
+    "DONT_FAKE_MONOTONIC": "1",
+    "NO_FAKE_STAT": "1",
+}
+
+
+def test_in_the_hour_that_is_repeated_when_summer_time_ends_logins_count(
+    place: Path, installed: Installed
+) -> None:
+    """The local sender's stamp has no zone, and syslog-ng goes on with the one before."""
+    install("libfaketime")
+    zone = ZoneInfo("Europe/Berlin")
+    faked = place / "clock"
+    daemon = SyslogNg.with_filter(place / "syslog-ng", installed)
+    daemon.process.environment = {
+        **os.environ,
+        **FAKED,
+        "FAKETIME_TIMESTAMP_FILE": str(faked),
+        "TZ": zone.key,
+    }
+    utc = ("2026-10-24T23:50:00Z", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z")
+    offsets = [int(datetime.fromisoformat(each).timestamp() - time.time()) for each in utc]
+    faked.write_text(f"{offsets[0]:+d}\n")
+    with daemon, daemon.log() as log:
+        for number, offset in enumerate(offsets):
+            fresh = place / "next"
+            fresh.write_text(f"{offset:+d}\n")
+            fresh.rename(faked)
+            stamp = datetime.fromtimestamp(time.time() + offset, zone).strftime("%b %e %H:%M:%S")
+            log.send_raw(b"<22>%b dovecot: %b" % (stamp.encode(), login(number)))
+            installed.wait_for_address(address(number))
 
 
 # ------------------------------------------------------------------ forgery
