@@ -309,6 +309,19 @@ def test_reprocess_judges_each_line_at_its_own_time_and_keeps_who_may_relay_now(
     assert 1700 <= unheld["left_seconds"] <= 1740
 
 
+def test_reprocess_reads_the_oldest_file_first(place):
+    """`mail.log*` names the newest first."""
+    end = "Nov 20 10:00:00 mx1 dovecot: imap(bob)<41><A>: Disconnected: Logged out in=1 out=2\n"
+    log, old = place / "mail.log", place / "mail.log.1"
+    log.write_text(stamped(7000, end))
+    old.write_text(stamped(10_000, login("192.0.2.7", session="A")))
+    os.utime(old, (time.time() - 8000,) * 2)
+    done = run(NO_CONFIG, "--reprocess", "--nowrite", str(log), str(old))
+    assert b"1  logins that authorised" in done.stdout
+    assert b"1  logouts" in done.stdout
+    assert b"0  addresses that may relay now" in done.stdout
+
+
 def test_reprocess_reads_stdin_and_with_nowrite_keeps_nothing(place):
     done = run(
         NO_CONFIG,

@@ -110,11 +110,11 @@ class Book:
         auth = self.authorisations.get(address)
         return 0 if auth is None else auth.until
 
-    def _is_held_by(self, user: str, address: str) -> bool:
-        """Return whether a session of the user with this key holds `address`."""
+    def _is_held_by(self, user: str, address: str, now: int) -> bool:
+        """Return whether a session of the user with this key still lets `address` in."""
         auth = self.authorisations.get(address)
-        keys = () if auth is None else auth.session_keys()
-        return any(user_key(self.sessions[key].user) == user for key in keys)
+        sessions = map(self.sessions.__getitem__, () if auth is None else auth.session_keys())
+        return any(user_key(s.user) == user and self.end_of(s, now) > now for s in sessions)
 
     # ------------------------------------------------------------------ sessions and addresses
 

@@ -17,7 +17,7 @@ class UserAddresses:
     Args:
         most: how many a user may have.
         until: the ledger's end of an address, 0 if it has none.
-        holds: whether a session of the user holds the address.
+        holds: whether a session of the user still lets the address in at a time.
         max_addresses: how many the ledger may have.
     """
 
@@ -25,7 +25,7 @@ class UserAddresses:
         self,
         most: int,
         until: Callable[[str], int],
-        holds: Callable[[str, str], bool],
+        holds: Callable[[str, str, int], bool],
         max_addresses: int,
     ) -> None:
         self.most = most
@@ -55,7 +55,7 @@ class UserAddresses:
         if known is None or known == address:
             return True
         if isinstance(known, str):
-            return self.most > 1 or self._until(known) <= now
+            return self.most > 1 or not (self._until(known) > now or self._holds(user, known, now))
         if len(known) < self.most or (address in known and self._counts(user, address, now)):
             return True
         for other in [each for each in known if not self._counts(user, each, now)]:
@@ -65,7 +65,7 @@ class UserAddresses:
     def _counts(self, user: str, address: str, now: int) -> bool:
         known = self._by_user[user]
         assert isinstance(known, dict)
-        return known[address] > now or self._holds(user, address)
+        return known[address] > now or self._holds(user, address, now)
 
     def count(self, user: str) -> int:
         """Return how many addresses of `user` are kept."""

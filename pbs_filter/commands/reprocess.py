@@ -45,7 +45,8 @@ def run(config: Config, options: argparse.Namespace) -> int:
         # By whoever calls this, root mostly: the filter's account may not read mail logs.
         files = [(name, _opened(name, stack)) for name in options.files or ("-",)]
         privileges.become(config, complain)
-        return _reprocess(config, files)
+        # `mail.log*` names the newest first; what ended in it must not begin in an older one.
+        return _reprocess(config, sorted(files, key=lambda file: file[1].written if file[1] else 0))
 
 
 def _reprocess(config: Config, files: Sequence[tuple[str, _Opened | None]]) -> int:

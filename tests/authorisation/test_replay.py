@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,3 +110,20 @@ def test_a_log_leads_to_what_it_led_to(most, events, rest) -> None:
     right = replayed(new(max_addresses_per_user=most), lines, wall)
     assert ends(left, wall) == ends(right, wall)
     assert left.counts.logins == right.counts.logins
+
+
+@pytest.mark.parametrize(
+    ("most", "hours", "expected"),
+    [
+        (1, 2, Reason.USER_HAS_TOO_MANY),
+        (2, 2, Reason.USER_HAS_TOO_MANY),
+        (1, 13, None),
+        (2, 13, None),
+    ],
+)
+def test_the_limit_of_a_user_does_not_wait_for_housekeeping(most, hours, expected) -> None:
+    """Sessions hold for twelve hours."""
+    ledger, at = new(max_addresses_per_user=most).ledger, NOW + hours * HOUR
+    for last in range(most):
+        ledger.login(f"192.0.2.{last}", "bob", "dovecot", "imap", f"mx1 dovecot {last}", NOW, NOW)
+    assert expected is ledger.login("203.0.113.66", "bob", "dovecot", "imap", None, at, at)
