@@ -113,18 +113,19 @@ class Journal:
 
     def _replay(self, fd: int) -> Iterator[str]:
         is_alone = be_alone(fd, self._path)
-        start, mark, whole = journal_lines.find_mark(fd, self._path)
-        if not start:
+        begin, mark, whole = journal_lines.find_mark(fd, self._path)
+        if not begin:
             put_aside(self._path, "not a journal", self._say)
             return
-        before, start = journal_lines.find_before(fd, start, mark)
+        before, start = journal_lines.find_before(fd, begin, mark)
         scan = journal_lines.Scan(fd, start, mark)
         yield from scan
         part = Part(fd, mark, before)
         part.length = part.room = scan.end
         part.lines, part.suspect = scan.good, not is_alone  # a new one will be ours alone
         self._scan, self._whole = scan, whole
-        self.lost_lines = scan.damaged > 0 or scan.torn
+        # Where the end of the first line is damaged, it holds lines that are lost.
+        self.lost_lines = scan.damaged > 0 or scan.torn or begin != len(journal_lines.header(mark))
         self.may_be_cut = os.fstat(fd).st_size <= scan.end
         self._part = part
 

@@ -111,6 +111,11 @@ def zeroed(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + bytes(length) + data[at + length :]
 
 
+def beginless(data: bytes, chance: random.Random) -> bytes:
+    length = chance.randrange(len(data))
+    return bytes(length) + data[length:]
+
+
 def noise(data: bytes, chance: random.Random) -> bytes:
     at = chance.randrange(len(data))
     length = min(chance.choice((2, 64, 4096)), len(data) - at)
@@ -123,6 +128,7 @@ DAMAGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
     flip,
     cut,
     zeroed,
+    beginless,
     noise,
 )
 

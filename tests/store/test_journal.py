@@ -191,6 +191,21 @@ def test_a_damaged_first_line_costs_no_other_line(path: Path, number: int) -> No
             assert payloads == found, place
 
 
+@pytest.mark.parametrize("filling", [b"\0", b"x"])
+def test_what_went_with_the_end_of_the_first_line_is_lost(path: Path, filling: bytes) -> None:
+    written(path, [f"k={i}" for i in range(9)])
+    whole = path.read_bytes()
+    length = whole.index(b" k=3")
+    path.write_bytes(filling * length + whole[length:])
+    log, payloads = replayed(path)
+    assert [f"k={i}" for i in range(4, 9)] == payloads
+    assert log.lost_lines
+    log.close()
+    path.write_bytes(filling + whole[1:])
+    log, payloads = replayed(path)
+    assert (9, False) == (len(payloads), log.lost_lines)
+
+
 @pytest.mark.parametrize(
     ("what", "content"),
     [
