@@ -99,7 +99,7 @@ TROUBLES = (
     ("configuration wrong", "stop, start"),
     ("store full", "two restarts"),
     ("hangs", "stop, start"),
-    ("killed 5 times", "stop, start"),
+    ("killed 5 times", "two restarts"),
 )
 
 
