@@ -110,4 +110,5 @@ def test_the_server_in_contributing_keeps_the_contract() -> None:
     exec(compile(code, "CONTRIBUTING.md", "exec"), names)
     server = names["SERVER"]
     assert isinstance(server, Server)
-    assert [] == contract.check(server, (*SERVERS, server), read)
+    others = [each for each in SERVERS if each.name != server.name]  # somebody may try it
+    assert [] == contract.check(server, (*others, server), read)
