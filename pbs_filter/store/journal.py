@@ -123,11 +123,10 @@ class Journal:
         part = Part(fd, mark, before)
         part.length = part.room = scan.end
         part.lines, part.suspect = scan.good, not is_alone  # a new one will be ours alone
-        self._scan, self._whole = scan, whole
         # Where the end of the first line is damaged, it holds lines that are lost.
         self.lost_lines = scan.damaged > 0 or scan.torn or begin != len(journal_lines.header(mark))
         self.may_be_cut = os.fstat(fd).st_size <= scan.end
-        self._part = part
+        self._scan, self._whole, self._part = scan, whole, part
 
     def start(self, recovered: Sequence[str] = (), *, anew: bool = False) -> None:
         """Make ready for `append`, with the `recovered` payloads in it; all of that is durable when
