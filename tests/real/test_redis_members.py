@@ -545,7 +545,8 @@ def test_a_wrong_clock_of_one_filter_silences_no_other_and_outlasts_nothing(
 def test_a_server_that_keeps_nothing_on_disk_is_warned_of(place: Path, server: RedisServer) -> None:
     with started(place, "a", server.url) as a:
         wait_for(lambda: "set appendonly to yes" in a.log.read_text(), "the warning")
-    options = (f"--dbfile={server.url}", "--config=/dev/null", f"--local-state={place}/a/map")
+    (place / "toml").write_text('servers = ["dovecot"]\n')  # each server's rules are checked
+    options = (f"--dbfile={server.url}", f"--config={place}/toml", f"--local-state={place}/a/map")
     assert b"set appendonly to yes" in run(*options, "--check").stderr
     with RedisServer(place / "kept", "appendonly yes") as kept:
         found = [shared_map(build({"c": f'map = "{each.url}"'})) for each in (server, kept)]

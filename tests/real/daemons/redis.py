@@ -162,6 +162,8 @@ def cluster(
     directory: Path, *config: str, nodes: int = 3, replicas: int = 0
 ) -> Iterator[list[RedisServer]]:
     """Masters that share the slots and have found each other, and `replicas` of the first."""
+    # By default it is 10,000 above the server's own, where the kernel has the ports of clients.
+    buses = [free_port() for _ in range(nodes + replicas)]
     made = [
         RedisServer(
             directory / str(number),
@@ -169,10 +171,11 @@ def cluster(
             "cluster-config-file nodes.conf",
             "cluster-node-timeout 2000",
             "cluster-announce-ip 127.0.0.1",
+            f"cluster-port {bus}",
             *config,
             tcp=True,
         )
-        for number in range(nodes + replicas)
+        for number, bus in enumerate(buses)
     ]
     with contextlib.ExitStack() as stack:
         for node in made:
@@ -182,7 +185,7 @@ def cluster(
             last = 16383 if number == nodes - 1 else (number + 1) * share - 1
             node.cli("CLUSTER", "ADDSLOTSRANGE", str(number * share), str(last))
         for node in made:
-            node.cli("CLUSTER", "MEET", "127.0.0.1", str(made[0].port))
+            node.cli("CLUSTER", "MEET", "127.0.0.1", str(made[0].port), str(buses[0]))
         for node in made:
             wait_for(partial(_complete, node, len(made)), "the nodes of the cluster to agree")
         for node in made[nodes:]:
