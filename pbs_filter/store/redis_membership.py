@@ -230,14 +230,14 @@ class Membership:
         instance = self._queue.instance.encode()
         if mark is not None and (mark.instance, mark.life) == (instance, self._life):
             servers, millis = mark.servers, mark.millis
+        # All is sent again, also after our clock was set: the ends that it told are others now.
+        self._latest_end = 0
         self._write(link, millis, servers)
         now = self.millis // 1000
         if self._other(now + OVER_SECONDS) is not None:
             # The name is ours now: where Redis is emptied, nobody waits for the one who had it.
             self._hear(max(self.millis, self._word(MEMBER)[0] + 1), now + OVER_SECONDS)
         self._has_place = True
-        # All is sent again, also after our clock was set: the ends that it told are others now.
-        self._latest_end = 0
 
     def sign(self, link: Link, millis: int) -> None:
         """Set our mark: the server has all changes that were queued at `millis`, its clock."""

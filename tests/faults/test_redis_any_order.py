@@ -583,6 +583,19 @@ def logs_in_while_a_revocation_is_on_its_way(site: Redis, ahead_seconds: int) ->
     site.promises_hold()
 
 
+def begins_anew_and_cannot_go_on(site: Redis, ahead_seconds: int) -> None:
+    """A filter's clock is set, and its disk is full before it has sent all again."""
+    site.set_clock(0, ahead_seconds)
+    site.login(0, ADDRESSES[0])
+    site.set_clock(0, 86400)
+    site.seconds_pass(3)
+    site.fill_disk(0, True)
+    site.set_clock(0, -300)
+    site.seconds_pass(1)
+    site.nobody_is_awaited_for_ever()
+    site.promises_hold()
+
+
 def keeps_the_place_of_the_first(site: Redis, ahead_seconds: int) -> None:
     """Redis is emptied while the first filter of a name is down: the second does not take it."""
     address = ADDRESSES[0]
@@ -620,6 +633,7 @@ HISTORIES_TOLD = (
     is_revoked_twice,
     cannot_hear_of_a_revocation,
     logs_in_while_a_revocation_is_on_its_way,
+    begins_anew_and_cannot_go_on,
     keeps_the_place_of_the_first,
 )
 
