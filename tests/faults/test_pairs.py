@@ -467,8 +467,9 @@ def test_a_running_filter_tells_its_clock_again(settings: Config) -> None:
     assert 0 == life.finish()
 
 
+@pytest.mark.parametrize("spoils", [False, True], ids=["", "and a line of the journal spoiled"])
 def test_the_state_of_a_closed_map_over_one_that_a_killed_filter_never_changed(
-    settings: Config,
+    settings: Config, spoils: bool
 ) -> None:
     life = started(settings)
     log_in(life, MANY[:5])
@@ -484,6 +485,9 @@ def test_the_state_of_a_closed_map_over_one_that_a_killed_filter_never_changed(
     state.write_bytes(closed)
     assert {NOT_NOW} == answers(settings, LATER[:1])
     assert {YES} == answers(settings, MANY[:5])
+    if spoils:  # the map has that login, and the journal one that the map lacks
+        journal = Path(settings.journal)
+        journal.write_bytes(journal.read_bytes().replace(b"a\t" + MANY[2].encode(), b"a\tx", 1))
     life = started(settings)
     assert {YES} == answers(settings, MANY[:5] + LATER[:1])
     assert 0 == life.finish()
