@@ -127,9 +127,8 @@ class Commands:
             fields = self._client.hgetall(self._location.prefix + FORGOTTEN)
         return {name.decode("utf-8", "replace"): value for name, value in fields.items()}
 
-    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> bool:
-        """Revoke logins in the name of the filter `name`, which overwrites no other filter's;
-        return whether there were any.
+    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> None:
+        """Revoke logins in the name of the filter `name`, which overwrites no other filter's.
 
         Args:
             name: of this filter.
@@ -151,7 +150,6 @@ class Commands:
                 self._execute(pipeline)
         if words:
             self._note_revocation()
-        return bool(words)
 
     def _note_revocation(self) -> None:
         self.mark(FORGOTTEN, revoked(self.see().millis, os.urandom(6).hex().encode()))

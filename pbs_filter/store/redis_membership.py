@@ -208,11 +208,11 @@ class Membership:
                     self._queue.hear(FORGOTTEN + address, word)
         anew = self._gossiped != server
         untold = {a: w for a, w in ours.items() if anew or w[0] > listed.get(a, (-1, 0))[0]}
-        told = link.forget(self._name, untold)
+        link.forget(self._name, untold)
         if ended := [address for address, (_, until) in listed.items() if until <= now]:
             link.unlist(ended[:BATCH])
-        # Another filter may have told something since the list was read, and set the field first.
-        self._stamp = b"" if told else self._seen.marks.get(REVOKED, b"")
+        # As it was before the list was read: another filter may have told something since.
+        self._stamp = self._seen.marks.get(REVOKED, b"")
         self._gossiped = server
         self.must_gossip = False
 

@@ -98,12 +98,11 @@ class World:
     def forgotten(self) -> dict[str, bytes]:
         return dict(self.revoked)
 
-    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> bool:
+    def forget(self, name: str, words: Mapping[str, tuple[int, int]]) -> None:
         for address, (at, until) in words.items():
             self.addresses.setdefault(address, {})[f"!{name}"] = at, until - ROUGH_SECONDS
             self.revoked[address] = b"%d %d" % (at, until)
             self.note_revocation()
-        return bool(words)
 
     def unlist(self, addresses: list[str]) -> None:
         for address in addresses:
@@ -596,6 +595,23 @@ def begins_anew_and_cannot_go_on(site: Redis, ahead_seconds: int) -> None:
     site.promises_hold()
 
 
+def starts_while_its_last_sign_is_on_its_way(site: Redis, ahead_seconds: int) -> None:
+    """What a killed filter had sent comes when the next one has looked: no other filter lives."""
+    site.set_clock(0, ahead_seconds)
+    site.seconds_pass(1)
+    site.kill(0)
+    site.start(0)
+    site.one_works(0)
+    late = decode(site.world.marks[NAMES[0]])
+    assert late is not None
+    late.millis += 1
+    site.world.mark(NAMES[0], late.encode())
+    site.one_works(0)
+    site.restart(empty=True)
+    site.seconds_pass(4)
+    assert site.world.answer(STRANGER) == "no"
+
+
 def keeps_the_place_of_the_first(site: Redis, ahead_seconds: int) -> None:
     """Redis is emptied while the first filter of a name is down: the second does not take it."""
     address = ADDRESSES[0]
@@ -634,6 +650,7 @@ HISTORIES_TOLD = (
     cannot_hear_of_a_revocation,
     logs_in_while_a_revocation_is_on_its_way,
     begins_anew_and_cannot_go_on,
+    starts_while_its_last_sign_is_on_its_way,
     keeps_the_place_of_the_first,
 )
 
@@ -671,7 +688,7 @@ def _sends_no_revocation(patch: pytest.MonkeyPatch) -> None:
 
     def only_hears(self: Membership, link: World, server: str) -> None:
         patched = copy.copy(link)
-        patched.forget = lambda *_: False  # type: ignore[method-assign]
+        patched.forget = lambda *_: None  # type: ignore[method-assign]
         gossip(self, patched, server)  # type: ignore[arg-type]
 
     patch.setattr(Membership, "gossip", only_hears)
