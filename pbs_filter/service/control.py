@@ -209,6 +209,11 @@ def ask(
             raise
         except (FileNotFoundError, ConnectionRefusedError):
             return None
+        except TimeoutError:
+            raise StoreBusy(
+                f"the filter at {path!r} has not answered in {patience_seconds:g} s; when it goes "
+                "on it may still do what it was asked"
+            ) from None
         except (OSError, ValueError) as error:
             raise StoreBusy(f"the filter at {path!r} does not answer: {error}") from None
     return answer if isinstance(answer, dict) else None
