@@ -19,6 +19,8 @@ from pbs_filter.lookup import redis_connection, redis_reader
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES
 from pbs_filter.lookup.redis_reader import RedisReader
 from pbs_filter.map_format.entry import encode
+from pbs_filter.map_format.redis_fields import forgetting, sealed
+from pbs_filter.map_format.redis_members import HEARD_MS, revoked
 
 from .. import hang
 from ..store.fake_redis import DROP, HANG, Answer, FakeRedis
@@ -33,6 +35,7 @@ from .redis_answers import (
     LIVING,
     MARKS,
     MASTER,
+    NOW_MS,
     STALE_REPLICA,
     bulk,
     closed_port,
@@ -135,6 +138,25 @@ def test_a_server_that_was_emptied_just_now_is_not_believed(
     assert NO == asks.ask(ABSENT)
     server.answer = holding(marks=())
     assert NOT_NOW == asks.ask(ABSENT)
+
+
+def test_what_was_revoked_a_moment_ago_may_be_let_in_by_a_filter_that_has_not_heard_of_it(
+    serve: Callable[..., FakeRedis],
+) -> None:
+    at = int(time.time())
+    told = forgetting(at, at + 900)
+    server = serve()
+    asks = lookup(server)
+    for expected, values, millis in (
+        (NOT_NOW, (LIVING, told), NOW_MS - 1),
+        (NO, (LIVING, told), NOW_MS - HEARD_MS),
+        (NO, (ENDED, told), NOW_MS - 1),
+        (YES, (LIVING, told, sealed(KNOWN, LIVING, at)), NOW_MS - 1),
+    ):
+        marks = (*MARKS, revoked(millis, b"1"))
+        server.answer = holding({get(KNOWN): texts(*values)}, marks=marks)
+        assert expected == asks.ask(KNOWN)
+        assert NO == asks.ask(ABSENT)
 
 
 def test_user_password_database_and_prefix_are_the_locations(

@@ -369,6 +369,25 @@ def test_what_could_not_be_written_is_written_later(
     wait_for(lambda: (_items(address_map) or {}).keys() == {*state, "192.0.2.200"}, "all of it")
 
 
+def test_that_something_is_revoked_is_told_before_it_is_and_behind_it(
+    open_map: Callable[..., RedisMap], server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lookup reads the marks before the address, and another filter the list behind the marks."""
+    address_map = open_map()
+    seen = []
+    mark = Link.mark
+
+    def marking(self: Link, field: str, value: bytes) -> None:
+        if field == "!forgotten":
+            seen.append(server.cli("HEXISTS", "pbs:192.0.2.7", "!forget:mx1"))
+        mark(self, field, value)
+
+    monkeypatch.setattr(Link, "mark", marking)
+    at = int(time.time())
+    address_map.revoke({"192.0.2.7": (at, at + 9000)}, 0)
+    assert ["0", "1"] == seen
+
+
 def _items(address_map: RedisMap) -> dict[str, bytes] | None:
     try:
         return dict(address_map.items())
