@@ -208,14 +208,14 @@ def test_usual_logins_go_the_straight_way() -> None:
         as_json(
             "pop3d",
             COURIER.format(user="bob", address="192.0.2.7", key=1),
-            t="2027-13-15T08:00:00Z",
+            t="2027-13-15T08:00:00+00:00",
         ),
         as_json("pop3d", COURIER.format(user="bob", address="192.0.2.7", key=1)) + " ",
         as_json(
             "pop3d",
             COURIER.format(user="bob", address="192.0.2.7", key=1),
             # Newer Pythons read the hour 24, but not with a fraction.
-            t="2027-01-15T24:00:00.5Z",
+            t="2027-01-15T24:00:00.5+00:00",
         ),
         as_json("pop3d", COURIER.format(user="bob", address="192.0.2.7", key=1), pid="7"),
         as_json(
