@@ -210,6 +210,10 @@ def test_usual_logins_go_the_straight_way() -> None:
             COURIER.format(user="bob", address="192.0.2.7", key=1),
             t="2027-13-15T08:00:00+00:00",
         ),
+        # Two zones: see `json_records.older_of`.
+        as_json(
+            "dovecot", DOVECOT.format(user="bob", address="192.0.2.7", key=1), s=STAMP[:-6] + "Z"
+        ),
         as_json("pop3d", COURIER.format(user="bob", address="192.0.2.7", key=1)) + " ",
         as_json(
             "pop3d",
