@@ -222,8 +222,9 @@ class Membership:
         """Note that a value of ours ends at `end`, by our own clock."""
         self._latest_end = max(self._latest_end, end)
 
-    def claim(self, link: Link) -> None:
-        """Set our mark for this process, with the time and servers that it had if it was ours."""
+    def claim(self, link: Link) -> bool:
+        """Set our mark for this process, with the time and servers that it had if it was ours;
+        return whether another process had our name until now."""
         mark = members.decode(self._seen.marks.get(self._name, b""))
         servers: tuple[bytes, ...] = ()
         millis = self.millis
@@ -238,6 +239,7 @@ class Membership:
             # The name is ours now: where Redis is emptied, nobody waits for the one who had it.
             self._hear(max(self.millis, self._word(MEMBER)[0] + 1), now + OVER_SECONDS)
         self._has_place = True
+        return mark is not None and mark.run not in (self._run, NONE)
 
     def sign(self, link: Link, millis: int) -> None:
         """Set our mark: the server has all changes that were queued at `millis`, its clock."""

@@ -246,7 +246,8 @@ class Sender:
             return None
 
     def _claim(self, link: Link) -> None:
-        self._membership.claim(link)
+        if self._membership.claim(link):
+            self._sweep.spare()
         with self._queue.changed:
             if self._queue.whole is not None:
                 self._queue.whole.server = self._queue.whole.server or self._queue.server

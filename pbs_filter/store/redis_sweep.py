@@ -36,6 +36,10 @@ class Sweep:
         """Begin with the first address again."""
         self._slices = None
 
+    def spare(self) -> None:
+        """Another process had our name: the next sweep is as the first."""
+        self._is_first = True
+
     def step(self, link: Link) -> None:
         """Remove our field from the next slice of addresses that are not in the whole state."""
         if self._slices is None:

@@ -233,8 +233,8 @@ class Filter:
                 self.hear(world)
             return False
         self.is_retired = False
-        if server != self.synced:
-            self.membership.claim(link)
+        if server != self.synced and self.membership.claim(link):
+            self.sweep.spare()
         if self.membership.must_gossip:
             self.membership.gossip(link, server)
             world.is_told = True
@@ -612,6 +612,26 @@ def starts_while_its_last_sign_is_on_its_way(site: Redis, ahead_seconds: int) ->
     assert site.world.answer(STRANGER) == "no"
 
 
+def comes_back_while_its_clone_is_silent(site: Redis, ahead_seconds: int) -> None:
+    """Each had the place in turn, and neither has met the other: the logins of both stay."""
+    site.set_clock(1, ahead_seconds)
+    site.clone_machine(1)
+    site.cut(1, False)
+    site.seconds_pass(4)
+    assert site.clone is not None
+    assert site.clone.is_holder
+    site.login_at_clone()
+    site.one_works(0)
+    site.everybody_works()
+    site.master_hangs(4)
+    site.one_works(0)
+    site.cut(1, True)
+    site.one_works(1)
+    site.seconds_pass(1)
+    assert site.world.answer(OF_CLONE) == "yes"
+    site.promises_hold()
+
+
 def keeps_the_place_of_the_first(site: Redis, ahead_seconds: int) -> None:
     """Redis is emptied while the first filter of a name is down: the second does not take it."""
     address = ADDRESSES[0]
@@ -651,6 +671,7 @@ HISTORIES_TOLD = (
     logs_in_while_a_revocation_is_on_its_way,
     begins_anew_and_cannot_go_on,
     starts_while_its_last_sign_is_on_its_way,
+    comes_back_while_its_clone_is_silent,
     keeps_the_place_of_the_first,
 )
 
