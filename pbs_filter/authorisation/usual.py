@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from ..grammar.carriage import Carriage
 from ..grammar.matcher import Matcher
 from ..grammar.observe import canonical_of, protocol_of
-from ..syslog.json_records import is_exact, older_of, second_of
+from ..syslog.json_records import OF_ANOTHER_YEAR, is_exact, older_of, second_of
 from ..syslog.message import nil
 from ..syslog.scanner import HOST_AT, LINE_AT, RFC5424_HOST_AT, Scanner
 from .authorisations import clean
@@ -252,7 +252,10 @@ class UsualLogins(Ways):
         try:
             at = second_of(received, zone)
             if sent != received:
-                at = min(at, second_of(sent, zone))
+                written_at = second_of(sent, zone)
+                if written_at > at + OF_ANOTHER_YEAR.total_seconds():
+                    return None  # likewise
+                at = min(at, written_at)
             if way.cut is not None:
                 written = older_of(
                     text[match.start(1) : match.end(2)], text[match.start(3) : match.end(4)]

@@ -22,6 +22,8 @@ MAX_NAME = 255
 
 REPEATED = timedelta(hours=1)
 """At most as much is repeated when summer time ends."""
+OF_ANOTHER_YEAR = timedelta(days=180)
+"""A time that is so much ahead is of the year before."""
 READ_WITHIN = timedelta(minutes=1)
 """A daemon reads its socket within this."""
 
@@ -266,12 +268,17 @@ def older_of(received: str | None, sent: str | None, *, by_socket: bool = False)
     for the one before. Then the two times have different zones, and would be almost the same in
     one zone.
 
+    A time of RFC 3164 has no year, and rsyslog gives it that of today: what was sent on 31 December
+    and is read on 1 January would be a year ahead, and never old.
+
     Raises: ValueError.
     """
     here, there = _when(received), None if sent == received else _when(sent)
     if here is None or there is None:
         only = here or there
         return None if only is None else only.timestamp()
+    if there - here > OF_ANOTHER_YEAR:
+        there = there.replace(year=there.year - 1)
     if by_socket:
         again = there.replace(tzinfo=here.tzinfo)
         if there < again <= min(there + REPEATED, here) and here - again < READ_WITHIN:

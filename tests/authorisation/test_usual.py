@@ -210,6 +210,12 @@ def test_usual_logins_go_the_straight_way() -> None:
             COURIER.format(user="bob", address="192.0.2.7", key=1),
             t="2027-13-15T08:00:00+00:00",
         ),
+        # A day ago, by a daemon that gives it this year.
+        as_json(
+            "dovecot",
+            DOVECOT.format(user="bob", address="192.0.2.7", key=1),
+            s="2027-12-31T23:59:59+00:00",
+        ),
         # Two zones: see `json_records.older_of`.
         as_json(
             "dovecot", DOVECOT.format(user="bob", address="192.0.2.7", key=1), s=STAMP[:-6] + "Z"

@@ -141,3 +141,19 @@ def test_an_hour_that_is_repeated(
     received: str, sent: str, more: dict[str, object], expected: str
 ) -> None:
     assert seconds(expected) == stamped(received, sent, **more)
+
+
+@pytest.mark.parametrize(
+    ("received", "sent", "expected"),
+    [
+        ("2027-01-01T00:00:03Z", "2027-12-31T00:00:10Z", "2026-12-31T00:00:10Z"),
+        ("2028-03-01T00:00:03Z", "2028-12-31T00:00:10Z", "2027-12-31T00:00:10Z"),
+        # A clock that is ahead, and one of the year before.
+        ("2027-01-01T00:00:03Z", "2027-01-02T00:00:03Z", "2027-01-01T00:00:03Z"),
+        ("2026-12-31T23:59:57Z", "2026-01-01T00:00:02Z", "2026-01-01T00:00:02Z"),
+    ],
+)
+def test_a_time_to_which_the_daemon_gave_the_wrong_year_is_no_later(
+    received: str, sent: str, expected: str
+) -> None:
+    assert seconds(expected) == stamped(received, sent)
