@@ -169,7 +169,7 @@ class Members:
         if not found and missing:
             found = _not_sent(min(missing).decode("ascii", "replace"), "it is not known there")
         if not found and is_unheard and now_ms < self._revoked_ms + HEARD_MS:
-            found = "it was revoked a moment ago, and a filter that has heard of it may let it in"
+            found = "it was revoked a moment ago; a filter that has not heard of that may let it in"
         return found or ("" if is_known else "no filter has sent its addresses")
 
 
