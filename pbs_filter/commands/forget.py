@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from ..config.options import Config
 from ..errors import StoreBusy, StoreDamaged, UsageError
 from ..map_format.check import TOTAL_BYTES, USER_AT
 from ..map_format.entry import Entry, decode
-from ..map_format.redis_fields import is_forgetting
+from ..map_format.redis_fields import is_forgetting, is_unheard
+from ..map_format.redis_members import HEARD_MS
 from ..map_format.redis_merge import merge
 from ..map_format.redis_site import ROUGH_SECONDS, Word
 from ..map_format.redis_url import is_redis
@@ -33,6 +34,8 @@ REQUEST_ADDRESSES = 50
 """Addresses in one request: it may have 4 KiB."""
 WAIT_SECONDS = 2.0
 """How long replicas get to confirm."""
+LOOK_SECONDS = 0.1
+"""How often it is asked whether each filter has heard."""
 MASTERS = 3
 """So many are told, each of which has taken the place of the one before."""
 ERASE_SECONDS = 600.0
@@ -170,8 +173,26 @@ def _tell(shared_map: RedisMap, words: dict[str, Word], rest_seconds: float) -> 
         # In which time the sentinels, too, see that another one has taken its place.
         time.sleep(rest_seconds)
         if shared_map.is_still_master(server):
+            _wait_until_heard(shared_map, list(words))
             return have, replicas
     raise StoreBusy("one master after the other has been replaced")
+
+
+def _wait_until_heard(shared_map: RedisMap, addresses: Sequence[str]) -> None:
+    """Wait until lookups say "no", and not "not now"; a filter that is silent is not waited for.
+
+    Raises: StoreBusy.
+    """
+    give_up = time.monotonic() + HEARD_MS / 1000
+    while addresses and time.monotonic() < give_up:
+        now = time.time()
+        addresses = [
+            address
+            for address, fields in shared_map.everybodys(addresses)
+            if is_unheard(address.encode(), fields.values(), now)
+        ]
+        if addresses:
+            time.sleep(LOOK_SECONDS)
 
 
 def _found(
@@ -185,7 +206,7 @@ def _found(
     now = int(clock)
     found: dict[str, int] = {}
     was_authorised = False
-    for key, fields in shared_map.everybodys(address):
+    for key, fields in shared_map.everybodys([address] if address else ()):
         entries = (decode(key, value) for value in fields.values())
         if address or any(is_meant(key, entry) for entry in entries if entry is not None):
             owner = key.partition("#")[0]

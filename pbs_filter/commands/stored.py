@@ -86,12 +86,12 @@ def _shared_rows(config: Config, at: int, address: str) -> Iterator[Row]:
     shared_map = redis_map_of(config)
     errors: list[PbsFilterError] = []
     try:
-        for key, fields in shared_map.everybodys(address):
+        for key, fields in shared_map.everybodys([address] if address else ()):
             if "#" in key:
                 continue
             try:
                 shared = merge(key, fields, at)
-                users = users_of(key, fields, at, lambda name: dict(shared_map.everybodys(name)))
+                users = users_of(key, fields, at, lambda name: dict(shared_map.everybodys([name])))
             except (StoreBusy, StoreDamaged) as error:
                 errors.append(error)
                 continue

@@ -11,7 +11,7 @@ other's entries. Redis itself removes the key when the last of its values has en
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import StoreBusy, StoreDamaged
@@ -167,13 +167,13 @@ class RedisMap:
         """Return the number of addresses that this filter wrote."""
         return sum(self._name in fields for _, fields in self.everybodys())
 
-    def everybodys(self, address: str = "") -> Iterator[tuple[str, dict[str, bytes]]]:
-        """Yield the fields of every address, or of one, by their filters' names.
+    def everybodys(self, those: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Yield the fields of every address, or of `those`, by their filters' names.
 
         Raises: StoreBusy.
         """
         link = self._read()
-        for addresses in [[address]] if address else link.addresses():
+        for addresses in [those] if those else link.addresses():
             for start in range(0, len(addresses), BATCH):
                 some = addresses[start : start + BATCH]
                 for one, fields in zip(some, link.fields(some), strict=True):
