@@ -114,20 +114,19 @@ class Membership:
         if mark.is_retired or mark.run in (self._run, NONE):
             return
         ours = mark.instance == self._queue.instance.encode()
-        if mark.millis >= seen.millis - SILENT_MS:
+        lives = mark.millis >= seen.millis - SILENT_MS
+        if lives:
             sign = mark.run, mark.millis
             if ours and self._before in (None, sign):
                 self._before = sign
                 raise Predecessor(f"the filter that wrote as {self._name!r} has just ended")
-            # One may have been on its way when that filter was killed.
             if mark.millis not in self._signs and len(self._signs) == 1:
                 self._queue.part()
             self._signs.add(mark.millis)
-            is_other = len(self._signs) >= 2
         elif ours or self._queue.is_new or mark.end * 1000 <= seen.millis:
             return
-        else:
-            is_other = True
+        # One sign may have been on its way when that filter was killed.
+        is_other = not lives or len(self._signs) > 1
         if is_other and mark.end > self._word(MEMBER)[1]:
             self._hear(mark.millis, mark.end + ROUGH_SECONDS)
         raise self._taken(mark, seen.millis)
