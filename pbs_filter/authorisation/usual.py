@@ -27,6 +27,8 @@ from .outcome import Outcome
 from .state import State
 from .ways import Way, Ways
 
+_OF_ANOTHER_YEAR_SECONDS = OF_ANOTHER_YEAR.total_seconds()
+
 _Found = tuple[
     int,
     float | None,
@@ -253,7 +255,7 @@ class UsualLogins(Ways):
             at = second_of(received, zone)
             if sent != received:
                 written_at = second_of(sent, zone)
-                if written_at > at + OF_ANOTHER_YEAR.total_seconds():
+                if written_at > at + _OF_ANOTHER_YEAR_SECONDS:
                     return None  # likewise
                 at = min(at, written_at)
             if way.cut is not None:
