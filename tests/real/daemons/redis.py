@@ -158,6 +158,16 @@ class Sentinel(RedisServer):
 
 
 @contextlib.contextmanager
+def replicated(place: Path, master: RedisServer) -> Iterator[tuple[RedisServer, Sentinel, str]]:
+    """A replica, a sentinel that knows both, and the map's location by that."""
+    replica = replica_of(master, place / "replica")
+    with replica, Sentinel(place / "s", [("pbs", master.port)]) as sentinel:
+        wait_for(lambda: in_step(replica), "the replica")
+        wait_for(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), "the sentinel to see it")
+        yield replica, sentinel, f"redis+sentinel://127.0.0.1:{sentinel.port}/pbs"
+
+
+@contextlib.contextmanager
 def cluster(
     directory: Path, *config: str, nodes: int = 3, replicas: int = 0
 ) -> Iterator[list[RedisServer]]:
