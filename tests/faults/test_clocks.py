@@ -282,17 +282,25 @@ def test_a_clock_that_was_set_takes_nothing_from_anybody(
 def test_after_a_new_start_of_the_machine_with_a_clock_that_is_behind_nobody_is_in(
     quick_place: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = Site(quick_place, machine)
-    site.login("192.0.2.1", 0, session=True)
-    site.housekeeping()
-    site.kill()
-    machine.boot = 10.0
+    site = killed_before_another_boot(quick_place, machine, monkeypatch, session=True)
     machine.wall -= 86400
-    monkeypatch.setattr(clock, "boot_id", lambda: "another")
     assert YES != site.lookup.ask(b"192.0.2.1")
     site.start()
     assert NO == site.lookup.ask(b"192.0.2.1")
     site.kill()
+
+
+def killed_before_another_boot(
+    quick_place: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, session: bool
+) -> Site:
+    """A filter with a login was killed, and the machine started anew."""
+    site = Site(quick_place, machine)
+    site.login("192.0.2.1", 0, session=session)
+    site.housekeeping()
+    site.kill()
+    machine.boot = 10.0
+    monkeypatch.setattr(clock, "boot_id", lambda: "another")
+    return site
 
 
 @pytest.mark.parametrize("by", STEPS)
@@ -300,12 +308,7 @@ def test_a_clock_that_was_set_after_a_new_start_of_the_machine_takes_nothing_fro
     quick_place: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, by: float
 ) -> None:
     """Also where nobody logged in between."""
-    site = Site(quick_place, machine)
-    site.login("192.0.2.1", 0, session=False)
-    site.housekeeping()
-    site.kill()
-    machine.boot = 10.0
-    monkeypatch.setattr(clock, "boot_id", lambda: "another")
+    site = killed_before_another_boot(quick_place, machine, monkeypatch, session=False)
     for _ in range(2):
         site.start()
         assert YES == site.lookup.ask(b"192.0.2.1")

@@ -66,7 +66,6 @@ def log_in(life: Life, addresses: list[str]) -> None:
 
 def answers(settings: Config, addresses: list[str]) -> set[str]:
     lookup = Lookup(GdbmReader(settings.map), now=MapClock(settings.map).now)
-
     for pause in (0.01, 0.1, 0.3, 0):  # a filter that runs has the map for a moment
         answered = {lookup.ask(address.encode(), patience=0.0) for address in addresses}
         if NOT_NOW not in answered:
@@ -467,6 +466,15 @@ def test_a_running_filter_tells_its_clock_again(settings: Config) -> None:
     assert 0 == life.finish()
 
 
+def killed_before_the_map_has(settings: Config, addresses: list[str]) -> None:
+    """A filter acknowledges logins, and ends before it puts one into the map."""
+    life = started(settings, Death("put", 1, "before"))
+    assert b"OK" == life.reply()
+    log_in(life, addresses)
+    assert life.reply() is None
+    life.end()
+
+
 @pytest.mark.parametrize("spoils", [False, True], ids=["", "and a line of the journal spoiled"])
 def test_the_state_of_a_closed_map_over_one_that_a_killed_filter_never_changed(
     settings: Config, spoils: bool
@@ -477,11 +485,7 @@ def test_the_state_of_a_closed_map_over_one_that_a_killed_filter_never_changed(
     state = Path(settings.map + ".state")
     closed = an_hour_older(state.read_bytes())
     assert {NO} == answers(settings, LATER[:1])
-    life = started(settings, Death("put", 1, "before"))
-    assert b"OK" == life.reply()
-    log_in(life, LATER[:1])
-    assert life.reply() is None
-    life.end()
+    killed_before_the_map_has(settings, LATER[:1])
     state.write_bytes(closed)
     assert {NOT_NOW} == answers(settings, LATER[:1])
     assert {YES} == answers(settings, MANY[:5])
@@ -508,11 +512,7 @@ def test_an_older_state_over_a_map_that_lacks_logins(settings: Config) -> None:
     state.write_bytes(older)
     assert {NOT_NOW} == answers(settings, LATER[:1])
     assert {YES} == answers(settings, MANY[:5])
-    life = started(settings, Death("put", 1, "before"))
-    assert b"OK" == life.reply()
-    log_in(life, LATER[:1])
-    assert life.reply() is None
-    life.end()
+    killed_before_the_map_has(settings, LATER[:1])
     state.write_bytes(older)
     assert {NOT_NOW} == answers(settings, LATER[:1])
     life = started(settings)
