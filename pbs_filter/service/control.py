@@ -88,9 +88,13 @@ class Control:
 
     def serve(self, answer: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         """Do for each peer what can be done without waiting."""
-        for descriptor, _ in self._ready.poll(0):
+        for descriptor, events in self._ready.poll(0):
             if descriptor == self._socket.fileno():
                 self._accept()
+            elif descriptor in self._peers and events & select.EPOLLHUP:
+                # Who left was told "not now" (this filter hung, for hours maybe): what he asked for
+                # is not done behind his back.
+                self._drop(descriptor)
             elif descriptor in self._peers:
                 peer = self._peers[descriptor]
                 try:

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import select
+import signal
 import socket
 import threading
 import time
@@ -121,6 +122,27 @@ def test_who_leaves_before_the_answer_is_forgotten(served):
         other.send(b"{")
     serve(served)
     assert not served._peers
+
+
+@pytest.mark.parametrize("do", ["authorise", "forget"])
+def test_a_request_that_a_stopped_filter_did_not_answer_is_not_done_later(tmp_path, do):
+    known, asked = "192.0.2.7", {"authorise": "192.0.2.8", "forget": "192.0.2.7"}[do]
+    with Running(tmp_path) as filter_:
+        assert b"OK" == filter_.reply()
+        assert b"OK" == filter_.ask(login(known))
+        filter_.signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(StoreBusy, match="has not answered"):
+                control.ask(
+                    f"{filter_.map}.control",
+                    {"do": do, "address": asked, "seconds": 600},
+                    patience_seconds=0.2,
+                )
+        finally:
+            filter_.signal(signal.SIGCONT)
+        filter_.status()  # answered behind that one
+        assert 0 == filter_.end()
+        assert {known} == filter_.addresses()
 
 
 def test_a_connection_that_is_gone_before_it_is_accepted_is_no_matter(served):
