@@ -23,6 +23,11 @@ def request(
     answer = control.ask(config.control, question, patience_seconds)
     if answer is None:
         answer = without_feed(config, question, complain)
+        if question["do"] != "revoke":  # which comes after "forget"
+            complain(
+                f"no filter runs on {config.map!r}: this command is one for it; where one runs "
+                "on another map, name that map's configuration"
+            )
     if "error" in answer:
         raise (StoreBusy if answer.get("busy") else UsageError)(str(answer["error"]))
     return answer
