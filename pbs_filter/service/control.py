@@ -92,8 +92,8 @@ class Control:
             if descriptor == self._socket.fileno():
                 self._accept()
             elif descriptor in self._peers and events & select.EPOLLHUP:
-                # Who left was told "not now" (this filter hung, for hours maybe): what he asked for
-                # is not done behind his back.
+                # Whoever left was told "not now": this filter hung, for hours maybe, and what was
+                # asked for then may be wrong by now.
                 self._drop(descriptor)
             elif descriptor in self._peers:
                 peer = self._peers[descriptor]
@@ -215,8 +215,8 @@ def ask(
             return None
         except TimeoutError:
             raise StoreBusy(
-                f"the filter at {path!r} has not answered in {patience_seconds:g} s; when it goes "
-                "on it may still do what it was asked"
+                f"the filter at {path!r} has not answered in {patience_seconds:g} s; it may have "
+                "begun on what it was asked: look with --list when it goes on, or ask again"
             ) from None
         except (OSError, ValueError) as error:
             raise StoreBusy(f"the filter at {path!r} does not answer: {error}") from None
