@@ -21,13 +21,14 @@ def request(
         StoreBusy: it cannot be done now.
     """
     answer = control.ask(config.control, question, patience_seconds)
+    is_alone = answer is None
     if answer is None:
         answer = without_feed(config, question, complain)
-        if question["do"] != "revoke":  # which comes after "forget"
-            complain(
-                f"no filter runs on {config.map!r}: this command is one for it; where one runs "
-                "on another map, name that map's configuration"
-            )
     if "error" in answer:
         raise (StoreBusy if answer.get("busy") else UsageError)(str(answer["error"]))
+    if is_alone and question["do"] != "revoke":  # which comes after "forget"
+        complain(
+            f"no filter runs on {config.map!r}: this command did it; where one runs on "
+            "another map, name that map's configuration"
+        )
     return answer
