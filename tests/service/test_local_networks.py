@@ -11,6 +11,8 @@ import pytest
 from pbs_filter.service import local_networks
 from pbs_filter.service.local_networks import CommandError, LocalNetworks, ask
 
+from ..running import wait_for
+
 
 @pytest.fixture
 def said() -> list[str]:
@@ -108,7 +110,14 @@ def test_a_command_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
     with pytest.raises(CommandError, match=r"did not end within 0\.5 seconds and was killed"):
         ask(command, 0.5)
     child = Path("/proc", pid.read_text().strip(), "stat")
-    assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    def is_dead() -> bool:
+        try:
+            return child.read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
+
+    wait_for(is_dead, "the end of what it started")
 
 
 @pytest.mark.parametrize(
