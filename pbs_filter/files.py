@@ -330,10 +330,19 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
         done += os.pwrite(fd, data[done:], offset + done)
 
 
-def write_anew(path: str, content: bytes, mode: int, gid: int | None, draft: str = "") -> None:
+def write_anew(
+    path: str,
+    content: bytes,
+    mode: int,
+    gid: int | None,
+    draft: str = "",
+    *,
+    is_synced: bool = False,
+) -> None:
     """Put a small file at `path`: whoever reads finds the old one, or all of the new one.
 
-    Where several processes may do so at once each has a `draft` of its own.
+    Where several processes may do so at once each has a `draft` of its own. After a power cut the
+    same holds for a file that `is_synced`.
 
     Raises: OSError, ConfigError (see `give`).
     """
@@ -341,6 +350,8 @@ def write_anew(path: str, content: bytes, mode: int, gid: int | None, draft: str
     fd = create(draft, mode, gid)
     try:
         write_all(fd, content, 0)
+        if is_synced:
+            os.fsync(fd)
         os.rename(draft, path)
     except OSError:
         remove(draft)

@@ -21,11 +21,15 @@ MOST = 1000
 _NAME_BYTES = 256
 _BYTES = 1 << 19
 PAUSE_SECONDS = 10.0
-"""A file that cannot be written is tried again after this, or when a member is new: there may be
-hundreds of misses a second."""
+"""The file is looked at again after this, and written where it is gone, spoilt or could not be
+written, or when a member is new: there may be hundreds of misses a second."""
 ROUGH_SECONDS = 3600
 """The file is written when the END of a member is so much later than that which it has, and not at
 each sign of life; what it has is that much later, so that it is never too early."""
+
+
+class _FileDamaged(StoreBusy):
+    """The file is there, and is not what was written."""
 
 
 class KnownMembers:
@@ -47,23 +51,25 @@ class KnownMembers:
         say: Callable[[str, str], None],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._directory = directory
         self._path = f"{directory}/members-{crc32(' '.join(locations).encode()):08x}"
         self._say = say
         self._ends: dict[bytes, int] | None = None
         """As far as it was read."""
         self._is_written = True
         self._timer = timer
-        self._write_at = 0.0
-        """From when on a file that could not be written is tried again."""
+        self._look_at = 0.0
+        """From when on the file is looked at again."""
 
     def ends(self) -> dict[bytes, int]:
         """Return when nothing of each member lives any more, epoch seconds.
 
         Raises:
-            StoreBusy: the file is there, and cannot be read.
+            StoreBusy: the file cannot be read or is damaged, or its directory is missing.
         """
         if self._ends is None:
             self._ends = self._read()
+            self._look_at = self._timer() + PAUSE_SECONDS
         return self._ends
 
     def learn(self, told: Mapping[bytes, int], now: int) -> None:
@@ -74,7 +80,7 @@ class KnownMembers:
             now: by the clock of Redis.
 
         Raises:
-            StoreBusy: the file is there, and cannot be read.
+            StoreBusy: see `ends`.
         """
         known = self.ends()
         kept = {name: end for name, end in known.items() if end > now and told.get(name, end)}
@@ -82,16 +88,21 @@ class KnownMembers:
             is_news = end > max(now, known.get(name, 0)) and _is_name(name)
             if is_news and (name in kept or len(kept) < MOST):
                 kept[name] = end + ROUGH_SECONDS
-        if kept == known and (self._is_written or self._timer() < self._write_at):
+        if kept == known and self._timer() < self._look_at:
             return
+        self._is_written = self._is_written and kept == known
         self._ends = kept
-        self._write_at = self._timer() + PAUSE_SECONDS
-        self._is_written = False
+        self._look_at = self._timer() + PAUSE_SECONDS
         try:
-            # Another process may have learned more.
-            beside = self._read().items()
+            # Another process may have learned more; and a person may have removed or spoilt it.
+            beside = self._read_if_whole()
+            if self._is_written and (beside or not kept):
+                return
+            self._is_written = False
             more = {
-                n: end for n, end in beside if end > now and n not in known and told.get(n, end)
+                n: end
+                for n, end in beside.items()
+                if end > now and n not in known and told.get(n, end)
             }
             self._write({**more, **kept})
             self._is_written = True
@@ -108,19 +119,29 @@ class KnownMembers:
         try:
             content = read_beginning(self._path, _BYTES)
         except FileNotFoundError:
-            return {}
+            if os.path.isdir(self._directory):
+                return {}
+            raise StoreBusy(
+                f"the directory {self._directory!r} of --members is missing, and what it knew "
+                "of the filters with it: create it, writable for this account, when all filters run"
+            ) from None
         except OSError as error:
             raise busy("read", self._path, error) from None
         checksum, _, lines = content.partition(b"\n")
         if checksum != _checksum(lines):
-            self._say(
-                self._path,
-                f"the file {self._path!r} is damaged, so that the filters which it remembered are "
-                "known from Redis alone; it is written anew",
+            raise _FileDamaged(
+                f"the file {self._path!r} is damaged, and what it remembered of the filters is "
+                "lost: remove it when all filters run, and it is made anew"
             )
-            return {}
         ends = (line.partition(b" ") for line in lines.splitlines())
         return {name: int(end) for end, _, name in ends if end.isdigit()}
+
+    def _read_if_whole(self) -> dict[bytes, int]:
+        try:
+            return self._read()
+        except _FileDamaged:
+            self._say(self._path, f"the file {self._path!r} was damaged; it is written from memory")
+            return {}
 
     def _write(self, ends: Mapping[bytes, int]) -> None:
         from ..files import write_anew
@@ -128,7 +149,9 @@ class KnownMembers:
         lines = b"".join(b"%d %b\n" % (end, name) for name, end in sorted(ends.items()))
         # Readable for all, and nothing secret: a person who asks as root must not lock lookups out.
         content = b"%b\n%b" % (_checksum(lines), lines)
-        write_anew(self._path, content, 0o644, None, draft=f"{self._path}.{os.getpid()}.new")
+        draft = f"{self._path}.{os.getpid()}.new"
+        # An empty file after a power cut would keep all misses at "not now".
+        write_anew(self._path, content, 0o644, None, draft, is_synced=True)
 
 
 def _checksum(lines: bytes) -> bytes:

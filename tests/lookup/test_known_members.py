@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from pbs_filter import files
 from pbs_filter.errors import ConfigError, StoreBusy
 from pbs_filter.lookup import known_members
 from pbs_filter.lookup.answer import NO, NOT_NOW, YES, Lookup, open_reader
@@ -128,39 +132,103 @@ def test_a_crowd_of_processes_leaves_one_whole_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\xff", b"00000000\n5 pop1\n", b"x" * 100_000])
-def test_a_damaged_file_is_said_and_made_anew(
+def test_a_damaged_file_is_an_error_until_it_is_removed_or_one_who_knows_writes_it(
     content: bytes, known: Callable[..., KnownMembers], tmp_path: Path, said: list[str]
 ) -> None:
-    known().learn({b"pop1": END}, NOW)
-    path = the_file(tmp_path)
-    whole = path.read_bytes()
-    path.write_bytes(content)
     memory = known()
     memory.learn({b"pop1": END}, NOW)
-    assert whole == path.read_bytes()
-    assert f"{str(path)!r} is damaged" in said[0]
-    assert {b"pop1"} == known().ends().keys()
-    path.write_bytes(whole[:-1])
+    path = the_file(tmp_path)
+    path.write_bytes(content)
+    late = known()
+    for _ in range(2):
+        with pytest.raises(StoreBusy, match=f"'{path}' is damaged.*remove it"):
+            late.learn({b"pop1": END}, NOW)
+    assert content == path.read_bytes()
     memory.learn({b"pop1": END, b"pop2": END}, NOW)
-    assert {b"pop1", b"pop2"} == known().ends().keys(), "what the process knew is not lost"
+    assert f"{str(path)!r} was damaged" in said[0]
+    assert {b"pop1", b"pop2"} == late.ends().keys(), "what the process knew is not lost"
+    path.write_bytes(content)
+    path.unlink()
+    assert {} == known().ends()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b"xx\n"),
+        lambda path: shutil.rmtree(path.parent),
+        lambda path: path.unlink() or os.mkfifo(path),
+    ],
+    ids=["removed", "spoilt", "with its directory", "a pipe"],
+)
+def test_a_file_that_is_lost_is_written_from_memory_at_the_next_look(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    directory = tmp_path / "there"
+    directory.mkdir()
+    now = 0.0
+    said: list[str] = []
+    memory = KnownMembers(str(directory), HERE, lambda _, text: said.append(text), lambda: now)
+    memory.learn({b"pop1": END}, NOW)
+    path = the_file(directory)
+    whole = path.read_bytes()
+
+    def is_whole() -> bool:
+        return path.is_file() and whole == path.read_bytes()
+
+    spoil(path)
+    memory.learn({b"pop1": END}, NOW)
+    assert not is_whole(), "not looked at for each miss"
+    now += PAUSE_SECONDS
+    memory.learn({b"pop1": END}, NOW)
+    if not directory.exists():
+        for _ in range(1000):
+            memory.learn({b"pop1": END}, NOW)
+        assert f"the directory {str(directory)!r} of --members is missing" in "".join(said)
+        assert 1 == len(said), "not tried at each miss"
+        directory.mkdir()
+        now += PAUSE_SECONDS
+        memory.learn({b"pop1": END}, NOW)
+    assert is_whole()
+    number = path.stat().st_ino
+    now += PAUSE_SECONDS
+    memory.learn({b"pop1": END}, NOW)
+    assert number == path.stat().st_ino, "a whole file is let alone"
+
+
+def test_a_missing_directory_is_an_error_that_says_what_to_do(
+    tmp_path: Path, said: list[str]
+) -> None:
+    directory = tmp_path / "there"
+    memory = KnownMembers(str(directory), HERE, lambda _, text: said.append(text))
+    for _ in range(2):
+        with pytest.raises(StoreBusy, match=f"directory '{directory}' of --members.*create it"):
+            memory.learn({b"pop1": END}, NOW)
+    directory.mkdir()
+    memory.learn({b"pop1": END}, NOW)
+    assert the_file(directory)
 
 
 def test_a_file_that_cannot_be_written_is_said_and_tried_again(
-    known: Callable[..., KnownMembers], tmp_path: Path, said: list[str]
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = tmp_path / "there"
-    timer = iter([0.0, *[1.0] * 1000, PAUSE_SECONDS, PAUSE_SECONDS])
-    memory = KnownMembers(
-        str(directory), HERE, lambda _cause, text: said.append(text), timer.__next__
-    )
-    memory.learn({b"pop1": END}, NOW)
-    for _ in range(1000):
-        memory.learn({b"pop1": END}, NOW)
+    directory.mkdir()
+    now = 0.0
+    memory = KnownMembers(str(directory), HERE, lambda _, text: said.append(text), lambda: now)
+    full = OSError(errno.ENOSPC, "full")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_all", Mock(side_effect=full))
+        for _ in range(1000):
+            memory.learn({b"pop1": END}, NOW)
     assert 1 == len(said), "not tried at each miss"
     assert [b"pop1"] == list(memory.ends())
     assert "cannot write" in said[0]
-    assert "create the directory" in said[0]
-    directory.mkdir()
+    assert "make room" in said[0]
+    memory.learn({b"pop1": END}, NOW)
+    assert [] == list(directory.iterdir())
+    now += PAUSE_SECONDS
     memory.learn({b"pop1": END}, NOW)
     assert the_file(directory)
     assert 1 == len(said)
@@ -186,7 +254,8 @@ def test_a_file_that_cannot_be_read_is_an_error_that_says_which(
         known().ends()
     path.unlink()
     os.mkfifo(path)
-    assert {} == known().ends(), "and it waits for nobody"
+    with pytest.raises(StoreBusy):  # and it waits for nobody
+        known().ends()
 
 
 def test_what_is_no_name_is_not_kept_and_the_file_is_bounded(
@@ -287,6 +356,12 @@ def test_the_program_remembers_where_it_is_told(tmp_path: Path) -> None:
         assert "filter pop1 has not sent" in done.stderr
         the_file(directory).write_text("damaged")
         done = check(server)
-        assert 1 == done.returncode, "the filters remember each other, too"
+        assert 75 == done.returncode
         assert "is damaged" in done.stderr
         assert "Traceback" not in done.stderr
+        the_file(directory).unlink()
+        assert 1 == check(server).returncode, "as at the first start"
+        shutil.rmtree(directory)
+        done = check(server)
+        assert 75 == done.returncode
+        assert f"the directory {str(directory)!r} of --members is missing" in done.stderr

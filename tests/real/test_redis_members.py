@@ -110,6 +110,22 @@ def test_a_lookup_that_is_started_again_remembers_a_filter_that_nobody_else_know
         wait_for(lambda: check(OF_B)[0] == 0, "the login")
         wait_for(lambda: check(STRANGER)[0] == 1, "a no")
         b.kill()
+        server.cli("FLUSHALL")
+        # Where the place of the members is lost at the same time, nobody knows whom to wait for.
+        with started(place, "a", server.url) as a:
+            wait_for(lambda: a.status()["map"] is None, "all to be sent")
+            (place / "members").rename(place / "lost")
+            status, said = check(OF_B)
+            assert status == 75
+            assert f"the directory '{place}/members' of --members is missing".encode() in said
+            (place / "lost").rename(place / "members")
+            (file,) = (place / "members").iterdir()
+            whole = file.read_bytes()
+            file.write_bytes(b"xx\n")
+            status, said = check(OF_B)
+            assert (status, b"is damaged" in said) == (75, True)
+            file.write_bytes(whole)
+            a.kill()
     server.process.stop(signal.SIGKILL)
     server.start()
     # It never met the other one, and it has sent all that it knows.
