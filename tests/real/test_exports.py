@@ -10,7 +10,7 @@ import pytest
 
 from pbs_filter.export import formats as export
 
-from .daemons.process import Process
+from .daemons.process import Process, wait_for
 from .mtas import CLIENT, IPV6_CLIENT, LOCAL, OTHER_CLIENT, STRANGER
 from .mtas.postfix import Postfix
 from .mtas.qmail import Qmail
@@ -68,7 +68,7 @@ class TestPostfix:
             assert self.no == mta.rcpt(CLIENT)  # hence the reload
             mta.root.run("/usr/sbin/postfix", "reload")
         for address in (CLIENT, IPV6_CLIENT):
-            assert self.yes == mta.rcpt(address)
+            wait_for(lambda a=address: self.yes == mta.rcpt(a), "the table with the address")
         for address in (OTHER_CLIENT, STRANGER):
             assert self.no == mta.rcpt(address)
         assert self.yes == mta.rcpt(STRANGER, LOCAL)
@@ -76,7 +76,7 @@ class TestPostfix:
         if kind != "lmdb":
             mta.root.run("/usr/sbin/postfix", "reload")
         for address in (CLIENT, IPV6_CLIENT):
-            assert self.no == mta.rcpt(address)
+            wait_for(lambda a=address: self.no == mta.rcpt(a), "the table without the address")
 
 
 def test_sendmail_takes_the_lines_into_its_access_map(tmp_path: Path) -> None:
