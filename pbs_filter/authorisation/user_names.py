@@ -9,9 +9,9 @@ from functools import lru_cache
 
 MASTER = "*"
 """Dovecot's sign between the user and the master user who logged in as him: `bob*admin` is bob."""
-_without_folder = re.compile(r"\+[^@]*").sub
+_without_folder = re.compile(r"(?<=[^@+])\+[^@]*").sub
 """Cyrus writes `bob+FOLDER` and `bob@example.org+FOLDER` for bob, who chooses FOLDER, where
-imapmagicplus or popsubfolders is on."""
+imapmagicplus or popsubfolders is on. (`+49301234@example.org` is a telephone number.)"""
 
 
 def folded(text: str) -> str:

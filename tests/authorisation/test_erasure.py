@@ -33,6 +33,8 @@ from ..running import login
         ("bob@example.org", "bob@example.org+a b plaintext", True),
         ("bob@example.org", "user=<bob+a@example.org>", True),
         ("bob", "bob+a@example.org", False),
+        ("+49301234@example.org", "user=<+49301234+a@example.org>", True),
+        ("+49301234@example.org", "user=<+49309999@example.org>", False),
     ],
 )
 def test_a_text_speaks_of_a_user_in_any_spelling_and_of_no_longer_name(user, text, expected):

@@ -32,6 +32,9 @@ from pbs_filter.authorisation.user_names import UserPatterns, folded, user_key
         ("bob@example.org", "Bob+a@example.org"),
         ("bob", "bob+a*admin"),
         ("+a", "+A"),
+        ("+49301234@example.org", "+49301234@Example.org"),
+        ("+49301234@example.org", "+49301234+INBOX.a@example.org+b"),
+        ("++a@example.org", "++A@example.org"),
     ],
 )
 def test_one_user_has_one_key(expected: str, user: str):
