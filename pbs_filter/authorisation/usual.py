@@ -255,8 +255,8 @@ class UsualLogins(Ways):
             at = second_of(received, zone)
             if sent != received:
                 written_at = second_of(sent, zone)
-                if written_at > at + _OF_ANOTHER_YEAR_SECONDS:
-                    return None  # likewise
+                if written_at >= at + _OF_ANOTHER_YEAR_SECONDS:
+                    return None  # likewise; both are without their fractions
                 at = min(at, written_at)
             if way.cut is not None:
                 written = older_of(

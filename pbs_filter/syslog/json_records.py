@@ -281,7 +281,7 @@ def older_of(received: str | None, sent: str | None, *, by_socket: bool = False)
         there = there.replace(year=there.year - 1)
     if by_socket:
         again = there.replace(tzinfo=here.tzinfo)
-        if there < again <= min(there + REPEATED, here) and here - again < READ_WITHIN:
+        if there < again <= here and again - there <= REPEATED and here - again < READ_WITHIN:
             there = again
     return min(here, there).timestamp()
 

@@ -216,6 +216,11 @@ def test_usual_logins_go_the_straight_way() -> None:
             DOVECOT.format(user="bob", address="192.0.2.7", key=1),
             s="2027-12-31T23:59:59+00:00",
         ),
+        as_json(
+            "dovecot",
+            DOVECOT.format(user="bob", address="192.0.2.7", key=1),
+            s="2027-07-14T08:00:00.9+00:00",
+        ),
         # Two zones: see `json_records.older_of`.
         as_json(
             "dovecot", DOVECOT.format(user="bob", address="192.0.2.7", key=1), s=STAMP[:-6] + "Z"

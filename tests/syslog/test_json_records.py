@@ -143,6 +143,11 @@ def test_an_hour_that_is_repeated(
     assert seconds(expected) == stamped(received, sent, **more)
 
 
+def test_the_last_hour_that_there_is_is_no_fault() -> None:
+    received, sent = "9999-12-31T23:59:59+01:00", "9999-12-31T23:59:59+02:00"
+    assert seconds(received) == stamped(received, sent, uid=0)
+
+
 @pytest.mark.parametrize(
     ("received", "sent", "expected"),
     [
