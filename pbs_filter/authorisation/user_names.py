@@ -38,7 +38,7 @@ def user_key(user: str) -> str:
     """
     if _is_key(user):
         return user  # as most names are: a quarter of the time
-    name = folded(user).partition(MASTER)[0]
+    name = folded(user).partition(MASTER)[0].lstrip(" ")
     return _plain(_without_folder("", name)) or _plain(name) or user.casefold()
 
 

@@ -34,6 +34,7 @@ from pbs_filter.authorisation.user_names import UserPatterns, folded, user_key
         ("+a", "+A"),
         ("+49301234@example.org", "+49301234@Example.org"),
         ("+49301234@example.org", "+49301234+INBOX.a@example.org+b"),
+        ("+49301234@example.org", " +49301234@example.org"),
         ("++a@example.org", "++A@example.org"),
     ],
 )
