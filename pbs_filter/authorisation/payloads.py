@@ -142,10 +142,13 @@ class Payloads:
     def learn(self, address: str, entry: Entry, now: int, *, surely: bool = False) -> bool:
         """Take what an old map says of `address`; whether it is more than the journal did.
 
-        `address` may be the key of one of its users. The journal's words from the future are none:
-        the line that told its clock was damaged. `surely`: whatever the journal said, and of the
-        users what is told from now on.
+        `address` may be the key of one of its users. Words from the future are none: the line that
+        told the journal's clock was damaged, or somebody put a map back that tells the times of
+        another clock. `surely`: whatever the journal said, and of the users what is told from now
+        on.
         """
+        if entry.renewed > now + 1:
+            return False
         address, is_user, _ = address.partition("#")
         name = entry.user, entry.server == MANUAL
         for whom in () if surely else (None, name):

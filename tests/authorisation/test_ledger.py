@@ -391,6 +391,19 @@ def test_what_the_journal_lost_is_learned_from_the_map_and_told_again():
     assert 1 == ledger.changes()
 
 
+def test_what_the_map_says_of_the_future_takes_nothing():
+    """It is a copy of before the clock was set back: `restored` would drop the login."""
+    ledger, before = new_ledger(), new_ledger()
+    ledger.login("192.0.2.1", "bob", "x", "", None, START, START)
+    before.login("192.0.2.1", "bob", "x", "", None, START + 30, START + 30)
+    entry = before.authorisations["192.0.2.1"].entry()
+    for address in ("192.0.2.1", "192.0.2.1#0"):
+        assert not ledger.learn(address, entry, START)
+    assert ledger.learn("192.0.2.1", entry, START + 29)
+    ledger.restored(START + 29)
+    assert ["192.0.2.1"] == [*ledger.authorisations]
+
+
 def test_what_the_map_says_of_a_later_end_counts():
     ledger, later = new_ledger(), new_ledger()
     ledger.login("192.0.2.1", "bob", "x", "", None, START, START)

@@ -406,3 +406,20 @@ def test_a_clock_set_in_another_start_of_the_machine_takes_nothing(
             end(site)
     finally:
         site.close()
+
+
+def test_a_map_that_is_put_back_over_one_of_another_clock_takes_nothing() -> None:
+    """Its logins are in the future by the clock of now, and the journal has them by that."""
+    site = Site()
+    try:
+        site.start(None)
+        site.login(ADDRESSES[0], session=False)
+        site.settle()
+        site.copy_files()
+        site.set_clock(-30)
+        site.login(ADDRESSES[1], session=False)
+        site.end_input()
+        site.put_back("")
+        site.start(None)
+    finally:
+        site.close()
