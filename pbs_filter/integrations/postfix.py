@@ -264,7 +264,7 @@ def lookups(machine: Machine) -> LookupConfig | Finding:
         user=account,
         group=group,
         program=program,
-        restart=("postfix reload", "tail /var/log/mail.log"),
+        restart=("postfix reload || postfix start", "tail /var/log/mail.log"),
         not_asking=postfix_ports.told(ports)[1],
     )
 
