@@ -349,10 +349,10 @@ def test_a_journal_from_a_backup_made_while_the_filter_ran(
     backup = backup_of(settings.journal)
     if is_written_anew:
         write_journal_anew(settings)
-        assert len(backup.rstrip(b"\0")) < Path(settings.journal).stat().st_size
     log_in(life, LATER)
     while answers(settings, LATER) != {YES}:
         pass
+    assert len(backup.rstrip(b"\0")) < Path(settings.journal).stat().st_size
     if ends == "killed":
         life.kill()
         life.end()
