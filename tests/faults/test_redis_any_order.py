@@ -295,15 +295,19 @@ class Redis(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.patch.undo()
 
+    def everybody(self) -> list[Filter]:
+        """Return the filters, and the clone where there is one."""
+        return [*self.filters, *([self.clone] if self.clone else [])]
+
     def everybody_works(self) -> None:
-        for one in (*self.filters, *([self.clone] if self.clone else [])):
+        for one in self.everybody():
             self.work(one)
 
     def work(self, one: Filter) -> None:
         self.clock = self.world.now_ms // 1000 + one.ahead_seconds
         if not one.work(self.world) or self.clone is None:
             return
-        for other in (*self.filters, self.clone):
+        for other in self.everybody():
             if other is not one and other.name == one.name:
                 other.is_holder = False
                 # What both know is as the holder has it.
@@ -313,8 +317,8 @@ class Redis(RuleBasedStateMachine):
     def data_are_lost(self) -> None:
         """Nobody sends again what a filter sent that has lost its place, or loses it before it has
         sent all again: a clone that has not met it alive may be its next process."""
-        for one in (*self.filters, *([self.clone] if self.clone else [])):
-            others = [o for o in (*self.filters, self.clone) if o and o is not one]
+        for one in self.everybody():
+            others = [o for o in self.everybody() if o is not one]
             is_awaited = any(o.name == one.name and o.knows_other for o in others)
             if not (one.is_holder and is_awaited):
                 one.sent.clear()
@@ -443,7 +447,7 @@ class Redis(RuleBasedStateMachine):
         one.site.journaled()
         one.queue.tell(one.site.news(), {})
         self.world.mark(gone.name, Mark(spelled(gone.name), word[0], mark.end, RETIRED).encode())
-        for each in (*self.filters, *([self.clone] if self.clone else [])):
+        for each in self.everybody():
             if each.name == gone.name:  # also a clone that lives and is cut off
                 each.is_retired = True
 
@@ -465,7 +469,7 @@ class Redis(RuleBasedStateMachine):
             revoked = self.revoked.get(address, -1)
             awaited = [
                 one.name
-                for one in (*self.filters, *([self.clone] if self.clone else []))
+                for one in self.everybody()
                 for login in [(one.logins if one.is_holder else one.sent).get(address)]
                 if login is not None
                 and login.at > self.revoked_ms.get(address, -1)
@@ -476,12 +480,11 @@ class Redis(RuleBasedStateMachine):
             assert not (awaited and answer == "no"), f"{address}, known to {awaited}"
             lives = any(
                 address in one.logins and one.logins[address].at > self.revoked_ms.get(address, -1)
-                for one in (*self.filters, *([self.clone] if self.clone else []))
+                for one in self.everybody()
             )
             # A clone, too, may come to an emptied Redis before anybody who knows.
             heard = self.world.is_told and all(
-                one.has_heard(address, revoked)
-                for one in (*self.filters, *([self.clone] if self.clone else []))
+                one.has_heard(address, revoked) for one in self.everybody()
             )
             assert not (heard and answer == "yes" and not lives), f"{address} was revoked"
 
