@@ -376,8 +376,7 @@ def test_a_fault_of_old_is_found(
 def test_a_start_killed_at_any_call_leaves_what_the_map_knew_of_a_cut_journal() -> None:
     """A journal cut between two lines looks whole: only the room behind it tells."""
     for count in range(1, 31):
-        site = Site()
-        try:
+        with contextlib.closing(Site()) as site:
             site.start(None)
             site.login(ADDRESSES[0], session=False)
             site.settle()
@@ -386,8 +385,6 @@ def test_a_start_killed_at_any_call_leaves_what_the_map_knew_of_a_cut_journal() 
             if site.start(Death(ANY, count, "after")):
                 site.be_without_filter()
             site.start(None)
-        finally:
-            site.close()
 
 
 @pytest.mark.parametrize("end", [Site.end_input, Site.be_without_filter])
@@ -395,8 +392,7 @@ def test_a_clock_set_in_another_start_of_the_machine_takes_nothing(
     end: Callable[[Site], None],
 ) -> None:
     """Nobody has logged in since that began, so that its journal has nothing else of it."""
-    site = Site()
-    try:
+    with contextlib.closing(Site()) as site:
         site.start(None)
         site.login(ADDRESSES[0], session=False)
         site.power_cut(0)
@@ -404,14 +400,11 @@ def test_a_clock_set_in_another_start_of_the_machine_takes_nothing(
             site.start(None)
             site.set_clock(by)
             end(site)
-    finally:
-        site.close()
 
 
 def test_a_map_that_is_put_back_over_one_of_another_clock_takes_nothing() -> None:
     """Its logins are in the future by the clock of now, and the journal has them by that."""
-    site = Site()
-    try:
+    with contextlib.closing(Site()) as site:
         site.start(None)
         site.login(ADDRESSES[0], session=False)
         site.settle()
@@ -421,5 +414,3 @@ def test_a_map_that_is_put_back_over_one_of_another_clock_takes_nothing() -> Non
         site.end_input()
         site.put_back("")
         site.start(None)
-    finally:
-        site.close()
