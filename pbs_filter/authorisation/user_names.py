@@ -38,8 +38,8 @@ def user_key(user: str) -> str:
     """
     if _is_key(user):
         return user  # as most names are: a quarter of the time
-    name = folded(user).partition(MASTER)[0].lstrip(" ")
-    return _plain(_without_folder("", name)) or _plain(name) or user.casefold()
+    name = _plain(folded(user).partition(MASTER)[0])
+    return _plain(_without_folder("", name)) or name or user.casefold()
 
 
 class UserPatterns:
