@@ -335,10 +335,13 @@ def test_a_stop_answers_what_was_asked_and_accepts_nothing_more(
 ) -> None:
     running = run()
     with running.connect() as idle, running.connect() as asks:
+        for each in (idle, asks):
+            each.sendall(b"11:pbs unknown,")
+            assert NOTFOUND == receive(each, 12)  # so both have been accepted
         with _gdbm.open(str(running.map), "w"):
             asks.sendall(ASK)
             idle.sendall(b"11:pbs unknown,")
-            assert NOTFOUND == receive(idle, 12)  # so both have been accepted
+            assert NOTFOUND == receive(idle, 12)  # and the server has seen both
             running.server.stop()
             assert at_end(idle)
             with socket.socket(socket.AF_UNIX) as late, pytest.raises(ConnectionRefusedError):
