@@ -96,15 +96,14 @@ class KnownMembers:
         try:
             # Another process may have learned more; and a person may have removed or spoilt it.
             beside = self._read_if_whole()
-            if self._is_written and (beside or not kept):
+            for name, end in beside.items():
+                is_later = end > max(now, kept.get(name, 0)) and told.get(name, end)
+                if is_later and (name in kept or len(kept) < MOST):
+                    kept[name] = end
+            if self._is_written and all(beside.get(name) == end for name, end in kept.items()):
                 return
             self._is_written = False
-            more = {
-                n: end
-                for n, end in beside.items()
-                if end > now and n not in known and told.get(n, end)
-            }
-            self._write({**more, **kept})
+            self._write(kept)
             self._is_written = True
         except OSError as error:
             from ..files import busy

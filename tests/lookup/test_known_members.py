@@ -197,6 +197,27 @@ def test_a_file_that_is_lost_is_written_from_memory_at_the_next_look(
     assert number == path.stat().st_ino, "a whole file is let alone"
 
 
+def test_no_process_writes_an_earlier_end_or_leaves_out_what_it_knows(tmp_path: Path) -> None:
+    now = 0.0
+
+    def process() -> KnownMembers:
+        return KnownMembers(str(tmp_path), HERE, lambda _, text: None, lambda: now)
+
+    idle, busy = process(), process()
+    idle.learn({b"pop1": NOW + 1000}, NOW)
+    busy.learn({b"pop1": NOW + 8000, b"pop2": NOW + 8000}, NOW + 4500)
+    idle.learn({b"pop2": NOW + 8000}, NOW + 4550)
+    for each in (process(), idle, busy):
+        assert {b"pop1", b"pop2"} == each.ends().keys()
+        assert min(each.ends().values()) >= NOW + 8000
+    the_file(tmp_path).unlink()
+    one = process()
+    one.learn({b"pop2": NOW + 8000}, NOW + 4600)
+    now += PAUSE_SECONDS
+    idle.learn({b"pop2": NOW + 8000}, NOW + 4610)
+    assert {b"pop1", b"pop2"} == process().ends().keys()
+
+
 def test_a_missing_directory_is_an_error_that_says_what_to_do(
     tmp_path: Path, said: list[str]
 ) -> None:
