@@ -47,6 +47,11 @@ class Payloads:
         key = address, name
         self._ended[key] = max(at, self._ended.get(key, 0))
 
+    def _lift(self, key: tuple[str, Name | None]) -> None:
+        """A later login lifts an end without a time; else that tells which logins are later."""
+        if not 0 < self._ended.get(key, 0) < _FOR_EVER // 2:
+            self._ended.pop(key, None)
+
     def written(self) -> None:
         """The journal has all, or has been replayed."""
         self._ended.clear()
@@ -99,7 +104,7 @@ class Payloads:
             auth = addresses.get(address)
             if auth is None:
                 auth = addresses[address] = Authorisation(0, 0, 0, 0)
-            self._ended.pop((address, None), None)
+            self._lift((address, None))
             auth.until = _number(until)
             auth.renewed = _number(renewed)
             auth.since = _number(since)
@@ -117,7 +122,7 @@ class Payloads:
                 times = _number(until), _number(renewed), _number(since), _number(last)
                 entry = Entry(*times, 0, _word(server), _word(protocol), user)
                 auth.users.take((user, server == MANUAL), entry)
-                self._ended.pop((address, (user, server == MANUAL)), None)
+                self._lift((address, (user, server == MANUAL)))
         elif kind == "v":
             _, address, user, server, *ended = fields
             name = user, server == MANUAL

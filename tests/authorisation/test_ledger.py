@@ -404,6 +404,23 @@ def test_what_the_map_says_of_the_future_takes_nothing():
     assert ["192.0.2.1"] == [*ledger.authorisations]
 
 
+def test_a_login_of_another_brings_back_nobody_who_was_revoked_before_it():
+    before = new_ledger()
+    before.login(ADDRESSES[0], "eve", "x", "", None, START, START)
+    old = before.authorisations[ADDRESSES[0]].entry()
+    ledger = new_ledger()
+    for payload in before.journal_payloads():
+        ledger.apply(payload)
+    ledger.apply(f"d\t{ADDRESSES[0]}\t{START + 10}")
+    ledger.apply(
+        f"a\t{ADDRESSES[0]}\t{START + 60}\t{START + 20}\t{START + 20}\t{START + 20}\tx\t\tbob\t"
+    )
+    assert not ledger.learn(ADDRESSES[0], old, START + 30)
+    ledger.restored(START + 30)
+    assert "bob" == ledger.authorisations[ADDRESSES[0]].user
+    assert START + 60 == ledger.authorisations[ADDRESSES[0]].until
+
+
 def test_what_the_map_says_of_a_later_end_counts():
     ledger, later = new_ledger(), new_ledger()
     ledger.login("192.0.2.1", "bob", "x", "", None, START, START)
